@@ -1,0 +1,73 @@
+// The three products of a linear layer for f32, row-major. `path` comes from src/runtime/plan.ts: its low four bits are the
+// tile's rows MR (packed) or columns NR (dot), the next four say how.
+import { dotProduct } from './dot';
+import { B_COPIED, B_IN_PLACE, B_TRANSPOSED, packedProduct } from './packed';
+
+const DOT: i32 = 0;
+const IN_PLACE: i32 = 2;
+
+/**
+ * y[M,N] = colScale ⊙ (x[M,K]·Wᵀ + h[M,R]·Bᵀ) + bias, W [N,K], B [N,R]; h, b, colScale and bias may be 0.
+ * The low-rank term goes on where the sum over K ends. Scratch as plan.ts says.
+ */
+export function linearForward(path: i32, M: i32, N: i32, K: i32, R: i32, x: usize, ldx: i32, w: usize, ldw: i32, h: usize, ldh: i32, b: usize, ldb: i32, colScale: usize, bias: usize, y: usize, ldy: i32, scratch: usize): void {
+  const width = path & 15;
+  if (path >> 4 === DOT) dotProduct(width, M, N, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  else {
+    if (K === 0) clear(M, N, y, ldy);
+    packedProduct(width, B_TRANSPOSED, M, N, K, x, (<usize>ldx) << 2, 4, w, (<usize>ldw) << 2, 0, y, (<usize>ldy) << 2, scratch);
+    packedProduct(width, B_TRANSPOSED, M, N, R, h, (<usize>ldh) << 2, 4, b, (<usize>ldb) << 2, 1, y, (<usize>ldy) << 2, scratch);
+  }
+  if (colScale !== 0 || bias !== 0) finish(M, N, colScale, bias, y, ldy);
+}
+
+/** dx[M,K] (+)= dy[M,N]·W[N,K] + u[M,R]·a[R,K]. */
+export function linearBackwardInput(path: i32, M: i32, N: i32, K: i32, R: i32, dy: usize, lddy: i32, w: usize, ldw: i32, u: usize, ldu: i32, a: usize, lda: i32, accumulate: i32, dx: usize, lddx: i32, scratch: usize): void {
+  const width = path & 15;
+  const kind = path >> 4 === IN_PLACE ? B_IN_PLACE : B_COPIED;
+  if (N === 0 && accumulate === 0) clear(M, K, dx, lddx);
+  packedProduct(width, kind, M, K, N, dy, (<usize>lddy) << 2, 4, w, (<usize>ldw) << 2, accumulate, dx, (<usize>lddx) << 2, scratch);
+  packedProduct(width, kind, M, K, R, u, (<usize>ldu) << 2, 4, a, (<usize>lda) << 2, 1, dx, (<usize>lddx) << 2, scratch);
+}
+
+/** dw[N,K] (+)= dyᵀ·x over M rows. */
+export function linearBackwardWeight(path: i32, M: i32, N: i32, K: i32, dy: usize, lddy: i32, x: usize, ldx: i32, accumulate: i32, dw: usize, lddw: i32, scratch: usize): void {
+  const kind = path >> 4 === IN_PLACE ? B_IN_PLACE : B_COPIED;
+  if (M === 0 && accumulate === 0) clear(N, K, dw, lddw);
+  packedProduct(path & 15, kind, N, K, M, dy, 4, (<usize>lddy) << 2, x, (<usize>ldx) << 2, accumulate, dw, (<usize>lddw) << 2, scratch);
+}
+
+/** db[N] (+)= sum over rows of dy[M,N], row by row. */
+export function sumRows(M: i32, N: i32, dy: usize, lddy: i32, accumulate: i32, db: usize): void {
+  if (accumulate === 0) clear(1, N, db, N);
+  for (let m = 0; m < M; m++, dy += (<usize>lddy) << 2) {
+    let n: usize = 0;
+    const end = (<usize>N) << 2;
+    for (; n + 16 <= end; n += 16) v128.store(db + n, f32x4.add(v128.load(db + n), v128.load(dy + n)));
+    for (; n < end; n += 4) store<f32>(db + n, load<f32>(db + n) + load<f32>(dy + n));
+  }
+}
+
+function clear(M: i32, N: i32, y: usize, ldy: i32): void {
+  for (let m = 0; m < M; m++, y += (<usize>ldy) << 2) memory.fill(y, 0, (<usize>N) << 2);
+}
+
+/** y = colScale ⊙ y + bias, row by row; either may be 0. */
+function finish(M: i32, N: i32, colScale: usize, bias: usize, y: usize, ldy: i32): void {
+  const end = (<usize>N) << 2;
+  for (let m = 0; m < M; m++, y += (<usize>ldy) << 2) {
+    let n: usize = 0;
+    for (; n + 16 <= end; n += 16) {
+      let v = v128.load(y + n);
+      if (colScale !== 0) v = f32x4.mul(v, v128.load(colScale + n));
+      if (bias !== 0) v = f32x4.add(v, v128.load(bias + n));
+      v128.store(y + n, v);
+    }
+    for (; n < end; n += 4) {
+      let v = load<f32>(y + n);
+      if (colScale !== 0) v *= load<f32>(colScale + n);
+      if (bias !== 0) v += load<f32>(bias + n);
+      store<f32>(y + n, v);
+    }
+  }
+}

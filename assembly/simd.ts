@@ -1,0 +1,16 @@
+// Multiply-add, horizontal sum, tails. The only file that asks which SIMD level it is built for.
+
+/** a·b + c: one rounding in the relaxed build where the processor fuses, two in the plain one. */
+// @ts-ignore: decorator
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
+}
+
+/** Sum of the four lanes, always as (0+2) + (1+3). */
+// @ts-ignore: decorator
+@inline
+export function hsum(v: v128): f32 {
+  const pair = f32x4.add(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
+  return f32x4.extract_lane(pair, 0) + f32x4.extract_lane(pair, 1);
+}

@@ -1,0 +1,52 @@
+/** What the package promises about speed, held against the rows of a run. */
+import { type Ceilings, MNIST_SHAPE, OP, PACKAGE, type Report, type Row, shapeText } from './records.js';
+
+export interface Goal {
+  readonly goal: string;
+  readonly limit: string;
+  /** Null where the run did not measure it. */
+  readonly measured: string | null;
+  readonly met: boolean | null;
+}
+
+export const PRODUCT_SIZES = { M: 240, N: 960, K: 768 } as const;
+
+/** Every goal with its figure. Ratios are medians of the rounds' ratios, contestants interleaved. */
+export function goalsOf({ rows, ceilings }: Pick<Report, 'rows' | 'ceilings'>): Goal[] {
+  const find = (operation: string, shape: string): Row | undefined =>
+    rows.find((row) => row.contestant === PACKAGE && row.operation === operation && row.shape === shape);
+  const { M, N, K } = PRODUCT_SIZES;
+  const fused = find(OP.fused, shapeText(256, 768, 768, 8))?.ratio ?? null;
+  const step = find(OP.loraStep, MNIST_SHAPE)?.ratio ?? null;
+  const own = find(OP.ownProducts, MNIST_SHAPE)?.ratio ?? null;
+  return [
+    productGoal(find(OP.product, shapeText(M, N, K)), ceilings),
+    atMost('Fused LoRA forward over the plain product, 768x768, r=8, batch 256', fused, 1.05),
+    atMost('LoRA step over the full step, MNIST network, batch 10', step, 0.45),
+    atMost('The same LoRA step over its own forward and dx products', own === null ? null : 1 / own, 1.25),
+  ];
+}
+
+function atMost(goal: string, value: number | null, limit: number): Goal {
+  const measured = value === null ? null : value.toFixed(3);
+  return { goal, limit: `at most ${limit}`, measured, met: value === null ? null : value <= limit };
+}
+
+/** Relaxed SIMD: 85 % of the fused ceiling. Plain SIMD: 85 % of the plain one, or 65 % of the fused one. */
+function productGoal(row: Row | undefined, { fused, plain }: Ceilings): Goal {
+  const { M, N, K } = PRODUCT_SIZES;
+  const goal = `Plain product, ${shapeText(M, N, K)}`;
+  const relaxed = row?.kernels === 'relaxed-simd';
+  const limit = relaxed
+    ? 'at least 85 % of the fused ceiling'
+    : 'at least 85 % of the plain ceiling, or 65 % of the fused one';
+  if (row === undefined) return { goal, limit, measured: null, met: null };
+  const ofFused = fused === null ? null : (100 * row.gflops) / fused;
+  const ofPlain = (100 * row.gflops) / plain;
+  const speed = `${row.gflops.toFixed(1)} GFLOP/s`;
+  const fusedText = ofFused === null ? 'fused ceiling not measured' : `${ofFused.toFixed(1)} % of fused`;
+  if (relaxed)
+    return { goal, limit, measured: `${speed}, ${fusedText}`, met: ofFused === null ? null : ofFused >= 85 };
+  const met = ofPlain >= 85 || (ofFused ?? 0) >= 65;
+  return { goal, limit, measured: `${speed}, ${ofPlain.toFixed(1)} % of plain, ${fusedText}`, met };
+}

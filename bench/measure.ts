@@ -1,0 +1,76 @@
+/**
+ * Timing: the contestants of one group run interleaved within one process over several rounds, each round one tinybench
+ * run, the order reversed every round. A contestant's figure is the median of its round medians; the range is theirs too.
+ */
+import { Bench } from 'tinybench';
+
+/** What is timed. The function is verified and its set-up done before it comes here. */
+export interface Task {
+  readonly name: string;
+  readonly run: () => void;
+}
+
+export interface Timing {
+  /** Milliseconds a call: median, smallest and largest of the round medians. */
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  /** Median of each round, in order: rounds of two contestants of one group are neighbours in time. */
+  readonly rounds: number[];
+}
+
+export interface Effort {
+  readonly rounds: number;
+  /** Milliseconds that one contestant runs in one round, at least; one call at least. */
+  readonly roundMs: number;
+}
+
+/** A contestant whose call takes longer than this sits out after three rounds. */
+const SLOW_MS = 150;
+const SLOW_ROUNDS = 3;
+
+/** Times a group. */
+export function measure(tasks: readonly Task[], effort: Effort): Map<string, Timing> {
+  const slow = new Set(tasks.filter((task) => warmUp(task, effort.roundMs) > SLOW_MS));
+  const rounds = new Map<string, number[]>(tasks.map(({ name }) => [name, []]));
+  for (let round = 0; round < effort.rounds; round++) {
+    const running = tasks.filter((task) => round < SLOW_ROUNDS || !slow.has(task));
+    if (round % 2 === 1) running.reverse();
+    const bench = new Bench({ time: effort.roundMs, iterations: 1, warmup: false, throws: true });
+    for (const { name, run } of running) bench.add(name, run);
+    for (const { name, result } of bench.runSync()) {
+      if (result.state !== 'completed')
+        throw new Error(`measure: ${name} is ${result.state}, expected completed`);
+      rounds.get(name)!.push(result.latency.p50);
+    }
+  }
+  return new Map([...rounds].map(([name, medians]) => [name, summarise(medians)]));
+}
+
+/** Calls until `ms` have passed, once at least, so that the engine's best compiler has seen it; gives the last call's time. */
+function warmUp({ run }: Task, ms: number): number {
+  const start = performance.now();
+  for (let before = start; ; ) {
+    run();
+    const now = performance.now();
+    if (now - start >= ms) return now - before;
+    before = now;
+  }
+}
+
+/** @internal */
+export function summarise(rounds: number[]): Timing {
+  return { median: medianOf(rounds), min: Math.min(...rounds), max: Math.max(...rounds), rounds };
+}
+
+export function medianOf(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Ratio a/b as the median over the rounds that both ran: noise that moves both within a round cancels. */
+export function pairedRatio(a: Pick<Timing, 'rounds'>, b: Pick<Timing, 'rounds'>): number {
+  const count = Math.min(a.rounds.length, b.rounds.length);
+  return medianOf(Array.from({ length: count }, (_, i) => a.rounds[i]! / b.rounds[i]!));
+}

@@ -1,0 +1,7 @@
+/** Formats: bytes to named arrays and back. Knows no Runtime. */
+export type { Dtype, TypedArray } from './dtypes.js';
+export { FormatError } from './errors.js';
+export { formatPeftConfig, type PeftConfig, parsePeftConfig } from './peft-config.js';
+export { PEFT_PREFIX, peftKey } from './peft-keys.js';
+export { parseSafetensors, SafetensorsFile, type TensorInfo } from './safetensors-read.js';
+export { type WritableTensor, type WriteOptions, writeSafetensors } from './safetensors-write.js';

@@ -1,0 +1,166 @@
+/** Reading safetensors strictly: the header is checked as a whole, against the size of the file, before anything is allocated. */
+import { DTYPE_BITS, type Dtype, decode, isDtype, type TypedArray } from './dtypes.js';
+import { FormatError } from './errors.js';
+import { decodeUtf8, type Json, JsonNumber, parseJson } from './json.js';
+
+/** One tensor's place: offsets in bytes from the end of the header. */
+export interface TensorInfo {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** A checked header: where the data starts, the tensors, the metadata. */
+export interface Header {
+  readonly dataStart: number;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+const HEADER_LIMIT = 100_000_000n;
+const TENSOR_LIMIT = 1_000_000;
+const RANK_LIMIT = 32;
+
+/** Length of the header from the first eight bytes. @throws FormatError */
+export function headerLength(prefix: Uint8Array, fileSize: number): number {
+  if (fileSize < 8 || prefix.length < 8) throw new FormatError(`safetensors: the file has ${fileSize} bytes, expected at least 8; it is cut short`);
+  const length = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
+  if (length === 0n || length > HEADER_LIMIT) throw new FormatError(`safetensors: the header has ${length} bytes, expected 1 to ${HEADER_LIMIT}`);
+  if (length > BigInt(fileSize - 8)) {
+    throw new FormatError(`safetensors: the header has ${length} bytes, but only ${fileSize - 8} follow; the file is cut short`);
+  }
+  return Number(length);
+}
+
+/** @param bytes - the header itself, without its length @throws FormatError */
+export function parseHeader(bytes: Uint8Array, fileSize: number): Header {
+  const root = parseJson('safetensors: header', decodeUtf8('safetensors: header', bytes));
+  if (!(root instanceof Map)) throw new FormatError('safetensors: the header is no object, expected one');
+  const tensors = new Map<string, TensorInfo>();
+  let metadata = new Map<string, string>();
+  for (const [name, value] of root) {
+    if (name === '__metadata__') metadata = metadataOf(value);
+    else tensors.set(name, infoOf(name, value));
+  }
+  if (tensors.size > TENSOR_LIMIT) throw new FormatError(`safetensors: the header names ${tensors.size} tensors, expected at most ${TENSOR_LIMIT}`);
+  const dataStart = 8 + bytes.length;
+  checkLayout(tensors, fileSize - dataStart);
+  return { dataStart, tensors, metadata };
+}
+
+function metadataOf(value: Json): Map<string, string> {
+  const metadata = new Map<string, string>();
+  if (value === null) return metadata;
+  if (!(value instanceof Map)) throw new FormatError('safetensors: __metadata__ is no object, expected an object of strings');
+  for (const [key, text] of value) {
+    if (typeof text !== 'string') throw new FormatError(`safetensors: __metadata__ '${key}' is no string, expected one`);
+    metadata.set(key, text);
+  }
+  return metadata;
+}
+
+function infoOf(name: string, value: Json): TensorInfo {
+  const where = `safetensors: tensor '${name}'`;
+  if (!(value instanceof Map)) throw new FormatError(`${where}: is no object, expected dtype, shape and data_offsets`);
+  const dtype = value.get('dtype');
+  if (!isDtype(dtype)) {
+    const got = dtype instanceof JsonNumber ? dtype.text : JSON.stringify(dtype ?? null);
+    throw new FormatError(`${where}: dtype is ${got}, expected one of ${Object.keys(DTYPE_BITS).join(', ')}`);
+  }
+  const shape = integers(`${where}: shape`, value.get('shape'));
+  const offsets = integers(`${where}: data_offsets`, value.get('data_offsets'));
+  if (shape.length > RANK_LIMIT) throw new FormatError(`${where}: shape has ${shape.length} dimensions, expected at most ${RANK_LIMIT}`);
+  const [begin, end] = offsets;
+  if (offsets.length !== 2 || begin === undefined || end === undefined || begin > end) {
+    throw new FormatError(`${where}: data_offsets is [${offsets.join(', ')}], expected [begin, end]`);
+  }
+  const bits = shape.reduce((product, dim) => product * BigInt(dim), BigInt(DTYPE_BITS[dtype]));
+  if (bits % 8n !== 0n || bits / 8n !== BigInt(end - begin)) {
+    throw new FormatError(`${where}: data_offsets hold ${end - begin} bytes, expected ${Number(bits) / 8} for ${dtype} [${shape.join(', ')}]`);
+  }
+  return { dtype, shape, begin, end };
+}
+
+function integers(where: string, value: Json | undefined): number[] {
+  if (!Array.isArray(value)) throw new FormatError(`${where}: is no array, expected integers`);
+  return value.map((entry) => {
+    const integer = entry instanceof JsonNumber ? entry.integer : null;
+    if (integer === null || integer < 0) {
+      throw new FormatError(`${where}: holds ${entry instanceof JsonNumber ? entry.text : JSON.stringify(entry)}, expected integers from 0 to 2^53 - 1`);
+    }
+    return integer;
+  });
+}
+
+/** Tensors must follow each other from 0 to the end of the data, with no gap and no overlap. */
+function checkLayout(tensors: ReadonlyMap<string, TensorInfo>, dataLength: number): void {
+  const inOrder = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
+  let at = 0;
+  for (const [name, { begin, end }] of inOrder) {
+    if (begin !== at) throw new FormatError(`safetensors: tensor '${name}' begins at byte ${begin}, expected ${at}: no gap and no overlap`);
+    at = end;
+  }
+  if (at !== dataLength) {
+    const why = at > dataLength ? '; the file is cut short' : '; bytes follow the last tensor';
+    throw new FormatError(`safetensors: the data has ${dataLength} bytes, expected ${at}${why}`);
+  }
+}
+
+/** A safetensors file in memory. Everything it hands out is a copy. */
+export class SafetensorsFile {
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly #bytes: Uint8Array;
+  readonly #header: Header;
+
+  /** @internal Use `parseSafetensors`. */
+  constructor(bytes: Uint8Array, header: Header) {
+    this.#bytes = bytes;
+    this.#header = header;
+    this.metadata = header.metadata;
+  }
+
+  /** Names in the order of the header. */
+  get names(): string[] {
+    return [...this.#header.tensors.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#header.tensors.has(name);
+  }
+
+  /** dtype, shape and place. @throws FormatError when there is no such tensor */
+  info(name: string): TensorInfo {
+    const info = this.#header.tensors.get(name);
+    if (info === undefined) throw new FormatError(`safetensors: there is no tensor '${name}', expected one of ${this.names.join(', ') || 'none'}`);
+    return info;
+  }
+
+  /** The tensor's bytes, copied. */
+  bytes(name: string): Uint8Array<ArrayBuffer> {
+    const { begin, end } = this.info(name);
+    const start = this.#header.dataStart;
+    return Uint8Array.from(this.#bytes.subarray(start + begin, start + end));
+  }
+
+  /** The values in the dtype's own array (F16 and BF16 as float32), whatever the alignment in the file. @throws FormatError */
+  array(name: string): TypedArray {
+    return decode(name, this.info(name).dtype, this.bytes(name));
+  }
+
+  /** The values as float32; for floating-point dtypes. @throws FormatError */
+  f32(name: string): Float32Array {
+    const array = this.array(name);
+    if (array instanceof Float32Array) return array;
+    if (array instanceof Float64Array) return Float32Array.from(array);
+    throw new FormatError(`safetensors: tensor '${name}' is ${this.info(name).dtype}, expected F32, F16, BF16 or F64`);
+  }
+}
+
+/** Reads a whole file from its bytes. @throws FormatError for everything that the format does not allow */
+export function parseSafetensors(source: Uint8Array | ArrayBuffer): SafetensorsFile {
+  const bytes = source instanceof ArrayBuffer ? new Uint8Array(source) : source;
+  if (!(bytes instanceof Uint8Array)) throw new TypeError('parseSafetensors: source is of an unknown kind, expected a Uint8Array or an ArrayBuffer');
+  const length = headerLength(bytes.subarray(0, 8), bytes.length);
+  return new SafetensorsFile(bytes, parseHeader(bytes.subarray(8, 8 + length), bytes.length));
+}

@@ -1,0 +1,64 @@
+/** Writing safetensors: widest dtype first, then by name, header padded with spaces, so that every tensor is aligned. */
+import { DTYPE_BITS, type Dtype, dtypeOf, isDtype, type TypedArray } from './dtypes.js';
+import { FormatError } from './errors.js';
+
+/** A tensor to write. */
+export interface WritableTensor {
+  readonly shape: readonly number[];
+  readonly data: TypedArray;
+  /** Default: the array's own. */
+  readonly dtype?: string;
+}
+
+export interface WriteOptions {
+  /** Strings for `__metadata__`. Default `{ format: 'pt' }`, as PEFT and transformers write. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Write NaN and infinity. Default false: they are an error that names the tensor. */
+  readonly allowNonFinite?: boolean;
+}
+
+/**
+ * The bytes of a safetensors file.
+ * @param tensors - by name: a Map (`module.stateDict()`), or pairs
+ * @throws FormatError for a shape that does not fit, a name twice, or a value that is not finite
+ */
+export function writeSafetensors(tensors: Iterable<readonly [string, WritableTensor]>, options: WriteOptions = {}): Uint8Array<ArrayBuffer> {
+  const { metadata = { format: 'pt' }, allowNonFinite = false } = options;
+  const entries = [...tensors].map(([name, tensor]) => ({ name, ...tensor, dtype: check(name, tensor, allowNonFinite) }));
+  if (new Set(entries.map(({ name }) => name)).size !== entries.length) throw new FormatError('writeSafetensors: a name appears twice, expected each once');
+  entries.sort((a, b) => DTYPE_BITS[b.dtype] - DTYPE_BITS[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  let end = 0;
+  const parts = [`"__metadata__":${JSON.stringify(metadata)}`];
+  for (const { name, dtype, shape, data } of entries) {
+    const begin = end;
+    end += data.byteLength;
+    parts.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
+  }
+  const header = new TextEncoder().encode(`{${parts.join(',')}}`);
+  const padded = Math.ceil(header.length / 8) * 8;
+  const file = new Uint8Array(8 + padded + end).fill(0x20, 8, 8 + padded);
+  new DataView(file.buffer).setBigUint64(0, BigInt(padded), true);
+  file.set(header, 8);
+  let at = 8 + padded;
+  for (const { data } of entries) {
+    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    at += data.byteLength;
+  }
+  return file;
+}
+
+function check(name: string, { shape, data, dtype }: WritableTensor, allowNonFinite: boolean): Dtype {
+  const where = `writeSafetensors: tensor '${name}'`;
+  if (name === '__metadata__') throw new FormatError(`${where}: the name is reserved, expected another`);
+  if (!name.isWellFormed()) throw new FormatError(`${where}: the name has a lone surrogate, expected whole characters`);
+  const own = dtypeOf(where, data);
+  const written = dtype ?? own;
+  if (!isDtype(written) || DTYPE_BITS[written] !== DTYPE_BITS[own]) throw new FormatError(`${where}: dtype is ${written}, expected ${own}`);
+  const size = shape.reduce((product, dim) => product * dim, 1);
+  if (size !== data.length) throw new FormatError(`${where}: data has ${data.length} elements, expected ${size} for [${shape.join(', ')}]`);
+  if (!allowNonFinite && (data instanceof Float32Array || data instanceof Float64Array)) {
+    const wrong = data.findIndex((value) => !Number.isFinite(value));
+    if (wrong >= 0) throw new FormatError(`${where}: element ${wrong} is ${data[wrong]}, expected finite values; allowNonFinite writes them`);
+  }
+  return written;
+}

@@ -1,0 +1,25 @@
+/** The public surface of `lora-wasm`: exports only. */
+export { FormatError } from './formats/errors.js';
+export type { InitLoraWeights, LoraConfig, LoraLayerOptions } from './lora/config.js';
+export { AdapterError } from './lora/errors.js';
+export { LoraLinear, type MergeOptions } from './lora/lora-linear.js';
+export { LoraModel } from './lora/model.js';
+export type { AdapterFiles, AdapterSource, LoadOptions, LoadReport } from './lora/persistence.js';
+export type { ParameterSummary } from './lora/summary.js';
+export { ReLU, Sequential } from './nn/layers.js';
+export { Linear, type LinearOptions } from './nn/linear.js';
+export { type LoadResult, Module, type NamedArray, type StateDict } from './nn/module.js';
+export { defineOperation, type OperationContext, type OperationDefinition } from './ops/define.js';
+export { add, mul, relu, scale, sub } from './ops/elementwise.js';
+export { linear } from './ops/linear.js';
+export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from './ops/loss.js';
+export { argmax, mean, reshape, softmax, sum } from './ops/reduce.js';
+export { clipGradNorm } from './optim/clip.js';
+export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions } from './optim/optimizer.js';
+export type { RuntimeInfo, RuntimeOptions } from './runtime/engine.js';
+export { OutOfMemoryError } from './runtime/errors.js';
+export type { WasmOption, WasmSource } from './runtime/wasm.js';
+export type { Parameter } from './tensor/parameter.js';
+export { createRuntime, type MemoryUse, type Runtime, type TensorOptions } from './tensor/runtime.js';
+export type { DType, Shape } from './tensor/shape.js';
+export type { Tensor } from './tensor/tensor.js';

@@ -1,0 +1,52 @@
+/** Linear: y = x·Wᵀ + b, with PyTorch's shapes and initialisation. */
+import { RANDOM_STREAM } from '../runtime/engine.js';
+import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/errors.js';
+import { linear } from '../ops/linear.js';
+import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
+import { Runtime } from '../tensor/runtime.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { Module } from './module.js';
+
+export interface LinearOptions {
+  /** Whether a bias is added. Default true. */
+  readonly bias?: boolean;
+}
+
+export class Linear extends Module {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  /** [out, in] */
+  readonly weight: Parameter;
+  /** [out], or null */
+  readonly bias: Parameter | null;
+  /** @internal */ readonly runtime: Runtime;
+
+  /**
+   * Weight and bias drawn from U(±1/√in), as PyTorch's.
+   * @param runtime - where the parameters live
+   * @param inFeatures - size of the last dimension of x
+   * @param outFeatures - size of the last dimension of y
+   * @throws TypeError, RangeError, OutOfMemoryError
+   */
+  constructor(runtime: Runtime, inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
+    super();
+    if (!(runtime instanceof Runtime)) throw new TypeError(`Linear: runtime is ${describe(runtime)}, expected a Runtime`);
+    checkOptions('Linear', options, ['bias']);
+    this.inFeatures = checkInteger('Linear: inFeatures', inFeatures, 1, 2 ** 31 - 1);
+    this.outFeatures = checkInteger('Linear: outFeatures', outFeatures, 1, 2 ** 31 - 1);
+    const withBias = checkBoolean('Linear: bias', options.bias ?? true);
+    this.runtime = runtime;
+    const bound = 1 / Math.sqrt(inFeatures);
+    const draw = (parameter: Parameter): Parameter => {
+      runtime.fillUniform(parameter, RANDOM_STREAM.init, runtime.engine.nextLayer(), -bound, bound);
+      return parameter;
+    };
+    this.weight = draw(new ParameterBlock(runtime, [[outFeatures, inFeatures]]).parameters[0]!);
+    this.bias = withBias ? draw(new ParameterBlock(runtime, [[outFeatures]]).parameters[0]!) : null;
+  }
+
+  /** @param x - [..., in] float32 @returns [..., out] @throws TypeError, RangeError */
+  override forward(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias, 'Linear.forward');
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Module: a tree of layers with named parameters. Children are own enumerable properties that are Modules or arrays of
+ * Modules, in order of definition; a layer that hides or renames its insides overrides `children` and `ownParameters`.
+ */
+import { checkOptions, describe } from '../runtime/errors.js';
+import { Parameter } from '../tensor/parameter.js';
+import { type DType, type Shape, sameShape, showShape } from '../tensor/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+
+/** A child of a module: its name, and a way to put another in its place. */
+export interface Child {
+  readonly name: string;
+  readonly module: Module;
+  replace(module: Module): void;
+}
+
+/** An array with its shape: what `stateDict` gives and `loadStateDict` takes, and what the formats read and write. */
+export interface NamedArray {
+  readonly dtype?: DType | string;
+  readonly shape: Shape;
+  readonly data: ArrayLike<number>;
+}
+
+/** What `stateDict` gives: copies, by dotted name. */
+export type StateDict = Map<string, { readonly dtype: 'F32'; readonly shape: Shape; readonly data: Float32Array<ArrayBuffer> }>;
+
+/** Names that did not find each other in `loadStateDict`. */
+export interface LoadResult {
+  readonly missing: string[];
+  readonly unexpected: string[];
+}
+
+export abstract class Module {
+  #training = true;
+
+  /** The layer's output. */
+  abstract forward(...inputs: Tensor[]): Tensor;
+
+  /** Whether the layer is in training mode (dropout is on). */
+  get training(): boolean {
+    return this.#training;
+  }
+
+  /** @internal Direct children with their names. */
+  *children(): Iterable<Child> {
+    const owner = this as unknown as Record<string, unknown>;
+    for (const [key, value] of Object.entries(owner)) {
+      if (value instanceof Module) yield { name: key, module: value, replace: (module) => void (owner[key] = module) };
+      else if (Array.isArray(value)) yield* childrenOfArray(value, `${key}.`);
+    }
+  }
+
+  /** @internal Parameters of this module itself, with their names. */
+  *ownParameters(): Iterable<[string, Parameter]> {
+    for (const [key, value] of Object.entries(this)) if (value instanceof Parameter) yield [key, value];
+  }
+
+  /** Every module of the tree with its dotted name, this one first under `''`; a shared module appears once. */
+  namedModules(): [string, Module][] {
+    const found: [string, Module][] = [];
+    this.#visit('', new Set(), (name, module) => found.push([name, module]));
+    return found;
+  }
+
+  /** Every parameter of the tree with its dotted name; a shared parameter appears once. */
+  namedParameters(): [string, Parameter][] {
+    const found: [string, Parameter][] = [];
+    const seen = new Set<Parameter>();
+    for (const [path, module] of this.namedModules()) {
+      for (const [name, parameter] of module.ownParameters()) {
+        if (seen.has(parameter)) continue;
+        seen.add(parameter);
+        found.push([path === '' ? name : `${path}.${name}`, parameter]);
+      }
+    }
+    return found;
+  }
+
+  /** Every parameter of the tree. */
+  parameters(): Parameter[] {
+    return this.namedParameters().map(([, parameter]) => parameter);
+  }
+
+  /** Copies of every parameter, by name; `writeSafetensors` takes them as they are. */
+  stateDict(): StateDict {
+    return new Map(
+      this.namedParameters().map(([name, parameter]) => [
+        name,
+        { dtype: 'F32', shape: parameter.shape, data: parameter.copyTo(new Float32Array(parameter.size)) },
+      ]),
+    );
+  }
+
+  /**
+   * Overwrites parameters by name. Everything is checked before anything is changed.
+   * @param state - arrays by name, float32 in the parameter's shape
+   * @param options - `strict` (default true) refuses missing and unexpected names
+   * @returns the names that did not find each other
+   * @throws TypeError, RangeError
+   */
+  loadStateDict(state: ReadonlyMap<string, NamedArray> | Readonly<Record<string, NamedArray>>, options: { readonly strict?: boolean } = {}): LoadResult {
+    const where = `${this.constructor.name}.loadStateDict`;
+    checkOptions(where, options, ['strict']);
+    if (state === null || typeof state !== 'object') throw new TypeError(`${where}: state is ${describe(state)}, expected a Map or an object`);
+    const entries = new Map(state instanceof Map ? state : Object.entries(state as Record<string, NamedArray>));
+    const parameters = new Map(this.namedParameters());
+    const missing = [...parameters.keys()].filter((name) => !entries.has(name));
+    const unexpected = [...entries.keys()].filter((name) => !parameters.has(name));
+    if ((options.strict ?? true) && missing.length + unexpected.length > 0) {
+      throw new RangeError(`${where}: missing [${missing.join(', ')}], unexpected [${unexpected.join(', ')}], expected the names of this module`);
+    }
+    const plan: [Parameter, NamedArray][] = [];
+    for (const [name, parameter] of parameters) {
+      const entry = entries.get(name);
+      if (entry === undefined) continue;
+      if (!sameShape(entry.shape, parameter.shape) || entry.data.length !== parameter.size) {
+        throw new RangeError(`${where}: ${name} is ${showShape(entry.shape)} with ${entry.data.length} elements, expected ${showShape(parameter.shape)}`);
+      }
+      plan.push([parameter, entry]);
+    }
+    for (const [parameter, entry] of plan) parameter.set(entry.data);
+    return { missing, unexpected };
+  }
+
+  /** Switches the tree to training mode (or out of it). */
+  train(mode = true): this {
+    if (typeof mode !== 'boolean') throw new TypeError(`${this.constructor.name}.train: mode is ${describe(mode)}, expected a boolean`);
+    for (const [, module] of this.namedModules()) module.#training = mode;
+    return this;
+  }
+
+  /** Switches the tree to evaluation mode. Never merges anything. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Gives the memory of every parameter back. */
+  dispose(): void {
+    for (const parameter of this.parameters()) parameter.block.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #visit(name: string, seen: Set<Module>, found: (name: string, module: Module) => void): void {
+    if (seen.has(this)) return;
+    seen.add(this);
+    found(name, this);
+    for (const child of this.children()) child.module.#visit(name === '' ? child.name : `${name}.${child.name}`, seen, found);
+  }
+}
+
+/** @internal Children that lie in an array. */
+export function* childrenOfArray(array: unknown[], prefix: string): Iterable<Child> {
+  for (const [i, module] of array.entries()) {
+    if (module instanceof Module) yield { name: `${prefix}${i}`, module, replace: (other) => void (array[i] = other) };
+  }
+}

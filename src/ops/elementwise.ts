@@ -1,0 +1,105 @@
+/** Element-wise operations of tensors of one shape. */
+import { describe } from '../runtime/errors.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { checkSameShape, checkTensors } from './check.js';
+
+/** y = a + b, of one shape. @throws TypeError, RangeError */
+export function add(a: Tensor, b: Tensor): Tensor {
+  const rt = checkTensors('add', { a, b });
+  checkSameShape('add', 'a', a, 'b', b);
+  const y = rt.empty(a.shape, 'f32');
+  rt.engine.kernels.add(y.size, a.pointer, b.pointer, y.pointer);
+  return rt.record(y, {
+    name: 'add',
+    inputs: [a, b],
+    saved: [],
+    backward: ({ dy, pass }) => {
+      pass(0, dy);
+      pass(1, dy);
+    },
+  });
+}
+
+/** y = a - b, of one shape. @throws TypeError, RangeError */
+export function sub(a: Tensor, b: Tensor): Tensor {
+  const rt = checkTensors('sub', { a, b });
+  checkSameShape('sub', 'a', a, 'b', b);
+  const { kernels } = rt.engine;
+  const y = rt.empty(a.shape, 'f32');
+  kernels.sub(y.size, a.pointer, b.pointer, y.pointer);
+  return rt.record(y, {
+    name: 'sub',
+    inputs: [a, b],
+    saved: [],
+    backward: ({ dy, pass, target }) => {
+      pass(0, dy);
+      const db = target(1);
+      if (db === null) return;
+      if (db.accumulate === 1) kernels.axpy(dy.size, -1, dy.pointer, db.pointer);
+      else kernels.scale(dy.size, -1, dy.pointer, db.pointer);
+    },
+  });
+}
+
+/** y = a ⊙ b, of one shape. @throws TypeError, RangeError */
+export function mul(a: Tensor, b: Tensor): Tensor {
+  const rt = checkTensors('mul', { a, b });
+  checkSameShape('mul', 'a', a, 'b', b);
+  const { kernels } = rt.engine;
+  const y = rt.empty(a.shape, 'f32');
+  kernels.mul(y.size, a.pointer, b.pointer, y.pointer);
+  const [sa, sb] = [a.storage, b.storage];
+  const [oa, ob] = [a.offset, b.offset];
+  return rt.record(y, {
+    name: 'mul',
+    inputs: [a, b],
+    saved: [a, b],
+    backward: ({ dy, target }) => {
+      const others = [sb.pointer + ob, sa.pointer + oa];
+      for (const [i, other] of others.entries()) {
+        const place = target(i);
+        if (place === null) continue;
+        if (place.accumulate === 1) kernels.mulAdd(dy.size, 1, dy.pointer, other, place.pointer);
+        else kernels.mul(dy.size, dy.pointer, other, place.pointer);
+      }
+    },
+  });
+}
+
+/** y = s·x for a number s. @throws TypeError */
+export function scale(x: Tensor, s: number): Tensor {
+  const rt = checkTensors('scale', { x });
+  if (typeof s !== 'number') throw new TypeError(`scale: s is ${describe(s)}, expected a number`);
+  const { kernels } = rt.engine;
+  const y = rt.empty(x.shape, 'f32');
+  kernels.scale(y.size, s, x.pointer, y.pointer);
+  return rt.record(y, {
+    name: 'scale',
+    inputs: [x],
+    saved: [],
+    backward: ({ dy, target }) => {
+      const dx = target(0);
+      if (dx === null) return;
+      if (dx.accumulate === 1) kernels.axpy(dy.size, s, dy.pointer, dx.pointer);
+      else kernels.scale(dy.size, s, dy.pointer, dx.pointer);
+    },
+  });
+}
+
+/** y = max(x, 0). @throws TypeError */
+export function relu(x: Tensor): Tensor {
+  const rt = checkTensors('relu', { x });
+  const { kernels } = rt.engine;
+  const y = rt.empty(x.shape, 'f32');
+  kernels.reluForward(y.size, x.pointer, y.pointer);
+  const { storage, offset } = y;
+  return rt.record(y, {
+    name: 'relu',
+    inputs: [x],
+    saved: [y],
+    backward: ({ dy, target }) => {
+      const dx = target(0);
+      if (dx !== null) kernels.reluBackward(dy.size, storage.pointer + offset, dy.pointer, dx.accumulate, dx.pointer);
+    },
+  });
+}

@@ -1,0 +1,123 @@
+/** Losses: softmax cross-entropy and mean squared error, with PyTorch's reductions. */
+import { checkInteger, checkOptions, describe } from '../runtime/errors.js';
+import { sameShape, showShape } from '../tensor/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { asRows, checkSameShape, checkTensors } from './check.js';
+
+/** How a loss of several elements becomes one number. */
+export type Reduction = 'mean' | 'sum' | 'none';
+
+export interface CrossEntropyOptions {
+  /** A target that takes no part in loss or gradient. Default -100. */
+  readonly ignoreIndex?: number;
+  /** `'mean'` divides by the number of targets that count. Default `'mean'`. */
+  readonly reduction?: Reduction;
+}
+
+function checkReduction(where: string, reduction: unknown): void {
+  if (reduction !== 'mean' && reduction !== 'sum' && reduction !== 'none') {
+    throw new TypeError(`${where}: reduction is ${describe(reduction)}, expected 'mean', 'sum' or 'none'`);
+  }
+}
+
+/**
+ * Softmax cross-entropy: logsumexp(row) - row[target]. Where no target counts, the mean is 0 and so is its gradient.
+ * @param logits - [..., classes] float32
+ * @param targets - [...] int32, each from 0 to classes - 1 or `ignoreIndex`
+ * @returns a scalar, or [...] with reduction `'none'`
+ * @throws TypeError, RangeError
+ */
+export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  const rt = checkTensors('crossEntropy', { logits });
+  if (checkTensors('crossEntropy', { targets }, 'i32') !== rt) {
+    throw new TypeError('crossEntropy: targets belongs to another runtime than logits, expected one runtime');
+  }
+  checkOptions('crossEntropy', options, ['ignoreIndex', 'reduction']);
+  const { ignoreIndex = -100, reduction = 'mean' } = options;
+  checkInteger('crossEntropy: ignoreIndex', ignoreIndex, -(2 ** 31), 2 ** 31 - 1);
+  checkReduction('crossEntropy', reduction);
+  const { rows, cols } = asRows('crossEntropy', 'logits', logits);
+  if (!sameShape(targets.shape, logits.shape.slice(0, -1))) {
+    throw new RangeError(`crossEntropy: targets is ${showShape(targets.shape)}, expected ${showShape(logits.shape.slice(0, -1))}`);
+  }
+  const counted = countTargets(targets, cols, ignoreIndex);
+  const { kernels } = rt.engine;
+  const lse = rt.empty([rows], 'f32');
+  const perRow = rt.empty(targets.shape, 'f32');
+  kernels.crossEntropyForward(rows, cols, logits.pointer, cols, targets.pointer, ignoreIndex, lse.pointer, perRow.pointer);
+  const share = reduction === 'mean' ? 1 / Math.max(counted, 1) : 1;
+  const y = reduction === 'none' ? perRow : rt.full([], kernels.sum(rows, perRow.pointer) * share);
+  const at = [logits, targets, lse].map(({ storage, offset }) => () => storage.pointer + offset);
+  rt.record(y, {
+    name: 'crossEntropy',
+    inputs: [logits],
+    saved: [logits, targets, lse],
+    backward: ({ dy, target }) => {
+      const dx = target(0);
+      if (dx === null) return;
+      const stride = reduction === 'none' ? 1 : 0;
+      kernels.crossEntropyBackward(rows, cols, at[0]!(), cols, at[1]!(), ignoreIndex, at[2]!(), share, dy.pointer, stride, dx.accumulate, dx.pointer, cols);
+    },
+  });
+  lse.dispose();
+  if (y !== perRow) perRow.dispose();
+  return y;
+}
+
+function countTargets(targets: Tensor, classes: number, ignoreIndex: number): number {
+  const values = targets.runtime.engine.i32();
+  const start = targets.pointer / 4;
+  let counted = 0;
+  for (let i = 0; i < targets.size; i++) {
+    const target = values[start + i]!;
+    if (target === ignoreIndex) continue;
+    if (target < 0 || target >= classes) {
+      throw new RangeError(`crossEntropy: target ${i} is ${target}, expected 0 to ${classes - 1} or ignoreIndex ${ignoreIndex}`);
+    }
+    counted++;
+  }
+  return counted;
+}
+
+/**
+ * Mean squared error: mean((a - b)²), or its sum, or each square.
+ * @param a - any shape
+ * @param b - the same shape
+ * @throws TypeError, RangeError
+ */
+export function mseLoss(a: Tensor, b: Tensor, options: { readonly reduction?: Reduction } = {}): Tensor {
+  const rt = checkTensors('mseLoss', { a, b });
+  checkOptions('mseLoss', options, ['reduction']);
+  const { reduction = 'mean' } = options;
+  checkReduction('mseLoss', reduction);
+  checkSameShape('mseLoss', 'a', a, 'b', b);
+  const { kernels } = rt.engine;
+  const share = reduction === 'mean' ? 1 / Math.max(a.size, 1) : 1;
+  const y = reduction === 'none' ? rt.empty(a.shape, 'f32') : rt.full([], kernels.squaredDistance(a.size, a.pointer, b.pointer) * share);
+  if (reduction === 'none') {
+    kernels.sub(a.size, a.pointer, b.pointer, y.pointer);
+    kernels.mul(a.size, y.pointer, y.pointer, y.pointer);
+  }
+  const at = [a, b].map(({ storage, offset }) => () => storage.pointer + offset);
+  return rt.record(y, {
+    name: 'mseLoss',
+    inputs: [a, b],
+    saved: [a, b],
+    backward: ({ dy, target }) => {
+      for (const i of [0, 1]) {
+        const place = target(i);
+        if (place === null) continue;
+        const [own, other] = [at[i]!(), at[1 - i]!()];
+        if (reduction !== 'none') {
+          kernels.differenceScaled(a.size, 2 * share * dy.item(), own, other, place.accumulate, place.pointer);
+          continue;
+        }
+        const difference = rt.empty(dy.shape, 'f32');
+        kernels.sub(dy.size, own, other, difference.pointer);
+        if (place.accumulate === 0) kernels.fill(dy.size, 0, place.pointer);
+        kernels.mulAdd(dy.size, 2, dy.pointer, difference.pointer, place.pointer);
+        difference.dispose();
+      }
+    },
+  });
+}

@@ -1,0 +1,141 @@
+/** SGD, Adam and AdamW with PyTorch's formulas and defaults; one kernel call for parameters that lie side by side. */
+import { checkBoolean, checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import type { Parameter } from '../tensor/parameter.js';
+import { checkParameters, ParameterState } from './groups.js';
+
+const MAX = Number.MAX_VALUE;
+
+abstract class Optimizer {
+  protected readonly state: ParameterState;
+  #lr: number;
+
+  protected constructor(name: string, parameters: readonly Parameter[], lr: number, arrays: number) {
+    this.#lr = checkNumber(`${name}: lr`, lr, 0, MAX);
+    this.state = new ParameterState(checkParameters(name, parameters), arrays);
+  }
+
+  /** Learning rate; may be set between steps. */
+  get lr(): number {
+    return this.#lr;
+  }
+
+  set lr(value: number) {
+    this.#lr = checkNumber(`${this.constructor.name}.lr`, value, 0, MAX);
+  }
+
+  /** Moves every parameter that has a gradient. @throws Error after dispose */
+  abstract step(): void;
+
+  /** Forgets the gradients, as PyTorch's `zero_grad`: they are null until the next backward. */
+  zeroGrad(): void {
+    this.state.zeroGrad();
+  }
+
+  /** Gives the memory of the moments back; the parameters stay. */
+  dispose(): void {
+    this.state.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+export interface SGDOptions {
+  /** Learning rate. Default 1e-3. */
+  readonly lr?: number;
+  /** Default 0. */
+  readonly momentum?: number;
+  /** Default 0. */
+  readonly dampening?: number;
+  /** Needs momentum above 0 and no dampening. Default false. */
+  readonly nesterov?: boolean;
+  /** Added to the gradient as weightDecay·p. Default 0. */
+  readonly weightDecay?: number;
+}
+
+/** Stochastic gradient descent, as `torch.optim.SGD`. */
+export class SGD extends Optimizer {
+  readonly #options: Required<Omit<SGDOptions, 'lr'>>;
+
+  /** @throws TypeError, RangeError */
+  constructor(parameters: readonly Parameter[], options: SGDOptions = {}) {
+    checkOptions('SGD', options, ['lr', 'momentum', 'dampening', 'nesterov', 'weightDecay']);
+    const { lr = 1e-3, momentum = 0, dampening = 0, nesterov = false, weightDecay = 0 } = options;
+    checkNumber('SGD: momentum', momentum, 0, MAX);
+    checkNumber('SGD: dampening', dampening, -MAX, MAX);
+    checkNumber('SGD: weightDecay', weightDecay, 0, MAX);
+    checkBoolean('SGD: nesterov', nesterov);
+    if (nesterov && (momentum === 0 || dampening !== 0)) {
+      throw new RangeError(`SGD: nesterov with momentum ${momentum} and dampening ${dampening}, expected momentum above 0 and dampening 0`);
+    }
+    super('SGD', parameters, lr, momentum === 0 ? 0 : 1);
+    this.#options = { momentum, dampening, nesterov, weightDecay };
+  }
+
+  override step(): void {
+    const { momentum, dampening, nesterov, weightDecay } = this.#options;
+    const { kernels } = this.state.runtime.engine;
+    for (const { size, values, gradients, state, step } of this.state.runs()) {
+      kernels.sgdStep(size, values, gradients, state[0] ?? 0, this.lr, momentum, dampening, nesterov ? 1 : 0, weightDecay, step === 1 ? 1 : 0);
+    }
+  }
+}
+
+export interface AdamOptions {
+  /** Learning rate. Default 1e-3. */
+  readonly lr?: number;
+  /** Decay of the first and second moment. Default [0.9, 0.999]. */
+  readonly betas?: readonly [number, number];
+  /** Default 1e-8. */
+  readonly eps?: number;
+  /** Adam: added to the gradient, default 0. AdamW: taken off the parameter, default 0.01. */
+  readonly weightDecay?: number;
+}
+
+abstract class AdamBase extends Optimizer {
+  readonly #decoupled: boolean;
+  readonly #options: Required<Omit<AdamOptions, 'lr'>>;
+
+  protected constructor(name: string, parameters: readonly Parameter[], options: AdamOptions, decoupled: boolean) {
+    checkOptions(name, options, ['lr', 'betas', 'eps', 'weightDecay']);
+    const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = decoupled ? 0.01 : 0 } = options;
+    if (!Array.isArray(betas) || betas.length !== 2) throw new TypeError(`${name}: betas is ${describe(betas)}, expected two numbers`);
+    for (const [i, beta] of betas.entries()) {
+      checkNumber(`${name}: betas[${i}]`, beta, 0, 1);
+      if (beta === 1) throw new RangeError(`${name}: betas[${i}] is 1, expected a number below 1`);
+    }
+    checkNumber(`${name}: eps`, eps, 0, MAX);
+    checkNumber(`${name}: weightDecay`, weightDecay, 0, MAX);
+    super(name, parameters, lr, 2);
+    this.#decoupled = decoupled;
+    this.#options = { betas, eps, weightDecay };
+  }
+
+  override step(): void {
+    const { betas, eps, weightDecay } = this.#options;
+    const [beta1, beta2] = betas;
+    const { kernels } = this.state.runtime.engine;
+    for (const { size, values, gradients, state, step } of this.state.runs()) {
+      const stepSize = this.lr / (1 - beta1 ** step);
+      const sqrtBias2 = Math.sqrt(1 - beta2 ** step);
+      kernels.adamStep(size, values, gradients, state[0]!, state[1]!, this.lr, beta1, beta2, eps, weightDecay, this.#decoupled ? 1 : 0, stepSize, sqrtBias2);
+    }
+  }
+}
+
+/** Adam (Kingma and Ba, arXiv 1412.6980) as `torch.optim.Adam`: weight decay is added to the gradient. */
+export class Adam extends AdamBase {
+  /** @throws TypeError, RangeError */
+  constructor(parameters: readonly Parameter[], options: AdamOptions = {}) {
+    super('Adam', parameters, options, false);
+  }
+}
+
+/** AdamW (Loshchilov and Hutter, arXiv 1711.05101) as `torch.optim.AdamW`: weight decay is taken off the parameter. */
+export class AdamW extends AdamBase {
+  /** @throws TypeError, RangeError */
+  constructor(parameters: readonly Parameter[], options: AdamOptions = {}) {
+    super('AdamW', parameters, options, true);
+  }
+}

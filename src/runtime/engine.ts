@@ -1,0 +1,164 @@
+/**
+ * The engine under a Runtime: one instance of the kernels, its memory and allocator, the scratch, the state of the
+ * random numbers, and fresh views. Knows no tensor. Made by `createEngine`, owned by `tensor/runtime.ts`.
+ */
+import { platform } from '#platform';
+import type { Kernels } from './abi.js';
+import { Allocator } from './allocator.js';
+import { checkInteger, checkOptions, describe } from './errors.js';
+import { Products } from './products.js';
+import { type LoadedKernels, loadKernels, type WasmOption } from './wasm.js';
+
+/** Options of `createRuntime`. */
+export interface RuntimeOptions {
+  /** Kernel build: `'auto'` takes relaxed SIMD where the engine has it; `'simd'` gives the same bits everywhere. Default `'auto'`. */
+  readonly kernels?: 'auto' | 'simd' | 'relaxed-simd';
+  /** Limit of linear memory in units of 2^20 bytes, 1 to 4095. Default 4095. */
+  readonly maxMemoryMB?: number;
+  /** Seed of every random number, an integer from 0 to 2^53 - 1. Default 0. */
+  readonly seed?: number;
+  /** The kernels' bytes, URL or module, or a function from the build's name to one. Default: the packaged files. */
+  readonly wasm?: WasmOption;
+}
+
+/** What `rt.info()` says. */
+export interface RuntimeInfo {
+  readonly kernels: 'simd' | 'relaxed-simd';
+  /** Why these kernels run. */
+  readonly reason: string;
+  readonly threads: number;
+  readonly threadsReason: string;
+  readonly platform: 'node' | 'browser';
+  readonly seed: number;
+}
+
+/** Streams of the counter-based generator: numbers of different purposes never meet. */
+export const RANDOM_STREAM = { init: 1, dropout: 2, user: 3 } as const;
+
+const MIB = 2 ** 20;
+
+export class Engine {
+  readonly kernels: Kernels;
+  readonly level: number;
+  readonly products: Products;
+  readonly seed: number;
+  readonly seedLow: number;
+  readonly seedHigh: number;
+  #memory: WebAssembly.Memory | null;
+  readonly #allocator: Allocator;
+  readonly #info: RuntimeInfo;
+  #scratchPointer = 0;
+  #scratchBytes = 0;
+  #nextLayer = 0;
+  #nextDraw = 0;
+  #f32 = new Float32Array(0);
+  #i32 = new Int32Array(0);
+
+  constructor(loaded: LoadedKernels, maxBytes: number, seed: number) {
+    this.kernels = loaded.kernels;
+    this.level = loaded.build === 'relaxed-simd' ? 1 : 0;
+    this.#memory = loaded.memory;
+    this.#allocator = new Allocator(loaded.memory, loaded.kernels.heapBase() >>> 0, maxBytes);
+    this.products = new Products(this);
+    this.seed = seed;
+    this.seedLow = seed | 0;
+    this.seedHigh = Math.floor(seed / 2 ** 32) | 0;
+    this.#info = {
+      kernels: loaded.build,
+      reason: loaded.reason,
+      threads: 1,
+      threadsReason: 'this version computes on one thread',
+      platform,
+      seed,
+    };
+  }
+
+  info(): RuntimeInfo {
+    return this.#info;
+  }
+
+  /** Linear memory. @throws Error after dispose */
+  get memory(): WebAssembly.Memory {
+    if (this.#memory === null) throw new Error('Runtime: used after dispose()');
+    return this.#memory;
+  }
+
+  get disposed(): boolean {
+    return this.#memory === null;
+  }
+
+  /** Bytes of linear memory, bytes in live blocks, live blocks. */
+  use(): { bytes: number; held: number; blocks: number } {
+    return { bytes: this.memory.buffer.byteLength, ...this.#allocator.use() };
+  }
+
+  allocate(bytes: number): number {
+    void this.memory;
+    return this.#allocator.allocate(bytes);
+  }
+
+  free(pointer: number, bytes: number): void {
+    if (this.#memory !== null) this.#allocator.free(pointer, bytes);
+  }
+
+  /** At least `bytes` of scratch, valid until the next call. */
+  scratch(bytes: number): number {
+    if (bytes > this.#scratchBytes) {
+      if (this.#scratchBytes > 0) this.free(this.#scratchPointer, this.#scratchBytes);
+      this.#scratchBytes = 0;
+      this.#scratchPointer = this.allocate(bytes);
+      this.#scratchBytes = bytes;
+    }
+    return this.#scratchPointer;
+  }
+
+  /** The memory as float32: valid until the next allocation, never to be kept. */
+  f32(): Float32Array {
+    const buffer = this.memory.buffer;
+    if (this.#f32.buffer !== buffer) this.#f32 = new Float32Array(buffer);
+    return this.#f32;
+  }
+
+  /** The memory as int32: valid until the next allocation, never to be kept. */
+  i32(): Int32Array {
+    const buffer = this.memory.buffer;
+    if (this.#i32.buffer !== buffer) this.#i32 = new Int32Array(buffer);
+    return this.#i32;
+  }
+
+  /** Bytes out of linear memory, as an ordinary array of its own. */
+  copyBytes(pointer: number, bytes: number): Uint8Array<ArrayBuffer> {
+    const copy = new Uint8Array(bytes);
+    copy.set(new Uint8Array(this.memory.buffer, pointer, bytes));
+    return copy;
+  }
+
+  /** A number for a layer that draws random numbers: its place in the generator's counter. */
+  nextLayer(): number {
+    return this.#nextLayer++;
+  }
+
+  /** A number for one draw of a tensor. */
+  nextDraw(): number {
+    return this.#nextDraw++;
+  }
+
+  /** Drops the instance and its memory. */
+  dispose(): void {
+    this.#memory = null;
+    this.#f32 = new Float32Array(0);
+    this.#i32 = new Int32Array(0);
+  }
+}
+
+/** Loads the kernels and makes an engine. */
+export async function createEngine(options: RuntimeOptions): Promise<Engine> {
+  checkOptions('createRuntime', options, ['kernels', 'maxMemoryMB', 'seed', 'wasm']);
+  const { kernels = 'auto', maxMemoryMB = 4095, seed = 0 } = options;
+  if (kernels !== 'auto' && kernels !== 'simd' && kernels !== 'relaxed-simd') {
+    throw new TypeError(`createRuntime: kernels is ${describe(kernels)}, expected 'auto', 'simd' or 'relaxed-simd'`);
+  }
+  checkInteger('createRuntime: maxMemoryMB', maxMemoryMB, 1, 4095);
+  checkInteger('createRuntime: seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  return new Engine(await loadKernels(kernels, options.wasm), maxMemoryMB * MIB, seed);
+}

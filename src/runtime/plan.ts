@@ -1,0 +1,51 @@
+/**
+ * Which path a product takes and how much scratch it needs, chosen once from the whole M, N, K (never from a share of them,
+ * so that bits do not depend on how work is split). The kernel's side is `assembly/matmul/index.ts`.
+ */
+
+/** A product's path number (an argument of the kernel) and the bytes of scratch it needs. */
+export interface Plan {
+  readonly path: number;
+  readonly scratchBytes: number;
+}
+
+const DOT = 0 << 4;
+const COPIED = 1 << 4;
+const IN_PLACE = 2 << 4;
+/** Sizes of a block in `assembly/matmul/packed.ts`. */
+const DEPTH = 512;
+const ROWS = 240;
+
+function packed(kind: number, MR: number): Plan {
+  return { path: kind | MR, scratchBytes: 4 * ((ROWS + MR) * DEPTH + 8 * DEPTH + 8 * 8) };
+}
+
+/** The tile with the fewest wasted rows among those that the build runs fast, the largest of equals. */
+function tileRows(level: number, rows: number): number {
+  if (rows <= 2) return Math.max(rows, 1);
+  const candidates = level === 1 ? [6, 5, 4] : [4];
+  let best = candidates[0]!;
+  for (const MR of candidates) if (Math.ceil(rows / MR) * MR < Math.ceil(rows / best) * best) best = MR;
+  return best;
+}
+
+/** A row length at which neighbouring rows fall on the same cache lines. */
+function conflicts(rowLength: number): boolean {
+  return rowLength % 256 === 0;
+}
+
+/** y = x·Wᵀ + h·Bᵀ. level: 0 simd, 1 relaxed-simd. */
+export function planForward(level: number, M: number, _N: number, _K: number, _R: number): Plan {
+  if (M < (level === 1 ? 64 : 24)) return { path: DOT | (level === 1 ? 6 : 4), scratchBytes: 0 };
+  return packed(COPIED, tileRows(level, M));
+}
+
+/** dx = dy·W + u·A. */
+export function planBackwardInput(level: number, M: number, _N: number, K: number, _R: number): Plan {
+  return packed(M < 24 && !conflicts(K) ? IN_PLACE : COPIED, tileRows(level, M));
+}
+
+/** dW = dyᵀ·x. */
+export function planBackwardWeight(level: number, _M: number, N: number, _K: number): Plan {
+  return packed(COPIED, tileRows(level, N));
+}

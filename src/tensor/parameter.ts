@@ -1,0 +1,72 @@
+/**
+ * Parameters: kept tensors that a module owns, and the block in which an adapter's parameters lie side by side, with
+ * gradients in a block of the same layout, so that an optimiser's step is one kernel call.
+ */
+import type { Runtime } from './runtime.js';
+import { type Shape, sizeOf } from './shape.js';
+import { Storage } from './storage.js';
+import { Tensor } from './tensor.js';
+
+/** A trainable tensor: in no scope, requires a gradient until frozen. */
+export class Parameter extends Tensor {
+  /** @internal */ readonly block: ParameterBlock;
+
+  /** @internal Use `ParameterBlock` or a layer. */
+  constructor(runtime: Runtime, block: ParameterBlock, storage: Storage, offset: number, shape: Shape) {
+    super(runtime, storage.retain(), offset, shape, 'f32');
+    this.block = block;
+    this.requiresGrad = true;
+  }
+
+  /** @internal */
+  override makeGrad(): Tensor {
+    return this.block.gradOf(this);
+  }
+}
+
+/** Releases the gradients of a block that was dropped without dispose(). */
+const forgotten = new FinalizationRegistry<Storage>((storage) => storage.release());
+
+/** One storage for parameters of the given shapes, in their order, each starting at a multiple of 16 bytes. */
+export class ParameterBlock {
+  readonly runtime: Runtime;
+  /** Bytes of the values, and of the gradients. */
+  readonly bytes: number;
+  readonly parameters: readonly Parameter[];
+  #gradients: Storage | null = null;
+
+  constructor(runtime: Runtime, shapes: readonly Shape[]) {
+    this.runtime = runtime;
+    let bytes = 0;
+    const offsets = shapes.map((shape) => {
+      const at = bytes;
+      bytes += Math.ceil((sizeOf(shape) * 4) / 16) * 16;
+      return at;
+    });
+    this.bytes = bytes;
+    const storage = new Storage(runtime.engine, bytes);
+    runtime.engine.kernels.fill(bytes / 4, 0, storage.pointer);
+    this.parameters = shapes.map((shape, i) => new Parameter(runtime, this, storage, offsets[i]!, shape));
+    storage.release();
+  }
+
+  /** Gradient of one of the parameters: a view of the gradients' block, made when first asked for and kept. */
+  gradOf(parameter: Parameter): Tensor {
+    if (this.#gradients === null) {
+      this.#gradients = new Storage(this.runtime.engine, this.bytes);
+      forgotten.register(this, this.#gradients, this);
+      this.runtime.engine.kernels.fill(this.bytes / 4, 0, this.#gradients.pointer);
+    }
+    return new Tensor(this.runtime, this.#gradients.retain(), parameter.offset, parameter.shape, 'f32');
+  }
+
+  /** Disposes of the parameters, their gradients and the block. Harmless when repeated. */
+  dispose(): void {
+    for (const parameter of this.parameters) parameter.dispose();
+    if (this.#gradients !== null) {
+      forgotten.unregister(this);
+      this.#gradients.release();
+      this.#gradients = null;
+    }
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * Runtime: an engine, and the tensors made over it. Everything a program holds hangs on one Runtime; there is no default
+ * one. `createRuntime` is the only asynchronous call before files.
+ */
+import { createEngine, type Engine, RANDOM_STREAM, type RuntimeInfo, type RuntimeOptions } from '../runtime/engine.js';
+import { checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import { collect, Scope, type Scoped } from './scope.js';
+import { checkShape, type DType, type Shape, showShape, sizeOf } from './shape.js';
+import { Storage } from './storage.js';
+import type { BackwardContext } from './tape.js';
+import { TapeNode } from './tape.js';
+import { checkIntegers, Tensor } from './tensor.js';
+
+/** Options of `rt.tensor`, `rt.zeros` and their kin. */
+export interface TensorOptions {
+  /** Default: `'i32'` for an Int32Array, else `'f32'`. */
+  readonly dtype?: DType;
+  /** Whether `backward()` gives the tensor a gradient. Default false. */
+  readonly requiresGrad?: boolean;
+}
+
+/** What `rt.memory()` says. */
+export interface MemoryUse {
+  /** Size of linear memory in bytes. It never shrinks. */
+  readonly bytes: number;
+  /** Bytes in live blocks. */
+  readonly held: number;
+  /** Live blocks. */
+  readonly blocks: number;
+  /** Live tensors. */
+  readonly tensors: number;
+}
+
+/** What an operation leaves on the tape. */
+export interface Record {
+  readonly name: string;
+  readonly inputs: readonly (Tensor | null)[];
+  readonly saved: readonly Tensor[];
+  readonly backward: (context: BackwardContext) => void;
+}
+
+export class Runtime {
+  /** @internal */ readonly engine: Engine;
+  /** @internal */ liveTensors = 0;
+  #scope: Scope | null = null;
+  #gradEnabled = true;
+
+  /** @internal Use `createRuntime`. */
+  constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  /** Which kernels run and why, threads, platform, seed. */
+  info(): RuntimeInfo {
+    return this.engine.info();
+  }
+
+  /** What memory is in use. */
+  memory(): MemoryUse {
+    return { ...this.engine.use(), tensors: this.liveTensors };
+  }
+
+  /** Drops the kernels and their memory; every tensor of this runtime is gone. Harmless when repeated. */
+  dispose(): void {
+    this.engine.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /**
+   * A tensor of `data`, copied once into linear memory.
+   * @param data - elements in row-major order
+   * @param shape - default `[data.length]`
+   * @throws TypeError, RangeError, OutOfMemoryError
+   * @example
+   * const x = rt.tensor([1, 2, 3, 4], [2, 2]);
+   */
+  tensor(data: ArrayLike<number>, shape?: Shape, options: TensorOptions = {}): Tensor {
+    if (data === null || typeof data !== 'object' || typeof data.length !== 'number') {
+      throw new TypeError(`Runtime.tensor: data is ${describe(data)}, expected an array of numbers`);
+    }
+    const dims = checkShape('Runtime.tensor', shape ?? [data.length]);
+    if (sizeOf(dims) !== data.length) {
+      throw new RangeError(`Runtime.tensor: data has ${data.length} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`);
+    }
+    const dtype = this.#options('Runtime.tensor', options, data instanceof Int32Array ? 'i32' : 'f32');
+    if (dtype === 'i32') checkIntegers('Runtime.tensor', data);
+    if (Array.isArray(data)) {
+      const wrong = data.findIndex((value) => typeof value !== 'number');
+      if (wrong >= 0) throw new TypeError(`Runtime.tensor: element ${wrong} is ${describe(data[wrong])}, expected a number`);
+    }
+    const tensor = this.empty(dims, dtype).set(data);
+    tensor.requiresGrad = options.requiresGrad ?? false;
+    return tensor;
+  }
+
+  /** A tensor of zeros. @throws TypeError, RangeError, OutOfMemoryError */
+  zeros(shape: Shape, options: TensorOptions = {}): Tensor {
+    const dtype = this.#options('Runtime.zeros', options, 'f32');
+    const tensor = this.empty(checkShape('Runtime.zeros', shape), dtype);
+    this.engine.kernels.fill(tensor.size, 0, tensor.pointer);
+    tensor.requiresGrad = options.requiresGrad ?? false;
+    return tensor;
+  }
+
+  /** A float32 tensor filled with `value`. */
+  full(shape: Shape, value: number): Tensor {
+    const tensor = this.empty(checkShape('Runtime.full', shape), 'f32');
+    this.engine.kernels.fill(tensor.size, value, tensor.pointer);
+    return tensor;
+  }
+
+  /** Numbers from U[low, high), by the runtime's generator: the next draw of the seed. */
+  uniform(shape: Shape, low: number, high: number): Tensor {
+    const tensor = this.empty(checkShape('Runtime.uniform', shape), 'f32');
+    this.fillUniform(tensor, RANDOM_STREAM.user, this.engine.nextDraw(), low, high);
+    return tensor;
+  }
+
+  /** Normal numbers of mean 0, by the runtime's generator: the next draw of the seed. */
+  normal(shape: Shape, std = 1): Tensor {
+    checkNumber('Runtime.normal: std', std, 0, Number.MAX_VALUE);
+    const tensor = this.empty(checkShape('Runtime.normal', shape), 'f32');
+    this.fillNormal(tensor, RANDOM_STREAM.user, this.engine.nextDraw(), std);
+    return tensor;
+  }
+
+  /**
+   * Runs a synchronous function and releases every tensor made inside, except those that it returns (also in arrays,
+   * maps and plain objects), which move to the scope around this one. Scopes nest.
+   * @throws TypeError when `fn` returns a promise
+   */
+  scope<T>(fn: () => T): T {
+    if (typeof fn !== 'function') throw new TypeError(`Runtime.scope: got ${describe(fn)}, expected a function`);
+    const scope = new Scope(this.#scope);
+    this.#scope = scope;
+    const escaping: Scoped[] = [];
+    try {
+      const result = fn();
+      refusePromise('Runtime.scope', result);
+      collect(result, (value) => (value instanceof Tensor ? value : null), escaping);
+      return result;
+    } finally {
+      this.#scope = scope.parent;
+      scope.end(escaping);
+    }
+  }
+
+  /** Runs a synchronous function without recording anything on the tape. @throws TypeError when `fn` returns a promise */
+  noGrad<T>(fn: () => T): T {
+    if (typeof fn !== 'function') throw new TypeError(`Runtime.noGrad: got ${describe(fn)}, expected a function`);
+    const before = this.#gradEnabled;
+    this.#gradEnabled = false;
+    try {
+      const result = fn();
+      refusePromise('Runtime.noGrad', result);
+      return result;
+    } finally {
+      this.#gradEnabled = before;
+    }
+  }
+
+  /** Whether operations are recorded now. */
+  get gradEnabled(): boolean {
+    return this.#gradEnabled;
+  }
+
+  /** @internal A tensor of undefined content, in the current scope. */
+  empty(shape: Shape, dtype: DType): Tensor {
+    return this.adopt(new Tensor(this, new Storage(this.engine, sizeOf(shape) * 4), 0, shape, dtype));
+  }
+
+  /** @internal Puts a tensor into the current scope. */
+  adopt<T extends Scoped>(item: T): T {
+    this.#scope?.add(item);
+    return item;
+  }
+
+  /** @internal Runs `fn` with no scope: what it makes, it disposes of itself. */
+  withoutScope<T>(fn: () => T): T {
+    const before = this.#scope;
+    this.#scope = null;
+    try {
+      return fn();
+    } finally {
+      this.#scope = before;
+    }
+  }
+
+  /** @internal Hangs `output` on the tape if an input wants a gradient and recording is on. */
+  record(output: Tensor, record: Record): Tensor {
+    if (this.#gradEnabled && record.inputs.some((input) => input?.requiresGrad)) {
+      output.node = this.adopt(new TapeNode(record.name, output.shape, record.inputs, record.saved, record.backward));
+    }
+    return output;
+  }
+
+  /** @internal */
+  fillUniform(tensor: Tensor, stream: number, layer: number, low: number, high: number): void {
+    const { kernels, seedLow, seedHigh } = this.engine;
+    kernels.randomUniform(tensor.size, seedLow, seedHigh, stream, layer, 0, low, high, tensor.pointer);
+    tensor.storage.version++;
+  }
+
+  /** @internal */
+  fillNormal(tensor: Tensor, stream: number, layer: number, std: number): void {
+    const { kernels, seedLow, seedHigh } = this.engine;
+    kernels.randomNormal(tensor.size, seedLow, seedHigh, stream, layer, 0, std, tensor.pointer);
+    tensor.storage.version++;
+  }
+
+  #options(where: string, options: TensorOptions, fallback: DType): DType {
+    checkOptions(where, options, ['dtype', 'requiresGrad']);
+    const { dtype = fallback } = options;
+    if (dtype !== 'f32' && dtype !== 'i32') throw new TypeError(`${where}: dtype is ${describe(dtype)}, expected 'f32' or 'i32'`);
+    return dtype;
+  }
+}
+
+/**
+ * Loads the kernels that this engine can run and gives a Runtime over them.
+ * @throws TypeError, RangeError for wrong options; Error where the engine lacks SIMD or `wasm` is another build
+ * @example
+ * const rt = await createRuntime({ seed: 42 });
+ */
+export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
+  return new Runtime(await createEngine(options));
+}
+
+/** @internal */
+export function refusePromise(where: string, result: unknown): void {
+  if (result !== null && typeof result === 'object' && 'then' in result && typeof result.then === 'function') {
+    throw new TypeError(`${where}: the function returned a promise, expected a synchronous function`);
+  }
+}

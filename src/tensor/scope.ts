@@ -1,0 +1,64 @@
+/**
+ * Scopes: lists of what was made inside a function, released at its end. Tensors that the function returns move, with
+ * the part of the tape that they hang on, to the scope around it.
+ */
+
+/** Something that a scope releases. */
+export interface Scoped {
+  /** The scope that will release it, or null once nobody will. */
+  scope: Scope | null;
+  /** Gives up what it holds. */
+  release(): void;
+  /** What must live as long as this does. */
+  dependencies(): Iterable<Scoped>;
+}
+
+export class Scope {
+  readonly parent: Scope | null;
+  readonly #items: Scoped[] = [];
+
+  constructor(parent: Scope | null) {
+    this.parent = parent;
+  }
+
+  add(item: Scoped): void {
+    item.scope = this;
+    this.#items.push(item);
+  }
+
+  /** Releases everything but `escaping` and what it depends on, which moves to the parent. */
+  end(escaping: Iterable<Scoped>): void {
+    const queue = [...escaping];
+    for (let item = queue.pop(); item !== undefined; item = queue.pop()) {
+      if (item.scope !== this) continue;
+      if (this.parent === null) item.scope = null;
+      else this.parent.add(item);
+      queue.push(...item.dependencies());
+    }
+    for (const item of this.#items) {
+      if (item.scope === this) {
+        item.scope = null;
+        item.release();
+      }
+    }
+    this.#items.length = 0;
+  }
+}
+
+/** Finds what is Scoped in a value, also inside arrays, maps and plain objects. */
+export function collect(value: unknown, isScoped: (value: object) => Scoped | null, into: Scoped[], seen = new Set<object>()): Scoped[] {
+  if (value === null || typeof value !== 'object' || seen.has(value)) return into;
+  seen.add(value);
+  const scoped = isScoped(value);
+  if (scoped !== null) {
+    into.push(scoped);
+    return into;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (Array.isArray(value) || value instanceof Set) for (const entry of value) collect(entry, isScoped, into, seen);
+  else if (value instanceof Map) for (const entry of value.values()) collect(entry, isScoped, into, seen);
+  else if (prototype === Object.prototype || prototype === null) {
+    for (const entry of Object.values(value)) collect(entry, isScoped, into, seen);
+  }
+  return into;
+}

@@ -1,0 +1,36 @@
+/** Shapes: checking, counting, printing. */
+import { describe } from '../runtime/errors.js';
+
+export type Shape = readonly number[];
+
+/** dtypes that a tensor can have; class targets and token ids are i32. */
+export type DType = 'f32' | 'i32';
+
+/** Number of elements; 1 for a scalar. */
+export function sizeOf(shape: Shape): number {
+  let size = 1;
+  for (const dim of shape) size *= dim;
+  return size;
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((dim, i) => dim === b[i]);
+}
+
+/** A shape as error messages write it. */
+export function showShape(shape: Shape): string {
+  return `[${shape.join(', ')}]`;
+}
+
+/** A copy of a caller's shape. @throws TypeError, RangeError */
+export function checkShape(where: string, shape: unknown): number[] {
+  if (!Array.isArray(shape)) throw new TypeError(`${where}: shape is ${describe(shape)}, expected an array of integers`);
+  for (const dim of shape) {
+    if (typeof dim !== 'number' || !Number.isSafeInteger(dim) || dim < 0) {
+      throw new RangeError(`${where}: shape is ${showShape(shape)}, expected integers from 0 up`);
+    }
+  }
+  const copy = shape as number[];
+  if (!Number.isSafeInteger(sizeOf(copy) * 4)) throw new RangeError(`${where}: shape ${showShape(copy)} has too many elements`);
+  return [...copy];
+}

@@ -1,0 +1,202 @@
+/**
+ * The tape: what every differentiable operation leaves behind, and its replay in reverse. Define-by-run: a node is made
+ * when an operation runs on a tensor that requires a gradient; backward frees what a node saved as soon as it used it.
+ */
+import type { Scope, Scoped } from './scope.js';
+import { sameShape, showShape } from './shape.js';
+import type { Storage } from './storage.js';
+import type { Tensor } from './tensor.js';
+
+/** Where an operation's backward writes the gradient of one input. */
+export interface GradTarget {
+  readonly pointer: number;
+  /** 0: overwrite every element; 1: add. */
+  readonly accumulate: 0 | 1;
+}
+
+/** Handed to an operation's backward: the gradient of its output, and places for those of its inputs. */
+export interface BackwardContext {
+  /** Gradient of the output. */
+  readonly dy: Tensor;
+  /** A place for the gradient of input `i`, or null where none is wanted. A place that is asked for must be filled. */
+  target(i: number): GradTarget | null;
+  /** True where input `i` wants a gradient. */
+  wants(i: number): boolean;
+  /** Hands `gradient` (of the input's size) on as a whole. */
+  pass(i: number, gradient: Tensor): void;
+}
+
+interface Saved {
+  readonly storage: Storage;
+  readonly version: number;
+}
+
+type Edge = { readonly leaf: Tensor } | { readonly node: TapeNode } | null;
+
+let nextId = 0;
+
+export class TapeNode implements Scoped {
+  readonly id = nextId++;
+  readonly name: string;
+  readonly edges: readonly Edge[];
+  readonly shape: readonly number[];
+  scope: Scope | null = null;
+  #saved: Saved[] | null;
+  #run: ((context: BackwardContext) => void) | null;
+
+  /**
+   * @param inputs - the operation's inputs, in the order of `target(i)`
+   * @param saved - tensors whose content backward reads
+   */
+  constructor(name: string, shape: readonly number[], inputs: readonly (Tensor | null)[], saved: readonly Tensor[], run: (context: BackwardContext) => void) {
+    this.name = name;
+    this.shape = shape;
+    this.edges = inputs.map((input) => {
+      if (input === null || !input.requiresGrad) return null;
+      return input.node === null ? { leaf: input } : { node: input.node };
+    });
+    this.#saved = saved.map((tensor) => ({ storage: tensor.storage.retain(), version: tensor.storage.version }));
+    this.#run = run;
+  }
+
+  /** Runs the operation's backward once. @throws Error when what it saved is gone or was changed */
+  run(context: BackwardContext): void {
+    if (this.#saved === null || this.#run === null) {
+      throw new Error(`backward: what ${this.name} saved is gone, its scope ended or backward ran before; expected one backward inside the scope`);
+    }
+    this.check();
+    this.#run(context);
+    this.release();
+  }
+
+  /** @throws Error when a saved tensor was changed in place since */
+  check(): void {
+    for (const { storage, version } of this.#saved ?? []) {
+      if (storage.version !== version) {
+        throw new Error(`backward: a tensor that ${this.name} saved was changed in place since: it has version ${storage.version}, expected ${version}`);
+      }
+    }
+  }
+
+  get spent(): boolean {
+    return this.#saved === null;
+  }
+
+  release(): void {
+    for (const { storage } of this.#saved ?? []) storage.release();
+    this.#saved = null;
+    this.#run = null;
+  }
+
+  *dependencies(): Iterable<Scoped> {
+    for (const edge of this.edges) {
+      if (edge !== null) yield 'node' in edge ? edge.node : edge.leaf;
+    }
+  }
+}
+
+/** Nodes below `root`, latest first: an order in which every node comes before what it was computed from. */
+function order(root: TapeNode): TapeNode[] {
+  const seen = new Set<TapeNode>([root]);
+  const queue = [root];
+  for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
+    for (const edge of node.edges) {
+      if (edge !== null && 'node' in edge && !seen.has(edge.node)) {
+        seen.add(edge.node);
+        queue.push(edge.node);
+      }
+    }
+  }
+  return [...seen].sort((a, b) => b.id - a.id);
+}
+
+/** See `Tensor.backward`. */
+export function backward(root: Tensor, gradient: Tensor | undefined): void {
+  const runtime = root.runtime;
+  if (!root.requiresGrad) throw new Error('Tensor.backward: nothing that this tensor was computed from requires a gradient');
+  if (gradient === undefined && root.size !== 1) {
+    throw new RangeError(`Tensor.backward: the tensor is ${showShape(root.shape)}, expected one element or a gradient of that shape`);
+  }
+  if (gradient !== undefined && !sameShape(gradient.shape, root.shape)) {
+    throw new RangeError(`Tensor.backward: gradient is ${showShape(gradient.shape)}, expected ${showShape(root.shape)}`);
+  }
+  const nodes = root.node === null ? [] : order(root.node);
+  for (const node of nodes) {
+    if (node.spent) {
+      throw new Error(`backward: what ${node.name} saved is gone, its scope ended or backward ran before; expected one backward inside the scope`);
+    }
+    node.check();
+  }
+  const pending = new Map<TapeNode, Tensor>();
+  runtime.withoutScope(() => {
+    const seed = gradient?.detach() ?? runtime.full(root.shape, 1);
+    try {
+      if (root.node === null) addToLeaf(root, seed);
+      else pending.set(root.node, seed.detach());
+      for (const node of nodes) {
+        const dy = pending.get(node);
+        if (dy === undefined) continue;
+        pending.delete(node);
+        try {
+          node.run(contextOf(node, dy, pending));
+        } finally {
+          dy.dispose();
+        }
+      }
+    } finally {
+      seed.dispose();
+      for (const rest of pending.values()) rest.dispose();
+    }
+  });
+}
+
+function contextOf(node: TapeNode, dy: Tensor, pending: Map<TapeNode, Tensor>): BackwardContext {
+  const runtime = dy.runtime;
+  const target = (i: number): GradTarget | null => {
+    const edge = node.edges[i] ?? null;
+    if (edge === null) return null;
+    if ('leaf' in edge) {
+      const { leaf } = edge;
+      if (leaf.grad !== null) {
+        leaf.grad.storage.version++;
+        return { pointer: leaf.grad.pointer, accumulate: 1 };
+      }
+      leaf.grad = leaf.makeGrad();
+      return { pointer: leaf.grad.pointer, accumulate: 0 };
+    }
+    let held = pending.get(edge.node);
+    if (held === undefined) {
+      held = runtime.empty(edge.node.shape, 'f32');
+      pending.set(edge.node, held);
+      return { pointer: held.pointer, accumulate: 0 };
+    }
+    if (held.storage.shared) {
+      const own = runtime.empty(edge.node.shape, 'f32');
+      runtime.engine.kernels.scale(held.size, 1, held.pointer, own.pointer);
+      held.dispose();
+      held = own;
+      pending.set(edge.node, held);
+    }
+    return { pointer: held.pointer, accumulate: 1 };
+  };
+  const pass = (i: number, gradient: Tensor): void => {
+    const edge = node.edges[i] ?? null;
+    if (edge === null) return;
+    if ('node' in edge && !pending.has(edge.node)) {
+      pending.set(edge.node, gradient.detach());
+      return;
+    }
+    const place = target(i)!;
+    if (place.accumulate === 1) runtime.engine.kernels.axpy(gradient.size, 1, gradient.pointer, place.pointer);
+    else runtime.engine.kernels.scale(gradient.size, 1, gradient.pointer, place.pointer);
+  };
+  return { dy, target, pass, wants: (i) => (node.edges[i] ?? null) !== null };
+}
+
+function addToLeaf(leaf: Tensor, seed: Tensor): void {
+  const kernels = leaf.runtime.engine.kernels;
+  if (leaf.grad === null) {
+    leaf.grad = leaf.makeGrad();
+    kernels.scale(seed.size, 1, seed.pointer, leaf.grad.pointer);
+  } else kernels.axpy(seed.size, 1, seed.pointer, leaf.grad.pointer);
+}

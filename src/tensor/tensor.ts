@@ -1,0 +1,183 @@
+/**
+ * Tensor: a shape and a dtype over a storage in linear memory. The public face hands out copies only; `pointer` and the
+ * tape's fields are for `ops`. Tensors are made by a Runtime (`rt.tensor`) and by operations.
+ */
+import { describe } from '../runtime/errors.js';
+import type { Runtime } from './runtime.js';
+import type { Scope, Scoped } from './scope.js';
+import { type DType, type Shape, sameShape, showShape, sizeOf } from './shape.js';
+import type { Storage } from './storage.js';
+import { backward, type TapeNode } from './tape.js';
+
+/** Releases the storage of a tensor that was dropped without dispose(). */
+const forgotten = new FinalizationRegistry<Storage>((storage) => storage.release());
+
+export class Tensor implements Scoped {
+  readonly runtime: Runtime;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  /** Number of elements. */
+  readonly size: number;
+  /** The gradient that `backward()` added up, or null before there is one. */
+  grad: Tensor | null = null;
+  /** @internal */ scope: Scope | null = null;
+  /** @internal The tape's record of how this tensor came about; null for a leaf. */
+  node: TapeNode | null = null;
+  /** @internal */ readonly offset: number;
+  #storage: Storage | null;
+  #requiresGrad = false;
+
+  /** @internal Takes over one reference to `storage`. */
+  constructor(runtime: Runtime, storage: Storage, offset: number, shape: Shape, dtype: DType) {
+    this.runtime = runtime;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.size = sizeOf(shape);
+    this.offset = offset;
+    this.#storage = storage;
+    runtime.liveTensors++;
+    forgotten.register(this, storage, this);
+  }
+
+  /** True for a leaf that `backward()` gives a gradient, and for what was computed from one. */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad || this.node !== null;
+  }
+
+  set requiresGrad(value: boolean) {
+    if (typeof value !== 'boolean') throw new TypeError(`Tensor.requiresGrad is ${describe(value)}, expected a boolean`);
+    if (this.node !== null) throw new TypeError('Tensor.requiresGrad: this tensor was computed by an operation, expected a leaf');
+    if (value && this.dtype !== 'f32') throw new TypeError(`Tensor.requiresGrad: dtype is ${this.dtype}, expected f32`);
+    this.#requiresGrad = value;
+  }
+
+  get disposed(): boolean {
+    return this.#storage === null;
+  }
+
+  /** @internal @throws Error after dispose */
+  get storage(): Storage {
+    if (this.#storage === null) throw new Error(`Tensor: ${showShape(this.shape)} ${this.dtype} used after dispose()`);
+    return this.#storage;
+  }
+
+  /** @internal Address of the first element. */
+  get pointer(): number {
+    return this.storage.pointer + this.offset;
+  }
+
+  /** The elements, copied, in row-major order. */
+  toArray(): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+    const copy = this.dtype === 'f32' ? new Float32Array(this.size) : new Int32Array(this.size);
+    return this.copyTo(copy);
+  }
+
+  /** Copies the elements into `target`, an array of the same kind and length, and returns it. @throws TypeError, RangeError */
+  copyTo<T extends Float32Array | Int32Array>(target: T): T {
+    const right = this.dtype === 'f32' ? target instanceof Float32Array : target instanceof Int32Array;
+    if (!right) throw new TypeError(`Tensor.copyTo: target is ${describe(target)}, expected ${this.#arrayName()}`);
+    if (target.length !== this.size) {
+      throw new RangeError(`Tensor.copyTo: target has ${target.length} elements, expected ${this.size} for ${showShape(this.shape)}`);
+    }
+    const start = this.pointer / 4;
+    target.set(this.#view().subarray(start, start + this.size));
+    return target;
+  }
+
+  /** Overwrites the elements with those of `source`. @throws TypeError, RangeError */
+  set(source: ArrayLike<number> | Tensor): this {
+    const start = this.pointer / 4;
+    if (source instanceof Tensor) {
+      if (source.dtype !== this.dtype) throw new TypeError(`Tensor.set: source is ${source.dtype}, expected ${this.dtype}`);
+      if (!sameShape(source.shape, this.shape)) {
+        throw new RangeError(`Tensor.set: source is ${showShape(source.shape)}, expected ${showShape(this.shape)}`);
+      }
+      return this.set(source.toArray());
+    }
+    if (source.length !== this.size) {
+      throw new RangeError(`Tensor.set: source has ${source.length} elements, expected ${this.size} for ${showShape(this.shape)}`);
+    }
+    if (this.dtype === 'i32') checkIntegers('Tensor.set', source);
+    this.#view().set(source, start);
+    this.storage.version++;
+    return this;
+  }
+
+  /** The value of a tensor with one element. @throws RangeError */
+  item(): number {
+    if (this.size !== 1) throw new RangeError(`Tensor.item: the tensor is ${showShape(this.shape)}, expected one element`);
+    return this.#view()[this.pointer / 4]!;
+  }
+
+  /**
+   * Adds d(this)/d(leaf) to the `grad` of every leaf that requires one, and frees the tape on the way.
+   * @param gradient - gradient of this tensor, of its shape; may be left out where it has one element
+   * @throws RangeError, Error
+   */
+  backward(gradient?: Tensor): void {
+    backward(this, gradient);
+  }
+
+  /** The same elements, cut off from the tape; shares memory. */
+  detach(): Tensor {
+    return this.runtime.adopt(new Tensor(this.runtime, this.storage.retain(), this.offset, this.shape, this.dtype));
+  }
+
+  /** Takes the tensor out of every scope: it lives until `dispose()`. */
+  keep(): this {
+    void this.storage;
+    this.scope = null;
+    return this;
+  }
+
+  /** Gives the memory back, at once unless the tape or another tensor still needs it. Harmless when repeated. */
+  dispose(): void {
+    this.scope = null;
+    this.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** @internal */
+  release(): void {
+    if (this.#storage === null) return;
+    const storage = this.#storage;
+    this.#storage = null;
+    this.runtime.liveTensors--;
+    forgotten.unregister(this);
+    storage.release();
+    this.grad?.dispose();
+    this.grad = null;
+  }
+
+  /** @internal */
+  *dependencies(): Iterable<Scoped> {
+    if (this.node !== null) yield this.node;
+  }
+
+  /** @internal The tensor that backward writes a leaf's first gradient to; Parameters give a part of their block. */
+  makeGrad(): Tensor {
+    return this.runtime.empty(this.shape, 'f32').keep();
+  }
+
+  toString(): string {
+    return `Tensor(${showShape(this.shape)} ${this.dtype}${this.requiresGrad ? ', requiresGrad' : ''})`;
+  }
+
+  #view(): Float32Array | Int32Array {
+    return this.dtype === 'f32' ? this.runtime.engine.f32() : this.runtime.engine.i32();
+  }
+
+  #arrayName(): string {
+    return this.dtype === 'f32' ? 'a Float32Array' : 'an Int32Array';
+  }
+}
+
+/** @throws RangeError when a value is not a 32-bit integer */
+export function checkIntegers(where: string, values: ArrayLike<number>): void {
+  for (let i = 0; i < values.length; i++) {
+    if ((values[i]! | 0) !== values[i]) throw new RangeError(`${where}: element ${i} is ${values[i]}, expected a 32-bit integer`);
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * What only a page can show: the built package finds its kernels over HTTP, takes the browser's platform file, and trains
+ * with each kernel build. The other suites of this project run the same files as Node does.
+ */
+import { createRuntime, crossEntropy, Linear, LoraModel, ReLU, Sequential, SGD } from 'lora-wasm';
+import { describe, expect, test } from 'vitest';
+
+test('this is a page in Chromium', () => {
+  expect(typeof window).toBe('object');
+  expect(navigator.userAgent).toMatch(/Chrome/);
+});
+
+test('auto takes the relaxed kernels', async () => {
+  using rt = await createRuntime();
+  expect(rt.info()).toMatchObject({ kernels: 'relaxed-simd', platform: 'browser' });
+});
+
+describe.each(['simd', 'relaxed-simd'] as const)('%s kernels', (kernels) => {
+  test('an adapter learns and the base stays', async () => {
+    using rt = await createRuntime({ kernels, seed: 1 });
+    expect(rt.info()).toMatchObject({ kernels, platform: 'browser' });
+    const net = new Sequential(new Linear(rt, 13, 32), new ReLU(), new Linear(rt, 32, 5));
+    const before = net.stateDict();
+    const lora = LoraModel.attach(net, { r: 4, loraAlpha: 8, targetModules: ['0', '2'] });
+    const optimizer = new SGD(lora.trainableParameters(), { lr: 0.1 });
+    const x = rt.normal([20, 13]);
+    const labels = rt.tensor(Int32Array.from({ length: 20 }, (_, i) => i % 5));
+    const losses = Array.from({ length: 50 }, () =>
+      rt.scope(() => {
+        optimizer.zeroGrad();
+        const loss = crossEntropy(lora.forward(x), labels);
+        loss.backward();
+        optimizer.step();
+        return loss.item();
+      }),
+    );
+    expect(losses.at(-1)).toBeLessThan(0.7 * losses[0]!);
+    const after = lora.stateDict();
+    for (const [name, { data }] of before) expect(after.get(name)?.data).toEqual(data);
+  });
+
+  test('kernels come as bytes and as a URL', async () => {
+    const url = new URL(`/build/${kernels}.wasm`, location.href);
+    const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
+    for (const wasm of [url, bytes, await WebAssembly.compile(bytes)]) {
+      using rt = await createRuntime({ kernels, wasm });
+      expect(rt.tensor([1, 2, 3]).sum().item()).toBe(6);
+    }
+  });
+});

@@ -1,0 +1,64 @@
+/**
+ * One `vitest run`, three projects: the suites in Node over the sources, the golden values, and the suites that need no
+ * Node over the built package in a real Chromium. Where no Chromium is found the last is one skipped test.
+ */
+import { fileURLToPath } from 'node:url';
+import { playwright } from '@vitest/browser-playwright';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { builtPackage } from './test/browser/built-package.js';
+import { findChromium } from './test/browser/chromium.js';
+import { quickstart } from './test/browser/quickstart.js';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const alias = [
+  { find: '#platform', replacement: here('./src/platform/node.ts') },
+  { find: /^lora-wasm$/, replacement: here('./src/index.ts') },
+  { find: /^lora-wasm\/formats$/, replacement: here('./src/formats/index.ts') },
+  { find: /^lora-wasm\/node$/, replacement: here('./src/node.ts') },
+];
+
+const LAUNCH_FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+
+/** Suites that run in a page as they run in Node. */
+const PORTABLE = ['assembly', 'runtime', 'tensor', 'ops', 'nn', 'lora', 'optim', 'formats', 'browser'];
+
+const chromium = findChromium();
+
+const browser: TestProjectInlineConfiguration =
+  chromium === null
+    ? { test: { name: 'browser', include: ['test/browser/none.test.ts'] } }
+    : {
+        plugins: [quickstart(), builtPackage()],
+        // Found at the start: a dependency that Vite meets in the middle reloads the page and breaks the run.
+        optimizeDeps: { include: ['@assemblyscript/loader', 'fast-check', 'wasm-feature-detect'] },
+        test: {
+          name: 'browser',
+          include: ['test/readme.test.ts', ...PORTABLE.map((room) => `test/${room}/**/*.test.ts`)],
+          exclude: ['test/browser/none.test.ts', 'test/**/*.node.test.ts'],
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({ launchOptions: { executablePath: chromium, args: LAUNCH_FLAGS } }),
+            instances: [{ browser: 'chromium' }],
+          },
+        },
+      };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        plugins: [quickstart()],
+        resolve: { alias },
+        test: {
+          name: 'node',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/golden.test.ts', 'test/browser/**'],
+        },
+      },
+      { resolve: { alias }, test: { name: 'golden', include: ['test/golden.test.ts'] } },
+      browser,
+    ],
+  },
+});
