@@ -23,6 +23,8 @@ export interface PeftConfig {
   readonly layersToTransform: readonly number[] | number | null;
   readonly layersPattern: readonly string[] | string | null;
   readonly loraBias: boolean;
+  /** The file's other fields, unknown ones too, as JSON: they are written back as they came. */
+  readonly otherFields: ReadonlyMap<string, Json>;
 }
 
 /** Every field that PEFT 0.21 writes, with its default, in JSON. */
@@ -43,6 +45,12 @@ const REFUSED = [
   'target_parameters', 'trainable_token_indices', 'use_bdlora', 'use_qalora', 'velora_config',
 ];
 
+/** Fields that `PeftConfig` has by name. */
+const READ: ReadonlySet<string> = new Set([
+  'r', 'lora_alpha', 'lora_dropout', 'target_modules', 'exclude_modules', 'modules_to_save', 'bias', 'use_rslora', 'use_dora',
+  'fan_in_fan_out', 'init_lora_weights', 'rank_pattern', 'alpha_pattern', 'layers_to_transform', 'layers_pattern', 'lora_bias',
+]);
+
 const WHERE = 'adapter_config.json';
 
 /**
@@ -58,7 +66,7 @@ export function parsePeftConfig(source: string | object | Uint8Array): { config:
   if (type !== 'LORA') throw new FormatError(`${WHERE}: peft_type is ${show(type)}, expected "LORA"`);
   const refused = REFUSED.filter((field) => isSet(root.get(field)));
   if (refused.length > 0) throw new FormatError(`${WHERE}: ${refused.join(', ')} is set, which changes the maths and is not implemented; expected it unset`);
-  const warnings = [...root.keys()].filter((field) => !Object.hasOwn(DEFAULTS, field) && field !== 'runtime_config').map((field) => `${WHERE}: unknown field '${field}' was left out`);
+  const warnings = [...root.keys()].filter((field) => !Object.hasOwn(DEFAULTS, field) && field !== 'runtime_config').map((field) => `${WHERE}: unknown field '${field}' was not used`);
   const read = fieldReader(root);
   const bias = root.get('bias') ?? 'none';
   if (bias !== 'none' && bias !== 'all' && bias !== 'lora_only') throw new FormatError(`${WHERE}: bias is ${show(bias)}, expected "none", "all" or "lora_only"`);
@@ -85,6 +93,7 @@ export function parsePeftConfig(source: string | object | Uint8Array): { config:
     layersToTransform: read.layers('layers_to_transform'),
     layersPattern: read.names('layers_pattern'),
     loraBias: read.boolean('lora_bias'),
+    otherFields: new Map([...root].filter(([field]) => !READ.has(field) && field !== 'runtime_config')),
   };
   return { config, warnings };
 }
@@ -92,23 +101,31 @@ export function parsePeftConfig(source: string | object | Uint8Array): { config:
 /** The bytes of `adapter_config.json`: two spaces, sorted keys, every field that PEFT writes. */
 export function formatPeftConfig(config: Partial<PeftConfig> & Pick<PeftConfig, 'r' | 'loraAlpha' | 'targetModules'>): Uint8Array<ArrayBuffer> {
   const fields = new Map<string, unknown>(Object.entries(DEFAULTS));
-  for (const [key, value] of Object.entries(config)) {
+  const { otherFields, ...named } = config;
+  for (const [name, value] of otherFields ?? []) fields.set(name, value);
+  for (const [key, value] of Object.entries(named)) {
     const name = key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    if (!fields.has(name)) throw new FormatError(`formatPeftConfig: ${key} is no field of PEFT's LoraConfig`);
+    if (!READ.has(name)) throw new FormatError(`formatPeftConfig: ${key} is no field of PEFT's LoraConfig`);
     if (value !== undefined) fields.set(name, value);
   }
+  fields.set('inference_mode', true);
   const lines = [...fields].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => `  ${JSON.stringify(name)}: ${toJson(name, value)}`);
   return new TextEncoder().encode(`{\n${lines.join(',\n')}\n}`);
 }
 
-function toJson(name: string, value: unknown): string {
-  // A JavaScript object would move keys like "0" to the front, and the first match wins.
+function toJson(name: string, value: unknown, indent = '  '): string {
+  if (value instanceof JsonNumber) return value.text;
+  const inner = `${indent}  `;
+  const block = (open: string, items: string[], close: string): string =>
+    items.length === 0 ? open + close : `${open}\n${items.map((item) => inner + item).join(',\n')}\n${indent}${close}`;
+  if (Array.isArray(value)) return block('[', value.map((entry) => toJson('', entry, inner)), ']');
+  // Maps keep their order: a JavaScript object would move keys like "0" to the front, and the first match wins.
   if (value instanceof Map) {
-    const entries = [...(value as Map<string, number>)].map(([key, n]) => `    ${JSON.stringify(key)}: ${JSON.stringify(n)}`);
-    return entries.length === 0 ? '{}' : `{\n${entries.join(',\n')}\n  }`;
+    const entries = [...(value as Map<string, unknown>)].map(([key, entry]) => `${JSON.stringify(key)}: ${toJson('', entry, inner)}`);
+    return block('{', entries, '}');
   }
   if (name === 'lora_dropout' && Number.isInteger(value)) return `${value}.0`;
-  return JSON.stringify(value, null, 2).replaceAll('\n', '\n  ');
+  return JSON.stringify(value);
 }
 
 function isSet(value: Json | undefined): boolean {

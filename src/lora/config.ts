@@ -1,4 +1,5 @@
 /** PEFT's LoRA options by their names in camelCase, checked and completed with PEFT's defaults. */
+import type { PeftConfig } from '../formats/peft-config.js';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
 
 /** How A and B start: PEFT's default (`true`: A from U(±1/√in), B zero), `'gaussian'` (A from N(0, 1/r²), B zero), or `false` (both from U). */
@@ -30,6 +31,8 @@ export type ResolvedLayerOptions = Required<LoraLayerOptions>;
 /** An adapter's options with the defaults filled in. */
 export interface ResolvedConfig extends ResolvedLayerOptions {
   readonly targetModules: readonly string[] | string;
+  /** Fields of the file that the adapter came from which mean nothing here, to be written back. */
+  readonly otherFields?: PeftConfig['otherFields'];
 }
 
 const LAYER_OPTIONS = ['r', 'loraAlpha', 'loraDropout', 'useRslora', 'initLoraWeights'] as const;

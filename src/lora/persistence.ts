@@ -126,9 +126,9 @@ function supported(where: string, config: PeftConfig): ResolvedConfig {
   if (found.length > 0) {
     throw new AdapterError(`${where}: the adapter sets ${found.join(', ')}, which this version does not implement; expected a plain LoRA of linear layers`);
   }
-  const { r, loraAlpha, loraDropout, useRslora, targetModules } = config;
+  const { r, loraAlpha, loraDropout, useRslora, targetModules, otherFields } = config;
   const initLoraWeights = config.initLoraWeights === 'gaussian' || typeof config.initLoraWeights === 'boolean' ? config.initLoraWeights : true;
-  return { r, loraAlpha, loraDropout, useRslora, initLoraWeights, targetModules: targetModules! };
+  return { r, loraAlpha, loraDropout, useRslora, initLoraWeights, targetModules: targetModules!, otherFields };
 }
 
 function apply(where: string, file: SafetensorsFile, prefix: string, strict: boolean, name: string, layers: readonly NamedFactors[]): { missing: string[]; unexpected: string[] } {
