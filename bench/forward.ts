@@ -63,7 +63,12 @@ function groupRows(
   baselines: boolean,
 ): Row[] {
   const { M, N, K } = shape;
-  const low: LowRank = { r, a: randomArray(r * K, 4, 0.5), b: randomArray(N * r, 5, 0.5), scaling: 2 };
+  const low: LowRank = {
+    r,
+    a: randomArray(r * K, 4, 1 / Math.sqrt(K)),
+    b: randomArray(N * r, 5, 0.5),
+    scaling: 2,
+  };
   const plain = expectForward(sums, M, N, K, operands.x, null);
   const adapted = expectForward(sums, M, N, K, operands.x, low);
   const { entries, dispose } = packageEntries(context.rt, shape, operands, low, plain, adapted);

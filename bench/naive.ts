@@ -2,13 +2,7 @@
  * The two baselines that people write first: plain TypeScript loops, and the same loops in scalar WebAssembly. The second
  * is compiled here, at bench time, from `assembly/naive.ts` into `out/`, which is not committed.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const SOURCE = fileURLToPath(new URL('./assembly/naive.ts', import.meta.url));
-const CONFIG = fileURLToPath(new URL('./assembly/asconfig.json', import.meta.url));
-const BINARY = fileURLToPath(new URL('./out/naive.wasm', import.meta.url));
+import { compile } from './compile.js';
 
 /** y[M,N] = x[M,K]·Wᵀ + bias, W [N,K], in plain TypeScript. */
 export function plainForward(
@@ -44,23 +38,9 @@ interface NaiveExports {
   forward(M: number, N: number, K: number, x: number, w: number, bias: number, y: number): void;
 }
 
-/** Compiles the module if its source is newer than the last build. */
+/** The module, compiled when its source changed. */
 export async function buildNaive(): Promise<WebAssembly.Module> {
-  if (!existsSync(BINARY) || statSync(BINARY).mtimeMs < statSync(SOURCE).mtimeMs) {
-    const { main } = await import('assemblyscript/asc');
-    const baseDir = dirname(SOURCE);
-    const { error, stderr } = await main([
-      'naive.ts',
-      '--config',
-      CONFIG,
-      '--baseDir',
-      baseDir,
-      '-o',
-      '../out/naive.wasm',
-    ]);
-    if (error !== null) throw new Error(`buildNaive: asc failed: ${stderr.toString()}`);
-  }
-  return new WebAssembly.Module(readFileSync(BINARY));
+  return new WebAssembly.Module(await compile('naive'));
 }
 
 /** Places w and bias in a fresh instance and gives the product over them. */

@@ -22,7 +22,11 @@ export async function writeAtomic(path: string, bytes: Uint8Array): Promise<void
  * @returns the paths written
  * @throws AdapterError, FormatError; file system errors
  */
-export async function saveAdapter(model: LoraModel, name: string | undefined, folder: string): Promise<string[]> {
+export async function saveAdapter(
+  model: LoraModel,
+  name: string | undefined,
+  folder: string,
+): Promise<string[]> {
   const files = model.exportAdapter(name);
   await mkdir(folder, { recursive: true });
   const paths: string[] = [];

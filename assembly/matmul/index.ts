@@ -3,6 +3,9 @@
 import { dotProduct } from './dot';
 import { B_COPIED, B_IN_PLACE, B_TRANSPOSED, packedProduct } from './packed';
 
+/** Elements of x that one pass over W works on: they stay in the second-level cache. */
+const DOT_ELEMENTS: i32 = 1 << 18;
+
 const DOT: i32 = 0;
 const IN_PLACE: i32 = 2;
 
@@ -12,8 +15,13 @@ const IN_PLACE: i32 = 2;
  */
 export function linearForward(path: i32, M: i32, N: i32, K: i32, R: i32, x: usize, ldx: i32, w: usize, ldw: i32, h: usize, ldh: i32, b: usize, ldb: i32, colScale: usize, bias: usize, y: usize, ldy: i32, scratch: usize): void {
   const width = path & 15;
-  if (path >> 4 === DOT) dotProduct(width, M, N, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
-  else {
+  if (path >> 4 === DOT) {
+    const rows = max(2, (DOT_ELEMENTS / max(K, 1)) & ~1);
+    for (let m = 0; m < M; m += rows) {
+      const at = <usize>m << 2;
+      dotProduct(width, min(rows, M - m), N, K, R, x + at * ldx, ldx, w, ldw, h + at * ldh, ldh, b, ldb, y + at * ldy, ldy);
+    }
+  } else {
     if (K === 0) clear(M, N, y, ldy);
     packedProduct(width, B_TRANSPOSED, M, N, K, x, (<usize>ldx) << 2, 4, w, (<usize>ldw) << 2, 0, y, (<usize>ldy) << 2, scratch);
     packedProduct(width, B_TRANSPOSED, M, N, R, h, (<usize>ldh) << 2, 4, b, (<usize>ldb) << 2, 1, y, (<usize>ldy) << 2, scratch);

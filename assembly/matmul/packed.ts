@@ -7,7 +7,7 @@ import { tile } from './tiles';
 /** Steps of depth in a block: a panel of B (8·DEPTH·4 bytes) stays in the first-level cache. Fixed: it decides the bits. */
 const DEPTH: i32 = 512;
 /** Rows in a block, at most: a block of A (ROWS·DEPTH·4 bytes) stays in the second-level cache. A multiple of every MR. */
-const ROWS: i32 = 240;
+const ROWS: i32 = 300;
 
 /** How B lies: as its transpose [N, D], or as [D, N], copied or read in place. */
 export const B_TRANSPOSED: i32 = 0;
@@ -16,14 +16,17 @@ export const B_IN_PLACE: i32 = 2;
 
 /** Strides in bytes: of A `aRow` along M and `aDeep` along D; of B between its rows; of C between its rows. */
 export function packedProduct(MR: i32, bKind: i32, M: i32, N: i32, D: i32, a: usize, aRow: usize, aDeep: usize, b: usize, bStep: usize, accumulate: i32, c: usize, ldc: usize, scratch: usize): void {
+  // Blocks of nearly equal height: a short last one would not repay its panels.
+  const blocks = (M + ROWS - 1) / ROWS;
+  const height = blocks > 0 ? ((M + blocks * MR - 1) / (blocks * MR)) * MR : MR;
   const panel = scratch + ((<usize>((ROWS + MR) * DEPTH)) << 2);
   const corner = panel + ((<usize>(8 * DEPTH)) << 2);
   for (let d = 0; d < D; d += DEPTH) {
     const depth = min(DEPTH, D - d);
     const add = d > 0 ? 1 : accumulate;
     const bAt = b + (bKind === B_TRANSPOSED ? (<usize>d) << 2 : <usize>d * bStep);
-    for (let m = 0; m < M; m += ROWS) {
-      const rows = min(ROWS, M - m);
+    for (let m = 0; m < M; m += height) {
+      const rows = min(height, M - m);
       const aAt = a + <usize>m * aRow + <usize>d * aDeep;
       for (let i = 0; i < rows; i += MR) packRows(MR, rows - i, depth, aAt + <usize>i * aRow, aRow, aDeep, scratch + ((<usize>(i * depth)) << 2));
       for (let n = 0; n < N; n += 8) {

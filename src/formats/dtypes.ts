@@ -3,14 +3,44 @@ import { FormatError } from './errors.js';
 
 /** Bits of an element, for every legal dtype. */
 export const DTYPE_BITS = {
-  BOOL: 8, F4: 4, F6_E2M3: 6, F6_E3M2: 6, U8: 8, I8: 8, F8_E5M2: 8, F8_E4M3: 8, F8_E8M0: 8, F8_E4M3FNUZ: 8, F8_E5M2FNUZ: 8,
-  I16: 16, U16: 16, F16: 16, BF16: 16, I32: 32, U32: 32, F32: 32, C64: 64, F64: 64, I64: 64, U64: 64,
+  BOOL: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  U8: 8,
+  I8: 8,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  I16: 16,
+  U16: 16,
+  F16: 16,
+  BF16: 16,
+  I32: 32,
+  U32: 32,
+  F32: 32,
+  C64: 64,
+  F64: 64,
+  I64: 64,
+  U64: 64,
 } as const;
 
 export type Dtype = keyof typeof DTYPE_BITS;
 
 /** Arrays that values are read into; F16 and BF16 give float32. */
-export type TypedArray = Float32Array | Float64Array | Int8Array | Int16Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array | Uint32Array | BigUint64Array;
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array;
 
 export function isDtype(value: unknown): value is Dtype {
   return typeof value === 'string' && Object.hasOwn(DTYPE_BITS, value);
@@ -35,20 +65,35 @@ export function dtypeOf(where: string, data: unknown): Dtype {
 export function decode(name: string, dtype: Dtype, bytes: Uint8Array<ArrayBuffer>): TypedArray {
   const { buffer } = bytes;
   switch (dtype) {
-    case 'F32': return new Float32Array(buffer);
-    case 'F64': return new Float64Array(buffer);
-    case 'F16': return Float32Array.from(new Uint16Array(buffer), halfToFloat);
-    case 'BF16': return brainToFloat(new Uint16Array(buffer));
-    case 'I8': return new Int8Array(buffer);
-    case 'I16': return new Int16Array(buffer);
-    case 'I32': return new Int32Array(buffer);
-    case 'I64': return new BigInt64Array(buffer);
+    case 'F32':
+      return new Float32Array(buffer);
+    case 'F64':
+      return new Float64Array(buffer);
+    case 'F16':
+      return Float32Array.from(new Uint16Array(buffer), halfToFloat);
+    case 'BF16':
+      return brainToFloat(new Uint16Array(buffer));
+    case 'I8':
+      return new Int8Array(buffer);
+    case 'I16':
+      return new Int16Array(buffer);
+    case 'I32':
+      return new Int32Array(buffer);
+    case 'I64':
+      return new BigInt64Array(buffer);
     case 'U8':
-    case 'BOOL': return bytes;
-    case 'U16': return new Uint16Array(buffer);
-    case 'U32': return new Uint32Array(buffer);
-    case 'U64': return new BigUint64Array(buffer);
-    default: throw new FormatError(`safetensors: tensor '${name}' is ${dtype}, expected a dtype whose values can be read`);
+    case 'BOOL':
+      return bytes;
+    case 'U16':
+      return new Uint16Array(buffer);
+    case 'U32':
+      return new Uint32Array(buffer);
+    case 'U64':
+      return new BigUint64Array(buffer);
+    default:
+      throw new FormatError(
+        `safetensors: tensor '${name}' is ${dtype}, expected a dtype whose values can be read`,
+      );
   }
 }
 

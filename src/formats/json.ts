@@ -48,13 +48,17 @@ export function parseJson(where: string, text: string): Json {
     while (at < text.length && ' \t\r\n'.includes(text[at]!)) at++;
   };
   const string = (): string => {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids exactly these in strings.
     const rest = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
     rest.lastIndex = at;
     const found = rest.exec(text);
     if (found === null) return fail('a string');
     at = rest.lastIndex;
     const value = JSON.parse(found[0]) as string;
-    if (!value.isWellFormed()) throw new FormatError(`${where}: a string before character ${at} has a lone surrogate, expected whole characters`);
+    if (!value.isWellFormed())
+      throw new FormatError(
+        `${where}: a string before character ${at} has a lone surrogate, expected whole characters`,
+      );
     return value;
   };
   const value = (depth: number): Json => {
@@ -71,7 +75,8 @@ export function parseJson(where: string, text: string): Json {
         for (;;) {
           skip();
           const key = string();
-          if (map.has(key)) throw new FormatError(`${where}: key ${JSON.stringify(key)} appears twice, expected it once`);
+          if (map.has(key))
+            throw new FormatError(`${where}: key ${JSON.stringify(key)} appears twice, expected it once`);
           skip();
           if (text[at] !== ':') fail("':'");
           at++;

@@ -29,26 +29,82 @@ export interface PeftConfig {
 
 /** Every field that PEFT 0.21 writes, with its default, in JSON. */
 const DEFAULTS: Readonly<Record<string, unknown>> = {
-  alora_invocation_tokens: null, alpha_pattern: {}, arrow_config: null, auto_mapping: null, base_model_name_or_path: null,
-  bias: 'none', corda_config: null, ensure_weight_tying: false, eva_config: null, exclude_modules: null, fan_in_fan_out: false,
-  inference_mode: true, init_lora_weights: true, kasa_config: null, layer_replication: null, layers_pattern: null,
-  layers_to_transform: null, loftq_config: {}, lora_alpha: 8, lora_bias: false, lora_dropout: 0.0, lora_ga_config: null,
-  megatron_config: null, megatron_core: 'megatron.core', modules_to_save: null, monteclora_config: null, peft_type: 'LORA',
-  peft_version: '0.21.0', qalora_group_size: 16, r: 8, rank_pattern: {}, revision: null, target_modules: null,
-  target_parameters: null, task_type: null, trainable_token_indices: null, use_bdlora: null, use_dora: false,
-  use_qalora: false, use_rslora: false, velora_config: null,
+  alora_invocation_tokens: null,
+  alpha_pattern: {},
+  arrow_config: null,
+  auto_mapping: null,
+  base_model_name_or_path: null,
+  bias: 'none',
+  corda_config: null,
+  ensure_weight_tying: false,
+  eva_config: null,
+  exclude_modules: null,
+  fan_in_fan_out: false,
+  inference_mode: true,
+  init_lora_weights: true,
+  kasa_config: null,
+  layer_replication: null,
+  layers_pattern: null,
+  layers_to_transform: null,
+  loftq_config: {},
+  lora_alpha: 8,
+  lora_bias: false,
+  lora_dropout: 0.0,
+  lora_ga_config: null,
+  megatron_config: null,
+  megatron_core: 'megatron.core',
+  modules_to_save: null,
+  monteclora_config: null,
+  peft_type: 'LORA',
+  peft_version: '0.21.0',
+  qalora_group_size: 16,
+  r: 8,
+  rank_pattern: {},
+  revision: null,
+  target_modules: null,
+  target_parameters: null,
+  task_type: null,
+  trainable_token_indices: null,
+  use_bdlora: null,
+  use_dora: false,
+  use_qalora: false,
+  use_rslora: false,
+  velora_config: null,
 };
 
 /** Fields that change the maths and have no implementation: refused unless absent, null, false or empty. */
 const REFUSED = [
-  'alora_invocation_tokens', 'arrow_config', 'kasa_config', 'layer_replication', 'megatron_config', 'monteclora_config',
-  'target_parameters', 'trainable_token_indices', 'use_bdlora', 'use_qalora', 'velora_config',
+  'alora_invocation_tokens',
+  'arrow_config',
+  'kasa_config',
+  'layer_replication',
+  'megatron_config',
+  'monteclora_config',
+  'target_parameters',
+  'trainable_token_indices',
+  'use_bdlora',
+  'use_qalora',
+  'velora_config',
 ];
 
 /** Fields that `PeftConfig` has by name. */
 const READ: ReadonlySet<string> = new Set([
-  'r', 'lora_alpha', 'lora_dropout', 'target_modules', 'exclude_modules', 'modules_to_save', 'bias', 'use_rslora', 'use_dora',
-  'fan_in_fan_out', 'init_lora_weights', 'rank_pattern', 'alpha_pattern', 'layers_to_transform', 'layers_pattern', 'lora_bias',
+  'r',
+  'lora_alpha',
+  'lora_dropout',
+  'target_modules',
+  'exclude_modules',
+  'modules_to_save',
+  'bias',
+  'use_rslora',
+  'use_dora',
+  'fan_in_fan_out',
+  'init_lora_weights',
+  'rank_pattern',
+  'alpha_pattern',
+  'layers_to_transform',
+  'layers_pattern',
+  'lora_bias',
 ]);
 
 const WHERE = 'adapter_config.json';
@@ -58,24 +114,40 @@ const WHERE = 'adapter_config.json';
  * @returns the config, and what a reader should know (unknown fields)
  * @throws FormatError
  */
-export function parsePeftConfig(source: string | object | Uint8Array): { config: PeftConfig; warnings: string[] } {
-  const text = source instanceof Uint8Array ? decodeUtf8(WHERE, source) : typeof source === 'string' ? source : JSON.stringify(source);
+export function parsePeftConfig(source: string | object | Uint8Array): {
+  config: PeftConfig;
+  warnings: string[];
+} {
+  const text =
+    source instanceof Uint8Array
+      ? decodeUtf8(WHERE, source)
+      : typeof source === 'string'
+        ? source
+        : JSON.stringify(source);
   const root = parseJson(WHERE, text);
   if (!(root instanceof Map)) throw new FormatError(`${WHERE}: the file is no object, expected one`);
   const type = root.get('peft_type');
   if (type !== 'LORA') throw new FormatError(`${WHERE}: peft_type is ${show(type)}, expected "LORA"`);
   const refused = REFUSED.filter((field) => isSet(root.get(field)));
-  if (refused.length > 0) throw new FormatError(`${WHERE}: ${refused.join(', ')} is set, which changes the maths and is not implemented; expected it unset`);
-  const warnings = [...root.keys()].filter((field) => !Object.hasOwn(DEFAULTS, field) && field !== 'runtime_config').map((field) => `${WHERE}: unknown field '${field}' was not used`);
+  if (refused.length > 0)
+    throw new FormatError(
+      `${WHERE}: ${refused.join(', ')} is set, which changes the maths and is not implemented; expected it unset`,
+    );
+  const warnings = [...root.keys()]
+    .filter((field) => !Object.hasOwn(DEFAULTS, field) && field !== 'runtime_config')
+    .map((field) => `${WHERE}: unknown field '${field}' was not used`);
   const read = fieldReader(root);
   const bias = root.get('bias') ?? 'none';
-  if (bias !== 'none' && bias !== 'all' && bias !== 'lora_only') throw new FormatError(`${WHERE}: bias is ${show(bias)}, expected "none", "all" or "lora_only"`);
+  if (bias !== 'none' && bias !== 'all' && bias !== 'lora_only')
+    throw new FormatError(`${WHERE}: bias is ${show(bias)}, expected "none", "all" or "lora_only"`);
   const init = root.get('init_lora_weights') ?? true;
-  if (typeof init !== 'boolean' && typeof init !== 'string') throw new FormatError(`${WHERE}: init_lora_weights is ${show(init)}, expected a boolean or a string`);
+  if (typeof init !== 'boolean' && typeof init !== 'string')
+    throw new FormatError(`${WHERE}: init_lora_weights is ${show(init)}, expected a boolean or a string`);
   const r = read.integer('r', 8);
   if (r < 1) throw new FormatError(`${WHERE}: r is ${r}, expected an integer from 1 up`);
   const loraDropout = read.number('lora_dropout', 0);
-  if (loraDropout < 0 || loraDropout > 1) throw new FormatError(`${WHERE}: lora_dropout is ${loraDropout}, expected 0 to 1`);
+  if (loraDropout < 0 || loraDropout > 1)
+    throw new FormatError(`${WHERE}: lora_dropout is ${loraDropout}, expected 0 to 1`);
   const config: PeftConfig = {
     r,
     loraAlpha: read.number('lora_alpha', 8),
@@ -99,7 +171,9 @@ export function parsePeftConfig(source: string | object | Uint8Array): { config:
 }
 
 /** The bytes of `adapter_config.json`: two spaces, sorted keys, every field that PEFT writes. */
-export function formatPeftConfig(config: Partial<PeftConfig> & Pick<PeftConfig, 'r' | 'loraAlpha' | 'targetModules'>): Uint8Array<ArrayBuffer> {
+export function formatPeftConfig(
+  config: Partial<PeftConfig> & Pick<PeftConfig, 'r' | 'loraAlpha' | 'targetModules'>,
+): Uint8Array<ArrayBuffer> {
   const fields = new Map<string, unknown>(Object.entries(DEFAULTS));
   const { otherFields, ...named } = config;
   for (const [name, value] of otherFields ?? []) fields.set(name, value);
@@ -109,7 +183,9 @@ export function formatPeftConfig(config: Partial<PeftConfig> & Pick<PeftConfig, 
     if (value !== undefined) fields.set(name, value);
   }
   fields.set('inference_mode', true);
-  const lines = [...fields].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => `  ${JSON.stringify(name)}: ${toJson(name, value)}`);
+  const lines = [...fields]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `  ${JSON.stringify(name)}: ${toJson(name, value)}`);
   return new TextEncoder().encode(`{\n${lines.join(',\n')}\n}`);
 }
 
@@ -117,11 +193,20 @@ function toJson(name: string, value: unknown, indent = '  '): string {
   if (value instanceof JsonNumber) return value.text;
   const inner = `${indent}  `;
   const block = (open: string, items: string[], close: string): string =>
-    items.length === 0 ? open + close : `${open}\n${items.map((item) => inner + item).join(',\n')}\n${indent}${close}`;
-  if (Array.isArray(value)) return block('[', value.map((entry) => toJson('', entry, inner)), ']');
+    items.length === 0
+      ? open + close
+      : `${open}\n${items.map((item) => inner + item).join(',\n')}\n${indent}${close}`;
+  if (Array.isArray(value))
+    return block(
+      '[',
+      value.map((entry) => toJson('', entry, inner)),
+      ']',
+    );
   // Maps keep their order: a JavaScript object would move keys like "0" to the front, and the first match wins.
   if (value instanceof Map) {
-    const entries = [...(value as Map<string, unknown>)].map(([key, entry]) => `${JSON.stringify(key)}: ${toJson('', entry, inner)}`);
+    const entries = [...(value as Map<string, unknown>)].map(
+      ([key, entry]) => `${JSON.stringify(key)}: ${toJson('', entry, inner)}`,
+    );
     return block('{', entries, '}');
   }
   if (name === 'lora_dropout' && Number.isInteger(value)) return `${value}.0`;
@@ -151,7 +236,9 @@ function fieldReader(root: ReadonlyMap<string, Json>) {
   const number = (field: string, fallback: number): number => {
     const value = root.get(field);
     if (value === undefined) return fallback;
-    return value instanceof JsonNumber && Number.isFinite(value.value) ? value.value : wrong(field, 'a finite number');
+    return value instanceof JsonNumber && Number.isFinite(value.value)
+      ? value.value
+      : wrong(field, 'a finite number');
   };
   const boolean = (field: string): boolean => {
     const value = root.get(field) ?? false;
@@ -171,13 +258,20 @@ function fieldReader(root: ReadonlyMap<string, Json>) {
     const value = root.get(field) ?? null;
     if (value === null) return null;
     if (!Array.isArray(value)) return integer(field, 0);
-    return value.map((entry) => (entry instanceof JsonNumber && entry.integer !== null ? entry.integer : wrong(field, 'integers')));
+    return value.map((entry) =>
+      entry instanceof JsonNumber && entry.integer !== null ? entry.integer : wrong(field, 'integers'),
+    );
   };
   const pattern = (field: string): Map<string, number> => {
     const value = root.get(field) ?? null;
     if (value === null) return new Map();
     if (!(value instanceof Map)) return wrong(field, 'an object of numbers');
-    return new Map([...value].map(([key, n]) => [key, n instanceof JsonNumber ? n.value : wrong(field, 'an object of numbers')]));
+    return new Map(
+      [...value].map(([key, n]) => [
+        key,
+        n instanceof JsonNumber ? n.value : wrong(field, 'an object of numbers'),
+      ]),
+    );
   };
   return { integer, number, boolean, list, names, layers, pattern };
 }

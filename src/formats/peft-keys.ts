@@ -12,6 +12,7 @@ export function peftKey(modulePath: string, slot: string, prefix = PEFT_PREFIX):
 export function withoutAdapterName(key: string, adapter: string): string {
   const parts = key.split('.');
   const n = parts.length;
-  const named = n >= 3 && parts[n - 1] === 'weight' && parts[n - 2] === adapter && /^lora_[AB]$/.test(parts[n - 3]!);
+  const named =
+    n >= 3 && parts[n - 1] === 'weight' && parts[n - 2] === adapter && /^lora_[AB]$/.test(parts[n - 3]!);
   return named ? [...parts.slice(0, n - 2), 'weight'].join('.') : key;
 }

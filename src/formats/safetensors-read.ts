@@ -24,11 +24,17 @@ const RANK_LIMIT = 32;
 
 /** Length of the header from the first eight bytes. @throws FormatError */
 export function headerLength(prefix: Uint8Array, fileSize: number): number {
-  if (fileSize < 8 || prefix.length < 8) throw new FormatError(`safetensors: the file has ${fileSize} bytes, expected at least 8; it is cut short`);
+  if (fileSize < 8 || prefix.length < 8)
+    throw new FormatError(
+      `safetensors: the file has ${fileSize} bytes, expected at least 8; it is cut short`,
+    );
   const length = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
-  if (length === 0n || length > HEADER_LIMIT) throw new FormatError(`safetensors: the header has ${length} bytes, expected 1 to ${HEADER_LIMIT}`);
+  if (length === 0n || length > HEADER_LIMIT)
+    throw new FormatError(`safetensors: the header has ${length} bytes, expected 1 to ${HEADER_LIMIT}`);
   if (length > BigInt(fileSize - 8)) {
-    throw new FormatError(`safetensors: the header has ${length} bytes, but only ${fileSize - 8} follow; the file is cut short`);
+    throw new FormatError(
+      `safetensors: the header has ${length} bytes, but only ${fileSize - 8} follow; the file is cut short`,
+    );
   }
   return Number(length);
 }
@@ -43,7 +49,10 @@ export function parseHeader(bytes: Uint8Array, fileSize: number): Header {
     if (name === '__metadata__') metadata = metadataOf(value);
     else tensors.set(name, infoOf(name, value));
   }
-  if (tensors.size > TENSOR_LIMIT) throw new FormatError(`safetensors: the header names ${tensors.size} tensors, expected at most ${TENSOR_LIMIT}`);
+  if (tensors.size > TENSOR_LIMIT)
+    throw new FormatError(
+      `safetensors: the header names ${tensors.size} tensors, expected at most ${TENSOR_LIMIT}`,
+    );
   const dataStart = 8 + bytes.length;
   checkLayout(tensors, fileSize - dataStart);
   return { dataStart, tensors, metadata };
@@ -52,9 +61,11 @@ export function parseHeader(bytes: Uint8Array, fileSize: number): Header {
 function metadataOf(value: Json): Map<string, string> {
   const metadata = new Map<string, string>();
   if (value === null) return metadata;
-  if (!(value instanceof Map)) throw new FormatError('safetensors: __metadata__ is no object, expected an object of strings');
+  if (!(value instanceof Map))
+    throw new FormatError('safetensors: __metadata__ is no object, expected an object of strings');
   for (const [key, text] of value) {
-    if (typeof text !== 'string') throw new FormatError(`safetensors: __metadata__ '${key}' is no string, expected one`);
+    if (typeof text !== 'string')
+      throw new FormatError(`safetensors: __metadata__ '${key}' is no string, expected one`);
     metadata.set(key, text);
   }
   return metadata;
@@ -62,7 +73,8 @@ function metadataOf(value: Json): Map<string, string> {
 
 function infoOf(name: string, value: Json): TensorInfo {
   const where = `safetensors: tensor '${name}'`;
-  if (!(value instanceof Map)) throw new FormatError(`${where}: is no object, expected dtype, shape and data_offsets`);
+  if (!(value instanceof Map))
+    throw new FormatError(`${where}: is no object, expected dtype, shape and data_offsets`);
   const dtype = value.get('dtype');
   if (!isDtype(dtype)) {
     const got = dtype instanceof JsonNumber ? dtype.text : JSON.stringify(dtype ?? null);
@@ -70,14 +82,17 @@ function infoOf(name: string, value: Json): TensorInfo {
   }
   const shape = integers(`${where}: shape`, value.get('shape'));
   const offsets = integers(`${where}: data_offsets`, value.get('data_offsets'));
-  if (shape.length > RANK_LIMIT) throw new FormatError(`${where}: shape has ${shape.length} dimensions, expected at most ${RANK_LIMIT}`);
+  if (shape.length > RANK_LIMIT)
+    throw new FormatError(`${where}: shape has ${shape.length} dimensions, expected at most ${RANK_LIMIT}`);
   const [begin, end] = offsets;
   if (offsets.length !== 2 || begin === undefined || end === undefined || begin > end) {
     throw new FormatError(`${where}: data_offsets is [${offsets.join(', ')}], expected [begin, end]`);
   }
   const bits = shape.reduce((product, dim) => product * BigInt(dim), BigInt(DTYPE_BITS[dtype]));
   if (bits % 8n !== 0n || bits / 8n !== BigInt(end - begin)) {
-    throw new FormatError(`${where}: data_offsets hold ${end - begin} bytes, expected ${Number(bits) / 8} for ${dtype} [${shape.join(', ')}]`);
+    throw new FormatError(
+      `${where}: data_offsets hold ${end - begin} bytes, expected ${Number(bits) / 8} for ${dtype} [${shape.join(', ')}]`,
+    );
   }
   return { dtype, shape, begin, end };
 }
@@ -87,7 +102,9 @@ function integers(where: string, value: Json | undefined): number[] {
   return value.map((entry) => {
     const integer = entry instanceof JsonNumber ? entry.integer : null;
     if (integer === null || integer < 0) {
-      throw new FormatError(`${where}: holds ${entry instanceof JsonNumber ? entry.text : JSON.stringify(entry)}, expected integers from 0 to 2^53 - 1`);
+      throw new FormatError(
+        `${where}: holds ${entry instanceof JsonNumber ? entry.text : JSON.stringify(entry)}, expected integers from 0 to 2^53 - 1`,
+      );
     }
     return integer;
   });
@@ -98,7 +115,10 @@ function checkLayout(tensors: ReadonlyMap<string, TensorInfo>, dataLength: numbe
   const inOrder = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
   let at = 0;
   for (const [name, { begin, end }] of inOrder) {
-    if (begin !== at) throw new FormatError(`safetensors: tensor '${name}' begins at byte ${begin}, expected ${at}: no gap and no overlap`);
+    if (begin !== at)
+      throw new FormatError(
+        `safetensors: tensor '${name}' begins at byte ${begin}, expected ${at}: no gap and no overlap`,
+      );
     at = end;
   }
   if (at !== dataLength) {
@@ -132,7 +152,10 @@ export class SafetensorsFile {
   /** dtype, shape and place. @throws FormatError when there is no such tensor */
   info(name: string): TensorInfo {
     const info = this.#header.tensors.get(name);
-    if (info === undefined) throw new FormatError(`safetensors: there is no tensor '${name}', expected one of ${this.names.join(', ') || 'none'}`);
+    if (info === undefined)
+      throw new FormatError(
+        `safetensors: there is no tensor '${name}', expected one of ${this.names.join(', ') || 'none'}`,
+      );
     return info;
   }
 
@@ -153,14 +176,19 @@ export class SafetensorsFile {
     const array = this.array(name);
     if (array instanceof Float32Array) return array;
     if (array instanceof Float64Array) return Float32Array.from(array);
-    throw new FormatError(`safetensors: tensor '${name}' is ${this.info(name).dtype}, expected F32, F16, BF16 or F64`);
+    throw new FormatError(
+      `safetensors: tensor '${name}' is ${this.info(name).dtype}, expected F32, F16, BF16 or F64`,
+    );
   }
 }
 
 /** Reads a whole file from its bytes. @throws FormatError for everything that the format does not allow */
 export function parseSafetensors(source: Uint8Array | ArrayBuffer): SafetensorsFile {
   const bytes = source instanceof ArrayBuffer ? new Uint8Array(source) : source;
-  if (!(bytes instanceof Uint8Array)) throw new TypeError('parseSafetensors: source is of an unknown kind, expected a Uint8Array or an ArrayBuffer');
+  if (!(bytes instanceof Uint8Array))
+    throw new TypeError(
+      'parseSafetensors: source is of an unknown kind, expected a Uint8Array or an ArrayBuffer',
+    );
   const length = headerLength(bytes.subarray(0, 8), bytes.length);
   return new SafetensorsFile(bytes, parseHeader(bytes.subarray(8, 8 + length), bytes.length));
 }

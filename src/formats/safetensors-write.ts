@@ -22,11 +22,21 @@ export interface WriteOptions {
  * @param tensors - by name: a Map (`module.stateDict()`), or pairs
  * @throws FormatError for a shape that does not fit, a name twice, or a value that is not finite
  */
-export function writeSafetensors(tensors: Iterable<readonly [string, WritableTensor]>, options: WriteOptions = {}): Uint8Array<ArrayBuffer> {
+export function writeSafetensors(
+  tensors: Iterable<readonly [string, WritableTensor]>,
+  options: WriteOptions = {},
+): Uint8Array<ArrayBuffer> {
   const { metadata = { format: 'pt' }, allowNonFinite = false } = options;
-  const entries = [...tensors].map(([name, tensor]) => ({ name, ...tensor, dtype: check(name, tensor, allowNonFinite) }));
-  if (new Set(entries.map(({ name }) => name)).size !== entries.length) throw new FormatError('writeSafetensors: a name appears twice, expected each once');
-  entries.sort((a, b) => DTYPE_BITS[b.dtype] - DTYPE_BITS[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  const entries = [...tensors].map(([name, tensor]) => ({
+    name,
+    ...tensor,
+    dtype: check(name, tensor, allowNonFinite),
+  }));
+  if (new Set(entries.map(({ name }) => name)).size !== entries.length)
+    throw new FormatError('writeSafetensors: a name appears twice, expected each once');
+  entries.sort(
+    (a, b) => DTYPE_BITS[b.dtype] - DTYPE_BITS[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+  );
   let end = 0;
   const parts = [`"__metadata__":${JSON.stringify(metadata)}`];
   for (const { name, dtype, shape, data } of entries) {
@@ -50,15 +60,23 @@ export function writeSafetensors(tensors: Iterable<readonly [string, WritableTen
 function check(name: string, { shape, data, dtype }: WritableTensor, allowNonFinite: boolean): Dtype {
   const where = `writeSafetensors: tensor '${name}'`;
   if (name === '__metadata__') throw new FormatError(`${where}: the name is reserved, expected another`);
-  if (!name.isWellFormed()) throw new FormatError(`${where}: the name has a lone surrogate, expected whole characters`);
+  if (!name.isWellFormed())
+    throw new FormatError(`${where}: the name has a lone surrogate, expected whole characters`);
   const own = dtypeOf(where, data);
   const written = dtype ?? own;
-  if (!isDtype(written) || DTYPE_BITS[written] !== DTYPE_BITS[own]) throw new FormatError(`${where}: dtype is ${written}, expected ${own}`);
+  if (!isDtype(written) || DTYPE_BITS[written] !== DTYPE_BITS[own])
+    throw new FormatError(`${where}: dtype is ${written}, expected ${own}`);
   const size = shape.reduce((product, dim) => product * dim, 1);
-  if (size !== data.length) throw new FormatError(`${where}: data has ${data.length} elements, expected ${size} for [${shape.join(', ')}]`);
+  if (size !== data.length)
+    throw new FormatError(
+      `${where}: data has ${data.length} elements, expected ${size} for [${shape.join(', ')}]`,
+    );
   if (!allowNonFinite && (data instanceof Float32Array || data instanceof Float64Array)) {
     const wrong = data.findIndex((value) => !Number.isFinite(value));
-    if (wrong >= 0) throw new FormatError(`${where}: element ${wrong} is ${data[wrong]}, expected finite values; allowNonFinite writes them`);
+    if (wrong >= 0)
+      throw new FormatError(
+        `${where}: element ${wrong} is ${data[wrong]}, expected finite values; allowNonFinite writes them`,
+      );
   }
   return written;
 }

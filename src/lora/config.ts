@@ -44,7 +44,9 @@ function completed(where: string, options: LoraLayerOptions): ResolvedLayerOptio
   checkNumber(`${where}: loraDropout`, loraDropout, 0, 1);
   checkBoolean(`${where}: useRslora`, useRslora);
   if (typeof initLoraWeights !== 'boolean' && initLoraWeights !== 'gaussian') {
-    throw new TypeError(`${where}: initLoraWeights is ${describe(initLoraWeights)}, expected true, false or 'gaussian'`);
+    throw new TypeError(
+      `${where}: initLoraWeights is ${describe(initLoraWeights)}, expected true, false or 'gaussian'`,
+    );
   }
   return { r, loraAlpha, loraDropout, useRslora, initLoraWeights };
 }
@@ -61,12 +63,16 @@ export function resolveConfig(where: string, config: LoraConfig): ResolvedConfig
   const { targetModules } = config;
   const isList = Array.isArray(targetModules);
   if (typeof targetModules !== 'string' && !isList) {
-    throw new TypeError(`${where}: targetModules is ${describe(targetModules)}, expected an array of names or a pattern`);
+    throw new TypeError(
+      `${where}: targetModules is ${describe(targetModules)}, expected an array of names or a pattern`,
+    );
   }
   if (isList) {
-    if (targetModules.length === 0) throw new RangeError(`${where}: targetModules is [], expected at least one name`);
+    if (targetModules.length === 0)
+      throw new RangeError(`${where}: targetModules is [], expected at least one name`);
     const wrong = targetModules.find((name: unknown) => typeof name !== 'string' || name === '');
-    if (wrong !== undefined) throw new TypeError(`${where}: targetModules holds ${describe(wrong)}, expected names`);
+    if (wrong !== undefined)
+      throw new TypeError(`${where}: targetModules holds ${describe(wrong)}, expected names`);
   }
   return { ...completed(where, config), targetModules: isList ? [...targetModules] : targetModules };
 }
@@ -78,9 +84,12 @@ export function scalingOf({ r, loraAlpha, useRslora }: ResolvedLayerOptions): nu
 
 /** Checks an adapter's name: it becomes part of parameter names and folder names. @throws TypeError, RangeError */
 export function checkAdapterName(where: string, name: unknown): string {
-  if (typeof name !== 'string') throw new TypeError(`${where}: the adapter's name is ${describe(name)}, expected a string`);
+  if (typeof name !== 'string')
+    throw new TypeError(`${where}: the adapter's name is ${describe(name)}, expected a string`);
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(name) || name === '__base__') {
-    throw new RangeError(`${where}: the adapter's name is '${name}', expected 1 to 64 of A-Z a-z 0-9 _ - and not __base__`);
+    throw new RangeError(
+      `${where}: the adapter's name is '${name}', expected 1 to 64 of A-Z a-z 0-9 _ - and not __base__`,
+    );
   }
   return name;
 }

@@ -2,16 +2,22 @@
  * LoraLinear: a Linear with any number of low-rank adapters beside it. It has Linear's public face and its names, so it
  * can stand in its place; adapters are made by `LoraLinear.from` (one, 'default') or by LoraModel.
  */
+
+import { Linear } from '../nn/linear.js';
+import { type Child, Module } from '../nn/module.js';
 import { linear } from '../ops/linear.js';
 import { loraLinear } from '../ops/lora-linear.js';
 import { RANDOM_STREAM } from '../runtime/engine.js';
 import { describe } from '../runtime/errors.js';
-import { Linear } from '../nn/linear.js';
-import { type Child, Module } from '../nn/module.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions, scalingOf } from './config.js';
+import {
+  type LoraLayerOptions,
+  type ResolvedLayerOptions,
+  resolveLayerOptions,
+  scalingOf,
+} from './config.js';
 import { AdapterError } from './errors.js';
 
 /** One adapter's factors in one layer. */
@@ -68,7 +74,8 @@ export class LoraLinear extends Module {
    * const layer = LoraLinear.from(new Linear(rt, 784, 1000), { r: 4, loraAlpha: 8 });
    */
   static from(base: Linear, options: LoraLayerOptions = {}): LoraLinear {
-    if (!(base instanceof Linear)) throw new TypeError(`LoraLinear.from: base is ${describe(base)}, expected a Linear`);
+    if (!(base instanceof Linear))
+      throw new TypeError(`LoraLinear.from: base is ${describe(base)}, expected a Linear`);
     const resolved = resolveLayerOptions('LoraLinear.from', options);
     const block = new ParameterBlock(base.runtime, LoraLinear.factorShapes(base, resolved.r));
     const layer = new LoraLinear(base);
@@ -124,7 +131,9 @@ export class LoraLinear extends Module {
   factors(name: string): LoraFactors {
     const factors = this.#adapters.get(name);
     if (factors === undefined) {
-      throw new AdapterError(`LoraLinear: there is no adapter '${name}', expected one of ${this.adapters.join(', ') || 'none'}`);
+      throw new AdapterError(
+        `LoraLinear: there is no adapter '${name}', expected one of ${this.adapters.join(', ') || 'none'}`,
+      );
     }
     return factors;
   }
@@ -150,12 +159,18 @@ export class LoraLinear extends Module {
   override forward(x: Tensor): Tensor {
     const merged = this.#kept?.names ?? [];
     if (merged.length > 0 && this.runtime.gradEnabled) {
-      const trainable = merged.find((name) => this.factors(name).A.requiresGrad || this.factors(name).B.requiresGrad);
+      const trainable = merged.find(
+        (name) => this.factors(name).A.requiresGrad || this.factors(name).B.requiresGrad,
+      );
       if (trainable !== undefined) {
-        throw new AdapterError(`LoraLinear.forward: adapter '${trainable}' is merged and requires gradients, expected unmerge() first or rt.noGrad`);
+        throw new AdapterError(
+          `LoraLinear.forward: adapter '${trainable}' is merged and requires gradients, expected unmerge() first or rt.noGrad`,
+        );
       }
     }
-    const active = this.enabled ? this.#active.filter((name) => !merged.includes(name) && this.#adapters.has(name)) : [];
+    const active = this.enabled
+      ? this.#active.filter((name) => !merged.includes(name) && this.#adapters.has(name))
+      : [];
     if (active.length === 0) return linear(x, this.weight, this.bias, 'LoraLinear.forward');
     const step = this.training ? this.#maskStep++ : 0;
     const terms = active.map((name, i) => {
@@ -172,7 +187,20 @@ export class LoraLinear extends Module {
     const delta = this.runtime.empty(this.weight.shape, 'f32');
     const { r } = options;
     const [N, K] = [this.outFeatures, this.inFeatures];
-    this.runtime.engine.kernels.loraMerge(N, K, r, scaling, B.pointer, r, A.pointer, K, 0, 0, delta.pointer, K);
+    this.runtime.engine.kernels.loraMerge(
+      N,
+      K,
+      r,
+      scaling,
+      B.pointer,
+      r,
+      A.pointer,
+      K,
+      0,
+      0,
+      delta.pointer,
+      K,
+    );
     return delta;
   }
 
@@ -182,27 +210,37 @@ export class LoraLinear extends Module {
    */
   merge(names: readonly string[] = this.#active, options: MergeOptions = {}): void {
     if (this.#kept !== null) {
-      throw new AdapterError(`LoraLinear.merge: adapters ${this.#kept.names.join(', ')} are merged already, expected unmerge() first`);
+      throw new AdapterError(
+        `LoraLinear.merge: adapters ${this.#kept.names.join(', ')} are merged already, expected unmerge() first`,
+      );
     }
     const present = names.map((name) => ({ name, ...this.factors(name) }));
     const base = this.weight.copyTo(new Float32Array(this.weight.size));
     const { kernels } = this.runtime.engine;
     const [N, K] = [this.outFeatures, this.inFeatures];
     const w = this.weight.pointer;
-    for (const { A, B, scaling, options: { r } } of present) {
+    for (const {
+      A,
+      B,
+      scaling,
+      options: { r },
+    } of present) {
       kernels.loraMerge(N, K, r, scaling, B.pointer, r, A.pointer, K, w, K, w, K);
     }
     this.weight.storage.version++;
     if (options.safe === true && kernels.allFinite(N * K, w) === 0) {
       this.weight.set(base);
-      throw new AdapterError(`LoraLinear.merge: the merged weight has NaN or infinity from ${names.join(', ')}, expected finite adapters`);
+      throw new AdapterError(
+        `LoraLinear.merge: the merged weight has NaN or infinity from ${names.join(', ')}, expected finite adapters`,
+      );
     }
     if (present.length > 0) this.#kept = { names: present.map(({ name }) => name), base };
   }
 
   /** Restores the base weight's bytes as they were before the merge. @throws AdapterError when nothing is merged */
   unmerge(): void {
-    if (this.#kept === null) throw new AdapterError('LoraLinear.unmerge: nothing is merged, expected merge() before');
+    if (this.#kept === null)
+      throw new AdapterError('LoraLinear.unmerge: nothing is merged, expected merge() before');
     this.weight.set(this.#kept.base);
     this.#kept = null;
   }
@@ -235,9 +273,22 @@ export class LoraLinear extends Module {
     const rt = this.runtime;
     const layer = rt.engine.nextLayer();
     if (options.initLoraWeights === 'gaussian') rt.fillNormal(A, RANDOM_STREAM.init, layer, 1 / options.r);
-    else rt.fillUniform(A, RANDOM_STREAM.init, layer, -1 / Math.sqrt(this.inFeatures), 1 / Math.sqrt(this.inFeatures));
+    else
+      rt.fillUniform(
+        A,
+        RANDOM_STREAM.init,
+        layer,
+        -1 / Math.sqrt(this.inFeatures),
+        1 / Math.sqrt(this.inFeatures),
+      );
     if (options.initLoraWeights === false) {
-      rt.fillUniform(B, RANDOM_STREAM.init, rt.engine.nextLayer(), -1 / Math.sqrt(options.r), 1 / Math.sqrt(options.r));
+      rt.fillUniform(
+        B,
+        RANDOM_STREAM.init,
+        rt.engine.nextLayer(),
+        -1 / Math.sqrt(options.r),
+        1 / Math.sqrt(options.r),
+      );
     } else rt.engine.kernels.fill(B.size, 0, B.pointer);
   }
 
@@ -262,7 +313,10 @@ export class LoraLinear extends Module {
 
   #firstActive(where: string): string {
     const name = this.#active[0];
-    if (name === undefined) throw new AdapterError(`${where}: no adapter is active, expected a name; there are ${this.adapters.join(', ') || 'none'}`);
+    if (name === undefined)
+      throw new AdapterError(
+        `${where}: no adapter is active, expected a name; there are ${this.adapters.join(', ') || 'none'}`,
+      );
     return name;
   }
 }

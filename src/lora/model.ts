@@ -2,16 +2,24 @@
  * LoraModel: named adapters over one frozen model. `attach` puts LoraLinear layers in the places of the targeted Linear
  * layers; the parameters keep their names. An adapter's values lie in one block.
  */
-import { describe } from '../runtime/errors.js';
+
 import { Linear } from '../nn/linear.js';
 import { type Child, Module } from '../nn/module.js';
+import { describe } from '../runtime/errors.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
-import { refusePromise, type Runtime } from '../tensor/runtime.js';
+import { type Runtime, refusePromise } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkAdapterName, type LoraConfig, type ResolvedConfig, resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import { LoraLinear, type MergeOptions } from './lora-linear.js';
-import { type AdapterFiles, type AdapterSource, type LoadOptions, exportFiles, type LoadReport, readSource } from './persistence.js';
+import {
+  type AdapterFiles,
+  type AdapterSource,
+  exportFiles,
+  type LoadOptions,
+  type LoadReport,
+  readSource,
+} from './persistence.js';
 import { type ParameterSummary, summarize } from './summary.js';
 import { selectTargets } from './targets.js';
 
@@ -54,9 +62,15 @@ export class LoraModel<M extends Module = Module> extends Module {
    * const lora = LoraModel.attach(model, { r: 8, loraAlpha: 16, targetModules: ['fc1', 'fc2'] });
    */
   static attach<M extends Module>(model: M, config: LoraConfig, name = 'default'): LoraModel<M> {
-    if (!(model instanceof Module)) throw new TypeError(`LoraModel.attach: model is ${describe(model)}, expected a Module`);
-    if (model instanceof LoraModel || model.namedModules().some(([, module]) => module instanceof LoraLinear)) {
-      throw new AdapterError('LoraModel.attach: the model has LoRA layers already, expected a plain model; use addAdapter');
+    if (!(model instanceof Module))
+      throw new TypeError(`LoraModel.attach: model is ${describe(model)}, expected a Module`);
+    if (
+      model instanceof LoraModel ||
+      model.namedModules().some(([, module]) => module instanceof LoraLinear)
+    ) {
+      throw new AdapterError(
+        'LoraModel.attach: the model has LoRA layers already, expected a plain model; use addAdapter',
+      );
     }
     const resolved = resolveConfig('LoraModel.attach', config);
     checkAdapterName('LoraModel.attach', name);
@@ -139,19 +153,27 @@ export class LoraModel<M extends Module = Module> extends Module {
     const wanted = typeof names === 'string' ? [names] : [...names];
     for (const name of wanted) this.#adapter('LoraModel.setAdapter', name);
     if (new Set(wanted).size !== wanted.length) {
-      throw new AdapterError(`LoraModel.setAdapter: ${wanted.join(', ')} names an adapter twice, expected each once`);
+      throw new AdapterError(
+        `LoraModel.setAdapter: ${wanted.join(', ')} names an adapter twice, expected each once`,
+      );
     }
     const lost = this.mergedAdapters.find((name) => !wanted.includes(name));
-    if (lost !== undefined) throw new AdapterError(`LoraModel.setAdapter: adapter '${lost}' is merged and would become inactive, expected unmerge() first`);
+    if (lost !== undefined)
+      throw new AdapterError(
+        `LoraModel.setAdapter: adapter '${lost}' is merged and would become inactive, expected unmerge() first`,
+      );
     this.#active = wanted;
-    for (const { layer } of this.#wrapped.values()) layer.setActive(wanted.filter((name) => layer.adapters.includes(name)));
+    for (const { layer } of this.#wrapped.values())
+      layer.setActive(wanted.filter((name) => layer.adapters.includes(name)));
   }
 
   /** Removes an adapter and gives its memory back; if it was active, it no longer is. @throws AdapterError when it is merged or unknown */
   deleteAdapter(name: string): void {
     const adapter = this.#adapter('LoraModel.deleteAdapter', name);
     if (this.mergedAdapters.includes(name)) {
-      throw new AdapterError(`LoraModel.deleteAdapter: adapter '${name}' is merged, expected unmerge() first`);
+      throw new AdapterError(
+        `LoraModel.deleteAdapter: adapter '${name}' is merged, expected unmerge() first`,
+      );
     }
     for (const path of adapter.paths) this.#wrapped.get(path)!.layer.removeFactors(name);
     this.#active = this.#active.filter((active) => active !== name);
@@ -174,7 +196,8 @@ export class LoraModel<M extends Module = Module> extends Module {
    * @throws TypeError when `fn` returns a promise
    */
   withAdaptersDisabled<T>(fn: () => T): T {
-    if (typeof fn !== 'function') throw new TypeError(`LoraModel.withAdaptersDisabled: got ${describe(fn)}, expected a function`);
+    if (typeof fn !== 'function')
+      throw new TypeError(`LoraModel.withAdaptersDisabled: got ${describe(fn)}, expected a function`);
     let run = fn;
     for (const { layer } of this.#wrapped.values()) {
       const inner = run;
@@ -193,10 +216,17 @@ export class LoraModel<M extends Module = Module> extends Module {
     this.#checkAttached('LoraModel.merge');
     for (const name of names) {
       this.#adapter('LoraModel.merge', name);
-      if (!this.#active.includes(name)) throw new AdapterError(`LoraModel.merge: adapter '${name}' is not active, expected setAdapter() first`);
+      if (!this.#active.includes(name))
+        throw new AdapterError(
+          `LoraModel.merge: adapter '${name}' is not active, expected setAdapter() first`,
+        );
     }
-    if (this.merged) throw new AdapterError(`LoraModel.merge: adapters ${this.mergedAdapters.join(', ')} are merged already, expected unmerge() first`);
-    if (names.length === 0) throw new AdapterError('LoraModel.merge: no adapter is active, expected at least one');
+    if (this.merged)
+      throw new AdapterError(
+        `LoraModel.merge: adapters ${this.mergedAdapters.join(', ')} are merged already, expected unmerge() first`,
+      );
+    if (names.length === 0)
+      throw new AdapterError('LoraModel.merge: no adapter is active, expected at least one');
     const done: LoraLinear[] = [];
     try {
       for (const { layer } of this.#wrapped.values()) {
@@ -235,7 +265,10 @@ export class LoraModel<M extends Module = Module> extends Module {
   /** An adapter as PEFT's two files, as bytes. @throws AdapterError, FormatError when a weight is not finite */
   exportAdapter(name = this.#active[0] ?? 'default'): AdapterFiles {
     const { config, paths } = this.#adapter('LoraModel.exportAdapter', name);
-    return exportFiles(config, paths.map((path) => ({ path, ...this.#wrapped.get(path)!.layer.factors(name) })));
+    return exportFiles(
+      config,
+      paths.map((path) => ({ path, ...this.#wrapped.get(path)!.layer.factors(name) })),
+    );
   }
 
   /**
@@ -253,8 +286,12 @@ export class LoraModel<M extends Module = Module> extends Module {
     this.#add(where, name, file.config);
     try {
       const paths = this.#adapters.get(name)!.paths;
-      const report = file.apply(name, paths.map((path) => ({ path, ...this.#wrapped.get(path)!.layer.factors(name) })));
-      for (const parameter of this.#adapters.get(name)!.block.parameters) parameter.requiresGrad = options.trainable ?? false;
+      const report = file.apply(
+        name,
+        paths.map((path) => ({ path, ...this.#wrapped.get(path)!.layer.factors(name) })),
+      );
+      for (const parameter of this.#adapters.get(name)!.block.parameters)
+        parameter.requiresGrad = options.trainable ?? false;
       return { ...report, warnings: file.warnings };
     } catch (error) {
       this.deleteAdapter(name);
@@ -304,18 +341,22 @@ export class LoraModel<M extends Module = Module> extends Module {
   #adapter(where: string, name: string): Adapter {
     const adapter = this.#adapters.get(name);
     if (adapter === undefined) {
-      throw new AdapterError(`${where}: there is no adapter ${describe(name)}, expected one of ${this.adapters.join(', ') || 'none'}`);
+      throw new AdapterError(
+        `${where}: there is no adapter ${describe(name)}, expected one of ${this.adapters.join(', ') || 'none'}`,
+      );
     }
     return adapter;
   }
 
   #checkNewName(where: string, name: string): void {
     checkAdapterName(where, name);
-    if (this.#adapters.has(name)) throw new AdapterError(`${where}: adapter '${name}' exists already, expected a new name`);
+    if (this.#adapters.has(name))
+      throw new AdapterError(`${where}: adapter '${name}' exists already, expected a new name`);
   }
 
   #checkAttached(where: string): void {
-    if (!this.#attached) throw new AdapterError(`${where}: the model was unloaded, expected an attached LoraModel`);
+    if (!this.#attached)
+      throw new AdapterError(`${where}: the model was unloaded, expected an attached LoraModel`);
   }
 }
 

@@ -48,10 +48,19 @@ export interface NamedFactors extends LoraFactors {
 export function exportFiles(config: ResolvedConfig, layers: readonly NamedFactors[]): AdapterFiles {
   const tensors: [string, { shape: readonly number[]; data: Float32Array }][] = [];
   for (const { path, A, B } of layers) {
-    tensors.push([peftKey(path, 'lora_A.weight'), { shape: A.shape, data: A.copyTo(new Float32Array(A.size)) }]);
-    tensors.push([peftKey(path, 'lora_B.weight'), { shape: B.shape, data: B.copyTo(new Float32Array(B.size)) }]);
+    tensors.push([
+      peftKey(path, 'lora_A.weight'),
+      { shape: A.shape, data: A.copyTo(new Float32Array(A.size)) },
+    ]);
+    tensors.push([
+      peftKey(path, 'lora_B.weight'),
+      { shape: B.shape, data: B.copyTo(new Float32Array(B.size)) },
+    ]);
   }
-  return { 'adapter_config.json': formatPeftConfig(config), 'adapter_model.safetensors': writeSafetensors(tensors) };
+  return {
+    'adapter_config.json': formatPeftConfig(config),
+    'adapter_model.safetensors': writeSafetensors(tensors),
+  };
 }
 
 /** An adapter's files, read and checked, before they meet a model. */
@@ -63,12 +72,17 @@ export interface ReadAdapter {
 }
 
 /** Reads both files. @throws TypeError, AdapterError, FormatError */
-export async function readSource(where: string, source: AdapterSource, options: LoadOptions): Promise<ReadAdapter> {
+export async function readSource(
+  where: string,
+  source: AdapterSource,
+  options: LoadOptions,
+): Promise<ReadAdapter> {
   checkOptions(where, options, ['trainable', 'strict', 'prefix']);
   const { strict = true, prefix = PEFT_PREFIX, trainable = false } = options;
   checkBoolean(`${where}: strict`, strict);
   checkBoolean(`${where}: trainable`, trainable);
-  if (typeof prefix !== 'string') throw new TypeError(`${where}: prefix is ${describe(prefix)}, expected a string`);
+  if (typeof prefix !== 'string')
+    throw new TypeError(`${where}: prefix is ${describe(prefix)}, expected a string`);
   const { config: json, weights } = await contents(where, source);
   const { config, warnings } = parsePeftConfig(json);
   const file = parseSafetensors(weights);
@@ -79,7 +93,10 @@ export async function readSource(where: string, source: AdapterSource, options: 
   };
 }
 
-async function contents(where: string, source: AdapterSource): Promise<{ config: object | string | Uint8Array; weights: Uint8Array }> {
+async function contents(
+  where: string,
+  source: AdapterSource,
+): Promise<{ config: object | string | Uint8Array; weights: Uint8Array }> {
   if (typeof source === 'string' || source instanceof URL) {
     const folder = folderUrl(source);
     const config = await readBytes(new URL('adapter_config.json', folder));
@@ -91,10 +108,15 @@ async function contents(where: string, source: AdapterSource): Promise<{ config:
         () => false,
       );
       if (!pickled) throw cause;
-      throw new AdapterError(`${where}: the folder holds adapter_model.bin, a pickle that can run code, expected adapter_model.safetensors`);
+      throw new AdapterError(
+        `${where}: the folder holds adapter_model.bin, a pickle that can run code, expected adapter_model.safetensors`,
+      );
     }
   }
-  if (source === null || typeof source !== 'object') throw new TypeError(`${where}: source is ${describe(source)}, expected the files, a folder's URL or path`);
+  if (source === null || typeof source !== 'object')
+    throw new TypeError(
+      `${where}: source is ${describe(source)}, expected the files, a folder's URL or path`,
+    );
   if ('adapter_model.safetensors' in source) {
     return { config: source['adapter_config.json'], weights: source['adapter_model.safetensors'] };
   }
@@ -119,24 +141,53 @@ function supported(where: string, config: PeftConfig): ResolvedConfig {
     ['layers_pattern', config.layersPattern !== null],
     ['rank_pattern', config.rankPattern.size > 0],
     ['alpha_pattern', config.alphaPattern.size > 0],
-    ['init_lora_weights', !['true', 'false', 'gaussian', 'eva', 'orthogonal'].includes(String(config.initLoraWeights))],
-    ['target_modules', config.targetModules === null || String(config.targetModules).toLowerCase() === 'all-linear'],
+    [
+      'init_lora_weights',
+      !['true', 'false', 'gaussian', 'eva', 'orthogonal'].includes(String(config.initLoraWeights)),
+    ],
+    [
+      'target_modules',
+      config.targetModules === null || String(config.targetModules).toLowerCase() === 'all-linear',
+    ],
   ];
   const found = refused.filter(([, set]) => set).map(([name]) => name);
   if (found.length > 0) {
-    throw new AdapterError(`${where}: the adapter sets ${found.join(', ')}, which this version does not implement; expected a plain LoRA of linear layers`);
+    throw new AdapterError(
+      `${where}: the adapter sets ${found.join(', ')}, which this version does not implement; expected a plain LoRA of linear layers`,
+    );
   }
   const { r, loraAlpha, loraDropout, useRslora, targetModules, otherFields } = config;
-  const initLoraWeights = config.initLoraWeights === 'gaussian' || typeof config.initLoraWeights === 'boolean' ? config.initLoraWeights : true;
-  return { r, loraAlpha, loraDropout, useRslora, initLoraWeights, targetModules: targetModules!, otherFields };
+  const initLoraWeights =
+    config.initLoraWeights === 'gaussian' || typeof config.initLoraWeights === 'boolean'
+      ? config.initLoraWeights
+      : true;
+  return {
+    r,
+    loraAlpha,
+    loraDropout,
+    useRslora,
+    initLoraWeights,
+    targetModules: targetModules!,
+    otherFields,
+  };
 }
 
-function apply(where: string, file: SafetensorsFile, prefix: string, strict: boolean, name: string, layers: readonly NamedFactors[]): { missing: string[]; unexpected: string[] } {
+function apply(
+  where: string,
+  file: SafetensorsFile,
+  prefix: string,
+  strict: boolean,
+  name: string,
+  layers: readonly NamedFactors[],
+): { missing: string[]; unexpected: string[] } {
   const inFile = new Map(file.names.map((key) => [withoutAdapterName(key, name), key]));
   const missing: string[] = [];
   const plan: { target: LoraFactors['A']; values: Float32Array }[] = [];
   for (const { path, A, B } of layers) {
-    for (const [slot, target] of [['lora_A.weight', A], ['lora_B.weight', B]] as const) {
+    for (const [slot, target] of [
+      ['lora_A.weight', A],
+      ['lora_B.weight', B],
+    ] as const) {
       const wanted = peftKey(path, slot, prefix);
       const key = inFile.get(wanted);
       inFile.delete(wanted);
@@ -146,15 +197,21 @@ function apply(where: string, file: SafetensorsFile, prefix: string, strict: boo
       }
       const { shape } = file.info(key);
       if (!sameShape(shape, target.shape)) {
-        throw new AdapterError(`${where}: ${key} is ${showShape(shape)}, expected ${showShape(target.shape)}`);
+        throw new AdapterError(
+          `${where}: ${key} is ${showShape(shape)}, expected ${showShape(target.shape)}`,
+        );
       }
       plan.push({ target, values: file.f32(key) });
     }
   }
   const unexpected = [...inFile.values()];
   const lists = `missing [${missing.join(', ')}], unexpected [${unexpected.join(', ')}]`;
-  if (plan.length === 0) throw new AdapterError(`${where}: nothing in the file applies to this model, expected keys that begin with '${prefix}'; ${lists}`);
-  if (strict && missing.length + unexpected.length > 0) throw new AdapterError(`${where}: ${lists}, expected the keys of this model; strict: false allows them`);
+  if (plan.length === 0)
+    throw new AdapterError(
+      `${where}: nothing in the file applies to this model, expected keys that begin with '${prefix}'; ${lists}`,
+    );
+  if (strict && missing.length + unexpected.length > 0)
+    throw new AdapterError(`${where}: ${lists}, expected the keys of this model; strict: false allows them`);
   for (const { target, values } of plan) target.set(values);
   return { missing, unexpected };
 }

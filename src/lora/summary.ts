@@ -25,6 +25,7 @@ export function summarize(parameters: readonly Parameter[]): ParameterSummary {
     trainable,
     all,
     percent,
-    toString: () => `trainable params: ${count(trainable)} || all params: ${count(all)} || trainable%: ${percent.toFixed(4)}`,
+    toString: () =>
+      `trainable params: ${count(trainable)} || all params: ${count(all)} || trainable%: ${percent.toFixed(4)}`,
   };
 }

@@ -1,6 +1,7 @@
 /** Layers without parameters, and layers in a row. */
-import { describe } from '../runtime/errors.js';
+
 import { relu } from '../ops/elementwise.js';
+import { describe } from '../runtime/errors.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type Child, childrenOfArray, Module } from './module.js';
 
@@ -19,7 +20,8 @@ export class Sequential extends Module {
   constructor(...layers: Module[]) {
     super();
     for (const [i, layer] of layers.entries()) {
-      if (!(layer instanceof Module)) throw new TypeError(`Sequential: layer ${i} is ${describe(layer)}, expected a Module`);
+      if (!(layer instanceof Module))
+        throw new TypeError(`Sequential: layer ${i} is ${describe(layer)}, expected a Module`);
     }
     this.layers = layers;
   }

@@ -1,7 +1,8 @@
 /** Linear: y = x·Wᵀ + b, with PyTorch's shapes and initialisation. */
+
+import { linear } from '../ops/linear.js';
 import { RANDOM_STREAM } from '../runtime/engine.js';
 import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/errors.js';
-import { linear } from '../ops/linear.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -30,7 +31,8 @@ export class Linear extends Module {
    */
   constructor(runtime: Runtime, inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
-    if (!(runtime instanceof Runtime)) throw new TypeError(`Linear: runtime is ${describe(runtime)}, expected a Runtime`);
+    if (!(runtime instanceof Runtime))
+      throw new TypeError(`Linear: runtime is ${describe(runtime)}, expected a Runtime`);
     checkOptions('Linear', options, ['bias']);
     this.inFeatures = checkInteger('Linear: inFeatures', inFeatures, 1, 2 ** 31 - 1);
     this.outFeatures = checkInteger('Linear: outFeatures', outFeatures, 1, 2 ** 31 - 1);

@@ -22,7 +22,10 @@ export interface NamedArray {
 }
 
 /** What `stateDict` gives: copies, by dotted name. */
-export type StateDict = Map<string, { readonly dtype: 'F32'; readonly shape: Shape; readonly data: Float32Array<ArrayBuffer> }>;
+export type StateDict = Map<
+  string,
+  { readonly dtype: 'F32'; readonly shape: Shape; readonly data: Float32Array<ArrayBuffer> }
+>;
 
 /** Names that did not find each other in `loadStateDict`. */
 export interface LoadResult {
@@ -45,7 +48,8 @@ export abstract class Module {
   *children(): Iterable<Child> {
     const owner = this as unknown as Record<string, unknown>;
     for (const [key, value] of Object.entries(owner)) {
-      if (value instanceof Module) yield { name: key, module: value, replace: (module) => void (owner[key] = module) };
+      if (value instanceof Module)
+        yield { name: key, module: value, replace: (other) => put(owner, key, other) };
       else if (Array.isArray(value)) yield* childrenOfArray(value, `${key}.`);
     }
   }
@@ -98,23 +102,33 @@ export abstract class Module {
    * @returns the names that did not find each other
    * @throws TypeError, RangeError
    */
-  loadStateDict(state: ReadonlyMap<string, NamedArray> | Readonly<Record<string, NamedArray>>, options: { readonly strict?: boolean } = {}): LoadResult {
+  loadStateDict(
+    state: ReadonlyMap<string, NamedArray> | Readonly<Record<string, NamedArray>>,
+    options: { readonly strict?: boolean } = {},
+  ): LoadResult {
     const where = `${this.constructor.name}.loadStateDict`;
     checkOptions(where, options, ['strict']);
-    if (state === null || typeof state !== 'object') throw new TypeError(`${where}: state is ${describe(state)}, expected a Map or an object`);
-    const entries = new Map(state instanceof Map ? state : Object.entries(state as Record<string, NamedArray>));
+    if (state === null || typeof state !== 'object')
+      throw new TypeError(`${where}: state is ${describe(state)}, expected a Map or an object`);
+    const entries = new Map(
+      state instanceof Map ? state : Object.entries(state as Record<string, NamedArray>),
+    );
     const parameters = new Map(this.namedParameters());
     const missing = [...parameters.keys()].filter((name) => !entries.has(name));
     const unexpected = [...entries.keys()].filter((name) => !parameters.has(name));
     if ((options.strict ?? true) && missing.length + unexpected.length > 0) {
-      throw new RangeError(`${where}: missing [${missing.join(', ')}], unexpected [${unexpected.join(', ')}], expected the names of this module`);
+      throw new RangeError(
+        `${where}: missing [${missing.join(', ')}], unexpected [${unexpected.join(', ')}], expected the names of this module`,
+      );
     }
     const plan: [Parameter, NamedArray][] = [];
     for (const [name, parameter] of parameters) {
       const entry = entries.get(name);
       if (entry === undefined) continue;
       if (!sameShape(entry.shape, parameter.shape) || entry.data.length !== parameter.size) {
-        throw new RangeError(`${where}: ${name} is ${showShape(entry.shape)} with ${entry.data.length} elements, expected ${showShape(parameter.shape)}`);
+        throw new RangeError(
+          `${where}: ${name} is ${showShape(entry.shape)} with ${entry.data.length} elements, expected ${showShape(parameter.shape)}`,
+        );
       }
       plan.push([parameter, entry]);
     }
@@ -124,7 +138,8 @@ export abstract class Module {
 
   /** Switches the tree to training mode (or out of it). */
   train(mode = true): this {
-    if (typeof mode !== 'boolean') throw new TypeError(`${this.constructor.name}.train: mode is ${describe(mode)}, expected a boolean`);
+    if (typeof mode !== 'boolean')
+      throw new TypeError(`${this.constructor.name}.train: mode is ${describe(mode)}, expected a boolean`);
     for (const [, module] of this.namedModules()) module.#training = mode;
     return this;
   }
@@ -147,13 +162,19 @@ export abstract class Module {
     if (seen.has(this)) return;
     seen.add(this);
     found(name, this);
-    for (const child of this.children()) child.module.#visit(name === '' ? child.name : `${name}.${child.name}`, seen, found);
+    for (const child of this.children())
+      child.module.#visit(name === '' ? child.name : `${name}.${child.name}`, seen, found);
   }
 }
 
 /** @internal Children that lie in an array. */
 export function* childrenOfArray(array: unknown[], prefix: string): Iterable<Child> {
   for (const [i, module] of array.entries()) {
-    if (module instanceof Module) yield { name: `${prefix}${i}`, module, replace: (other) => void (array[i] = other) };
+    if (module instanceof Module)
+      yield { name: `${prefix}${i}`, module, replace: (other) => put(array, i, other) };
   }
+}
+
+function put<K extends PropertyKey>(owner: Record<K, unknown>, key: K, module: Module): void {
+  owner[key] = module;
 }

@@ -5,14 +5,23 @@ import { type DType, sameShape, showShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
 
 /** The runtime that all tensors share, each live and of the given dtype. @throws TypeError, Error */
-export function checkTensors(where: string, tensors: Readonly<Record<string, Tensor>>, dtype: DType = 'f32'): Runtime {
+export function checkTensors(
+  where: string,
+  tensors: Readonly<Record<string, Tensor>>,
+  dtype: DType = 'f32',
+): Runtime {
   let runtime: Runtime | null = null;
   for (const [name, tensor] of Object.entries(tensors)) {
-    if (!(tensor instanceof Tensor)) throw new TypeError(`${where}: ${name} is ${describe(tensor)}, expected a Tensor`);
-    if (tensor.disposed) throw new Error(`${where}: ${name} ${showShape(tensor.shape)} was used after dispose()`);
-    if (tensor.dtype !== dtype) throw new TypeError(`${where}: ${name} is ${tensor.dtype}, expected ${dtype}`);
+    if (!(tensor instanceof Tensor))
+      throw new TypeError(`${where}: ${name} is ${describe(tensor)}, expected a Tensor`);
+    if (tensor.disposed)
+      throw new Error(`${where}: ${name} ${showShape(tensor.shape)} was used after dispose()`);
+    if (tensor.dtype !== dtype)
+      throw new TypeError(`${where}: ${name} is ${tensor.dtype}, expected ${dtype}`);
     if (runtime !== null && tensor.runtime !== runtime) {
-      throw new TypeError(`${where}: ${name} belongs to another runtime than the tensors before it, expected one runtime`);
+      throw new TypeError(
+        `${where}: ${name} belongs to another runtime than the tensors before it, expected one runtime`,
+      );
     }
     runtime = tensor.runtime;
   }
@@ -23,7 +32,9 @@ export function checkTensors(where: string, tensors: Readonly<Record<string, Ten
 /** @throws RangeError unless the shapes are equal */
 export function checkSameShape(where: string, aName: string, a: Tensor, bName: string, b: Tensor): void {
   if (!sameShape(a.shape, b.shape)) {
-    throw new RangeError(`${where}: ${bName} is ${showShape(b.shape)}, expected ${showShape(a.shape)} as ${aName}`);
+    throw new RangeError(
+      `${where}: ${bName} is ${showShape(b.shape)}, expected ${showShape(a.shape)} as ${aName}`,
+    );
   }
 }
 

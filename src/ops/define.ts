@@ -35,19 +35,28 @@ export interface OperationDefinition<Inputs extends readonly Tensor[]> {
  *   },
  * });
  */
-export function defineOperation<Inputs extends readonly Tensor[]>(definition: OperationDefinition<Inputs>): (...inputs: Inputs) => Tensor {
+export function defineOperation<Inputs extends readonly Tensor[]>(
+  definition: OperationDefinition<Inputs>,
+): (...inputs: Inputs) => Tensor {
   const { name } = definition;
-  if (typeof name !== 'string' || name === '') throw new TypeError(`defineOperation: name is ${describe(name)}, expected a string`);
+  if (typeof name !== 'string' || name === '')
+    throw new TypeError(`defineOperation: name is ${describe(name)}, expected a string`);
   return (...inputs) => {
     const rt = inputs[0]?.runtime;
     if (rt === undefined) throw new TypeError(`${name}: no tensors given, expected at least one`);
     const saved: Tensor[] = [];
     const forwardContext: OperationContext = { save: (...tensors) => void saved.push(...tensors), saved };
     const y = rt.noGrad(() => rt.scope(() => definition.forward(forwardContext, ...inputs)));
-    if (!(y instanceof Tensor)) throw new TypeError(`${name}: forward gave ${describe(y)}, expected a Tensor`);
+    if (!(y instanceof Tensor))
+      throw new TypeError(`${name}: forward gave ${describe(y)}, expected a Tensor`);
     // An output that is an input itself needs a tensor of its own to hang the tape on.
     const output = inputs.includes(y) || y.node !== null ? y.detach() : y;
-    const views = saved.map((tensor) => ({ storage: tensor.storage, offset: tensor.offset, shape: tensor.shape, dtype: tensor.dtype }));
+    const views = saved.map((tensor) => ({
+      storage: tensor.storage,
+      offset: tensor.offset,
+      shape: tensor.shape,
+      dtype: tensor.dtype,
+    }));
     return rt.record(output, {
       name,
       inputs,
@@ -55,7 +64,9 @@ export function defineOperation<Inputs extends readonly Tensor[]>(definition: Op
       backward: ({ dy, pass, wants }) => {
         rt.noGrad(() =>
           rt.scope(() => {
-            const kept = views.map((v) => rt.adopt(new Tensor(rt, v.storage.retain(), v.offset, v.shape, v.dtype)));
+            const kept = views.map((v) =>
+              rt.adopt(new Tensor(rt, v.storage.retain(), v.offset, v.shape, v.dtype)),
+            );
             const gradients = definition.backward({ save: () => {}, saved: kept }, dy);
             if (!Array.isArray(gradients) || gradients.length !== inputs.length) {
               const got = Array.isArray(gradients) ? `${gradients.length} gradients` : describe(gradients);
@@ -64,7 +75,9 @@ export function defineOperation<Inputs extends readonly Tensor[]>(definition: Op
             for (const [i, gradient] of gradients.entries()) {
               if (gradient === null || !wants(i)) continue;
               if (!sameShape(gradient.shape, inputs[i]!.shape)) {
-                throw new RangeError(`${name}: gradient ${i} is ${showShape(gradient.shape)}, expected ${showShape(inputs[i]!.shape)}`);
+                throw new RangeError(
+                  `${name}: gradient ${i} is ${showShape(gradient.shape)}, expected ${showShape(inputs[i]!.shape)}`,
+                );
               }
               pass(i, gradient);
             }

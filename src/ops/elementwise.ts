@@ -99,7 +99,8 @@ export function relu(x: Tensor): Tensor {
     saved: [y],
     backward: ({ dy, target }) => {
       const dx = target(0);
-      if (dx !== null) kernels.reluBackward(dy.size, storage.pointer + offset, dy.pointer, dx.accumulate, dx.pointer);
+      if (dx !== null)
+        kernels.reluBackward(dy.size, storage.pointer + offset, dy.pointer, dx.accumulate, dx.pointer);
     },
   });
 }

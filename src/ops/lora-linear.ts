@@ -34,7 +34,13 @@ interface Term extends LoraTerm {
  * @param terms - at least one
  * @returns [..., out]
  */
-export function loraLinear(where: string, x: Tensor, weight: Tensor, bias: Tensor | null, terms: readonly LoraTerm[]): Tensor {
+export function loraLinear(
+  where: string,
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  terms: readonly LoraTerm[],
+): Tensor {
   const sizes = checkLinear(where, x, weight, bias);
   const { rt, M, N, K } = sizes;
   const { kernels, products } = rt.engine;
@@ -54,7 +60,24 @@ export function loraLinear(where: string, x: Tensor, weight: Tensor, bias: Tenso
     });
     kernels.loraScaleB(N, term.r, term.scaling, term.B.pointer, term.r, b.pointer + 4 * term.column, R);
   }
-  products.forward(M, N, K, R, x.pointer, K, weight.pointer, K, h.pointer, R, b.pointer, R, 0, bias?.pointer ?? 0, y.pointer, N);
+  products.forward(
+    M,
+    N,
+    K,
+    R,
+    x.pointer,
+    K,
+    weight.pointer,
+    K,
+    h.pointer,
+    R,
+    b.pointer,
+    R,
+    0,
+    bias?.pointer ?? 0,
+    y.pointer,
+    N,
+  );
   b.dispose();
 
   const factors = stacked.flatMap(({ A, B }) => [A, B]);
@@ -85,10 +108,28 @@ function withMasked(sizes: LinearSizes, term: Term, x: number, use: (masked: num
 
 function drop({ rt, M, K }: LinearSizes, term: Term, x: number, accumulate: 0 | 1, y: number): void {
   const { kernels, seedLow, seedHigh } = rt.engine;
-  kernels.dropout(M * K, seedLow, seedHigh, RANDOM_STREAM.dropout, term.maskLayer, term.maskStep, term.dropout, x, accumulate, y);
+  kernels.dropout(
+    M * K,
+    seedLow,
+    seedHigh,
+    RANDOM_STREAM.dropout,
+    term.maskLayer,
+    term.maskStep,
+    term.dropout,
+    x,
+    accumulate,
+    y,
+  );
 }
 
-function backwardOf(sizes: LinearSizes, terms: readonly Term[], R: number, x: Tensor, weight: Tensor, h: Tensor): (context: BackwardContext) => void {
+function backwardOf(
+  sizes: LinearSizes,
+  terms: readonly Term[],
+  R: number,
+  x: Tensor,
+  weight: Tensor,
+  h: Tensor,
+): (context: BackwardContext) => void {
   const { rt, M, N, K } = sizes;
   const { kernels, products } = rt.engine;
   const at = (tensor: Tensor): (() => number) => {
@@ -107,7 +148,19 @@ function backwardOf(sizes: LinearSizes, terms: readonly Term[], R: number, x: Te
       const { r, column, scaling } = term;
       const dB = target(4 + 2 * i);
       if (dB !== null) {
-        kernels.loraGradB(M, N, r, scaling, dy.pointer, N, hAt() + 4 * column, R, dB.accumulate, dB.pointer, r);
+        kernels.loraGradB(
+          M,
+          N,
+          r,
+          scaling,
+          dy.pointer,
+          N,
+          hAt() + 4 * column,
+          R,
+          dB.accumulate,
+          dB.pointer,
+          r,
+        );
       }
       if (!wantsX && !wants(3 + 2 * i)) continue;
       kernels.loraBackwardHidden(M, N, r, scaling, dy.pointer, N, bAt[i]!(), r, u.pointer + 4 * column, R);
@@ -126,18 +179,66 @@ function backwardOf(sizes: LinearSizes, terms: readonly Term[], R: number, x: Te
       if (stack !== null) {
         const compact = fused.length === terms.length ? null : compactU(sizes, fused, u, R);
         const rank = fused.reduce((total, { term }) => total + term.r, 0);
-        products.backwardInput(M, N, K, rank, dy.pointer, N, wAt(), K, (compact ?? u).pointer, compact === null ? R : rank, stack.pointer, K, dx.accumulate, dx.pointer, K);
+        products.backwardInput(
+          M,
+          N,
+          K,
+          rank,
+          dy.pointer,
+          N,
+          wAt(),
+          K,
+          (compact ?? u).pointer,
+          compact === null ? R : rank,
+          stack.pointer,
+          K,
+          dx.accumulate,
+          dx.pointer,
+          K,
+        );
         compact?.dispose();
         stack.dispose();
       } else {
         const r = only?.term.r ?? 0;
         const uPointer = only === null ? 0 : u.pointer + 4 * only.term.column;
-        products.backwardInput(M, N, K, r, dy.pointer, N, wAt(), K, uPointer, R, only?.a() ?? 0, K, dx.accumulate, dx.pointer, K);
+        products.backwardInput(
+          M,
+          N,
+          K,
+          r,
+          dy.pointer,
+          N,
+          wAt(),
+          K,
+          uPointer,
+          R,
+          only?.a() ?? 0,
+          K,
+          dx.accumulate,
+          dx.pointer,
+          K,
+        );
       }
       for (const [i, term] of terms.entries()) {
         if (term.dropout === 0) continue;
         const branch = rt.empty([M, K], 'f32');
-        products.backwardInput(M, 0, K, term.r, 0, 0, 0, K, u.pointer + 4 * term.column, R, aAt[i]!(), K, 0, branch.pointer, K);
+        products.backwardInput(
+          M,
+          0,
+          K,
+          term.r,
+          0,
+          0,
+          0,
+          K,
+          u.pointer + 4 * term.column,
+          R,
+          aAt[i]!(),
+          K,
+          0,
+          branch.pointer,
+          K,
+        );
         drop(sizes, term, branch.pointer, 1, dx.pointer);
         branch.dispose();
       }
@@ -163,7 +264,15 @@ function compactU({ rt, M }: LinearSizes, fused: readonly { term: Term }[], u: T
   const compact = rt.empty([M, rank], 'f32');
   let column = 0;
   for (const { term } of fused) {
-    rt.engine.kernels.loraScaleB(M, term.r, 1, u.pointer + 4 * term.column, R, compact.pointer + 4 * column, rank);
+    rt.engine.kernels.loraScaleB(
+      M,
+      term.r,
+      1,
+      u.pointer + 4 * term.column,
+      R,
+      compact.pointer + 4 * column,
+      rank,
+    );
     column += term.r;
   }
   return compact;

@@ -38,16 +38,31 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   checkReduction('crossEntropy', reduction);
   const { rows, cols } = asRows('crossEntropy', 'logits', logits);
   if (!sameShape(targets.shape, logits.shape.slice(0, -1))) {
-    throw new RangeError(`crossEntropy: targets is ${showShape(targets.shape)}, expected ${showShape(logits.shape.slice(0, -1))}`);
+    throw new RangeError(
+      `crossEntropy: targets is ${showShape(targets.shape)}, expected ${showShape(logits.shape.slice(0, -1))}`,
+    );
   }
   const counted = countTargets(targets, cols, ignoreIndex);
   const { kernels } = rt.engine;
   const lse = rt.empty([rows], 'f32');
   const perRow = rt.empty(targets.shape, 'f32');
-  kernels.crossEntropyForward(rows, cols, logits.pointer, cols, targets.pointer, ignoreIndex, lse.pointer, perRow.pointer);
+  kernels.crossEntropyForward(
+    rows,
+    cols,
+    logits.pointer,
+    cols,
+    targets.pointer,
+    ignoreIndex,
+    lse.pointer,
+    perRow.pointer,
+  );
   const share = reduction === 'mean' ? 1 / Math.max(counted, 1) : 1;
   const y = reduction === 'none' ? perRow : rt.full([], kernels.sum(rows, perRow.pointer) * share);
-  const at = [logits, targets, lse].map(({ storage, offset }) => () => storage.pointer + offset);
+  const at = [logits, targets, lse].map(
+    ({ storage, offset }) =>
+      () =>
+        storage.pointer + offset,
+  );
   rt.record(y, {
     name: 'crossEntropy',
     inputs: [logits],
@@ -56,7 +71,21 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
       const dx = target(0);
       if (dx === null) return;
       const stride = reduction === 'none' ? 1 : 0;
-      kernels.crossEntropyBackward(rows, cols, at[0]!(), cols, at[1]!(), ignoreIndex, at[2]!(), share, dy.pointer, stride, dx.accumulate, dx.pointer, cols);
+      kernels.crossEntropyBackward(
+        rows,
+        cols,
+        at[0]!(),
+        cols,
+        at[1]!(),
+        ignoreIndex,
+        at[2]!(),
+        share,
+        dy.pointer,
+        stride,
+        dx.accumulate,
+        dx.pointer,
+        cols,
+      );
     },
   });
   lse.dispose();
@@ -72,7 +101,9 @@ function countTargets(targets: Tensor, classes: number, ignoreIndex: number): nu
     const target = values[start + i]!;
     if (target === ignoreIndex) continue;
     if (target < 0 || target >= classes) {
-      throw new RangeError(`crossEntropy: target ${i} is ${target}, expected 0 to ${classes - 1} or ignoreIndex ${ignoreIndex}`);
+      throw new RangeError(
+        `crossEntropy: target ${i} is ${target}, expected 0 to ${classes - 1} or ignoreIndex ${ignoreIndex}`,
+      );
     }
     counted++;
   }
@@ -93,12 +124,19 @@ export function mseLoss(a: Tensor, b: Tensor, options: { readonly reduction?: Re
   checkSameShape('mseLoss', 'a', a, 'b', b);
   const { kernels } = rt.engine;
   const share = reduction === 'mean' ? 1 / Math.max(a.size, 1) : 1;
-  const y = reduction === 'none' ? rt.empty(a.shape, 'f32') : rt.full([], kernels.squaredDistance(a.size, a.pointer, b.pointer) * share);
+  const y =
+    reduction === 'none'
+      ? rt.empty(a.shape, 'f32')
+      : rt.full([], kernels.squaredDistance(a.size, a.pointer, b.pointer) * share);
   if (reduction === 'none') {
     kernels.sub(a.size, a.pointer, b.pointer, y.pointer);
     kernels.mul(a.size, y.pointer, y.pointer, y.pointer);
   }
-  const at = [a, b].map(({ storage, offset }) => () => storage.pointer + offset);
+  const at = [a, b].map(
+    ({ storage, offset }) =>
+      () =>
+        storage.pointer + offset,
+  );
   return rt.record(y, {
     name: 'mseLoss',
     inputs: [a, b],
@@ -109,7 +147,14 @@ export function mseLoss(a: Tensor, b: Tensor, options: { readonly reduction?: Re
         if (place === null) continue;
         const [own, other] = [at[i]!(), at[1 - i]!()];
         if (reduction !== 'none') {
-          kernels.differenceScaled(a.size, 2 * share * dy.item(), own, other, place.accumulate, place.pointer);
+          kernels.differenceScaled(
+            a.size,
+            2 * share * dy.item(),
+            own,
+            other,
+            place.accumulate,
+            place.pointer,
+          );
           continue;
         }
         const difference = rt.empty(dy.shape, 'f32');

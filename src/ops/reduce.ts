@@ -29,7 +29,8 @@ export function sum(x: Tensor): Tensor {
 
 /** The mean of all elements, a scalar. @throws TypeError, RangeError for no elements */
 export function mean(x: Tensor): Tensor {
-  if (x instanceof Tensor && x.size === 0) throw new RangeError(`mean: x is ${showShape(x.shape)}, expected at least one element`);
+  if (x instanceof Tensor && x.size === 0)
+    throw new RangeError(`mean: x is ${showShape(x.shape)}, expected at least one element`);
   return scaledSum('mean', x, 1 / x.size);
 }
 
@@ -45,12 +46,16 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
     const rest = shape.reduce((product: number, dim: number) => (dim === -1 ? product : product * dim), 1);
     wanted = shape.map((dim: number) => (dim === -1 ? x.size / rest : dim));
     if (!Number.isInteger(x.size / rest)) {
-      throw new RangeError(`reshape: x is ${showShape(x.shape)}, expected a multiple of ${rest} elements for ${showShape(shape)}`);
+      throw new RangeError(
+        `reshape: x is ${showShape(x.shape)}, expected a multiple of ${rest} elements for ${showShape(shape)}`,
+      );
     }
   }
   const dims = checkShape('reshape', wanted);
   if (sizeOf(dims) !== x.size) {
-    throw new RangeError(`reshape: x is ${showShape(x.shape)} with ${x.size} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`);
+    throw new RangeError(
+      `reshape: x is ${showShape(x.shape)} with ${x.size} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`,
+    );
   }
   const y = rt.adopt(new Tensor(rt, x.storage.retain(), x.offset, dims, x.dtype));
   return rt.record(y, { name: 'reshape', inputs: [x], saved: [], backward: ({ dy, pass }) => pass(0, dy) });
@@ -86,7 +91,17 @@ export function softmax(x: Tensor): Tensor {
     backward: ({ dy, target }) => {
       const dx = target(0);
       if (dx === null) return;
-      kernels.softmaxBackward(rows, cols, storage.pointer + offset, cols, dy.pointer, cols, dx.accumulate, dx.pointer, cols);
+      kernels.softmaxBackward(
+        rows,
+        cols,
+        storage.pointer + offset,
+        cols,
+        dy.pointer,
+        cols,
+        dx.accumulate,
+        dx.pointer,
+        cols,
+      );
     },
   });
 }

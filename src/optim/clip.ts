@@ -14,7 +14,9 @@ export function clipGradNorm(parameters: readonly Parameter[], maxNorm: number):
   checkNumber('clipGradNorm: maxNorm', maxNorm, 0, Number.POSITIVE_INFINITY);
   const { kernels } = checked[0]!.runtime.engine;
   const gradients = checked.flatMap(({ grad }) => (grad === null ? [] : [grad]));
-  const norm = Math.sqrt(gradients.reduce((total, { size, pointer }) => total + kernels.squaredNorm(size, pointer), 0));
+  const norm = Math.sqrt(
+    gradients.reduce((total, { size, pointer }) => total + kernels.squaredNorm(size, pointer), 0),
+  );
   const factor = maxNorm / (norm + 1e-6);
   if (factor < 1 && Number.isFinite(norm)) {
     for (const { size, pointer, storage } of gradients) {

@@ -20,16 +20,22 @@ export interface Run {
 
 /** @throws TypeError, RangeError unless `parameters` is a list of live, distinct parameters of one runtime, one at least */
 export function checkParameters(where: string, parameters: unknown): Parameter[] {
-  if (!Array.isArray(parameters)) throw new TypeError(`${where}: parameters is ${describe(parameters)}, expected an array of Parameters`);
-  if (parameters.length === 0) throw new RangeError(`${where}: parameters is [], expected at least one trainable Parameter`);
+  if (!Array.isArray(parameters))
+    throw new TypeError(`${where}: parameters is ${describe(parameters)}, expected an array of Parameters`);
+  if (parameters.length === 0)
+    throw new RangeError(`${where}: parameters is [], expected at least one trainable Parameter`);
   for (const [i, parameter] of parameters.entries()) {
-    if (!(parameter instanceof Parameter)) throw new TypeError(`${where}: parameter ${i} is ${describe(parameter)}, expected a Parameter`);
+    if (!(parameter instanceof Parameter))
+      throw new TypeError(`${where}: parameter ${i} is ${describe(parameter)}, expected a Parameter`);
     if (parameter.disposed) throw new Error(`${where}: parameter ${i} was used after dispose()`);
     if (parameter.runtime !== (parameters[0] as Parameter).runtime) {
-      throw new TypeError(`${where}: parameter ${i} belongs to another runtime than the first, expected one runtime`);
+      throw new TypeError(
+        `${where}: parameter ${i} belongs to another runtime than the first, expected one runtime`,
+      );
     }
   }
-  if (new Set(parameters).size !== parameters.length) throw new RangeError(`${where}: a parameter appears twice, expected each once`);
+  if (new Set(parameters).size !== parameters.length)
+    throw new RangeError(`${where}: a parameter appears twice, expected each once`);
   return parameters as Parameter[];
 }
 
@@ -59,7 +65,8 @@ export class ParameterState {
 
   /** Counts a step for every parameter that has a gradient and gives the runs to step. */
   *runs(): Iterable<Run> {
-    if (this.#state.some((storage) => !storage.alive)) throw new Error('Optimizer.step: used after dispose()');
+    if (this.#state.some((storage) => !storage.alive))
+      throw new Error('Optimizer.step: used after dispose()');
     let first: Parameter | null = null;
     let last: Parameter | null = null;
     for (const parameter of this.parameters) {

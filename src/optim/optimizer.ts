@@ -67,7 +67,9 @@ export class SGD extends Optimizer {
     checkNumber('SGD: weightDecay', weightDecay, 0, MAX);
     checkBoolean('SGD: nesterov', nesterov);
     if (nesterov && (momentum === 0 || dampening !== 0)) {
-      throw new RangeError(`SGD: nesterov with momentum ${momentum} and dampening ${dampening}, expected momentum above 0 and dampening 0`);
+      throw new RangeError(
+        `SGD: nesterov with momentum ${momentum} and dampening ${dampening}, expected momentum above 0 and dampening 0`,
+      );
     }
     super('SGD', parameters, lr, momentum === 0 ? 0 : 1);
     this.#options = { momentum, dampening, nesterov, weightDecay };
@@ -77,7 +79,18 @@ export class SGD extends Optimizer {
     const { momentum, dampening, nesterov, weightDecay } = this.#options;
     const { kernels } = this.state.runtime.engine;
     for (const { size, values, gradients, state, step } of this.state.runs()) {
-      kernels.sgdStep(size, values, gradients, state[0] ?? 0, this.lr, momentum, dampening, nesterov ? 1 : 0, weightDecay, step === 1 ? 1 : 0);
+      kernels.sgdStep(
+        size,
+        values,
+        gradients,
+        state[0] ?? 0,
+        this.lr,
+        momentum,
+        dampening,
+        nesterov ? 1 : 0,
+        weightDecay,
+        step === 1 ? 1 : 0,
+      );
     }
   }
 }
@@ -97,10 +110,16 @@ abstract class AdamBase extends Optimizer {
   readonly #decoupled: boolean;
   readonly #options: Required<Omit<AdamOptions, 'lr'>>;
 
-  protected constructor(name: string, parameters: readonly Parameter[], options: AdamOptions, decoupled: boolean) {
+  protected constructor(
+    name: string,
+    parameters: readonly Parameter[],
+    options: AdamOptions,
+    decoupled: boolean,
+  ) {
     checkOptions(name, options, ['lr', 'betas', 'eps', 'weightDecay']);
     const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = decoupled ? 0.01 : 0 } = options;
-    if (!Array.isArray(betas) || betas.length !== 2) throw new TypeError(`${name}: betas is ${describe(betas)}, expected two numbers`);
+    if (!Array.isArray(betas) || betas.length !== 2)
+      throw new TypeError(`${name}: betas is ${describe(betas)}, expected two numbers`);
     for (const [i, beta] of betas.entries()) {
       checkNumber(`${name}: betas[${i}]`, beta, 0, 1);
       if (beta === 1) throw new RangeError(`${name}: betas[${i}] is 1, expected a number below 1`);
@@ -119,7 +138,21 @@ abstract class AdamBase extends Optimizer {
     for (const { size, values, gradients, state, step } of this.state.runs()) {
       const stepSize = this.lr / (1 - beta1 ** step);
       const sqrtBias2 = Math.sqrt(1 - beta2 ** step);
-      kernels.adamStep(size, values, gradients, state[0]!, state[1]!, this.lr, beta1, beta2, eps, weightDecay, this.#decoupled ? 1 : 0, stepSize, sqrtBias2);
+      kernels.adamStep(
+        size,
+        values,
+        gradients,
+        state[0]!,
+        state[1]!,
+        this.lr,
+        beta1,
+        beta2,
+        eps,
+        weightDecay,
+        this.#decoupled ? 1 : 0,
+        stepSize,
+        sqrtBias2,
+      );
     }
   }
 }

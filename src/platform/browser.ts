@@ -5,7 +5,8 @@ export const platform: 'node' | 'browser' = 'browser';
 /** All bytes behind a URL, fetched. */
 export async function readBytes(url: URL): Promise<Uint8Array<ArrayBuffer>> {
   const response = await fetch(url);
-  if (!response.ok) throw new Error(`readBytes: ${url.href} answered ${response.status} ${response.statusText}`);
+  if (!response.ok)
+    throw new Error(`readBytes: ${url.href} answered ${response.status} ${response.statusText}`);
   return new Uint8Array(await response.arrayBuffer());
 }
 

@@ -9,7 +9,8 @@ export const platform: 'node' | 'browser' = 'node';
 export async function readBytes(url: URL): Promise<Uint8Array<ArrayBuffer>> {
   if (url.protocol === 'file:') return new Uint8Array(await readFile(url));
   const response = await fetch(url);
-  if (!response.ok) throw new Error(`readBytes: ${url.href} answered ${response.status} ${response.statusText}`);
+  if (!response.ok)
+    throw new Error(`readBytes: ${url.href} answered ${response.status} ${response.statusText}`);
   return new Uint8Array(await response.arrayBuffer());
 }
 

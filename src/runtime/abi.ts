@@ -13,27 +13,134 @@ export interface Kernels {
 
   // --- the three products of a linear layer; W is [N, K]; `path` and scratch size come from plan.ts ---
   /** y[M,N] = colScale ⊙ (x[M,K]·Wᵀ + h[M,R]·Bᵀ) + bias; b is [N,R], already scaled; colScale and bias are [N] or 0. */
-  linearForward(path: number, M: number, N: number, K: number, R: number, x: number, ldx: number, w: number, ldw: number, h: number, ldh: number, b: number, ldb: number, colScale: number, bias: number, y: number, ldy: number, scratch: number): void;
+  linearForward(
+    path: number,
+    M: number,
+    N: number,
+    K: number,
+    R: number,
+    x: number,
+    ldx: number,
+    w: number,
+    ldw: number,
+    h: number,
+    ldh: number,
+    b: number,
+    ldb: number,
+    colScale: number,
+    bias: number,
+    y: number,
+    ldy: number,
+    scratch: number,
+  ): void;
   /** dx[M,K] (+)= dy[M,N]·W[N,K] + u[M,R]·a[R,K]. */
-  linearBackwardInput(path: number, M: number, N: number, K: number, R: number, dy: number, lddy: number, w: number, ldw: number, u: number, ldu: number, a: number, lda: number, accumulate: number, dx: number, lddx: number, scratch: number): void;
+  linearBackwardInput(
+    path: number,
+    M: number,
+    N: number,
+    K: number,
+    R: number,
+    dy: number,
+    lddy: number,
+    w: number,
+    ldw: number,
+    u: number,
+    ldu: number,
+    a: number,
+    lda: number,
+    accumulate: number,
+    dx: number,
+    lddx: number,
+    scratch: number,
+  ): void;
   /** dw[N,K] (+)= dyᵀ·x, summed over M rows. */
-  linearBackwardWeight(path: number, M: number, N: number, K: number, dy: number, lddy: number, x: number, ldx: number, accumulate: number, dw: number, lddw: number, scratch: number): void;
+  linearBackwardWeight(
+    path: number,
+    M: number,
+    N: number,
+    K: number,
+    dy: number,
+    lddy: number,
+    x: number,
+    ldx: number,
+    accumulate: number,
+    dw: number,
+    lddw: number,
+    scratch: number,
+  ): void;
   /** db[N] (+)= sum over rows of dy[M,N]. */
   sumRows(M: number, N: number, dy: number, lddy: number, accumulate: number, db: number): void;
 
   // --- skinny products of a LoRA layer; A is [R,K], B is [N,R] ---
   /** h[M,R] = x[M,K]·Aᵀ. */
-  loraDown(M: number, K: number, R: number, x: number, ldx: number, a: number, lda: number, h: number, ldh: number): void;
+  loraDown(
+    M: number,
+    K: number,
+    R: number,
+    x: number,
+    ldx: number,
+    a: number,
+    lda: number,
+    h: number,
+    ldh: number,
+  ): void;
   /** out[N,R] = s·b[N,R]: places one adapter's scaled B at its columns of the stacked B. */
   loraScaleB(N: number, R: number, s: number, b: number, ldb: number, out: number, ldo: number): void;
   /** u[M,R] = s·dy[M,N]·B. */
-  loraBackwardHidden(M: number, N: number, R: number, s: number, dy: number, lddy: number, b: number, ldb: number, u: number, ldu: number): void;
+  loraBackwardHidden(
+    M: number,
+    N: number,
+    R: number,
+    s: number,
+    dy: number,
+    lddy: number,
+    b: number,
+    ldb: number,
+    u: number,
+    ldu: number,
+  ): void;
   /** da[R,K] (+)= u[M,R]ᵀ·x[M,K]. */
-  loraGradA(M: number, K: number, R: number, u: number, ldu: number, x: number, ldx: number, accumulate: number, da: number, ldda: number): void;
+  loraGradA(
+    M: number,
+    K: number,
+    R: number,
+    u: number,
+    ldu: number,
+    x: number,
+    ldx: number,
+    accumulate: number,
+    da: number,
+    ldda: number,
+  ): void;
   /** db[N,R] (+)= s·dy[M,N]ᵀ·h[M,R]. */
-  loraGradB(M: number, N: number, R: number, s: number, dy: number, lddy: number, h: number, ldh: number, accumulate: number, db: number, lddb: number): void;
+  loraGradB(
+    M: number,
+    N: number,
+    R: number,
+    s: number,
+    dy: number,
+    lddy: number,
+    h: number,
+    ldh: number,
+    accumulate: number,
+    db: number,
+    lddb: number,
+  ): void;
   /** out[N,K] = w + s·B·A; w may be 0 (delta alone) or equal to out (in place). */
-  loraMerge(N: number, K: number, R: number, s: number, b: number, ldb: number, a: number, lda: number, w: number, ldw: number, out: number, ldo: number): void;
+  loraMerge(
+    N: number,
+    K: number,
+    R: number,
+    s: number,
+    b: number,
+    ldb: number,
+    a: number,
+    lda: number,
+    w: number,
+    ldw: number,
+    out: number,
+    ldo: number,
+  ): void;
 
   // --- element-wise, n contiguous elements; output may be one of the inputs ---
   fill(n: number, value: number, y: number): void;
@@ -64,11 +171,44 @@ export interface Kernels {
   /** y = softmax over each row. */
   softmaxForward(M: number, N: number, x: number, ldx: number, y: number, ldy: number): void;
   /** dx (+)= y ⊙ (dy - Σ dy·y). */
-  softmaxBackward(M: number, N: number, y: number, ldy: number, dy: number, lddy: number, accumulate: number, dx: number, lddx: number): void;
+  softmaxBackward(
+    M: number,
+    N: number,
+    y: number,
+    ldy: number,
+    dy: number,
+    lddy: number,
+    accumulate: number,
+    dx: number,
+    lddx: number,
+  ): void;
   /** loss[M] = logsumexp(row) - row[label], 0 for ignored rows; lse[M] is kept for backward. labels are i32. */
-  crossEntropyForward(M: number, N: number, x: number, ldx: number, labels: number, ignoreIndex: number, lse: number, loss: number): void;
+  crossEntropyForward(
+    M: number,
+    N: number,
+    x: number,
+    ldx: number,
+    labels: number,
+    ignoreIndex: number,
+    lse: number,
+    loss: number,
+  ): void;
   /** dx (+)= g·(softmax(row) - onehot); g = dloss[row·dlossStride]·s (stride 0: one value for all rows); ignored rows give 0. */
-  crossEntropyBackward(M: number, N: number, x: number, ldx: number, labels: number, ignoreIndex: number, lse: number, s: number, dloss: number, dlossStride: number, accumulate: number, dx: number, lddx: number): void;
+  crossEntropyBackward(
+    M: number,
+    N: number,
+    x: number,
+    ldx: number,
+    labels: number,
+    ignoreIndex: number,
+    lse: number,
+    s: number,
+    dloss: number,
+    dlossStride: number,
+    accumulate: number,
+    dx: number,
+    lddx: number,
+  ): void;
   /** Σ (a-b)², as `sum`. */
   squaredDistance(n: number, a: number, b: number): number;
   /** da (+)= s·(a-b). */
@@ -76,17 +216,72 @@ export interface Kernels {
 
   // --- optimisers, one call a contiguous range ---
   /** PyTorch's SGD: g += wd·p; buf = first ? g : momentum·buf + (1-dampening)·g; p -= lr·(nesterov ? g + momentum·buf : buf). buf is 0 when momentum is 0. */
-  sgdStep(n: number, p: number, g: number, buf: number, lr: number, momentum: number, dampening: number, nesterov: number, weightDecay: number, first: number): void;
+  sgdStep(
+    n: number,
+    p: number,
+    g: number,
+    buf: number,
+    lr: number,
+    momentum: number,
+    dampening: number,
+    nesterov: number,
+    weightDecay: number,
+    first: number,
+  ): void;
   /** PyTorch's Adam (decoupled 0: g += wd·p) and AdamW (decoupled 1: p *= 1 - lr·wd); stepSize = lr/biasCorrection1, sqrtBias2 = √biasCorrection2: p -= stepSize·m / (√v/sqrtBias2 + eps). */
-  adamStep(n: number, p: number, g: number, m: number, v: number, lr: number, beta1: number, beta2: number, eps: number, weightDecay: number, decoupled: number, stepSize: number, sqrtBias2: number): void;
+  adamStep(
+    n: number,
+    p: number,
+    g: number,
+    m: number,
+    v: number,
+    lr: number,
+    beta1: number,
+    beta2: number,
+    eps: number,
+    weightDecay: number,
+    decoupled: number,
+    stepSize: number,
+    sqrtBias2: number,
+  ): void;
 
   // --- random numbers: Philox4x32-10; key = (seedLo, seedHi), counter = (element/4, stepLo, layer, stream); element i takes word i%4 ---
   /** y = low + (high-low)·u, u in [0,1) with 24 bits. */
-  randomUniform(n: number, seedLo: number, seedHi: number, stream: number, layer: number, step: number, low: number, high: number, y: number): void;
+  randomUniform(
+    n: number,
+    seedLo: number,
+    seedHi: number,
+    stream: number,
+    layer: number,
+    step: number,
+    low: number,
+    high: number,
+    y: number,
+  ): void;
   /** Normal numbers, mean 0, standard deviation std, by a method that uses no JavaScript Math. */
-  randomNormal(n: number, seedLo: number, seedHi: number, stream: number, layer: number, step: number, std: number, y: number): void;
+  randomNormal(
+    n: number,
+    seedLo: number,
+    seedHi: number,
+    stream: number,
+    layer: number,
+    step: number,
+    std: number,
+    y: number,
+  ): void;
   /** y = x·keep/(1-p), keep drawn per element with probability 1-p; accumulate adds (the backward uses the same call on dy). */
-  dropout(n: number, seedLo: number, seedHi: number, stream: number, layer: number, step: number, p: number, x: number, accumulate: number, y: number): void;
+  dropout(
+    n: number,
+    seedLo: number,
+    seedHi: number,
+    stream: number,
+    layer: number,
+    step: number,
+    p: number,
+    x: number,
+    accumulate: number,
+    y: number,
+  ): void;
 }
 
 /** Names of the kernel builds: the same words as the option and the files. */

@@ -156,7 +156,9 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
   checkOptions('createRuntime', options, ['kernels', 'maxMemoryMB', 'seed', 'wasm']);
   const { kernels = 'auto', maxMemoryMB = 4095, seed = 0 } = options;
   if (kernels !== 'auto' && kernels !== 'simd' && kernels !== 'relaxed-simd') {
-    throw new TypeError(`createRuntime: kernels is ${describe(kernels)}, expected 'auto', 'simd' or 'relaxed-simd'`);
+    throw new TypeError(
+      `createRuntime: kernels is ${describe(kernels)}, expected 'auto', 'simd' or 'relaxed-simd'`,
+    );
   }
   checkInteger('createRuntime: maxMemoryMB', maxMemoryMB, 1, 4095);
   checkInteger('createRuntime: seed', seed, 0, Number.MAX_SAFE_INTEGER);

@@ -62,6 +62,7 @@ export function checkBoolean(where: string, value: unknown): boolean {
 export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (typeof value === 'string') return `'${value}'`;
-  if (typeof value === 'object') return Array.isArray(value) ? `[${value.join(', ')}]` : (value.constructor?.name ?? 'an object');
+  if (typeof value === 'object')
+    return Array.isArray(value) ? `[${value.join(', ')}]` : (value.constructor?.name ?? 'an object');
   return typeof value === 'function' ? 'a function' : String(value);
 }

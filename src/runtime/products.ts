@@ -20,23 +20,117 @@ export class Products {
   }
 
   /** y[M,N] = colScale ⊙ (x·Wᵀ + h·Bᵀ) + bias; arguments as `Kernels.linearForward`. */
-  forward(M: number, N: number, K: number, R: number, x: number, ldx: number, w: number, ldw: number, h: number, ldh: number, b: number, ldb: number, colScale: number, bias: number, y: number, ldy: number): void {
+  forward(
+    M: number,
+    N: number,
+    K: number,
+    R: number,
+    x: number,
+    ldx: number,
+    w: number,
+    ldw: number,
+    h: number,
+    ldh: number,
+    b: number,
+    ldb: number,
+    colScale: number,
+    bias: number,
+    y: number,
+    ldy: number,
+  ): void {
     const plan = planForward(this.#engine.level, M, N, K, R);
     const scratch = this.#engine.scratch(plan.scratchBytes);
-    this.#engine.kernels.linearForward(plan.path, M, N, K, R, x, ldx, w, ldw, h, ldh, b, ldb, colScale, bias, y, ldy, scratch);
+    this.#engine.kernels.linearForward(
+      plan.path,
+      M,
+      N,
+      K,
+      R,
+      x,
+      ldx,
+      w,
+      ldw,
+      h,
+      ldh,
+      b,
+      ldb,
+      colScale,
+      bias,
+      y,
+      ldy,
+      scratch,
+    );
   }
 
   /** dx[M,K] (+)= dy·W + u·A; arguments as `Kernels.linearBackwardInput`. */
-  backwardInput(M: number, N: number, K: number, R: number, dy: number, lddy: number, w: number, ldw: number, u: number, ldu: number, a: number, lda: number, accumulate: number, dx: number, lddx: number): void {
+  backwardInput(
+    M: number,
+    N: number,
+    K: number,
+    R: number,
+    dy: number,
+    lddy: number,
+    w: number,
+    ldw: number,
+    u: number,
+    ldu: number,
+    a: number,
+    lda: number,
+    accumulate: number,
+    dx: number,
+    lddx: number,
+  ): void {
     const plan = planBackwardInput(this.#engine.level, M, N, K, R);
     const scratch = this.#engine.scratch(plan.scratchBytes);
-    this.#engine.kernels.linearBackwardInput(plan.path, M, N, K, R, dy, lddy, w, ldw, u, ldu, a, lda, accumulate, dx, lddx, scratch);
+    this.#engine.kernels.linearBackwardInput(
+      plan.path,
+      M,
+      N,
+      K,
+      R,
+      dy,
+      lddy,
+      w,
+      ldw,
+      u,
+      ldu,
+      a,
+      lda,
+      accumulate,
+      dx,
+      lddx,
+      scratch,
+    );
   }
 
   /** dw[N,K] (+)= dyᵀ·x; arguments as `Kernels.linearBackwardWeight`. */
-  backwardWeight(M: number, N: number, K: number, dy: number, lddy: number, x: number, ldx: number, accumulate: number, dw: number, lddw: number): void {
+  backwardWeight(
+    M: number,
+    N: number,
+    K: number,
+    dy: number,
+    lddy: number,
+    x: number,
+    ldx: number,
+    accumulate: number,
+    dw: number,
+    lddw: number,
+  ): void {
     const plan = planBackwardWeight(this.#engine.level, M, N, K);
     const scratch = this.#engine.scratch(plan.scratchBytes);
-    this.#engine.kernels.linearBackwardWeight(plan.path, M, N, K, dy, lddy, x, ldx, accumulate, dw, lddw, scratch);
+    this.#engine.kernels.linearBackwardWeight(
+      plan.path,
+      M,
+      N,
+      K,
+      dy,
+      lddy,
+      x,
+      ldx,
+      accumulate,
+      dw,
+      lddw,
+      scratch,
+    );
   }
 }

@@ -2,7 +2,13 @@
  * Runtime: an engine, and the tensors made over it. Everything a program holds hangs on one Runtime; there is no default
  * one. `createRuntime` is the only asynchronous call before files.
  */
-import { createEngine, type Engine, RANDOM_STREAM, type RuntimeInfo, type RuntimeOptions } from '../runtime/engine.js';
+import {
+  createEngine,
+  type Engine,
+  RANDOM_STREAM,
+  type RuntimeInfo,
+  type RuntimeOptions,
+} from '../runtime/engine.js';
 import { checkNumber, checkOptions, describe } from '../runtime/errors.js';
 import { collect, Scope, type Scoped } from './scope.js';
 import { checkShape, type DType, type Shape, showShape, sizeOf } from './shape.js';
@@ -83,13 +89,18 @@ export class Runtime {
     }
     const dims = checkShape('Runtime.tensor', shape ?? [data.length]);
     if (sizeOf(dims) !== data.length) {
-      throw new RangeError(`Runtime.tensor: data has ${data.length} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`);
+      throw new RangeError(
+        `Runtime.tensor: data has ${data.length} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`,
+      );
     }
     const dtype = this.#options('Runtime.tensor', options, data instanceof Int32Array ? 'i32' : 'f32');
     if (dtype === 'i32') checkIntegers('Runtime.tensor', data);
     if (Array.isArray(data)) {
       const wrong = data.findIndex((value) => typeof value !== 'number');
-      if (wrong >= 0) throw new TypeError(`Runtime.tensor: element ${wrong} is ${describe(data[wrong])}, expected a number`);
+      if (wrong >= 0)
+        throw new TypeError(
+          `Runtime.tensor: element ${wrong} is ${describe(data[wrong])}, expected a number`,
+        );
     }
     const tensor = this.empty(dims, dtype).set(data);
     tensor.requiresGrad = options.requiresGrad ?? false;
@@ -133,7 +144,8 @@ export class Runtime {
    * @throws TypeError when `fn` returns a promise
    */
   scope<T>(fn: () => T): T {
-    if (typeof fn !== 'function') throw new TypeError(`Runtime.scope: got ${describe(fn)}, expected a function`);
+    if (typeof fn !== 'function')
+      throw new TypeError(`Runtime.scope: got ${describe(fn)}, expected a function`);
     const scope = new Scope(this.#scope);
     this.#scope = scope;
     const escaping: Scoped[] = [];
@@ -150,7 +162,8 @@ export class Runtime {
 
   /** Runs a synchronous function without recording anything on the tape. @throws TypeError when `fn` returns a promise */
   noGrad<T>(fn: () => T): T {
-    if (typeof fn !== 'function') throw new TypeError(`Runtime.noGrad: got ${describe(fn)}, expected a function`);
+    if (typeof fn !== 'function')
+      throw new TypeError(`Runtime.noGrad: got ${describe(fn)}, expected a function`);
     const before = this.#gradEnabled;
     this.#gradEnabled = false;
     try {
@@ -192,7 +205,9 @@ export class Runtime {
   /** @internal Hangs `output` on the tape if an input wants a gradient and recording is on. */
   record(output: Tensor, record: Record): Tensor {
     if (this.#gradEnabled && record.inputs.some((input) => input?.requiresGrad)) {
-      output.node = this.adopt(new TapeNode(record.name, output.shape, record.inputs, record.saved, record.backward));
+      output.node = this.adopt(
+        new TapeNode(record.name, output.shape, record.inputs, record.saved, record.backward),
+      );
     }
     return output;
   }
@@ -214,7 +229,8 @@ export class Runtime {
   #options(where: string, options: TensorOptions, fallback: DType): DType {
     checkOptions(where, options, ['dtype', 'requiresGrad']);
     const { dtype = fallback } = options;
-    if (dtype !== 'f32' && dtype !== 'i32') throw new TypeError(`${where}: dtype is ${describe(dtype)}, expected 'f32' or 'i32'`);
+    if (dtype !== 'f32' && dtype !== 'i32')
+      throw new TypeError(`${where}: dtype is ${describe(dtype)}, expected 'f32' or 'i32'`);
     return dtype;
   }
 }
@@ -231,7 +247,12 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 
 /** @internal */
 export function refusePromise(where: string, result: unknown): void {
-  if (result !== null && typeof result === 'object' && 'then' in result && typeof result.then === 'function') {
+  if (
+    result !== null &&
+    typeof result === 'object' &&
+    'then' in result &&
+    typeof result.then === 'function'
+  ) {
     throw new TypeError(`${where}: the function returned a promise, expected a synchronous function`);
   }
 }

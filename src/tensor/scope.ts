@@ -46,7 +46,12 @@ export class Scope {
 }
 
 /** Finds what is Scoped in a value, also inside arrays, maps and plain objects. */
-export function collect(value: unknown, isScoped: (value: object) => Scoped | null, into: Scoped[], seen = new Set<object>()): Scoped[] {
+export function collect(
+  value: unknown,
+  isScoped: (value: object) => Scoped | null,
+  into: Scoped[],
+  seen = new Set<object>(),
+): Scoped[] {
   if (value === null || typeof value !== 'object' || seen.has(value)) return into;
   seen.add(value);
   const scoped = isScoped(value);
@@ -55,7 +60,8 @@ export function collect(value: unknown, isScoped: (value: object) => Scoped | nu
     return into;
   }
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (Array.isArray(value) || value instanceof Set) for (const entry of value) collect(entry, isScoped, into, seen);
+  if (Array.isArray(value) || value instanceof Set)
+    for (const entry of value) collect(entry, isScoped, into, seen);
   else if (value instanceof Map) for (const entry of value.values()) collect(entry, isScoped, into, seen);
   else if (prototype === Object.prototype || prototype === null) {
     for (const entry of Object.values(value)) collect(entry, isScoped, into, seen);

@@ -24,13 +24,15 @@ export function showShape(shape: Shape): string {
 
 /** A copy of a caller's shape. @throws TypeError, RangeError */
 export function checkShape(where: string, shape: unknown): number[] {
-  if (!Array.isArray(shape)) throw new TypeError(`${where}: shape is ${describe(shape)}, expected an array of integers`);
+  if (!Array.isArray(shape))
+    throw new TypeError(`${where}: shape is ${describe(shape)}, expected an array of integers`);
   for (const dim of shape) {
     if (typeof dim !== 'number' || !Number.isSafeInteger(dim) || dim < 0) {
       throw new RangeError(`${where}: shape is ${showShape(shape)}, expected integers from 0 up`);
     }
   }
   const copy = shape as number[];
-  if (!Number.isSafeInteger(sizeOf(copy) * 4)) throw new RangeError(`${where}: shape ${showShape(copy)} has too many elements`);
+  if (!Number.isSafeInteger(sizeOf(copy) * 4))
+    throw new RangeError(`${where}: shape ${showShape(copy)} has too many elements`);
   return [...copy];
 }

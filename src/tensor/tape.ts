@@ -48,21 +48,32 @@ export class TapeNode implements Scoped {
    * @param inputs - the operation's inputs, in the order of `target(i)`
    * @param saved - tensors whose content backward reads
    */
-  constructor(name: string, shape: readonly number[], inputs: readonly (Tensor | null)[], saved: readonly Tensor[], run: (context: BackwardContext) => void) {
+  constructor(
+    name: string,
+    shape: readonly number[],
+    inputs: readonly (Tensor | null)[],
+    saved: readonly Tensor[],
+    run: (context: BackwardContext) => void,
+  ) {
     this.name = name;
     this.shape = shape;
     this.edges = inputs.map((input) => {
       if (input === null || !input.requiresGrad) return null;
       return input.node === null ? { leaf: input } : { node: input.node };
     });
-    this.#saved = saved.map((tensor) => ({ storage: tensor.storage.retain(), version: tensor.storage.version }));
+    this.#saved = saved.map((tensor) => ({
+      storage: tensor.storage.retain(),
+      version: tensor.storage.version,
+    }));
     this.#run = run;
   }
 
   /** Runs the operation's backward once. @throws Error when what it saved is gone or was changed */
   run(context: BackwardContext): void {
     if (this.#saved === null || this.#run === null) {
-      throw new Error(`backward: what ${this.name} saved is gone, its scope ended or backward ran before; expected one backward inside the scope`);
+      throw new Error(
+        `backward: what ${this.name} saved is gone, its scope ended or backward ran before; expected one backward inside the scope`,
+      );
     }
     this.check();
     this.#run(context);
@@ -73,7 +84,9 @@ export class TapeNode implements Scoped {
   check(): void {
     for (const { storage, version } of this.#saved ?? []) {
       if (storage.version !== version) {
-        throw new Error(`backward: a tensor that ${this.name} saved was changed in place since: it has version ${storage.version}, expected ${version}`);
+        throw new Error(
+          `backward: a tensor that ${this.name} saved was changed in place since: it has version ${storage.version}, expected ${version}`,
+        );
       }
     }
   }
@@ -113,17 +126,24 @@ function order(root: TapeNode): TapeNode[] {
 /** See `Tensor.backward`. */
 export function backward(root: Tensor, gradient: Tensor | undefined): void {
   const runtime = root.runtime;
-  if (!root.requiresGrad) throw new Error('Tensor.backward: nothing that this tensor was computed from requires a gradient');
+  if (!root.requiresGrad)
+    throw new Error('Tensor.backward: nothing that this tensor was computed from requires a gradient');
   if (gradient === undefined && root.size !== 1) {
-    throw new RangeError(`Tensor.backward: the tensor is ${showShape(root.shape)}, expected one element or a gradient of that shape`);
+    throw new RangeError(
+      `Tensor.backward: the tensor is ${showShape(root.shape)}, expected one element or a gradient of that shape`,
+    );
   }
   if (gradient !== undefined && !sameShape(gradient.shape, root.shape)) {
-    throw new RangeError(`Tensor.backward: gradient is ${showShape(gradient.shape)}, expected ${showShape(root.shape)}`);
+    throw new RangeError(
+      `Tensor.backward: gradient is ${showShape(gradient.shape)}, expected ${showShape(root.shape)}`,
+    );
   }
   const nodes = root.node === null ? [] : order(root.node);
   for (const node of nodes) {
     if (node.spent) {
-      throw new Error(`backward: what ${node.name} saved is gone, its scope ended or backward ran before; expected one backward inside the scope`);
+      throw new Error(
+        `backward: what ${node.name} saved is gone, its scope ended or backward ran before; expected one backward inside the scope`,
+      );
     }
     node.check();
   }
@@ -187,7 +207,8 @@ function contextOf(node: TapeNode, dy: Tensor, pending: Map<TapeNode, Tensor>): 
       return;
     }
     const place = target(i)!;
-    if (place.accumulate === 1) runtime.engine.kernels.axpy(gradient.size, 1, gradient.pointer, place.pointer);
+    if (place.accumulate === 1)
+      runtime.engine.kernels.axpy(gradient.size, 1, gradient.pointer, place.pointer);
     else runtime.engine.kernels.scale(gradient.size, 1, gradient.pointer, place.pointer);
   };
   return { dy, target, pass, wants: (i) => (node.edges[i] ?? null) !== null };

@@ -45,9 +45,12 @@ export class Tensor implements Scoped {
   }
 
   set requiresGrad(value: boolean) {
-    if (typeof value !== 'boolean') throw new TypeError(`Tensor.requiresGrad is ${describe(value)}, expected a boolean`);
-    if (this.node !== null) throw new TypeError('Tensor.requiresGrad: this tensor was computed by an operation, expected a leaf');
-    if (value && this.dtype !== 'f32') throw new TypeError(`Tensor.requiresGrad: dtype is ${this.dtype}, expected f32`);
+    if (typeof value !== 'boolean')
+      throw new TypeError(`Tensor.requiresGrad is ${describe(value)}, expected a boolean`);
+    if (this.node !== null)
+      throw new TypeError('Tensor.requiresGrad: this tensor was computed by an operation, expected a leaf');
+    if (value && this.dtype !== 'f32')
+      throw new TypeError(`Tensor.requiresGrad: dtype is ${this.dtype}, expected f32`);
     this.#requiresGrad = value;
   }
 
@@ -57,7 +60,8 @@ export class Tensor implements Scoped {
 
   /** @internal @throws Error after dispose */
   get storage(): Storage {
-    if (this.#storage === null) throw new Error(`Tensor: ${showShape(this.shape)} ${this.dtype} used after dispose()`);
+    if (this.#storage === null)
+      throw new Error(`Tensor: ${showShape(this.shape)} ${this.dtype} used after dispose()`);
     return this.#storage;
   }
 
@@ -75,9 +79,12 @@ export class Tensor implements Scoped {
   /** Copies the elements into `target`, an array of the same kind and length, and returns it. @throws TypeError, RangeError */
   copyTo<T extends Float32Array | Int32Array>(target: T): T {
     const right = this.dtype === 'f32' ? target instanceof Float32Array : target instanceof Int32Array;
-    if (!right) throw new TypeError(`Tensor.copyTo: target is ${describe(target)}, expected ${this.#arrayName()}`);
+    if (!right)
+      throw new TypeError(`Tensor.copyTo: target is ${describe(target)}, expected ${this.#arrayName()}`);
     if (target.length !== this.size) {
-      throw new RangeError(`Tensor.copyTo: target has ${target.length} elements, expected ${this.size} for ${showShape(this.shape)}`);
+      throw new RangeError(
+        `Tensor.copyTo: target has ${target.length} elements, expected ${this.size} for ${showShape(this.shape)}`,
+      );
     }
     const start = this.pointer / 4;
     target.set(this.#view().subarray(start, start + this.size));
@@ -88,14 +95,19 @@ export class Tensor implements Scoped {
   set(source: ArrayLike<number> | Tensor): this {
     const start = this.pointer / 4;
     if (source instanceof Tensor) {
-      if (source.dtype !== this.dtype) throw new TypeError(`Tensor.set: source is ${source.dtype}, expected ${this.dtype}`);
+      if (source.dtype !== this.dtype)
+        throw new TypeError(`Tensor.set: source is ${source.dtype}, expected ${this.dtype}`);
       if (!sameShape(source.shape, this.shape)) {
-        throw new RangeError(`Tensor.set: source is ${showShape(source.shape)}, expected ${showShape(this.shape)}`);
+        throw new RangeError(
+          `Tensor.set: source is ${showShape(source.shape)}, expected ${showShape(this.shape)}`,
+        );
       }
       return this.set(source.toArray());
     }
     if (source.length !== this.size) {
-      throw new RangeError(`Tensor.set: source has ${source.length} elements, expected ${this.size} for ${showShape(this.shape)}`);
+      throw new RangeError(
+        `Tensor.set: source has ${source.length} elements, expected ${this.size} for ${showShape(this.shape)}`,
+      );
     }
     if (this.dtype === 'i32') checkIntegers('Tensor.set', source);
     this.#view().set(source, start);
@@ -105,7 +117,8 @@ export class Tensor implements Scoped {
 
   /** The value of a tensor with one element. @throws RangeError */
   item(): number {
-    if (this.size !== 1) throw new RangeError(`Tensor.item: the tensor is ${showShape(this.shape)}, expected one element`);
+    if (this.size !== 1)
+      throw new RangeError(`Tensor.item: the tensor is ${showShape(this.shape)}, expected one element`);
     return this.#view()[this.pointer / 4]!;
   }
 
@@ -120,7 +133,9 @@ export class Tensor implements Scoped {
 
   /** The same elements, cut off from the tape; shares memory. */
   detach(): Tensor {
-    return this.runtime.adopt(new Tensor(this.runtime, this.storage.retain(), this.offset, this.shape, this.dtype));
+    return this.runtime.adopt(
+      new Tensor(this.runtime, this.storage.retain(), this.offset, this.shape, this.dtype),
+    );
   }
 
   /** Takes the tensor out of every scope: it lives until `dispose()`. */
@@ -178,6 +193,7 @@ export class Tensor implements Scoped {
 /** @throws RangeError when a value is not a 32-bit integer */
 export function checkIntegers(where: string, values: ArrayLike<number>): void {
   for (let i = 0; i < values.length; i++) {
-    if ((values[i]! | 0) !== values[i]) throw new RangeError(`${where}: element ${i} is ${values[i]}, expected a 32-bit integer`);
+    if ((values[i]! | 0) !== values[i])
+      throw new RangeError(`${where}: element ${i} is ${values[i]}, expected a 32-bit integer`);
   }
 }

@@ -1,0 +1,109 @@
+/**
+ * Runs a kernel suite over every optimised build, with operands placed by hand in an imported memory. Matrices get
+ * NaN-filled stride gaps and guards around them, so that a kernel that reads or writes outside its operand is found.
+ * A build that the engine cannot run is one skipped suite. Bytes come through `#platform`: the suites run in a page too.
+ */
+import { describe } from 'vitest';
+import { readBytes } from '#platform';
+import type { Kernels } from '../../src/runtime/abi.js';
+
+const PAGES = 512;
+const GUARD = 8;
+
+/** A row-major matrix in linear memory; `ld` is its row stride in elements. */
+export interface Placed {
+  readonly ptr: number;
+  readonly rows: number;
+  readonly cols: number;
+  readonly ld: number;
+}
+
+export class Harness {
+  readonly kernels: Kernels;
+  readonly level: number;
+  readonly #memory: WebAssembly.Memory;
+  #next = 0;
+
+  constructor(module: WebAssembly.Module) {
+    this.#memory = new WebAssembly.Memory({ initial: PAGES });
+    const abort = (): never => {
+      throw new Error('kernel: abort');
+    };
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } });
+    this.kernels = exports as unknown as Kernels;
+    this.level = this.kernels.simdLevel();
+    this.reset();
+  }
+
+  /** Forgets everything placed; call it between cases. */
+  reset(): void {
+    this.#next = Math.ceil((this.kernels.heapBase() >>> 0) / 16) * 16;
+  }
+
+  /** Places values on a 4-byte but not 16-byte boundary, NaN before and behind them. */
+  f32(data: ArrayLike<number>): number {
+    return this.matrix(1, data.length, data, 0).ptr;
+  }
+
+  /** Places [rows, cols] with `gap` NaNs behind every row. */
+  matrix(rows: number, cols: number, data: ArrayLike<number>, gap = 3): Placed {
+    const ld = cols + gap;
+    const start = this.#take((rows * ld + 2 * GUARD + 1) * 4);
+    const ptr = start + (GUARD + 1) * 4;
+    new Float32Array(this.#memory.buffer, start, rows * ld + 2 * GUARD + 1).fill(Number.NaN);
+    const view = new Float32Array(this.#memory.buffer, ptr, rows * ld);
+    for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) view[i * ld + j] = data[i * cols + j]!;
+    return { ptr, rows, cols, ld };
+  }
+
+  /** Aligned scratch. */
+  scratch(bytes: number): number {
+    return this.#take(bytes);
+  }
+
+  /** A copy of n values. */
+  read(ptr: number, n: number): Float32Array {
+    return new Float32Array(this.#memory.buffer, ptr, n).slice();
+  }
+
+  /** The values of a placed matrix, without its gaps. */
+  values(at: Placed): Float32Array {
+    const out = new Float32Array(at.rows * at.cols);
+    for (let i = 0; i < at.rows; i++) out.set(this.read(at.ptr + i * at.ld * 4, at.cols), i * at.cols);
+    return out;
+  }
+
+  /** Whether gaps and guards still hold NaN. */
+  intact(at: Placed): boolean {
+    const all = this.read(at.ptr - GUARD * 4, at.rows * at.ld + 2 * GUARD);
+    for (let i = 0; i < all.length; i++) {
+      const inside = i - GUARD;
+      const real = inside >= 0 && inside < at.rows * at.ld && inside % at.ld < at.cols;
+      if (!real && !Number.isNaN(all[i])) return false;
+    }
+    return true;
+  }
+
+  #take(bytes: number): number {
+    const start = this.#next;
+    this.#next = Math.ceil((start + bytes) / 16) * 16;
+    if (this.#next > this.#memory.buffer.byteLength)
+      throw new RangeError('Harness: memory is full; reset first');
+    return start;
+  }
+}
+
+const BUILDS = [
+  ['simd', new URL('../../build/simd.wasm', import.meta.url)],
+  ['relaxed-simd', new URL('../../build/relaxed-simd.wasm', import.meta.url)],
+] as const;
+
+const loaded = await Promise.all(BUILDS.map(async ([name, url]) => ({ name, bytes: await readBytes(url) })));
+
+/** Describes one suite a build. */
+export function describeBuilds(suite: (harness: Harness) => void): void {
+  for (const { name, bytes } of loaded) {
+    if (WebAssembly.validate(bytes)) describe(name, () => suite(new Harness(new WebAssembly.Module(bytes))));
+    else describe.skip(`${name} (this engine cannot run it)`, () => suite({} as Harness));
+  }
+}

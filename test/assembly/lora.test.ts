@@ -1,0 +1,194 @@
+/**
+ * The skinny products of a LoRA layer and the merge with whole numbers, whose results are exact in float32: sizes below, at
+ * and above every tile, with 0 and 1. Outputs start as NaN when they are overwritten; stride gaps must stay NaN.
+ */
+import { expect, it } from 'vitest';
+import { describeBuilds, type Placed } from './harness.js';
+
+type At = (i: number, j: number) => number;
+
+const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 17, 31, 32, 33, 37];
+const RANKS = [0, 1, 2, 3, 4, 6, 7, 8, 9, 16, 33];
+const SHAPES = SIZES.flatMap((v) => RANKS.flatMap((R) => [[v, 9, R] as const, [5, v, R] as const]));
+const SCALE = 0.5;
+
+function draw(n: number, seed: number): number[] {
+  return Array.from({ length: n }, (_, i) => ((i * 37 + seed * 11 + (i >> 3)) % 7) - 3);
+}
+
+/** s·Σ_d a(i,d)·b(d,j) added to `start`. */
+function product(
+  _I: number,
+  J: number,
+  D: number,
+  s: number,
+  a: At,
+  b: At,
+  start: readonly number[],
+): number[] {
+  return start.map((v, at) => {
+    const [i, j] = [Math.floor(at / J), at % J];
+    let sum = 0;
+    for (let d = 0; d < D; d++) sum += a(i, d) * b(d, j);
+    return v + s * sum;
+  });
+}
+
+describeBuilds((h) => {
+  const holds = (at: Placed, want: readonly number[]): boolean => {
+    const got = h.values(at);
+    return want.every((w, i) => got[i] === w) && h.intact(at);
+  };
+
+  it('loraDown, loraScaleB, loraBackwardHidden', () => {
+    const bad: string[] = [];
+    for (const [M, K, R] of SHAPES) {
+      h.reset();
+      const [x, a, b] = [draw(M * K, 1), draw(R * K, 2), draw(K * R, 3)];
+      const [X, A, B] = [h.matrix(M, K, x), h.matrix(R, K, a), h.matrix(K, R, b)];
+      const empty = (rows: number, cols: number): Placed =>
+        h.matrix(rows, cols, new Float32Array(rows * cols).fill(Number.NaN));
+      const [H, S, U] = [empty(M, R), empty(K, R), empty(M, R)];
+      h.kernels.loraDown(M, K, R, X.ptr, X.ld, A.ptr, A.ld, H.ptr, H.ld);
+      h.kernels.loraScaleB(K, R, SCALE, B.ptr, B.ld, S.ptr, S.ld);
+      h.kernels.loraBackwardHidden(M, K, R, SCALE, X.ptr, X.ld, B.ptr, B.ld, U.ptr, U.ld);
+      const zero = draw(M * R, 0).map(() => 0);
+      if (
+        !holds(
+          H,
+          product(
+            M,
+            R,
+            K,
+            1,
+            (i, d) => x[i * K + d]!,
+            (d, j) => a[j * K + d]!,
+            zero,
+          ),
+        )
+      )
+        bad.push(`down [${M}, ${K}, ${R}]`);
+      if (
+        !holds(
+          S,
+          b.map((v) => SCALE * v),
+        )
+      )
+        bad.push(`scaleB [${K}, ${R}]`);
+      if (
+        !holds(
+          U,
+          product(
+            M,
+            R,
+            K,
+            SCALE,
+            (i, d) => x[i * K + d]!,
+            (d, j) => b[d * R + j]!,
+            zero,
+          ),
+        )
+      )
+        bad.push(`hidden [${M}, ${K}, ${R}]`);
+    }
+    expect(bad.slice(0, 3), `${bad.length} failures`).toEqual([]);
+  });
+
+  it('loraGradA, loraGradB', () => {
+    const bad: string[] = [];
+    for (const [M, K, R] of SHAPES)
+      for (const accumulate of [0, 1])
+        for (const gap of [0, 3]) {
+          h.reset();
+          const [u, x, old] = [draw(M * R, 1), draw(M * K, 2), draw(K * R, 3)];
+          const [U, X] = [h.matrix(M, R, u), h.matrix(M, K, x)];
+          const before = accumulate ? old : old.map(() => Number.NaN);
+          const [DA, DB] = [h.matrix(R, K, before, gap), h.matrix(K, R, before, gap)];
+          h.kernels.loraGradA(M, K, R, U.ptr, U.ld, X.ptr, X.ld, accumulate, DA.ptr, DA.ld);
+          h.kernels.loraGradB(M, K, R, SCALE, X.ptr, X.ld, U.ptr, U.ld, accumulate, DB.ptr, DB.ld);
+          const start = accumulate ? old : old.map(() => 0);
+          const label = `[${M}, ${K}, ${R}] accumulate ${accumulate} gap ${gap}`;
+          if (
+            !holds(
+              DA,
+              product(
+                R,
+                K,
+                M,
+                1,
+                (i, d) => u[d * R + i]!,
+                (d, j) => x[d * K + j]!,
+                start,
+              ),
+            )
+          )
+            bad.push(`gradA ${label}`);
+          if (
+            !holds(
+              DB,
+              product(
+                K,
+                R,
+                M,
+                SCALE,
+                (i, d) => x[d * K + i]!,
+                (d, j) => u[d * R + j]!,
+                start,
+              ),
+            )
+          )
+            bad.push(`gradB ${label}`);
+        }
+    expect(bad.slice(0, 3), `${bad.length} failures`).toEqual([]);
+  });
+
+  it('loraMerge: beside w, in place, and the delta alone', () => {
+    const bad: string[] = [];
+    for (const [N, K, R] of SHAPES)
+      for (const way of ['beside', 'in place', 'delta']) {
+        h.reset();
+        const [b, a, w] = [draw(N * R, 1), draw(R * K, 2), draw(N * K, 3)];
+        const [B, A, W] = [h.matrix(N, R, b), h.matrix(R, K, a), h.matrix(N, K, w)];
+        const out =
+          way === 'in place'
+            ? W
+            : h.matrix(
+                N,
+                K,
+                w.map(() => Number.NaN),
+                1,
+              );
+        h.kernels.loraMerge(
+          N,
+          K,
+          R,
+          SCALE,
+          B.ptr,
+          B.ld,
+          A.ptr,
+          A.ld,
+          way === 'delta' ? 0 : W.ptr,
+          W.ld,
+          out.ptr,
+          out.ld,
+        );
+        const start = way === 'delta' ? w.map(() => 0) : w;
+        if (
+          !holds(
+            out,
+            product(
+              N,
+              K,
+              R,
+              SCALE,
+              (i, d) => b[i * R + d]!,
+              (d, j) => a[d * K + j]!,
+              start,
+            ),
+          )
+        )
+          bad.push(`${way} [${N}, ${K}, ${R}]`);
+      }
+    expect(bad.slice(0, 3), `${bad.length} failures`).toEqual([]);
+  });
+});

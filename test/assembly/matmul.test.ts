@@ -1,0 +1,310 @@
+/**
+ * The three products of a linear layer over every path: whole numbers give exact results, real numbers stay within
+ * (K + R + 2)·2^-23·Σ|a||b|, and a share of rows or columns has the bits of the whole.
+ */
+import { expect, it } from 'vitest';
+import { planBackwardInput, planBackwardWeight, planForward } from '../../src/runtime/plan.js';
+import { describeBuilds, type Harness, type Placed } from './harness.js';
+
+type Shape = readonly [M: number, N: number, K: number, R: number];
+type Draw = (n: number) => number[];
+
+const EDGES = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 17, 24, 25, 33];
+const SHAPES: Shape[] = [
+  ...EDGES.flatMap((v): Shape[] => [
+    [v, 9, 7, 3],
+    [5, v, 7, 2],
+    [7, 9, v, 1],
+    [6, 10, 5, v],
+    [65, v, 17, 4],
+    [25, 8, v, 2],
+  ]),
+  [241, 17, 513, 5],
+  [9, 241, 515, 8],
+  [3, 6, 1024, 2],
+  [70, 256, 256, 8],
+];
+
+function source(seed: number, whole: boolean): Draw {
+  let state = seed;
+  const next = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return whole ? ((state >>> 24) % 7) - 3 : Math.fround(state / 2 ** 31 - 1);
+  };
+  return (n) => Array.from({ length: n }, next);
+}
+
+/** Failing labels are collected, so that one run shows which sizes break. */
+function none(failures: string[]): void {
+  expect(failures.slice(0, 3), `${failures.length} failures`).toEqual([]);
+}
+
+function paths(plan: number): number[] {
+  return [...new Set([plan, 4, 6, 16 + 1, 16 + 2, 16 + 4, 16 + 5, 16 + 6])];
+}
+
+/** Of the widest tile: 66 rows are best cut into sixes, and more rows in a tile need more scratch. */
+const PACKED_BYTES = planBackwardWeight(1, 1, 66, 1).scratchBytes;
+
+function near(got: ArrayLike<number>, want: readonly number[], bound: readonly number[]): boolean {
+  return want.every((w, i) => Math.abs(got[i]! - w) <= bound[i]!);
+}
+
+/** Σ_d a(i,d)·b(d,j) in float64, added into out, with absolute values into size. */
+function addProduct(
+  I: number,
+  J: number,
+  D: number,
+  a: (i: number, d: number) => number,
+  b: (d: number, j: number) => number,
+  out: number[],
+  size: number[],
+): void {
+  for (let i = 0; i < I; i++)
+    for (let j = 0; j < J; j++)
+      for (let d = 0; d < D; d++) {
+        const p = a(i, d) * b(d, j);
+        out[i * J + j]! += p;
+        size[i * J + j]! += Math.abs(p);
+      }
+}
+
+function forward(h: Harness, [M, N, K, R]: Shape, path: number, draw: Draw): boolean {
+  h.reset();
+  const [x, w, low, b, bias] = [draw(M * K), draw(N * K), draw(M * R), draw(N * R), draw(N)];
+  const X = h.matrix(M, K, x);
+  const W = h.matrix(N, K, w);
+  const H = h.matrix(M, R, low);
+  const B = h.matrix(N, R, b);
+  const Y = h.matrix(M, N, new Float32Array(M * N).fill(Number.NaN));
+  const scratch = h.scratch(PACKED_BYTES);
+  h.kernels.linearForward(
+    path,
+    M,
+    N,
+    K,
+    R,
+    X.ptr,
+    X.ld,
+    W.ptr,
+    W.ld,
+    R ? H.ptr : 0,
+    H.ld,
+    R ? B.ptr : 0,
+    B.ld,
+    0,
+    h.f32(bias),
+    Y.ptr,
+    Y.ld,
+    scratch,
+  );
+  const out = Array.from({ length: M * N }, (_, i) => bias[i % N]!);
+  const size = out.map(Math.abs);
+  addProduct(
+    M,
+    N,
+    K,
+    (i, d) => x[i * K + d]!,
+    (d, j) => w[j * K + d]!,
+    out,
+    size,
+  );
+  addProduct(
+    M,
+    N,
+    R,
+    (i, d) => low[i * R + d]!,
+    (d, j) => b[j * R + d]!,
+    out,
+    size,
+  );
+  return (
+    near(
+      h.values(Y),
+      out,
+      size.map((s) => (K + R + 2) * 2 ** -23 * s),
+    ) && h.intact(Y)
+  );
+}
+
+function backwardInput(
+  h: Harness,
+  [M, N, K, R]: Shape,
+  path: number,
+  draw: Draw,
+  accumulate: number,
+): boolean {
+  h.reset();
+  const [dy, w, u, a, old] = [draw(M * N), draw(N * K), draw(M * R), draw(R * K), draw(M * K)];
+  const [DY, W, U, A] = [h.matrix(M, N, dy), h.matrix(N, K, w), h.matrix(M, R, u), h.matrix(R, K, a)];
+  const DX = h.matrix(M, K, accumulate ? old : old.map(() => Number.NaN));
+  const scratch = h.scratch(PACKED_BYTES);
+  h.kernels.linearBackwardInput(
+    path,
+    M,
+    N,
+    K,
+    R,
+    DY.ptr,
+    DY.ld,
+    W.ptr,
+    W.ld,
+    R ? U.ptr : 0,
+    U.ld,
+    R ? A.ptr : 0,
+    A.ld,
+    accumulate,
+    DX.ptr,
+    DX.ld,
+    scratch,
+  );
+  const out = old.map((v) => (accumulate ? v : 0));
+  const size = out.map(Math.abs);
+  addProduct(
+    M,
+    K,
+    N,
+    (i, d) => dy[i * N + d]!,
+    (d, j) => w[d * K + j]!,
+    out,
+    size,
+  );
+  addProduct(
+    M,
+    K,
+    R,
+    (i, d) => u[i * R + d]!,
+    (d, j) => a[d * K + j]!,
+    out,
+    size,
+  );
+  return (
+    near(
+      h.values(DX),
+      out,
+      size.map((s) => (N + R + 2) * 2 ** -23 * s),
+    ) && h.intact(DX)
+  );
+}
+
+function backwardWeight(h: Harness, [M, N, K]: Shape, path: number, draw: Draw, accumulate: number): boolean {
+  h.reset();
+  const [dy, x, old] = [draw(M * N), draw(M * K), draw(N * K)];
+  const [DY, X] = [h.matrix(M, N, dy), h.matrix(M, K, x)];
+  const DW = h.matrix(N, K, accumulate ? old : old.map(() => Number.NaN));
+  h.kernels.linearBackwardWeight(
+    path,
+    M,
+    N,
+    K,
+    DY.ptr,
+    DY.ld,
+    X.ptr,
+    X.ld,
+    accumulate,
+    DW.ptr,
+    DW.ld,
+    h.scratch(PACKED_BYTES),
+  );
+  const out = old.map((v) => (accumulate ? v : 0));
+  const size = out.map(Math.abs);
+  addProduct(
+    N,
+    K,
+    M,
+    (i, d) => dy[d * N + i]!,
+    (d, j) => x[d * K + j]!,
+    out,
+    size,
+  );
+  return (
+    near(
+      h.values(DW),
+      out,
+      size.map((s) => (M + 2) * 2 ** -23 * s),
+    ) && h.intact(DW)
+  );
+}
+
+describeBuilds((h) => {
+  for (const whole of [true, false]) {
+    const kind = whole ? 'whole' : 'real';
+    it(`linearForward, ${kind} numbers`, () => {
+      const bad: string[] = [];
+      for (const s of SHAPES)
+        for (const path of paths(planForward(h.level, ...s).path))
+          if (!forward(h, s, path, source(7, whole))) bad.push(`[${s}] path ${path}`);
+      none(bad);
+    });
+    it(`linearBackwardInput, ${kind} numbers`, () => {
+      const bad: string[] = [];
+      for (const s of SHAPES)
+        for (const path of [planBackwardInput(h.level, ...s).path, 20, 22, 33, 34, 36, 37, 38])
+          for (const accumulate of [0, 1])
+            if (!backwardInput(h, s, path, source(9, whole), accumulate))
+              bad.push(`[${s}] path ${path} accumulate ${accumulate}`);
+      none(bad);
+    });
+    it(`linearBackwardWeight, ${kind} numbers`, () => {
+      const bad: string[] = [];
+      for (const s of SHAPES)
+        for (const path of [planBackwardWeight(h.level, s[0], s[1], s[2]).path, 17, 18, 20, 21, 22])
+          for (const accumulate of [0, 1])
+            if (!backwardWeight(h, s, path, source(11, whole), accumulate))
+              bad.push(`[${s}] path ${path} accumulate ${accumulate}`);
+      none(bad);
+    });
+  }
+
+  it('a share of rows and columns has the bits of the whole', () => {
+    const bad: string[] = [];
+    const [M, N, K, R] = [29, 23, 530, 5];
+    for (const path of paths(4)) {
+      h.reset();
+      const draw = source(3, false);
+      const [X, W, H, B] = [
+        h.matrix(M, K, draw(M * K)),
+        h.matrix(N, K, draw(N * K)),
+        h.matrix(M, R, draw(M * R)),
+        h.matrix(N, R, draw(N * R)),
+      ];
+      const scratch = h.scratch(PACKED_BYTES);
+      const run = (Y: Placed, m: number, n: number, rows: number, columns: number): void =>
+        h.kernels.linearForward(
+          path,
+          rows,
+          columns,
+          K,
+          R,
+          X.ptr + m * X.ld * 4,
+          X.ld,
+          W.ptr + n * W.ld * 4,
+          W.ld,
+          H.ptr + m * H.ld * 4,
+          H.ld,
+          B.ptr + n * B.ld * 4,
+          B.ld,
+          0,
+          0,
+          Y.ptr + (m * Y.ld + n) * 4,
+          Y.ld,
+          scratch,
+        );
+      const whole = h.matrix(M, N, new Float32Array(M * N));
+      const parts = h.matrix(M, N, new Float32Array(M * N));
+      run(whole, 0, 0, M, N);
+      for (const [m, rows] of [
+        [0, 11],
+        [11, 18],
+      ] as const)
+        for (const [n, columns] of [
+          [0, 5],
+          [5, 18],
+        ] as const)
+          run(parts, m, n, rows, columns);
+      const [a, b] = [h.values(whole), h.values(parts)];
+      if (!a.every((v, i) => Object.is(v, b[i]))) bad.push(`path ${path}`);
+    }
+    none(bad);
+  });
+});
