@@ -47,6 +47,7 @@ const browser: TestProjectInlineConfiguration =
 
 export default defineConfig({
   test: {
+    globalSetup: ['test/build-if-stale.ts'],
     projects: [
       {
         plugins: [quickstart()],

@@ -20,7 +20,7 @@ function packed(kind: number, MR: number): Plan {
   return { path: kind | MR, scratchBytes: 4 * ((ROWS + MR) * DEPTH + 8 * DEPTH + 8 * 8) };
 }
 
-/** Speed of a tile beside that of six rows, as measured (bench/variants). */
+/** Speed of a tile beside that of six rows. */
 const TILE_SPEED: readonly (readonly [rows: number, speed: number])[] = [
   [6, 1],
   [5, 0.97],
