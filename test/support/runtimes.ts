@@ -1,0 +1,48 @@
+/** One suite over every kernel build: a build that the engine lacks is skipped visibly. */
+
+import { afterAll, beforeAll, describe } from 'vitest';
+import { relaxedSimd } from 'wasm-feature-detect';
+import { createRuntime, type Runtime, type Tensor } from '../../src/index.js';
+
+const relaxed = await relaxedSimd();
+
+/** Runs `body` for each build; `rt()` is its runtime, inside tests. */
+export function describeRuntimes(name: string, body: (rt: () => Runtime) => void): void {
+  for (const kernels of ['simd', 'relaxed-simd'] as const) {
+    describe.skipIf(kernels === 'relaxed-simd' && !relaxed)(`${name}, ${kernels}`, () => {
+      let runtime: Runtime | null = null;
+      beforeAll(async () => {
+        runtime = await createRuntime({ kernels, seed: 7 });
+      });
+      afterAll(() => runtime?.dispose());
+      body(() => runtime!);
+    });
+  }
+}
+
+/** Largest absolute value of a tensor's gradient against central differences of `loss` in that tensor. */
+export function gradientError(
+  rt: Runtime,
+  input: Tensor,
+  loss: () => Tensor,
+  step = 1e-2,
+): { error: number; largest: number } {
+  input.grad?.dispose();
+  input.grad = null;
+  rt.scope(() => loss().backward());
+  const gradient = input.grad === null ? new Float32Array(input.size) : (input.grad as Tensor).toArray();
+  const values = input.toArray();
+  const at = (i: number, value: number): number => {
+    input.set(values.map((v, j) => (j === i ? value : v)));
+    return rt.scope(() => rt.noGrad(() => loss().item()));
+  };
+  let error = 0;
+  let largest = 0;
+  for (let i = 0; i < input.size; i++) {
+    const difference = (at(i, values[i]! + step) - at(i, values[i]! - step)) / (2 * step);
+    error = Math.max(error, Math.abs(difference - gradient[i]!));
+    largest = Math.max(largest, Math.abs(difference));
+  }
+  input.set(values);
+  return { error, largest };
+}
