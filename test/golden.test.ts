@@ -13,7 +13,7 @@ test.each(OPTIMIZERS)('core/%s', (name) => onEveryBuild((rt) => checkOptimizer(r
 
 test('core/xent', () => onEveryBuild(checkCrossEntropy));
 
-const LINEAR = ['linear', 'linear_rank_1', 'linear_rank_above_size', 'linear_no_bias'];
+const LINEAR = ['linear', 'linear_rank_1', 'linear_rank_above_size', 'linear_no_bias', 'rslora'];
 
 test.each(LINEAR)('peft/%s', (name) => onEveryBuild((rt) => checkLinearCase(rt, name)));
 
@@ -36,7 +36,6 @@ const NOT_YET = [
   'patterns',
   'pissa',
   'regex_target',
-  'rslora',
 ];
 
 test.skip.each(NOT_YET)('peft/%s', () => {});

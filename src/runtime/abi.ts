@@ -246,6 +246,8 @@ export interface Kernels {
   ): void;
 
   // --- random numbers: Philox4x32-10; key = (seedLo, seedHi), counter = (element/4, stepLo, layer, stream); element i takes word i%4 ---
+  /** The generator itself: four u32 words of a counter and key, to 16 bytes at out. */
+  philox(c0: number, c1: number, c2: number, c3: number, k0: number, k1: number, out: number): void;
   /** y = low + (high-low)·u, u in [0,1) with 24 bits. */
   randomUniform(
     n: number,
