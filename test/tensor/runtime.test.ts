@@ -22,7 +22,7 @@ describeRuntimes('scopes', (rt) => {
     const found = rt().scope(() => {
       const [a, b, c, d] = [rt().tensor([1]), rt().tensor([2]), rt().tensor([3]), rt().tensor([4])];
       add(a, b);
-      return { list: [a], map: new Map([['b', b]]), kept: (c.keep(), 0), inner: rt().scope(() => add(a, d)) };
+      return { list: [a], map: new Map([['b', b]]), kept: c.keep().size, inner: rt().scope(() => add(a, d)) };
     });
     expect(rt().memory().tensors - before).toBe(4);
     expect(found.list[0]!.item() + found.map.get('b')!.item() + found.inner.item()).toBe(8);
