@@ -6,7 +6,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Adam, createRuntime, LoraModel, type Runtime } from 'lora-wasm';
-import { writeSafetensors } from 'lora-wasm/formats';
+import { parseSafetensors, writeSafetensors } from 'lora-wasm/formats';
 import { saveAdapter } from 'lora-wasm/node';
 import { type Digits, endlessBatches, loadDigits, onePass, onlyDigit, pick, seededRandom } from './data.js';
 import { LAYERS, Net, predict, score, trainStep } from './model.js';
@@ -141,7 +141,7 @@ async function main(): Promise<void> {
   console.log(
     `base ${bytes.base.toLocaleString('en-US')} bytes, adapter ${bytes.adapter.toLocaleString('en-US')} bytes: 1/${Math.round(bytes.base / bytes.adapter)}. Read back, its predictions are the same: ${same ? 'yes' : 'NO'}`,
   );
-  console.log(`written to ${folder}; ${(await readFile(weightsPath!)).length} bytes read`);
+  console.log(`written to ${folder}`);
   lora.deleteAdapter('read-back');
 
   const secondName = `digit-${second}`;
@@ -159,7 +159,10 @@ async function main(): Promise<void> {
 
   heading(8, `The same fine-tuning on all weights: ${FINE_TUNE_STEPS} batches of the digit ${digit}`);
   const full = new Net(rt);
-  full.loadStateDict(before);
+  const fromDisk = parseSafetensors(await readFile(basePath));
+  full.loadStateDict(
+    new Map(fromDisk.names.map((key) => [key, { shape: fromDisk.info(key).shape, data: fromDisk.f32(key) }])),
+  );
   const fullOptimizer = new Adam(full.parameters(), { lr: options.lr });
   const fullBatches = endlessBatches(
     onlyDigit(train, digit),
