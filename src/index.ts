@@ -9,6 +9,7 @@ export type { ParameterSummary } from './lora/summary.js';
 export { ReLU, Sequential } from './nn/layers.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
 export { type LoadResult, Module, type NamedArray, type StateDict } from './nn/module.js';
+export { sigmoid, tanh } from './ops/activations.js';
 export { defineOperation, type OperationContext, type OperationDefinition } from './ops/define.js';
 export { add, mul, relu, scale, sub } from './ops/elementwise.js';
 export { linear } from './ops/linear.js';

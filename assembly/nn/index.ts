@@ -1,3 +1,4 @@
 export * from './elementwise';
 export * from './reduce';
 export * from './softmax';
+export * from './activations';

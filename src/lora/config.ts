@@ -1,6 +1,7 @@
 /** PEFT's LoRA options by their names in camelCase, checked and completed with PEFT's defaults. */
 import type { PeftConfig } from '../formats/peft-config.js';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import { patternValue, type Selection } from './targets.js';
 
 /** How A and B start: PEFT's default (`true`: A from U(±1/√in), B zero), `'gaussian'` (A from N(0, 1/r²), B zero), or `false` (both from U). */
 export type InitLoraWeights = boolean | 'gaussian';
@@ -21,16 +22,27 @@ export interface LoraLayerOptions {
 
 /** Options of an adapter over a model. */
 export interface LoraConfig extends LoraLayerOptions {
-  /** Names or dotted suffixes of the layers to adapt, or one pattern that must match a whole name. */
+  /** Names or dotted suffixes of the layers to adapt, one pattern that must match a whole name, or `'all-linear'`. */
   readonly targetModules: readonly string[] | string;
+  /** Names, suffixes or a pattern of layers to leave out. Default none. */
+  readonly excludeModules?: readonly string[] | string | null;
+  /** Numbers of the layers to adapt, for targets given as suffixes. Default all. */
+  readonly layersToTransform?: readonly number[] | number | null;
+  /** Names of the lists that hold the numbered layers, such as `'layers'`. Default any. */
+  readonly layersPattern?: readonly string[] | string | null;
+  /** Ranks by pattern of the end of a name; the first that matches wins. Default none. */
+  readonly rankPattern?: ReadonlyMap<string, number> | Readonly<Record<string, number>>;
+  /** Alphas by pattern, looked up apart from the ranks. Default none. */
+  readonly alphaPattern?: ReadonlyMap<string, number> | Readonly<Record<string, number>>;
 }
 
 /** A layer's options with the defaults filled in. */
 export type ResolvedLayerOptions = Required<LoraLayerOptions>;
 
 /** An adapter's options with the defaults filled in. */
-export interface ResolvedConfig extends ResolvedLayerOptions {
-  readonly targetModules: readonly string[] | string;
+export interface ResolvedConfig extends ResolvedLayerOptions, Selection {
+  readonly rankPattern: ReadonlyMap<string, number>;
+  readonly alphaPattern: ReadonlyMap<string, number>;
   /** Fields of the file that the adapter came from which mean nothing here, to be written back. */
   readonly otherFields?: PeftConfig['otherFields'];
 }
@@ -57,24 +69,76 @@ export function resolveLayerOptions(where: string, options: LoraLayerOptions): R
   return completed(where, options);
 }
 
+const MODEL_OPTIONS = [
+  'targetModules',
+  'excludeModules',
+  'layersToTransform',
+  'layersPattern',
+  'rankPattern',
+  'alphaPattern',
+] as const;
+
 /** @throws TypeError, RangeError */
 export function resolveConfig(where: string, config: LoraConfig): ResolvedConfig {
-  checkOptions(where, config, [...LAYER_OPTIONS, 'targetModules']);
-  const { targetModules } = config;
-  const isList = Array.isArray(targetModules);
-  if (typeof targetModules !== 'string' && !isList) {
-    throw new TypeError(
-      `${where}: targetModules is ${describe(targetModules)}, expected an array of names or a pattern`,
+  checkOptions(where, config, [...LAYER_OPTIONS, ...MODEL_OPTIONS]);
+  const { layersToTransform = null } = config;
+  const targetModules = namesOf(`${where}: targetModules`, config.targetModules);
+  if (targetModules === null)
+    throw new TypeError(`${where}: targetModules is null, expected an array of names or a pattern`);
+  if (targetModules.length === 0)
+    throw new RangeError(`${where}: targetModules is [], expected at least one name`);
+  const layers = typeof layersToTransform === 'number' ? [layersToTransform] : (layersToTransform ?? []);
+  if (!Array.isArray(layers))
+    throw new TypeError(`${where}: layersToTransform is ${describe(layers)}, expected integers`);
+  for (const layer of layers) checkInteger(`${where}: layersToTransform`, layer, 0, 2 ** 31 - 1);
+  const layersPattern = namesOf(`${where}: layersPattern`, config.layersPattern ?? null);
+  if (typeof targetModules === 'string' && layersToTransform !== null) {
+    throw new RangeError(
+      `${where}: layersToTransform with a pattern as targetModules, expected a list of names`,
     );
   }
-  if (isList) {
-    if (targetModules.length === 0)
-      throw new RangeError(`${where}: targetModules is [], expected at least one name`);
-    const wrong = targetModules.find((name: unknown) => typeof name !== 'string' || name === '');
-    if (wrong !== undefined)
-      throw new TypeError(`${where}: targetModules holds ${describe(wrong)}, expected names`);
+  if (layersPattern !== null && layersToTransform === null) {
+    throw new RangeError(`${where}: layersPattern without layersToTransform, expected both`);
   }
-  return { ...completed(where, config), targetModules: isList ? [...targetModules] : targetModules };
+  const resolved = {
+    ...completed(where, config),
+    targetModules,
+    excludeModules: namesOf(`${where}: excludeModules`, config.excludeModules ?? null),
+    layersToTransform,
+    layersPattern,
+    rankPattern: patternOf(`${where}: rankPattern`, config.rankPattern),
+    alphaPattern: patternOf(`${where}: alphaPattern`, config.alphaPattern),
+  };
+  for (const [key, r] of resolved.rankPattern) checkInteger(`${where}: rankPattern '${key}'`, r, 1, 2 ** 20);
+  for (const [key, alpha] of resolved.alphaPattern)
+    checkNumber(`${where}: alphaPattern '${key}'`, alpha, 0, Number.MAX_VALUE);
+  return resolved;
+}
+
+/** The options of one layer of an adapter: its own rank and alpha where a pattern gives them. @throws AdapterError */
+export function layerOptionsOf(where: string, config: ResolvedConfig, path: string): ResolvedLayerOptions {
+  const { loraDropout, useRslora, initLoraWeights } = config;
+  const r = patternValue(`${where}: rankPattern`, config.rankPattern, path) ?? config.r;
+  const loraAlpha = patternValue(`${where}: alphaPattern`, config.alphaPattern, path) ?? config.loraAlpha;
+  return { r, loraAlpha, loraDropout, useRslora, initLoraWeights };
+}
+
+function namesOf(where: string, value: unknown): readonly string[] | string | null {
+  if (value === null || typeof value === 'string') return value;
+  if (!Array.isArray(value))
+    throw new TypeError(`${where} is ${describe(value)}, expected an array of names or a pattern`);
+  const wrong = value.find((name: unknown) => typeof name !== 'string' || name === '');
+  if (wrong !== undefined) throw new TypeError(`${where} holds ${describe(wrong)}, expected names`);
+  return [...(value as string[])];
+}
+
+function patternOf(where: string, value: unknown): ReadonlyMap<string, number> {
+  if (value === undefined) return new Map();
+  if (value instanceof Map) return new Map(value as Map<string, number>);
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw new TypeError(`${where} is ${describe(value)}, expected a Map or an object of numbers`);
+  }
+  return new Map(Object.entries(value as Record<string, number>));
 }
 
 /** alpha/r, or alpha/√r with rsLoRA. */

@@ -9,7 +9,13 @@ import { describe } from '../runtime/errors.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import { type Runtime, refusePromise } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { checkAdapterName, type LoraConfig, type ResolvedConfig, resolveConfig } from './config.js';
+import {
+  checkAdapterName,
+  type LoraConfig,
+  layerOptionsOf,
+  type ResolvedConfig,
+  resolveConfig,
+} from './config.js';
 import { AdapterError } from './errors.js';
 import { LoraLinear, type MergeOptions } from './lora-linear.js';
 import {
@@ -21,7 +27,7 @@ import {
   readSource,
 } from './persistence.js';
 import { type ParameterSummary, summarize } from './summary.js';
-import { selectTargets } from './targets.js';
+import { checkPatternKeys, selectTargets } from './targets.js';
 
 interface Adapter {
   readonly config: ResolvedConfig;
@@ -76,7 +82,7 @@ export class LoraModel<M extends Module = Module> extends Module {
     checkAdapterName('LoraModel.attach', name);
     const linears = linearsOf(model);
     const first = [...linears.values()][0];
-    selectTargets('LoraModel.attach', [...linears.keys()], resolved.targetModules);
+    checkSelection('LoraModel.attach', [...linears.keys()], resolved);
     const lora = new LoraModel(model, (first!.module as Linear).runtime);
     for (const parameter of model.parameters()) {
       lora.#frozen.set(parameter, parameter.requiresGrad);
@@ -307,9 +313,10 @@ export class LoraModel<M extends Module = Module> extends Module {
   #add(where: string, name: string, config: ResolvedConfig): void {
     this.#checkNewName(where, name);
     const linears = linearsOf(this.model);
-    const paths = selectTargets(where, [...linears.keys()], config.targetModules);
+    const paths = checkSelection(where, [...linears.keys()], config);
+    const options = paths.map((path) => layerOptionsOf(where, config, path));
     const bases = paths.map((path) => baseOf(linears.get(path)!.module));
-    const shapes = bases.map((base) => LoraLinear.factorShapes(base, config.r));
+    const shapes = bases.map((base, i) => LoraLinear.factorShapes(base, options[i]!.r));
     // A factors first, then B factors, each in the order of their keys.
     const block = new ParameterBlock(this.#runtime, [...shapes.map(([a]) => a), ...shapes.map(([, b]) => b)]);
     for (const [i, path] of paths.entries()) {
@@ -321,7 +328,7 @@ export class LoraModel<M extends Module = Module> extends Module {
         child.replace(wrapped.layer);
         this.#wrapped.set(path, wrapped);
       }
-      wrapped.layer.addFactors(name, block.parameters[i]!, block.parameters[paths.length + i]!, config);
+      wrapped.layer.addFactors(name, block.parameters[i]!, block.parameters[paths.length + i]!, options[i]!);
       wrapped.layer.resetFactors(name);
     }
     this.#adapters.set(name, { config, block, paths });
@@ -379,4 +386,12 @@ function linearsOf(model: Module): Map<string, Child> {
   };
   visit(model, '');
   return found;
+}
+
+/** The selected names, once every key of the patterns is known to match one of all names. @throws AdapterError */
+function checkSelection(where: string, names: readonly string[], config: ResolvedConfig): string[] {
+  const selected = selectTargets(where, names, config);
+  checkPatternKeys(`${where}: rankPattern`, config.rankPattern, names);
+  checkPatternKeys(`${where}: alphaPattern`, config.alphaPattern, names);
+  return selected;
 }

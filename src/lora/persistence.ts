@@ -6,7 +6,7 @@ import { parseSafetensors, type SafetensorsFile } from '../formats/safetensors-r
 import { writeSafetensors } from '../formats/safetensors-write.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { sameShape, showShape } from '../tensor/shape.js';
-import type { ResolvedConfig } from './config.js';
+import { type ResolvedConfig, resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import type { LoraFactors } from './lora-linear.js';
 
@@ -136,19 +136,11 @@ function supported(where: string, config: PeftConfig): ResolvedConfig {
     ['fan_in_fan_out', config.fanInFanOut],
     ['bias', config.bias !== 'none'],
     ['modules_to_save', config.modulesToSave !== null],
-    ['exclude_modules', config.excludeModules !== null],
-    ['layers_to_transform', config.layersToTransform !== null],
-    ['layers_pattern', config.layersPattern !== null],
-    ['rank_pattern', config.rankPattern.size > 0],
-    ['alpha_pattern', config.alphaPattern.size > 0],
     [
       'init_lora_weights',
       !['true', 'false', 'gaussian', 'eva', 'orthogonal'].includes(String(config.initLoraWeights)),
     ],
-    [
-      'target_modules',
-      config.targetModules === null || String(config.targetModules).toLowerCase() === 'all-linear',
-    ],
+    ['target_modules', config.targetModules === null],
   ];
   const found = refused.filter(([, set]) => set).map(([name]) => name);
   if (found.length > 0) {
@@ -156,20 +148,31 @@ function supported(where: string, config: PeftConfig): ResolvedConfig {
       `${where}: the adapter sets ${found.join(', ')}, which this version does not implement; expected a plain LoRA of linear layers`,
     );
   }
-  const { r, loraAlpha, loraDropout, useRslora, targetModules, otherFields } = config;
-  const initLoraWeights =
-    config.initLoraWeights === 'gaussian' || typeof config.initLoraWeights === 'boolean'
-      ? config.initLoraWeights
-      : true;
-  return {
+  const {
     r,
     loraAlpha,
     loraDropout,
     useRslora,
-    initLoraWeights,
+    targetModules,
+    excludeModules,
+    layersToTransform,
+    layersPattern,
+  } = config;
+  const { rankPattern, alphaPattern, initLoraWeights: init, otherFields } = config;
+  const resolved = resolveConfig(where, {
+    r,
+    loraAlpha,
+    loraDropout,
+    useRslora,
+    initLoraWeights: init === 'gaussian' || typeof init === 'boolean' ? init : true,
     targetModules: targetModules!,
-    otherFields,
-  };
+    excludeModules,
+    layersToTransform,
+    layersPattern,
+    rankPattern,
+    alphaPattern,
+  });
+  return { ...resolved, otherFields };
 }
 
 function apply(

@@ -165,6 +165,13 @@ export interface Kernels {
   /** dx (+)= dy where y > 0, else 0. */
   reluBackward(n: number, y: number, dy: number, accumulate: number, dx: number): void;
 
+  tanhForward(n: number, x: number, y: number): void;
+  /** dx (+)= dy·(1 - y²). */
+  tanhBackward(n: number, y: number, dy: number, accumulate: number, dx: number): void;
+  sigmoidForward(n: number, x: number, y: number): void;
+  /** dx (+)= dy·y·(1 - y). */
+  sigmoidBackward(n: number, y: number, dy: number, accumulate: number, dx: number): void;
+
   // --- rows ---
   /** out i32[M]: index of the first largest element of each row; NaN counts as largest, as in PyTorch. */
   argmaxRows(M: number, N: number, x: number, ldx: number, out: number): void;

@@ -151,6 +151,30 @@ describeBuilds((h) => {
     }
   });
 
+  test.each([
+    ['tanhForward', Math.tanh],
+    ['sigmoidForward', (v: number) => 1 / (1 + Math.exp(-v))],
+  ] as const)('%s is right to a few units in the last place, everywhere', (name, twin) => {
+    for (const n of [0, 1, 2, 3, 4, 5, 4001]) {
+      h.reset();
+      // From -120 to 120, denser around 0, with both ends of the range.
+      const x = Array.from({ length: n }, (_, i) => fround(120 * ((2 * i) / Math.max(n - 1, 1) - 1) ** 5));
+      const y = h.matrix(1, n, new Array<number>(n).fill(Number.NaN), 5);
+      h.kernels[name](n, h.f32(x), y.ptr);
+      expect(h.intact(y)).toBe(true);
+      for (const [i, v] of h.values(y).entries()) {
+        const wanted = twin(x[i]!);
+        expect(Math.abs(v - wanted), `${name}(${x[i]})`).toBeLessThanOrEqual(
+          8 * 2 ** -24 * Math.abs(wanted) + 1e-38,
+        );
+      }
+    }
+    h.reset();
+    const y = h.f32([0]);
+    h.kernels[name](1, h.f32([Number.NaN]), y);
+    expect(h.read(y, 1)[0]).toBeNaN();
+  });
+
   test('softmax backward against float64', () => {
     h.reset();
     const [M, N] = [3, 13];

@@ -2,7 +2,19 @@
  * The linear cases of `peft/`: an adapter that PEFT saved, on the same base, compared in outputs, gradients, three AdamW
  * steps and merging, and written back. `make_peft_golden.py` in the golden folder says what each tensor is.
  */
-import { AdamW, Linear, LoraModel, Module, mseLoss, ReLU, type Runtime, type Tensor } from 'lora-wasm';
+import {
+  AdamW,
+  add,
+  Linear,
+  LoraModel,
+  Module,
+  mseLoss,
+  mul,
+  ReLU,
+  type Runtime,
+  type Tensor,
+  tanh,
+} from 'lora-wasm';
 import { expect } from 'vitest';
 import { AdamBound, DIRECT, expectNumber, expectTensor, STEPPED } from './compare.js';
 import { tensorOf } from './core.js';
@@ -20,7 +32,6 @@ interface Case {
   readonly losses: number[];
   readonly trainable: number;
   readonly targets: string[];
-  readonly config: { readonly r: number; readonly lora_alpha: number; readonly target_modules: string[] };
 }
 
 /** fc2(relu(fc1(x))), with the sizes and biases of the base file. */
@@ -31,17 +42,81 @@ class Mlp extends Module {
 
   constructor(rt: Runtime, base: GoldenFile) {
     super();
-    const layer = (name: string): Linear => {
-      const [outputs, inputs] = pick(base, `${name}.weight`).shape as [number, number];
-      return new Linear(rt, inputs, outputs, { bias: base.has(`${name}.bias`) });
-    };
-    this.fc1 = layer('fc1');
-    this.fc2 = layer('fc2');
+    this.fc1 = linearOf(rt, base, 'fc1');
+    this.fc2 = linearOf(rt, base, 'fc2');
     this.loadStateDict(base);
   }
 
   override forward(x: Tensor): Tensor {
     return this.fc2.forward(this.act.forward(this.fc1.forward(x)));
+  }
+}
+
+function linearOf(rt: Runtime, base: GoldenFile, name: string): Linear {
+  const [outputs, inputs] = pick(base, `${name}.weight`).shape as [number, number];
+  return new Linear(rt, inputs, outputs, { bias: base.has(`${name}.bias`) });
+}
+
+class Attention extends Module {
+  readonly q: Linear;
+  readonly k: Linear;
+  readonly v: Linear;
+  readonly o: Linear;
+
+  constructor(rt: Runtime, base: GoldenFile, path: string) {
+    super();
+    this.q = linearOf(rt, base, `${path}.q`);
+    this.k = linearOf(rt, base, `${path}.k`);
+    this.v = linearOf(rt, base, `${path}.v`);
+    this.o = linearOf(rt, base, `${path}.o`);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return add(x, this.o.forward(add(mul(tanh(this.q.forward(x)), this.k.forward(x)), this.v.forward(x))));
+  }
+}
+
+class Layer extends Module {
+  readonly attn: Attention;
+
+  constructor(rt: Runtime, base: GoldenFile, path: string) {
+    super();
+    this.attn = new Attention(rt, base, `${path}.attn`);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.attn.forward(x);
+  }
+}
+
+class Inner extends Module {
+  readonly layers: Layer[] = [];
+
+  constructor(rt: Runtime, base: GoldenFile) {
+    super();
+    for (let i = 0; base.has(`model.layers.${i}.attn.q.weight`); i++)
+      this.layers.push(new Layer(rt, base, `model.layers.${i}`));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.layers.reduce((value, layer) => layer.forward(value), x);
+  }
+}
+
+/** lm_head(model(x)); model.layers.N: x + attn.o(tanh(attn.q(x)) * attn.k(x) + attn.v(x)). */
+class Blocks extends Module {
+  readonly model: Inner;
+  readonly lm_head: Linear;
+
+  constructor(rt: Runtime, base: GoldenFile) {
+    super();
+    this.model = new Inner(rt, base);
+    this.lm_head = linearOf(rt, base, 'lm_head');
+    this.loadStateDict(base);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.lm_head.forward(this.model.forward(x));
   }
 }
 
@@ -54,13 +129,13 @@ export async function checkLinearCase(rt: Runtime, name: string): Promise<void> 
   const x = rt.tensor(pick(io, 'x').data, pick(io, 'x').shape, { requiresGrad: true });
   const target = tensorOf(rt, pick(io, 'target'));
 
-  const model = new Mlp(rt, base);
+  const model = base.has('lm_head.weight') ? new Blocks(rt, base) : new Mlp(rt, base);
   expectTensor(
     'y_base',
     rt.noGrad(() => model.forward(x)),
     pick(io, 'y_base'),
   );
-  const lora = await loadPeftAdapter(model, name, about);
+  const lora = await loadPeftAdapter(model, name);
   expect(lora.summary().trainable, 'trainable values').toBe(about.trainable);
   checkExport(lora, name);
   expectTensor(
@@ -114,10 +189,9 @@ export async function checkLinearCase(rt: Runtime, name: string): Promise<void> 
   expect(forward().toArray(), 'y unmerged').toEqual(y.toArray());
 }
 
-/** Attaching needs an adapter, so one of the case's own form stands in until PEFT's is loaded. */
-async function loadPeftAdapter(model: Mlp, name: string, about: Case): Promise<LoraModel> {
-  const { r, lora_alpha: loraAlpha, target_modules: targetModules } = about.config;
-  const lora = LoraModel.attach(model, { r, loraAlpha, targetModules }, 'placeholder');
+/** Attaching needs an adapter, so one on every layer stands in until PEFT's is loaded. */
+async function loadPeftAdapter(model: Module, name: string): Promise<LoraModel> {
+  const lora = LoraModel.attach(model, { r: 1, targetModules: 'all-linear' }, 'placeholder');
   await lora.loadAdapter(
     'default',
     {

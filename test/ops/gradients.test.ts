@@ -15,10 +15,12 @@ import {
   relu,
   reshape,
   scale,
+  sigmoid,
   softmax,
   sub,
   sum,
   type Tensor,
+  tanh,
 } from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
 
@@ -41,6 +43,8 @@ describeRuntimes('gradients', (rt) => {
     mean: (_, x) => mean(mul(x, x)),
     reshape: (_, x, other) => sum(mul(reshape(x, [-1]), reshape(other, [15]))),
     softmax: (_, x, other) => sum(mul(softmax(x), other)),
+    tanh: (_, x, other) => sum(mul(tanh(x), other)),
+    sigmoid: (_, x, other) => sum(mul(sigmoid(x), other)),
     'mseLoss, first': (_, x, other) => mseLoss(x, other),
     'mseLoss, second, sum': (_, x, other) => mseLoss(other, x, { reduction: 'sum' }),
     'mseLoss, none': (_, x, other) => sum(mul(mseLoss(x, other, { reduction: 'none' }), other)),
