@@ -22,9 +22,7 @@ export function linearForward(path: i32, M: i32, N: i32, K: i32, R: i32, x: usiz
       dotProduct(width, min(rows, M - m), N, K, R, x + at * ldx, ldx, w, ldw, h + at * ldh, ldh, b, ldb, y + at * ldy, ldy);
     }
   } else {
-    if (K === 0) clear(M, N, y, ldy);
-    packedProduct(width, B_TRANSPOSED, M, N, K, x, (<usize>ldx) << 2, 4, w, (<usize>ldw) << 2, 0, y, (<usize>ldy) << 2, scratch);
-    packedProduct(width, B_TRANSPOSED, M, N, R, h, (<usize>ldh) << 2, 4, b, (<usize>ldb) << 2, 1, y, (<usize>ldy) << 2, scratch);
+    packedProduct(width, B_TRANSPOSED, M, N, K, R, x, (<usize>ldx) << 2, 4, w, (<usize>ldw) << 2, h, (<usize>ldh) << 2, b, (<usize>ldb) << 2, 0, y, (<usize>ldy) << 2, scratch);
   }
   if (colScale !== 0 || bias !== 0) finish(M, N, colScale, bias, y, ldy);
 }
@@ -33,31 +31,24 @@ export function linearForward(path: i32, M: i32, N: i32, K: i32, R: i32, x: usiz
 export function linearBackwardInput(path: i32, M: i32, N: i32, K: i32, R: i32, dy: usize, lddy: i32, w: usize, ldw: i32, u: usize, ldu: i32, a: usize, lda: i32, accumulate: i32, dx: usize, lddx: i32, scratch: usize): void {
   const width = path & 15;
   const kind = path >> 4 === IN_PLACE ? B_IN_PLACE : B_COPIED;
-  if (N === 0 && accumulate === 0) clear(M, K, dx, lddx);
-  packedProduct(width, kind, M, K, N, dy, (<usize>lddy) << 2, 4, w, (<usize>ldw) << 2, accumulate, dx, (<usize>lddx) << 2, scratch);
-  packedProduct(width, kind, M, K, R, u, (<usize>ldu) << 2, 4, a, (<usize>lda) << 2, 1, dx, (<usize>lddx) << 2, scratch);
+  packedProduct(width, kind, M, K, N, R, dy, (<usize>lddy) << 2, 4, w, (<usize>ldw) << 2, u, (<usize>ldu) << 2, a, (<usize>lda) << 2, accumulate, dx, (<usize>lddx) << 2, scratch);
 }
 
 /** dw[N,K] (+)= dyᵀ·x over M rows. */
 export function linearBackwardWeight(path: i32, M: i32, N: i32, K: i32, dy: usize, lddy: i32, x: usize, ldx: i32, accumulate: i32, dw: usize, lddw: i32, scratch: usize): void {
   const kind = path >> 4 === IN_PLACE ? B_IN_PLACE : B_COPIED;
-  if (M === 0 && accumulate === 0) clear(N, K, dw, lddw);
-  packedProduct(path & 15, kind, N, K, M, dy, 4, (<usize>lddy) << 2, x, (<usize>ldx) << 2, accumulate, dw, (<usize>lddw) << 2, scratch);
+  packedProduct(path & 15, kind, N, K, M, 0, dy, 4, (<usize>lddy) << 2, x, (<usize>ldx) << 2, 0, 0, 0, 0, accumulate, dw, (<usize>lddw) << 2, scratch);
 }
 
 /** db[N] (+)= sum over rows of dy[M,N], row by row. */
 export function sumRows(M: i32, N: i32, dy: usize, lddy: i32, accumulate: i32, db: usize): void {
-  if (accumulate === 0) clear(1, N, db, N);
+  if (accumulate === 0) memory.fill(db, 0, (<usize>N) << 2);
   for (let m = 0; m < M; m++, dy += (<usize>lddy) << 2) {
     let n: usize = 0;
     const end = (<usize>N) << 2;
     for (; n + 16 <= end; n += 16) v128.store(db + n, f32x4.add(v128.load(db + n), v128.load(dy + n)));
     for (; n < end; n += 4) store<f32>(db + n, load<f32>(db + n) + load<f32>(dy + n));
   }
-}
-
-function clear(M: i32, N: i32, y: usize, ldy: i32): void {
-  for (let m = 0; m < M; m++, y += (<usize>ldy) << 2) memory.fill(y, 0, (<usize>N) << 2);
 }
 
 /** y = colScale ⊙ y + bias, row by row; either may be 0. */

@@ -14,10 +14,11 @@ const COPIED = 1 << 4;
 const IN_PLACE = 2 << 4;
 /** Sizes of a block in `assembly/matmul/packed.ts`. */
 const DEPTH = 512;
+const RANK = 64;
 const ROWS = 300;
 
 function packed(kind: number, MR: number): Plan {
-  return { path: kind | MR, scratchBytes: 4 * ((ROWS + MR) * DEPTH + 8 * DEPTH + 8 * 8) };
+  return { path: kind | MR, scratchBytes: 4 * ((ROWS + MR + 8) * (DEPTH + RANK) + 8 * 8) };
 }
 
 /** Speed of a tile beside that of six rows. */

@@ -84,7 +84,7 @@ export class AdamBound {
     for (let i = 0; i < this.#slack.length; i++) {
       this.#squares[i]! += gradient[i]! ** 2;
       const size = Math.sqrt(this.#squares[i]! / this.#steps);
-      this.#slack[i]! += this.#lr * (size === 0 ? 2 : Math.min(2, (4 * noise) / size));
+      this.#slack[i]! += this.#lr * (size === 0 ? 0 : Math.min(2, (4 * noise) / size));
     }
   }
 

@@ -1,0 +1,86 @@
+/** Optimisers over parameters: one call for a block, rates that change, gradients that are forgotten, clipping. */
+import { expect, test } from 'vitest';
+import {
+  Adam,
+  AdamW,
+  clipGradNorm,
+  Linear,
+  LoraModel,
+  mul,
+  type Parameter,
+  Sequential,
+  SGD,
+  sum,
+} from '../../src/index.js';
+import { describeRuntimes } from '../support/runtimes.js';
+
+describeRuntimes('optimisers', (rt) => {
+  const pull = (parameters: readonly Parameter[]): void => {
+    for (const parameter of parameters) rt().scope(() => sum(mul(parameter, parameter)).backward());
+  };
+
+  test.each([SGD, Adam, AdamW])('%o over an adapter in one call equals one call a parameter', (Optimizer) => {
+    const [one, apart] = [0, 1].map(() => {
+      const lora = LoraModel.attach(new Sequential(new Linear(rt(), 5, 3), new Linear(rt(), 3, 2)), {
+        r: 2,
+        targetModules: 'all-linear',
+      });
+      for (const [i, p] of lora.trainableParameters().entries())
+        p.set(Array.from({ length: p.size }, (_, j) => Math.sin(i + j)));
+      return lora.trainableParameters();
+    }) as [Parameter[], Parameter[]];
+    const whole = [new Optimizer(one, { lr: 0.1 })];
+    const single = apart.map((parameter) => new Optimizer([parameter], { lr: 0.1 }));
+    for (let step = 0; step < 3; step++) {
+      for (const [parameters, optimizers] of [
+        [one, whole],
+        [apart, single],
+      ] as const) {
+        for (const optimizer of optimizers) optimizer.zeroGrad();
+        pull(parameters);
+        for (const optimizer of optimizers) optimizer.step();
+      }
+    }
+    for (const [i, parameter] of one.entries()) expect(parameter.toArray()).toEqual(apart[i]!.toArray());
+    for (const optimizer of [...whole, ...single]) optimizer.dispose();
+  });
+
+  test('lr may be set; zeroGrad forgets; what has no gradient or is frozen stays', () => {
+    const { weight, bias } = new Linear(rt(), 2, 2);
+    weight.set([1, 2, 3, 4]);
+    const before = bias!.toArray();
+    const optimizer = new SGD([weight, bias!], { lr: 0.25, weightDecay: 0.5 });
+    pull([weight]);
+    optimizer.step();
+    // p - 0.25·(2p + 0.5p)
+    expect([...weight.toArray()]).toEqual([1, 2, 3, 4].map((v) => v * (1 - 0.625)));
+    expect(bias!.toArray()).toEqual(before);
+    optimizer.lr = 0;
+    optimizer.step();
+    expect([...weight.toArray()]).toEqual([1, 2, 3, 4].map((v) => v * (1 - 0.625)));
+    optimizer.lr = 1;
+    optimizer.zeroGrad();
+    expect(weight.grad).toBeNull();
+    optimizer.step();
+    expect([...weight.toArray()]).toEqual([1, 2, 3, 4].map((v) => v * (1 - 0.625)));
+    expect(() => {
+      optimizer.lr = -1;
+    }).toThrow('SGD.lr is -1');
+    expect(optimizer.lr).toBe(1);
+  });
+
+  test('clipGradNorm gives the norm and scales what exceeds it', () => {
+    const { weight, bias } = new Linear(rt(), 2, 1);
+    weight.set([1.5, 0]);
+    bias!.set([2]);
+    pull([weight, bias!]);
+    expect(clipGradNorm([weight, bias!], 10)).toBe(5);
+    expect([...weight.grad!.toArray(), ...bias!.grad!.toArray()]).toEqual([3, 0, 4]);
+    expect(clipGradNorm([weight, bias!], 1)).toBe(5);
+    expect(Math.hypot(...weight.grad!.toArray(), ...bias!.grad!.toArray())).toBeCloseTo(1, 5);
+    weight.set([Number.NaN, 0]);
+    weight.grad = null;
+    pull([weight]);
+    expect(clipGradNorm([weight, bias!], 1)).toBeNaN();
+  });
+});
