@@ -77,6 +77,11 @@ export function* endlessBatches(
   size: number,
   random: () => number,
 ): Generator<Digits, never> {
+  if (digits.count === 0) {
+    throw new RangeError(
+      'endlessBatches: there are 0 images of this digit to train on, expected some; use more --train-images',
+    );
+  }
   let order = permutation(digits.count, random);
   let at = 0;
   for (;;) {

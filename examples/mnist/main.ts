@@ -2,7 +2,7 @@
  * The story of LoRA on real handwritten digits: train a network, adapt it to its worst digit with 0.242 % more parameters,
  * switch the adapter on and off, merge it, save it, swap another in, and compare with training all weights.
  */
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Adam, createRuntime, LoraModel, type Runtime } from 'lora-wasm';
@@ -108,6 +108,7 @@ async function main(): Promise<void> {
   lora.merge();
   const mergedPredictions = predict(rt, lora, test);
   const merged = score(mergedPredictions, test);
+  const mergedSame = onPredictions.every((p, i) => p === mergedPredictions[i]);
   const mergedMs = timeForward(rt, lora, test, options.batchSize);
   lora.unmerge();
   wrongTable({ base, 'LoRA on': loraOn, 'LoRA off': loraOff, merged });
@@ -118,18 +119,14 @@ async function main(): Promise<void> {
     'The other digits get worse: that is what fine-tuning on one digit does. Off, the base is back exactly:',
     String(loraOff.wrong) === String(base.wrong) ? 'yes.' : 'NO.',
   );
-  console.log(
-    'merged predictions equal LoRA on:',
-    onPredictions.every((p, i) => p === mergedPredictions[i]) ? 'yes.' : 'not all.',
-  );
+  console.log('merged predictions equal LoRA on:', mergedSame ? 'yes.' : 'not all.');
   const forwardMs = { base: baseMs, loraOn: loraOnMs, merged: mergedMs };
   console.log(
     `forward of ${options.batchSize} images: base ${baseMs.toFixed(3)} ms, LoRA on ${loraOnMs.toFixed(3)} ms, merged ${mergedMs.toFixed(3)} ms`,
   );
 
   heading(7, 'What LoRA solves: size on disk, and swapping');
-  const folder = join(tmpdir(), 'lora-wasm-mnist');
-  await mkdir(folder, { recursive: true });
+  const folder = await mkdtemp(join(tmpdir(), 'lora-wasm-mnist-'));
   const basePath = join(folder, 'base.safetensors');
   await writeFile(basePath, writeSafetensors(before));
   const [weightsPath] = await saveAdapter(lora, name, join(folder, name));
@@ -203,7 +200,7 @@ async function main(): Promise<void> {
   }
   console.log(`\ndone in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   rt.dispose();
-  const broken = !frozenUnchanged || !same || String(loraOff.wrong) !== String(base.wrong);
+  const broken = !frozenUnchanged || !same || !mergedSame || String(loraOff.wrong) !== String(base.wrong);
   if (broken) process.exitCode = 1;
 }
 

@@ -52,6 +52,7 @@ describe('the MNIST story at reduced size', () => {
     expect(results.wrong.merged).toEqual(results.wrong.loraOn);
     expect(results.wrong.loraOn[results.digit]).toBeLessThan(results.wrong.base[results.digit]!);
     expect(results.frozenUnchanged).toBe(true);
+    expect(output).toContain('merged predictions equal LoRA on: yes.');
     expect(results.bytes.base).toBeGreaterThan(4 * 2_807_010);
     expect(results.bytes.adapter).toBeGreaterThan(4 * 6_794);
     expect(results.bytes.adapter).toBeLessThan(4 * 6_794 + 2_000);
