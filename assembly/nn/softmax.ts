@@ -61,25 +61,23 @@ export function softmaxBackward(M: i32, N: i32, y: usize, ldy: i32, dy: usize, l
   }
 }
 
-/** loss[M] = logsumexp(row) - row[label], 0 for ignored rows; lse[M] is kept for backward. */
-export function crossEntropyForward(M: i32, N: i32, x: usize, ldx: i32, labels: usize, ignoreIndex: i32, lse: usize, loss: usize): void {
+/** loss[M] = logsumexp(row) - row[label], 0 for ignored rows; the sum stays in f64 until the label is taken off. */
+export function crossEntropyForward(M: i32, N: i32, x: usize, ldx: i32, labels: usize, ignoreIndex: i32, loss: usize): void {
   for (let m: usize = 0, rows = (<usize>M) << 2; m < rows; m += 4, x += (<usize>ldx) << 2) {
     const top = rowMax(N, x);
     const rest = Math.log(expSum(N, x, top));
-    // The two parts of logsumexp are kept together in f32 for backward; the loss is formed before that rounding.
-    store<f32>(lse + m, <f32>(<f64>top + rest));
     const label = load<i32>(labels + m);
     store<f32>(loss + m, label === ignoreIndex ? 0 : <f32>(<f64>top - <f64>load<f32>(x + ((<usize>label) << 2)) + rest));
   }
 }
 
 /** dx (+)= g·(softmax(row) - onehot), g = s·dloss[row·stride]; ignored rows give 0. */
-export function crossEntropyBackward(M: i32, N: i32, x: usize, ldx: i32, labels: usize, ignoreIndex: i32, lse: usize, s: f32, dloss: usize, dlossStride: i32, accumulate: i32, dx: usize, lddx: i32): void {
+export function crossEntropyBackward(M: i32, N: i32, x: usize, ldx: i32, labels: usize, ignoreIndex: i32, s: f32, dloss: usize, dlossStride: i32, accumulate: i32, dx: usize, lddx: i32): void {
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, dx += (<usize>lddx) << 2) {
     const label = load<i32>(labels + ((<usize>m) << 2));
     const used = label !== ignoreIndex;
     const g: f32 = used ? s * load<f32>(dloss + (<usize>m * <usize>dlossStride << 2)) : 0;
-    // Softmax anew from the row's own maximum: e^(x - lse) would lose digits where |lse| is large.
+    // Softmax anew from the row's own maximum: from a kept logsumexp in f32, large logits would lose their digits.
     const top = rowMax(N, x);
     const share: f32 = used ? <f32>(1 / expSum(N, x, top)) : 0;
     for (let n = 0; n < N; n++) {

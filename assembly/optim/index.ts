@@ -1,12 +1,14 @@
 // Optimiser steps over n contiguous elements, PyTorch's formulas and order of operations, one pass over memory.
 
 /** g' = g + wd·p; buf = first ? g' : momentum·buf + (1 - dampening)·g'; p -= lr·(nesterov ? g' + momentum·buf : buf). buf is 0 without momentum. */
-export function sgdStep(n: i32, p: usize, g: usize, buf: usize, lr: f32, momentum: f32, dampening: f32, nesterov: i32, weightDecay: f32, first: i32): void {
+export function sgdStep(n: i32, p: usize, g: usize, buf: usize, lr: f32, momentum: f32, dampening: f64, nesterov: i32, weightDecay: f32, first: i32): void {
   const end = p + ((<usize>n) << 2);
-  const keep: f32 = 1 - dampening;
+  const keep = <f32>(1 - dampening);
   for (; p + 16 <= end; p += 16, g += 16) {
     const w = v128.load(p);
-    let d = f32x4.add(v128.load(g), f32x4.mul(f32x4.splat(weightDecay), w));
+    let d = v128.load(g);
+    // Without decay p takes no part: an infinite one would make the gradient NaN.
+    if (weightDecay !== 0) d = f32x4.add(d, f32x4.mul(f32x4.splat(weightDecay), w));
     if (buf !== 0) {
       const b = first ? d : f32x4.add(f32x4.mul(f32x4.splat(momentum), v128.load(buf)), f32x4.mul(f32x4.splat(keep), d));
       v128.store(buf, b);
@@ -17,7 +19,8 @@ export function sgdStep(n: i32, p: usize, g: usize, buf: usize, lr: f32, momentu
   }
   for (; p < end; p += 4, g += 4) {
     const w = load<f32>(p);
-    let d = load<f32>(g) + weightDecay * w;
+    let d = load<f32>(g);
+    if (weightDecay !== 0) d += weightDecay * w;
     if (buf !== 0) {
       const b = first ? d : momentum * load<f32>(buf) + keep * d;
       store<f32>(buf, b);
@@ -44,7 +47,8 @@ export function adamStep(n: i32, p: usize, g: usize, m: usize, v: usize, lr: f64
   const step = <f32>stepSize;
   for (; p + 16 <= end; p += 16, g += 16, m += 16, v += 16) {
     const before = v128.load(p);
-    const d = f32x4.add(v128.load(g), f32x4.mul(f32x4.splat(decay), before));
+    let d = v128.load(g);
+    if (decay !== 0) d = f32x4.add(d, f32x4.mul(f32x4.splat(decay), before));
     const m0 = v128.load(m);
     const m1 = f32x4.add(m0, f32x4.mul(f32x4.splat(newM), f32x4.sub(d, m0)));
     const v1 = f32x4.add(f32x4.mul(f32x4.splat(oldV), v128.load(v)), f32x4.mul(f32x4.mul(f32x4.splat(newV), d), d));
@@ -55,7 +59,8 @@ export function adamStep(n: i32, p: usize, g: usize, m: usize, v: usize, lr: f64
   }
   for (; p < end; p += 4, g += 4, m += 4, v += 4) {
     const before = load<f32>(p);
-    const d = load<f32>(g) + decay * before;
+    let d = load<f32>(g);
+    if (decay !== 0) d += decay * before;
     const m0 = load<f32>(m);
     const m1 = m0 + newM * (d - m0);
     const v1 = oldV * load<f32>(v) + newV * d * d;

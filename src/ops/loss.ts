@@ -44,21 +44,11 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   }
   const counted = countTargets(targets, cols, ignoreIndex);
   const { kernels } = rt.engine;
-  const lse = rt.empty([rows], 'f32');
   const perRow = rt.empty(targets.shape, 'f32');
-  kernels.crossEntropyForward(
-    rows,
-    cols,
-    logits.pointer,
-    cols,
-    targets.pointer,
-    ignoreIndex,
-    lse.pointer,
-    perRow.pointer,
-  );
+  kernels.crossEntropyForward(rows, cols, logits.pointer, cols, targets.pointer, ignoreIndex, perRow.pointer);
   const share = reduction === 'mean' ? 1 / Math.max(counted, 1) : 1;
   const y = reduction === 'none' ? perRow : rt.full([], kernels.sum(rows, perRow.pointer) * share);
-  const at = [logits, targets, lse].map(
+  const at = [logits, targets].map(
     ({ storage, offset }) =>
       () =>
         storage.pointer + offset,
@@ -66,7 +56,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   rt.record(y, {
     name: 'crossEntropy',
     inputs: [logits],
-    saved: [logits, targets, lse],
+    saved: [logits, targets],
     backward: ({ dy, target }) => {
       const dx = target(0);
       if (dx === null) return;
@@ -78,7 +68,6 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
         cols,
         at[1]!(),
         ignoreIndex,
-        at[2]!(),
         share,
         dy.pointer,
         stride,
@@ -88,7 +77,6 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
       );
     },
   });
-  lse.dispose();
   if (y !== perRow) perRow.dispose();
   return y;
 }

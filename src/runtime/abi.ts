@@ -189,7 +189,7 @@ export interface Kernels {
     dx: number,
     lddx: number,
   ): void;
-  /** loss[M] = logsumexp(row) - row[label], 0 for ignored rows; lse[M] is kept for backward. labels are i32. */
+  /** loss[M] = logsumexp(row) - row[label], 0 for ignored rows. labels are i32. */
   crossEntropyForward(
     M: number,
     N: number,
@@ -197,7 +197,6 @@ export interface Kernels {
     ldx: number,
     labels: number,
     ignoreIndex: number,
-    lse: number,
     loss: number,
   ): void;
   /** dx (+)= g·(softmax(row) - onehot); g = dloss[row·dlossStride]·s (stride 0: one value for all rows); ignored rows give 0. */
@@ -208,7 +207,6 @@ export interface Kernels {
     ldx: number,
     labels: number,
     ignoreIndex: number,
-    lse: number,
     s: number,
     dloss: number,
     dlossStride: number,
@@ -294,4 +292,4 @@ export interface Kernels {
 }
 
 /** Names of the kernel builds: the same words as the option and the files. */
-export type KernelBuild = 'simd' | 'relaxed-simd' | 'debug';
+export type KernelBuild = 'simd' | 'relaxed-simd';

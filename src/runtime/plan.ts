@@ -21,14 +21,14 @@ function packed(kind: number, MR: number): Plan {
   return { path: kind | MR, scratchBytes: 4 * ((ROWS + MR + 8) * (DEPTH + RANK) + 8 * 8) };
 }
 
-/** Speed of a tile beside that of six rows. */
+/** Speed of a tile beside that of six rows, relaxed SIMD, as bench/variants measured it. */
 const TILE_SPEED: readonly (readonly [rows: number, speed: number])[] = [
   [6, 1],
-  [5, 0.97],
-  [4, 0.9],
+  [5, 0.94],
+  [4, 0.93],
 ];
 
-/** The tile that is fastest once the rows that it wastes are counted. The plain build spills with more than four. */
+/** The tile that is fastest once the rows that it wastes are counted. The plain build spills with more than four rows: half the speed (bench/variants). */
 function tileRows(level: number, rows: number): number {
   if (rows <= 2) return Math.max(rows, 1);
   if (level === 0) return 4;
@@ -48,7 +48,8 @@ function conflicts(rowLength: number): boolean {
 
 /** y = x·Wᵀ + h·Bᵀ. level: 0 simd, 1 relaxed-simd. */
 export function planForward(level: number, M: number, _N: number, _K: number, _R: number): Plan {
-  // With fused multiply-adds the unpacked rows are as fast as packed ones; without, packing repays itself from here on.
+  // Relaxed: unpacked is as fast as packed at any M. Plain: faster for few rows, level with packed from a few dozen
+  // rows on (bench/variants).
   if (level === 1) return { path: DOT | 6, scratchBytes: 0 };
   return M < 24 ? { path: DOT | 4, scratchBytes: 0 } : packed(COPIED, tileRows(level, M));
 }

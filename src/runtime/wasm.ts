@@ -15,7 +15,7 @@ export type WasmOption = WasmSource | ((build: KernelBuild) => WasmSource | Prom
 export interface LoadedKernels {
   readonly kernels: Kernels;
   readonly memory: WebAssembly.Memory;
-  readonly build: 'simd' | 'relaxed-simd';
+  readonly build: KernelBuild;
   /** Why this build was chosen. */
   readonly reason: string;
 }
@@ -26,13 +26,12 @@ const LEVELS = ['simd', 'relaxed-simd'] as const;
 function packagedUrl(build: KernelBuild): URL {
   // Literal URLs, so that bundlers find the files.
   if (build === 'relaxed-simd') return new URL('../../build/relaxed-simd.wasm', import.meta.url);
-  if (build === 'debug') return new URL('../../build/debug.wasm', import.meta.url);
   return new URL('../../build/simd.wasm', import.meta.url);
 }
 
 async function chooseBuild(
   asked: 'auto' | 'simd' | 'relaxed-simd',
-): Promise<{ build: 'simd' | 'relaxed-simd'; reason: string }> {
+): Promise<{ build: KernelBuild; reason: string }> {
   if (!(await simd())) {
     throw new Error(
       'createRuntime: this engine has no WebAssembly SIMD, which is the least that lora-wasm needs',

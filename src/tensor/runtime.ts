@@ -123,7 +123,7 @@ export class Runtime {
     return tensor;
   }
 
-  /** Numbers from U[low, high), by the runtime's generator: the next draw of the seed. */
+  /** Numbers from U[low, high), rounded to float32, by the runtime's generator: the next draw of the seed. */
   uniform(shape: Shape, low: number, high: number): Tensor {
     const tensor = this.empty(checkShape('Runtime.uniform', shape), 'f32');
     this.fillUniform(tensor, RANDOM_STREAM.user, this.engine.nextDraw(), low, high);

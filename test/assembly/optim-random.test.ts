@@ -72,6 +72,17 @@ describeBuilds((h) => {
     expect(h.intact(at)).toBe(true);
   });
 
+  test('without decay an infinite parameter leaves its moments finite', () => {
+    h.reset();
+    const [p, g, m, v] = [Number.POSITIVE_INFINITY, 1, 0, 0].map((value) =>
+      h.f32(new Array<number>(5).fill(value)),
+    ) as [number, number, number, number];
+    h.kernels.adamStep(5, p, g, m, v, 0.1, 0.5, 0.5, 1e-8, 0, 0, 0.1, 1);
+    expect([...h.read(m, 5)]).toEqual([0.5, 0.5, 0.5, 0.5, 0.5]);
+    h.kernels.sgdStep(5, p, g, m, 0.1, 0.9, 0, 0, 0, 1);
+    expect([...h.read(m, 5)]).toEqual([1, 1, 1, 1, 1]);
+  });
+
   test('Philox gives the answers published with it', () => {
     h.reset();
     const out = h.scratch(16);
