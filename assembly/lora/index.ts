@@ -4,6 +4,7 @@ import { dotProduct } from '../matmul/dot';
 import { broadcastProduct } from './skinny';
 
 export { loraDown, loraScaleB } from './skinny';
+export * from './outputs';
 
 /** u[M,R] = s·dy[M,N]·B, B [N,R]. A single column of B is a vector: rows times vector. */
 export function loraBackwardHidden(M: i32, N: i32, R: i32, s: f32, dy: usize, lddy: i32, b: usize, ldb: i32, u: usize, ldu: i32): void {

@@ -142,6 +142,64 @@ export interface Kernels {
     ldo: number,
   ): void;
 
+  // --- outputs of a layer: columns of [M,N], or its rows; scale and shift may be 0 (absent) ---
+  /** y[m,n] = scale[n]·x[m,n] + shift[n]; y may be x. */
+  affineColumns(
+    M: number,
+    N: number,
+    x: number,
+    ldx: number,
+    scale: number,
+    shift: number,
+    y: number,
+    ldy: number,
+  ): void;
+  /** y[m,n] = scale[m]·x[m,n] + shift[m]; y may be x. */
+  affineRows(
+    M: number,
+    N: number,
+    x: number,
+    ldx: number,
+    scale: number,
+    shift: number,
+    y: number,
+    ldy: number,
+  ): void;
+  /** out[n] (+)= w[n]·Σ_m a[m,n]·b[m,n]. */
+  dotColumns(
+    M: number,
+    N: number,
+    a: number,
+    lda: number,
+    b: number,
+    ldb: number,
+    w: number,
+    accumulate: number,
+    out: number,
+  ): void;
+  /** out[m] (+)= w[m]·Σ_n a[m,n]·b[m,n]; w and b may be 0 (ones). */
+  dotRows(
+    M: number,
+    N: number,
+    a: number,
+    lda: number,
+    b: number,
+    ldb: number,
+    w: number,
+    accumulate: number,
+    out: number,
+  ): void;
+  /** out[m] = √Σ_n x[m,n]². */
+  rowNorms(M: number, N: number, x: number, ldx: number, out: number): void;
+  /** sums[n] += Σ_m x[m,n]²; sums are f64. */
+  columnSquares(M: number, N: number, x: number, ldx: number, sums: number): void;
+  /** out[n] = √sums[n]; sums are f64. */
+  rootOfSums(N: number, sums: number, out: number): void;
+  /** y = a / b; 0 where b is 0. */
+  quotient(n: number, a: number, b: number, y: number): void;
+  /** y[N,M] = s·x[M,N]ᵀ. */
+  transposeScaled(M: number, N: number, s: number, x: number, ldx: number, y: number, ldy: number): void;
+
   // --- element-wise, n contiguous elements; output may be one of the inputs ---
   fill(n: number, value: number, y: number): void;
   add(n: number, a: number, b: number, y: number): void;
