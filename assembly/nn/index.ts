@@ -2,3 +2,4 @@ export * from './elementwise';
 export * from './reduce';
 export * from './softmax';
 export * from './activations';
+export * from './gather';

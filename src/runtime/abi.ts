@@ -219,6 +219,34 @@ export interface Kernels {
   /** da (+)= s·(a-b). */
   differenceScaled(n: number, s: number, a: number, b: number, accumulate: number, da: number): void;
 
+  // --- rows and columns of a table by number; ids are i32[M], each within the table; sums in the order of m ---
+  /** y[m,:] = table[ids[m],:]; y is [M,N]. */
+  gatherRows(M: number, N: number, ids: number, table: number, ldt: number, y: number, ldy: number): void;
+  /** table[ids[m],:] += dy[m,:]; rows whose id is `skip` are left out (-1: none). */
+  scatterAddRows(
+    M: number,
+    N: number,
+    ids: number,
+    skip: number,
+    dy: number,
+    lddy: number,
+    table: number,
+    ldt: number,
+  ): void;
+  /** h[m,r] = a[r, ids[m]]; h is [M,R]. */
+  gatherColumns(M: number, R: number, ids: number, a: number, lda: number, h: number, ldh: number): void;
+  /** a[r, ids[m]] += u[m,r]; rows of u whose id is `skip` are left out (-1: none). */
+  scatterAddColumns(
+    M: number,
+    R: number,
+    ids: number,
+    skip: number,
+    u: number,
+    ldu: number,
+    a: number,
+    lda: number,
+  ): void;
+
   // --- optimisers, one call a contiguous range ---
   /** PyTorch's SGD: g += wd·p; buf = first ? g : momentum·buf + (1-dampening)·g; p -= lr·(nesterov ? g + momentum·buf : buf). buf is 0 when momentum is 0. */
   sgdStep(
