@@ -75,7 +75,11 @@ describeBuilds((h) => {
     h.reset();
     const at = ints(h, [0, 0, 0]);
     // 1 is lost beside 2^25, in this order and no other.
-    const from = h.matrix(3, 5, [2 ** 25, 1, -(2 ** 25)].flatMap((v) => new Array<number>(5).fill(v)));
+    const from = h.matrix(
+      3,
+      5,
+      [2 ** 25, 1, -(2 ** 25)].flatMap((v) => new Array<number>(5).fill(v)),
+    );
     const table = h.matrix(1, 5, [0, 0, 0, 0, 0]);
     h.kernels.scatterAddRows(3, 5, at, -1, from.ptr, from.ld, table.ptr, table.ld);
     expectExact(table, [0, 0, 0, 0, 0], 'rows');
