@@ -3,3 +3,4 @@ export * from './reduce';
 export * from './softmax';
 export * from './activations';
 export * from './gather';
+export * from './im2col';

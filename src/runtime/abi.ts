@@ -247,6 +247,44 @@ export interface Kernels {
     lda: number,
   ): void;
 
+  // --- convolution as a product: one image, the rows of cols are the windows of its OH·OW outputs, in the order c, kh, kw ---
+  /** cols[OH·OW, C·KH·KW] of x[C,H,W]; zeros where a window reaches over the edge. */
+  im2col(
+    C: number,
+    H: number,
+    W: number,
+    KH: number,
+    KW: number,
+    strideH: number,
+    strideW: number,
+    padH: number,
+    padW: number,
+    dilH: number,
+    dilW: number,
+    OH: number,
+    OW: number,
+    x: number,
+    cols: number,
+  ): void;
+  /** dx[C,H,W] += every element of cols at the place that im2col takes it from. */
+  col2im(
+    C: number,
+    H: number,
+    W: number,
+    KH: number,
+    KW: number,
+    strideH: number,
+    strideW: number,
+    padH: number,
+    padW: number,
+    dilH: number,
+    dilW: number,
+    OH: number,
+    OW: number,
+    cols: number,
+    dx: number,
+  ): void;
+
   // --- optimisers, one call a contiguous range ---
   /** PyTorch's SGD: g += wd·p; buf = first ? g : momentum·buf + (1-dampening)·g; p -= lr·(nesterov ? g + momentum·buf : buf). buf is 0 when momentum is 0. */
   sgdStep(
