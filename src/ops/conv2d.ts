@@ -1,152 +1,132 @@
 /**
- * Two-dimensional convolution as a product over im2col, image by image, and its backward. `checkConv2d` and `imageColumns`
- * serve every operation that convolves. The columns are made anew in backward: they are KH·KW times as large as x.
+ * Two-dimensional convolution as a product over im2col, image by image, and its backward. The columns are made anew in
+ * backward: they are KH·KW times as large as x. A bias is one more step of the product, a rank of 1 beside a row of ones.
  */
-import { checkInteger, checkOptions, describe } from '../runtime/errors.js';
-import type { Runtime } from '../tensor/runtime.js';
-import { showShape, sizeOf } from '../tensor/shape.js';
 import type { BackwardContext } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { checkTensors } from './check.js';
+import {
+  addColumns,
+  type Conv2dOperationOptions,
+  type ConvSizes,
+  checkConv2d,
+  imageColumns,
+  withColumns,
+} from './conv-sizes.js';
 
-/** A number for both directions, or [height, width]. */
-export type Pair = number | readonly [number, number];
+export { type Conv2dOperationOptions, type ConvSizes, checkConv2d } from './conv-sizes.js';
 
-export interface Conv2dOperationOptions {
-  /** Steps of the window. Default 1. */
-  readonly stride?: Pair;
-  /** Zeros added on each side. Default 0. */
-  readonly padding?: Pair;
-  /** Distance between the window's elements. Default 1. */
-  readonly dilation?: Pair;
-  /** Groups of channels that do not see each other. Default 1. */
-  readonly groups?: number;
-}
-
-/** Sizes of a convolution: B images of C channels, O outputs, windows of KH by KW, P = OH·OW positions. */
-export interface ConvSizes {
-  readonly rt: Runtime;
-  readonly B: number;
-  readonly C: number;
-  readonly H: number;
-  readonly W: number;
-  readonly O: number;
-  readonly KH: number;
-  readonly KW: number;
-  readonly stride: readonly [number, number];
-  readonly padding: readonly [number, number];
-  readonly dilation: readonly [number, number];
-  readonly groups: number;
-  readonly OH: number;
-  readonly OW: number;
-  readonly P: number;
-  /** Outputs of one group. */
-  readonly groupOutputs: number;
-  /** Elements of one group's window, C/groups·KH·KW: the width of its part of a row of columns. */
-  readonly groupColumns: number;
-  /** Width of a whole row of columns, C·KH·KW. */
-  readonly columns: number;
-  /** [B, O, OH, OW], without B where x has none. */
-  readonly outShape: readonly number[];
-}
-
-/** Both directions of an option. @throws TypeError, RangeError */
-export function checkPair(where: string, value: Pair, low: number): readonly [number, number] {
-  const pair = typeof value === 'number' ? [value, value] : value;
-  if (!Array.isArray(pair) || pair.length !== 2)
-    throw new TypeError(`${where} is ${describe(value)}, expected a number or [height, width]`);
-  return [checkInteger(where, pair[0], low, 2 ** 31 - 1), checkInteger(where, pair[1], low, 2 ** 31 - 1)];
-}
-
-/** Sizes of the output of windows over [H, W]. @throws RangeError where no window fits */
-export function windowPositions(
-  where: string,
-  size: readonly [number, number],
-  kernel: readonly [number, number],
-  stride: readonly [number, number],
-  padding: readonly [number, number],
-  dilation: readonly [number, number],
-): [number, number] {
-  const padded = size.map((n, i) => n + 2 * padding[i]!);
-  const reach = kernel.map((n, i) => dilation[i]! * (n - 1) + 1);
-  if (padded.some((n, i) => n < reach[i]!)) {
-    throw new RangeError(
-      `${where}: an image of ${showShape(size)} with its padding is ${showShape(padded)}, expected at least ${showShape(reach)}, the reach of the window`,
-    );
+/** Calls `fn` for every image and group, with the offsets in bytes of the group's outputs, weights and columns. */
+export function forEachGroup(
+  s: ConvSizes,
+  b: number,
+  fn: (output: number, weight: number, column: number, channel: number) => void,
+): void {
+  for (let g = 0; g < s.groups; g++) {
+    const channel = g * s.groupOutputs;
+    fn((b * s.O + channel) * s.P * 4, channel * s.groupColumns * 4, g * s.groupColumns * 4, channel * 4);
   }
-  const [h, w] = padded.map((n, i) => Math.floor((n - reach[i]!) / stride[i]!) + 1);
-  return [h!, w!];
 }
 
-/** @throws TypeError, RangeError unless x is [B, C, H, W] or [C, H, W], weight [O, C/groups, KH, KW] and bias [O] */
-export function checkConv2d(
-  where: string,
+/**
+ * y = x ⋆ weight + bias, the cross-correlation that PyTorch calls a convolution.
+ * @param x - [batch, in, h, w] or [in, h, w] float32
+ * @param weight - [out, in/groups, kh, kw]
+ * @param bias - [out] or null
+ * @returns [batch, out, oh, ow] (without batch where x has none), oh = ⌊(h + 2·padding - dilation·(kh - 1) - 1) / stride⌋ + 1
+ * @throws TypeError, RangeError
+ * @example
+ * const y = conv2d(rt.normal([1, 3, 8, 8]), rt.normal([4, 3, 3, 3]), null, { padding: 1 }); // [1, 4, 8, 8]
+ */
+export function conv2d(
   x: Tensor,
   weight: Tensor,
-  bias: Tensor | null,
+  bias: Tensor | null = null,
   options: Conv2dOperationOptions = {},
-): ConvSizes {
-  const rt = checkTensors(where, bias === null ? { x, weight } : { x, weight, bias });
-  checkOptions(where, options, ['stride', 'padding', 'dilation', 'groups']);
-  const stride = checkPair(`${where}: stride`, options.stride ?? 1, 1);
-  const padding = checkPair(`${where}: padding`, options.padding ?? 0, 0);
-  const dilation = checkPair(`${where}: dilation`, options.dilation ?? 1, 1);
-  const groups = checkInteger(`${where}: groups`, options.groups ?? 1, 1, 2 ** 31 - 1);
-  if (weight.shape.length !== 4 || weight.size === 0)
-    throw new RangeError(`${where}: weight is ${showShape(weight.shape)}, expected [out, in/groups, kh, kw]`);
-  const [O, groupChannels, KH, KW] = weight.shape as [number, number, number, number];
-  if (O % groups !== 0)
-    throw new RangeError(`${where}: weight has ${O} outputs, expected a multiple of groups ${groups}`);
-  const C = groupChannels * groups;
-  const batched = x.shape.length === 4;
-  if ((!batched && x.shape.length !== 3) || x.shape.at(-3) !== C) {
-    throw new RangeError(
-      `${where}: x is ${showShape(x.shape)}, expected [batch, ${C}, h, w] or [${C}, h, w]`,
-    );
+  where = 'conv2d',
+): Tensor {
+  const s = checkConv2d(where, x, weight, bias, options);
+  const { rt, B, P, groupOutputs, groupColumns, columns } = s;
+  const { products } = rt.engine;
+  const y = rt.empty(s.outShape, 'f32');
+  const ones = bias === null ? null : rt.withoutScope(() => rt.full([P], 1));
+  withColumns(s, (cols) => {
+    for (let b = 0; b < B; b++) {
+      imageColumns(s, x.pointer, b, cols);
+      forEachGroup(s, b, (output, w, column, channel) => {
+        products.forward(
+          ...([groupOutputs, P, groupColumns, ones === null ? 0 : 1] as const),
+          ...([weight.pointer + w, groupColumns, cols + column, columns] as const),
+          ...([bias === null ? 0 : bias.pointer + channel, 1, ones?.pointer ?? 0, 1] as const),
+          ...([0, 0, y.pointer + output, P] as const),
+        );
+      });
+    }
+  });
+  ones?.dispose();
+  const [xs, ws] = [x.storage, weight.storage];
+  const [xo, wo] = [x.offset, weight.offset];
+  return rt.record(y, {
+    name: where,
+    inputs: [x, weight, bias],
+    saved: [...(weight.requiresGrad ? [x] : []), ...(x.requiresGrad ? [weight] : [])],
+    backward: (context) => {
+      if (context.wants(1)) backwardConvWeight(s, context, 1, xs.pointer + xo);
+      backwardConvBias(s, context, 2);
+      if (context.wants(0)) backwardConvInput(s, context, 0, ws.pointer + wo);
+    },
+  });
+}
+
+/** Gradient of the weight, input `i`: dW = Σ over images dy·cols. */
+export function backwardConvWeight(s: ConvSizes, context: BackwardContext, i: number, x: number): void {
+  const { products, kernels } = s.rt.engine;
+  const dw = context.target(i);
+  if (dw === null) return;
+  if (s.B === 0 && dw.accumulate === 0) kernels.fill(s.O * s.groupColumns, 0, dw.pointer);
+  withColumns(s, (cols) => {
+    for (let b = 0; b < s.B; b++) {
+      imageColumns(s, x, b, cols);
+      forEachGroup(s, b, (output, w, column) => {
+        products.backwardInput(
+          ...([s.groupOutputs, s.P, s.groupColumns, 0] as const),
+          ...([context.dy.pointer + output, s.P, cols + column, s.columns, 0, 0, 0, 0] as const),
+          ...([b > 0 ? 1 : dw.accumulate, dw.pointer + w, s.groupColumns] as const),
+        );
+      });
+    }
+  });
+}
+
+/** Gradient of the bias, input `i`: the sums of dy over images and positions, in float64. */
+export function backwardConvBias(s: ConvSizes, context: BackwardContext, i: number): void {
+  const db = context.target(i);
+  if (db === null) return;
+  const { kernels } = s.rt.engine;
+  const values = s.rt.engine.f32();
+  for (let o = 0; o < s.O; o++) {
+    let total = 0;
+    for (let b = 0; b < s.B; b++) total += kernels.sum(s.P, context.dy.pointer + (b * s.O + o) * s.P * 4);
+    const at = db.pointer / 4 + o;
+    values[at] = db.accumulate === 1 ? values[at]! + total : total;
   }
-  if (bias !== null && (bias.shape.length !== 1 || bias.shape[0] !== O))
-    throw new RangeError(`${where}: bias is ${showShape(bias.shape)}, expected [${O}]`);
-  const [H, W] = x.shape.slice(-2) as [number, number];
-  const [OH, OW] = windowPositions(where, [H, W], [KH, KW], stride, padding, dilation);
-  const B = batched ? x.shape[0]! : 1;
-  const columns = C * KH * KW;
-  return {
-    ...{ rt, B, C, H, W, O, KH, KW, stride, padding, dilation, groups, OH, OW, P: OH * OW },
-    ...{ groupOutputs: O / groups, groupColumns: columns / groups, columns },
-    outShape: batched ? [B, O, OH, OW] : [O, OH, OW],
-  };
 }
 
-/** The arguments that im2col and col2im begin with. */
-function imageArguments(
-  s: ConvSizes,
-): [
-  ...[number, number, number, number, number],
-  ...[number, number, number, number],
-  ...[number, number, number, number],
-] {
-  return [s.C, s.H, s.W, s.KH, s.KW, ...s.stride, ...s.padding, ...s.dilation, s.OH, s.OW];
-}
-
-/** cols[P, C·KH·KW] of the image `b` of a batch. */
-export function imageColumns(sizes: ConvSizes, x: number, b: number, cols: number): void {
-  const image = sizes.C * sizes.H * sizes.W * 4;
-  sizes.rt.engine.kernels.im2col(...imageArguments(sizes), x + b * image, cols);
-}
-
-/** Adds cols[P, C·KH·KW] into the image `b` of a batch of gradients. */
-export function addColumns(sizes: ConvSizes, cols: number, dx: number, b: number): void {
-  const image = sizes.C * sizes.H * sizes.W * 4;
-  sizes.rt.engine.kernels.col2im(...imageArguments(sizes), cols, dx + b * image);
-}
-
-/** Runs `fn` with memory for one image's columns, released at the end. */
-export function withColumns(sizes: ConvSizes, fn: (cols: number) => void): void {
-  const { rt, P, columns } = sizes;
-  const cols = rt.withoutScope(() => rt.empty([P, columns], 'f32'));
-  try {
-    fn(cols.pointer);
-  } finally {
-    cols.dispose();
-  }
+/** Gradient of x, input `i`: dcols = dyᵀ·W, folded back onto the image. */
+export function backwardConvInput(s: ConvSizes, context: BackwardContext, i: number, weight: number): void {
+  const { products, kernels } = s.rt.engine;
+  const dx = context.target(i);
+  if (dx === null) return;
+  if (dx.accumulate === 0) kernels.fill(s.B * s.C * s.H * s.W, 0, dx.pointer);
+  withColumns(s, (cols) => {
+    for (let b = 0; b < s.B; b++) {
+      forEachGroup(s, b, (output, w, column) => {
+        products.backwardWeight(
+          ...([s.groupOutputs, s.P, s.groupColumns] as const),
+          ...([context.dy.pointer + output, s.P, weight + w, s.groupColumns] as const),
+          ...([0, cols + column, s.columns] as const),
+        );
+      });
+      addColumns(s, cols, dx.pointer, b);
+    }
+  });
 }
