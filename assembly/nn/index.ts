@@ -1,6 +1,7 @@
 export * from './elementwise';
 export * from './reduce';
 export * from './softmax';
-export * from './activations';
+export { sigmoidBackward, sigmoidForward, tanhBackward, tanhForward } from './activations';
 export * from './gather';
 export * from './im2col';
+export * from './gelu';

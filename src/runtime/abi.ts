@@ -172,6 +172,11 @@ export interface Kernels {
   /** dx (+)= dy·y·(1 - y). */
   sigmoidBackward(n: number, y: number, dy: number, accumulate: number, dx: number): void;
 
+  /** y = x·Φ(x), Φ the normal distribution; approximate 1: x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
+  geluForward(n: number, approximate: number, x: number, y: number): void;
+  /** dx (+)= dy·gelu'(x). */
+  geluBackward(n: number, approximate: number, x: number, dy: number, accumulate: number, dx: number): void;
+
   // --- rows ---
   /** out i32[M]: index of the first largest element of each row; NaN counts as largest, as in PyTorch. */
   argmaxRows(M: number, N: number, x: number, ldx: number, out: number): void;

@@ -15,7 +15,8 @@ interface Case {
   readonly groups: number;
 }
 
-const CASES: Case[] = [
+type Row = readonly [number, Two, Two, Two, Two, Two, Two, number];
+const ROWS: Row[] = [
   [1, [1, 1], [3, 3], [3, 3], [1, 1], [0, 0], [1, 1], 1],
   [2, [3, 5], [6, 7], [3, 3], [1, 1], [1, 1], [1, 1], 1],
   [2, [4, 6], [8, 8], [3, 2], [2, 1], [2, 0], [1, 3], 2],
@@ -23,10 +24,11 @@ const CASES: Case[] = [
   [1, [8, 3], [4, 4], [1, 1], [1, 1], [0, 0], [1, 1], 1],
   [1, [2, 30], [9, 9], [5, 4], [1, 1], [3, 3], [1, 1], 1],
   [2, [6, 12], [7, 5], [1, 3], [3, 2], [0, 1], [1, 1], 3],
-].map(
-  ([batch, channels, size, kernel, stride, padding, dilation, groups]) =>
-    ({ batch, channels, size, kernel, stride, padding, dilation, groups }) as Case,
-);
+];
+const CASES: Case[] = ROWS.map(([batch, channels, size, kernel, stride, padding, dilation, groups]) => ({
+  ...{ batch, channels, size, kernel },
+  ...{ stride, padding, dilation, groups },
+}));
 
 const whole = (n: number, seed: number): number[] =>
   Array.from({ length: n }, (_, i) => ((i * 7 + seed * 3 + (i >> 4)) % 5) - 2);
