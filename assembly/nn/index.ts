@@ -5,3 +5,4 @@ export { sigmoidBackward, sigmoidForward, tanhBackward, tanhForward } from './ac
 export * from './gather';
 export * from './im2col';
 export * from './gelu';
+export * from './layer-norm';

@@ -224,6 +224,47 @@ export interface Kernels {
   /** da (+)= s·(a-b). */
   differenceScaled(n: number, s: number, a: number, b: number, accumulate: number, da: number): void;
 
+  // --- layer normalisation of the rows of x[M,N]; stats[M,2] holds mean and rstd = 1/√(variance + eps); x̂ = (x - mean)·rstd ---
+  /** y = x̂ ⊙ gamma + beta, and stats; gamma and beta are [N] or 0. */
+  layerNormForward(
+    M: number,
+    N: number,
+    eps: number,
+    x: number,
+    ldx: number,
+    gamma: number,
+    beta: number,
+    y: number,
+    ldy: number,
+    stats: number,
+  ): void;
+  /** dx (+)= rstd·(g - mean(g) - x̂·mean(g ⊙ x̂)), g = dy ⊙ gamma. */
+  layerNormBackward(
+    M: number,
+    N: number,
+    x: number,
+    ldx: number,
+    gamma: number,
+    stats: number,
+    dy: number,
+    lddy: number,
+    accumulate: number,
+    dx: number,
+    lddx: number,
+  ): void;
+  /** dgamma[N] (+)= sum over rows of dy ⊙ x̂; dbeta is `sumRows`. */
+  layerNormBackwardGamma(
+    M: number,
+    N: number,
+    x: number,
+    ldx: number,
+    stats: number,
+    dy: number,
+    lddy: number,
+    accumulate: number,
+    dgamma: number,
+  ): void;
+
   // --- rows and columns of a table by number; ids are i32[M], each within the table; sums in the order of m ---
   /** y[m,:] = table[ids[m],:]; y is [M,N]. */
   gatherRows(M: number, N: number, ids: number, table: number, ldt: number, y: number, ldy: number): void;
