@@ -1,20 +1,7 @@
 // An image as the rows of a matrix product, and back. Row oh·OW + ow of cols[OH·OW, C·KH·KW] holds what the kernel window at
 // (oh, ow) sees, in the order c, kh, kw; zeros where it reaches over the edge. Which part of a window lies inside the image is
 // computed once a position; with dilation 1 that part is one run of memory for each c and kh, whatever the stride.
-
-/** First k of a window at `start` that lies at 0 or above, at most K. */
-// @ts-ignore: decorator
-@inline
-function firstInside(start: i32, dilation: i32, K: i32): i32 {
-  return start >= 0 ? 0 : min<i32>((dilation - 1 - start) / dilation, K);
-}
-
-/** First k from `from` on of a window at `start` that lies at `size` or above, at most K. */
-// @ts-ignore: decorator
-@inline
-function endInside(start: i32, dilation: i32, K: i32, size: i32, from: i32): i32 {
-  return start >= size ? from : max<i32>(from, min<i32>((size - start + dilation - 1) / dilation, K));
-}
+import { endInside, firstInside } from './window';
 
 // @ts-ignore: decorator
 @inline

@@ -6,3 +6,4 @@ export * from './gather';
 export * from './im2col';
 export * from './gelu';
 export * from './layer-norm';
+export * from './max-pool';

@@ -2,7 +2,9 @@
 
 import { checkGelu, type GeluOptions, gelu, sigmoid, tanh } from '../ops/activations.js';
 import { checkTensors } from '../ops/check.js';
+import type { Pair } from '../ops/conv-sizes.js';
 import { relu } from '../ops/elementwise.js';
+import { checkMaxPool2d, type MaxPool2dOptions, maxPool2d } from '../ops/max-pool2d.js';
 import { reshape } from '../ops/reduce.js';
 import { checkInteger, describe } from '../runtime/errors.js';
 import { showShape, sizeOf } from '../tensor/shape.js';
@@ -64,6 +66,34 @@ export class Flatten extends Module {
         `Flatten.forward: x is ${showShape(x.shape)}, expected more than ${startDim} dimensions`,
       );
     return reshape(x, [...x.shape.slice(0, startDim), sizeOf(x.shape.slice(startDim))]);
+  }
+}
+
+/** The largest element of each window of an image. */
+export class MaxPool2d extends Module {
+  /** [height, width], as are stride, padding and dilation. */
+  readonly kernelSize: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+
+  /**
+   * @param kernelSize - size of the window, and its step unless `stride` says otherwise
+   * @throws TypeError, RangeError
+   */
+  constructor(kernelSize: Pair, options: MaxPool2dOptions = {}) {
+    super();
+    const window = checkMaxPool2d('MaxPool2d', kernelSize, options);
+    this.kernelSize = window.kernelSize;
+    this.stride = window.stride;
+    this.padding = window.padding;
+    this.dilation = window.dilation;
+  }
+
+  /** @param x - [batch, channels, h, w] or [channels, h, w] @throws TypeError, RangeError */
+  override forward(x: Tensor): Tensor {
+    const { stride, padding, dilation } = this;
+    return maxPool2d(x, this.kernelSize, { stride, padding, dilation }, 'MaxPool2d.forward');
   }
 }
 

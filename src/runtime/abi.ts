@@ -331,6 +331,36 @@ export interface Kernels {
     dx: number,
   ): void;
 
+  // --- max pooling of planes x[planes,H,W] -> y[planes,OH,OW] ---
+  /** y = largest of each window, NaN if it has one; indices i32 as y: its place h·W + w in the plane, the first of equals, -1 for a window with nothing inside (y is -infinity). */
+  maxPool2dForward(
+    planes: number,
+    H: number,
+    W: number,
+    KH: number,
+    KW: number,
+    strideH: number,
+    strideW: number,
+    padH: number,
+    padW: number,
+    dilH: number,
+    dilW: number,
+    OH: number,
+    OW: number,
+    x: number,
+    y: number,
+    indices: number,
+  ): void;
+  /** dx[plane, index] += dy; planes of inPlane = H·W and outPlane = OH·OW elements. */
+  maxPool2dBackward(
+    planes: number,
+    inPlane: number,
+    outPlane: number,
+    indices: number,
+    dy: number,
+    dx: number,
+  ): void;
+
   // --- optimisers, one call a contiguous range ---
   /** PyTorch's SGD: g += wd·p; buf = first ? g : momentum·buf + (1-dampening)·g; p -= lr·(nesterov ? g + momentum·buf : buf). buf is 0 when momentum is 0. */
   sgdStep(
