@@ -23,7 +23,7 @@ export { layerNorm } from './ops/layer-norm.js';
 export { linear } from './ops/linear.js';
 export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from './ops/loss.js';
 export { type MaxPool2dOptions, maxPool2d } from './ops/max-pool2d.js';
-export { argmax, mean, reshape, softmax, sum } from './ops/reduce.js';
+export { argmax, type MeanOptions, mean, reshape, softmax, sum } from './ops/reduce.js';
 export { clipGradNorm } from './optim/clip.js';
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions } from './optim/optimizer.js';
 export type { RuntimeInfo, RuntimeOptions } from './runtime/engine.js';

@@ -7,3 +7,4 @@ export * from './im2col';
 export * from './gelu';
 export * from './layer-norm';
 export * from './max-pool';
+export * from './middle';

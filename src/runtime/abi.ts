@@ -224,6 +224,20 @@ export interface Kernels {
   /** da (+)= s·(a-b). */
   differenceScaled(n: number, s: number, a: number, b: number, accumulate: number, da: number): void;
 
+  // --- the middle dimension of x[outer,n,inner] ---
+  /** y[outer,inner] = s·(sum over n of x). */
+  sumMiddle(outer: number, n: number, inner: number, s: number, x: number, y: number): void;
+  /** dx[outer,n,inner] (+)= s·dy[outer,inner]. */
+  spreadMiddle(
+    outer: number,
+    n: number,
+    inner: number,
+    s: number,
+    dy: number,
+    accumulate: number,
+    dx: number,
+  ): void;
+
   // --- layer normalisation of the rows of x[M,N]; stats[M,2] holds mean and rstd = 1/√(variance + eps); x̂ = (x - mean)·rstd ---
   /** y = x̂ ⊙ gamma + beta, and stats; gamma and beta are [N] or 0. */
   layerNormForward(
