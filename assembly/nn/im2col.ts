@@ -1,6 +1,8 @@
 // An image as the rows of a matrix product, and back. Row oh·OW + ow of cols[OH·OW, C·KH·KW] holds what the kernel window at
 // (oh, ow) sees, in the order c, kh, kw; zeros where it reaches over the edge. Which part of a window lies inside the image is
 // computed once a position; with dilation 1 that part is one run of memory for each c and kh, whatever the stride.
+// A window of one element, moved by one, makes cols the transpose of x.
+import { transposeInto } from './transpose';
 import { endInside, firstInside } from './window';
 
 // @ts-ignore: decorator
@@ -32,6 +34,10 @@ function addRun(to: usize, from: usize, end: usize): void {
 
 /** cols[OH·OW, C·KH·KW] of one image x[C,H,W] */
 export function im2col(C: i32, H: i32, W: i32, KH: i32, KW: i32, strideH: i32, strideW: i32, padH: i32, padW: i32, dilH: i32, dilW: i32, OH: i32, OW: i32, x: usize, cols: usize): void {
+  if (KH === 1 && KW === 1 && strideH === 1 && strideW === 1 && padH === 0 && padW === 0) {
+    transposeInto(C, H * W, x, 0, cols);
+    return;
+  }
   const plane = <usize>H * <usize>W << 2;
   const line = <usize>dilH * <usize>W << 2;
   const step = (<usize>dilW) << 2;
@@ -70,6 +76,10 @@ export function im2col(C: i32, H: i32, W: i32, KH: i32, KW: i32, strideH: i32, s
 
 /** dx[C,H,W] += every element of cols at the place that im2col took it from; in the order of the rows. */
 export function col2im(C: i32, H: i32, W: i32, KH: i32, KW: i32, strideH: i32, strideW: i32, padH: i32, padW: i32, dilH: i32, dilW: i32, OH: i32, OW: i32, cols: usize, dx: usize): void {
+  if (KH === 1 && KW === 1 && strideH === 1 && strideW === 1 && padH === 0 && padW === 0) {
+    transposeInto(H * W, C, cols, 1, dx);
+    return;
+  }
   const plane = <usize>H * <usize>W << 2;
   const line = <usize>dilH * <usize>W << 2;
   const step = (<usize>dilW) << 2;
