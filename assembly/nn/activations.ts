@@ -2,7 +2,7 @@
 import { exp4 } from './exp';
 
 /** 1 - 2/(e^{2|x|} + 1) with the sign of x; an odd polynomial (Cephes tanhf) where |x| < 0.625, which the first would round away. */
-function tanh4(x: v128): v128 {
+export function tanh4(x: v128): v128 {
   const one = f32x4.splat(1);
   const size = f32x4.abs(x);
   const e = exp4(f32x4.add(size, size));
@@ -33,7 +33,14 @@ export function tanhForward(n: i32, x: usize, y: usize): void {
 
 /** dx (+)= dy·(1 - y²) */
 export function tanhBackward(n: i32, y: usize, dy: usize, accumulate: i32, dx: usize): void {
-  for (const end = dx + ((<usize>n) << 2); dx < end; dx += 4, y += 4, dy += 4) {
+  const end = dx + ((<usize>n) << 2);
+  const one = f32x4.splat(1);
+  for (; dx + 16 <= end; dx += 16, y += 16, dy += 16) {
+    const v = v128.load(y);
+    const g = f32x4.mul(v128.load(dy), f32x4.sub(one, f32x4.mul(v, v)));
+    v128.store(dx, accumulate ? f32x4.add(v128.load(dx), g) : g);
+  }
+  for (; dx < end; dx += 4, y += 4, dy += 4) {
     const v = load<f32>(y);
     const g = load<f32>(dy) * (1 - v * v);
     store<f32>(dx, accumulate ? load<f32>(dx) + g : g);
@@ -49,7 +56,14 @@ export function sigmoidForward(n: i32, x: usize, y: usize): void {
 
 /** dx (+)= dy·y·(1 - y) */
 export function sigmoidBackward(n: i32, y: usize, dy: usize, accumulate: i32, dx: usize): void {
-  for (const end = dx + ((<usize>n) << 2); dx < end; dx += 4, y += 4, dy += 4) {
+  const end = dx + ((<usize>n) << 2);
+  const one = f32x4.splat(1);
+  for (; dx + 16 <= end; dx += 16, y += 16, dy += 16) {
+    const v = v128.load(y);
+    const g = f32x4.mul(f32x4.mul(v128.load(dy), v), f32x4.sub(one, v));
+    v128.store(dx, accumulate ? f32x4.add(v128.load(dx), g) : g);
+  }
+  for (; dx < end; dx += 4, y += 4, dy += 4) {
     const v = load<f32>(y);
     const g = load<f32>(dy) * v * (1 - v);
     store<f32>(dx, accumulate ? load<f32>(dx) + g : g);

@@ -77,6 +77,12 @@ export function squaredDistance(n: i32, a: usize, b: usize): f64 {
 /** 1 when no element is NaN or infinite. */
 export function allFinite(n: i32, x: usize): i32 {
   const end = x + ((<usize>n) << 2);
+  const infinity = f32x4.splat(Infinity);
+  for (; x + 32 <= end; x += 32) {
+    const first = f32x4.lt(f32x4.abs(v128.load(x)), infinity);
+    const second = f32x4.lt(f32x4.abs(v128.load(x, 16)), infinity);
+    if (!i32x4.all_true(v128.and(first, second))) return 0;
+  }
   for (; x < end; x += 4) if ((load<u32>(x) & 0x7f800000) === 0x7f800000) return 0;
   return 1;
 }

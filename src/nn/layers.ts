@@ -1,7 +1,13 @@
 /** Layers without parameters, and layers in a row. */
 
+import { checkGelu, type GeluOptions, gelu, sigmoid, tanh } from '../ops/activations.js';
+import { checkTensors } from '../ops/check.js';
+import type { Pair } from '../ops/conv-sizes.js';
 import { relu } from '../ops/elementwise.js';
-import { describe } from '../runtime/errors.js';
+import { checkMaxPool2d, type MaxPool2dOptions, maxPool2d } from '../ops/max-pool2d.js';
+import { reshape } from '../ops/reduce.js';
+import { checkInteger, describe } from '../runtime/errors.js';
+import { showShape, sizeOf } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type Child, childrenOfArray, Module } from './module.js';
 
@@ -9,6 +15,85 @@ import { type Child, childrenOfArray, Module } from './module.js';
 export class ReLU extends Module {
   override forward(x: Tensor): Tensor {
     return relu(x);
+  }
+}
+
+/** y = x·Φ(x), or its form with tanh. */
+export class GELU extends Module {
+  readonly approximate: 'none' | 'tanh';
+
+  /** @throws TypeError */
+  constructor(options: GeluOptions = {}) {
+    super();
+    this.approximate = checkGelu('GELU', options) === 1 ? 'tanh' : 'none';
+  }
+
+  override forward(x: Tensor): Tensor {
+    return gelu(x, { approximate: this.approximate });
+  }
+}
+
+/** y = tanh(x). */
+export class Tanh extends Module {
+  override forward(x: Tensor): Tensor {
+    return tanh(x);
+  }
+}
+
+/** y = 1/(1 + e^-x). */
+export class Sigmoid extends Module {
+  override forward(x: Tensor): Tensor {
+    return sigmoid(x);
+  }
+}
+
+/** The dimensions from `startDim` on as one, without a copy. */
+export class Flatten extends Module {
+  readonly startDim: number;
+
+  /** @param startDim - default 1: all but the batch @throws TypeError, RangeError */
+  constructor(startDim = 1) {
+    super();
+    this.startDim = checkInteger('Flatten: startDim', startDim, 0, 2 ** 31 - 1);
+  }
+
+  /** @throws RangeError where x has no dimension `startDim` */
+  override forward(x: Tensor): Tensor {
+    checkTensors('Flatten.forward', { x }, x.dtype);
+    const { startDim } = this;
+    if (startDim >= Math.max(x.shape.length, 1))
+      throw new RangeError(
+        `Flatten.forward: x is ${showShape(x.shape)}, expected more than ${startDim} dimensions`,
+      );
+    return reshape(x, [...x.shape.slice(0, startDim), sizeOf(x.shape.slice(startDim))]);
+  }
+}
+
+/** The largest element of each window of an image. */
+export class MaxPool2d extends Module {
+  /** [height, width], as are stride, padding and dilation. */
+  readonly kernelSize: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+
+  /**
+   * @param kernelSize - size of the window, and its step unless `stride` says otherwise
+   * @throws TypeError, RangeError
+   */
+  constructor(kernelSize: Pair, options: MaxPool2dOptions = {}) {
+    super();
+    const window = checkMaxPool2d('MaxPool2d', kernelSize, options);
+    this.kernelSize = window.kernelSize;
+    this.stride = window.stride;
+    this.padding = window.padding;
+    this.dilation = window.dilation;
+  }
+
+  /** @param x - [batch, channels, h, w] or [channels, h, w] @throws TypeError, RangeError */
+  override forward(x: Tensor): Tensor {
+    const { stride, padding, dilation } = this;
+    return maxPool2d(x, this.kernelSize, { stride, padding, dilation }, 'MaxPool2d.forward');
   }
 }
 

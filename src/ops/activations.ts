@@ -1,4 +1,5 @@
-/** Smooth activations. Their backward needs the output alone. */
+/** Smooth activations. The backward of tanh and sigmoid needs the output alone, that of gelu the input. */
+import { checkOptions, describe } from '../runtime/errors.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkTensors } from './check.js';
 
@@ -26,6 +27,40 @@ function activation(name: 'tanh' | 'sigmoid', x: Tensor): Tensor {
       const dx = target(0);
       if (dx !== null)
         kernels[`${name}Backward`](dy.size, storage.pointer + offset, dy.pointer, dx.accumulate, dx.pointer);
+    },
+  });
+}
+
+export interface GeluOptions {
+  /** `'tanh'` takes x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))). Default `'none'`: x·Φ(x), Φ the normal distribution. */
+  readonly approximate?: 'none' | 'tanh';
+}
+
+/** 1 for the form with tanh, else 0. @throws TypeError */
+export function checkGelu(where: string, options: GeluOptions): 0 | 1 {
+  checkOptions(where, options, ['approximate']);
+  const { approximate = 'none' } = options;
+  if (approximate !== 'none' && approximate !== 'tanh')
+    throw new TypeError(`${where}: approximate is ${describe(approximate)}, expected 'none' or 'tanh'`);
+  return approximate === 'tanh' ? 1 : 0;
+}
+
+/** y = x·Φ(x), or its form with tanh (Hendrycks and Gimpel, arXiv 1606.08415). @throws TypeError */
+export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
+  const rt = checkTensors('gelu', { x });
+  const form = checkGelu('gelu', options);
+  const { kernels } = rt.engine;
+  const y = rt.empty(x.shape, 'f32');
+  kernels.geluForward(y.size, form, x.pointer, y.pointer);
+  const { storage, offset } = x;
+  return rt.record(y, {
+    name: 'gelu',
+    inputs: [x],
+    saved: [x],
+    backward: ({ dy, target }) => {
+      const dx = target(0);
+      if (dx !== null)
+        kernels.geluBackward(dy.size, form, storage.pointer + offset, dy.pointer, dx.accumulate, dx.pointer);
     },
   });
 }

@@ -1,5 +1,5 @@
-/** Sums and means over all elements, the same elements in another shape, and the largest of each row. */
-import { describe } from '../runtime/errors.js';
+/** Sums and means, the same elements in another shape, and the largest of each row. */
+import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/errors.js';
 import { checkShape, type Shape, showShape, sizeOf } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
 import { asRows, checkTensors } from './check.js';
@@ -27,11 +27,75 @@ export function sum(x: Tensor): Tensor {
   return scaledSum('sum', x, 1);
 }
 
-/** The mean of all elements, a scalar. @throws TypeError, RangeError for no elements */
-export function mean(x: Tensor): Tensor {
-  if (x instanceof Tensor && x.size === 0)
-    throw new RangeError(`mean: x is ${showShape(x.shape)}, expected at least one element`);
-  return scaledSum('mean', x, 1 / x.size);
+export interface MeanOptions {
+  /** Whether the dimensions that were averaged stay, as 1. Default false. */
+  readonly keepDims?: boolean;
+}
+
+/**
+ * The mean over some dimensions, or over all elements.
+ * @param axes - dimensions, negative ones counted from the end; without any, all of them
+ * @throws TypeError, RangeError for no elements
+ * @example
+ * const pooled = mean(rt.normal([2, 5, 8]), 1); // [2, 8]
+ */
+export function mean(x: Tensor, axes: number | readonly number[] = [], options: MeanOptions = {}): Tensor {
+  checkTensors('mean', { x });
+  checkOptions('mean', options, ['keepDims']);
+  const keepDims = checkBoolean('mean: keepDims', options.keepDims ?? false);
+  const dims = checkAxes('mean', x, axes);
+  const over = dims.reduce((product, axis) => product * x.shape[axis]!, 1);
+  if (over === 0) throw new RangeError(`mean: x is ${showShape(x.shape)}, expected at least one element`);
+  const shape = x.shape.flatMap((dim, axis) => (dims.includes(axis) ? (keepDims ? [1] : []) : [dim]));
+  if (dims.length === x.shape.length && !keepDims) return scaledSum('mean', x, 1 / x.size);
+  let y = x;
+  // Neighbouring axes are one; the mean over several runs of axes is a mean of means, each over as many elements.
+  for (let end = dims.length; end > 0; ) {
+    let start = end - 1;
+    while (start > 0 && dims[start - 1] === dims[start]! - 1) start--;
+    const run = meanOfRun(y, dims[start]!, dims[end - 1]!, start === 0 ? shape : null);
+    if (y !== x) y.dispose();
+    y = run;
+    end = start;
+  }
+  return y;
+}
+
+/** Axes counted from 0, in order; all of them where none are given. @throws TypeError, RangeError */
+function checkAxes(where: string, x: Tensor, axes: number | readonly number[]): number[] {
+  const given = typeof axes === 'number' ? [axes] : axes;
+  if (!Array.isArray(given))
+    throw new TypeError(`${where}: axes is ${describe(axes)}, expected a number or an array of them`);
+  const rank = x.shape.length;
+  if (given.length === 0) return x.shape.map((_, axis) => axis);
+  const counted = given.map((axis: number) => {
+    checkInteger(`${where}: an axis of ${showShape(x.shape)}`, axis, -rank, rank - 1);
+    return axis < 0 ? axis + rank : axis;
+  });
+  if (new Set(counted).size !== counted.length)
+    throw new RangeError(`${where}: axes is ${describe(given)}, expected each dimension once`);
+  return counted.sort((a, b) => a - b);
+}
+
+/** The mean over the dimensions `first` to `last`, which become 1, or the whole `shape`. */
+function meanOfRun(x: Tensor, first: number, last: number, shape: Shape | null): Tensor {
+  const rt = x.runtime;
+  const { kernels } = rt.engine;
+  const outer = sizeOf(x.shape.slice(0, first));
+  const n = sizeOf(x.shape.slice(first, last + 1));
+  const inner = sizeOf(x.shape.slice(last + 1));
+  const ones = x.shape.map((dim, axis) => (axis >= first && axis <= last ? 1 : dim));
+  const y = rt.empty(shape ?? ones, 'f32');
+  kernels.sumMiddle(outer, n, inner, 1 / n, x.pointer, y.pointer);
+  return rt.record(y, {
+    name: 'mean',
+    inputs: [x],
+    saved: [],
+    backward: ({ dy, target }) => {
+      const dx = target(0);
+      if (dx !== null) kernels.spreadMiddle(outer, n, inner, 1 / n, dy.pointer, dx.accumulate, dx.pointer);
+    },
+  });
 }
 
 /**

@@ -230,6 +230,11 @@ export interface Kernels {
   /** dx (+)= dy·y·(1 - y). */
   sigmoidBackward(n: number, y: number, dy: number, accumulate: number, dx: number): void;
 
+  /** y = x·Φ(x), Φ the normal distribution; approximate 1: x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
+  geluForward(n: number, approximate: number, x: number, y: number): void;
+  /** dx (+)= dy·gelu'(x). */
+  geluBackward(n: number, approximate: number, x: number, dy: number, accumulate: number, dx: number): void;
+
   // --- rows ---
   /** out i32[M]: index of the first largest element of each row; NaN counts as largest, as in PyTorch. */
   argmaxRows(M: number, N: number, x: number, ldx: number, out: number): void;
@@ -276,6 +281,157 @@ export interface Kernels {
   squaredDistance(n: number, a: number, b: number): number;
   /** da (+)= s·(a-b). */
   differenceScaled(n: number, s: number, a: number, b: number, accumulate: number, da: number): void;
+
+  // --- the middle dimension of x[outer,n,inner] ---
+  /** y[outer,inner] = s·(sum over n of x). */
+  sumMiddle(outer: number, n: number, inner: number, s: number, x: number, y: number): void;
+  /** dx[outer,n,inner] (+)= s·dy[outer,inner]. */
+  spreadMiddle(
+    outer: number,
+    n: number,
+    inner: number,
+    s: number,
+    dy: number,
+    accumulate: number,
+    dx: number,
+  ): void;
+
+  // --- layer normalisation of the rows of x[M,N]; stats[M,2] holds mean and rstd = 1/√(variance + eps); x̂ = (x - mean)·rstd ---
+  /** y = x̂ ⊙ gamma + beta, and stats; gamma and beta are [N] or 0. */
+  layerNormForward(
+    M: number,
+    N: number,
+    eps: number,
+    x: number,
+    ldx: number,
+    gamma: number,
+    beta: number,
+    y: number,
+    ldy: number,
+    stats: number,
+  ): void;
+  /** dx (+)= rstd·(g - mean(g) - x̂·mean(g ⊙ x̂)), g = dy ⊙ gamma. */
+  layerNormBackward(
+    M: number,
+    N: number,
+    x: number,
+    ldx: number,
+    gamma: number,
+    stats: number,
+    dy: number,
+    lddy: number,
+    accumulate: number,
+    dx: number,
+    lddx: number,
+  ): void;
+  /** dgamma[N] (+)= sum over rows of dy ⊙ x̂; dbeta is `sumRows`. */
+  layerNormBackwardGamma(
+    M: number,
+    N: number,
+    x: number,
+    ldx: number,
+    stats: number,
+    dy: number,
+    lddy: number,
+    accumulate: number,
+    dgamma: number,
+  ): void;
+
+  // --- rows and columns of a table by number; ids are i32[M], each within the table; sums in the order of m ---
+  /** y[m,:] = table[ids[m],:]; y is [M,N]. */
+  gatherRows(M: number, N: number, ids: number, table: number, ldt: number, y: number, ldy: number): void;
+  /** table[ids[m],:] += dy[m,:]; rows whose id is `skip` are left out (-1: none). */
+  scatterAddRows(
+    M: number,
+    N: number,
+    ids: number,
+    skip: number,
+    dy: number,
+    lddy: number,
+    table: number,
+    ldt: number,
+  ): void;
+  /** h[m,r] = a[r, ids[m]]; h is [M,R]. */
+  gatherColumns(M: number, R: number, ids: number, a: number, lda: number, h: number, ldh: number): void;
+  /** a[r, ids[m]] += u[m,r]; rows of u whose id is `skip` are left out (-1: none). */
+  scatterAddColumns(
+    M: number,
+    R: number,
+    ids: number,
+    skip: number,
+    u: number,
+    ldu: number,
+    a: number,
+    lda: number,
+  ): void;
+
+  // --- convolution as a product: one image, the rows of cols are the windows of its OH·OW outputs, in the order c, kh, kw ---
+  /** cols[OH·OW, C·KH·KW] of x[C,H,W]; zeros where a window reaches over the edge. */
+  im2col(
+    C: number,
+    H: number,
+    W: number,
+    KH: number,
+    KW: number,
+    strideH: number,
+    strideW: number,
+    padH: number,
+    padW: number,
+    dilH: number,
+    dilW: number,
+    OH: number,
+    OW: number,
+    x: number,
+    cols: number,
+  ): void;
+  /** dx[C,H,W] += every element of cols at the place that im2col takes it from. */
+  col2im(
+    C: number,
+    H: number,
+    W: number,
+    KH: number,
+    KW: number,
+    strideH: number,
+    strideW: number,
+    padH: number,
+    padW: number,
+    dilH: number,
+    dilW: number,
+    OH: number,
+    OW: number,
+    cols: number,
+    dx: number,
+  ): void;
+
+  // --- max pooling of planes x[planes,H,W] -> y[planes,OH,OW] ---
+  /** y = largest of each window, NaN if it has one; indices i32 as y: its place h·W + w in the plane, the first of equals, -1 for a window with nothing inside (y is -infinity). */
+  maxPool2dForward(
+    planes: number,
+    H: number,
+    W: number,
+    KH: number,
+    KW: number,
+    strideH: number,
+    strideW: number,
+    padH: number,
+    padW: number,
+    dilH: number,
+    dilW: number,
+    OH: number,
+    OW: number,
+    x: number,
+    y: number,
+    indices: number,
+  ): void;
+  /** dx[plane, index] += dy; planes of inPlane = H·W and outPlane = OH·OW elements. */
+  maxPool2dBackward(
+    planes: number,
+    inPlane: number,
+    outPlane: number,
+    indices: number,
+    dy: number,
+    dx: number,
+  ): void;
 
   // --- optimisers, one call a contiguous range ---
   /** PyTorch's SGD: g += wd·p; buf = first ? g : momentum·buf + (1-dampening)·g; p -= lr·(nesterov ? g + momentum·buf : buf). buf is 0 when momentum is 0. */

@@ -1,0 +1,117 @@
+// Layer normalisation of the rows of x[M,N]: y = (x - mean)·rstd ⊙ gamma + beta, rstd = 1/√(variance + eps), the variance that of
+// PyTorch (divided by N). stats[M,2] keeps mean and rstd of each row for backward. gamma and beta may be absent (0).
+import { hsum } from '../simd';
+import { sum } from './reduce';
+
+/** Σ (x - mean)²: four f32 lanes over at most 1024 elements, those in f64. */
+function centredSquares(n: i32, x: usize, mean: f32): f64 {
+  const end = x + ((<usize>n) << 2);
+  const centre = f32x4.splat(mean);
+  let total: f64 = 0;
+  while (x + 16 <= end) {
+    const stop = min(end, x + 4096);
+    let a = f32x4.splat(0);
+    for (; x + 16 <= stop; x += 16) {
+      const d = f32x4.sub(v128.load(x), centre);
+      a = f32x4.add(a, f32x4.mul(d, d));
+    }
+    total += hsum(a);
+  }
+  for (; x < end; x += 4) {
+    const d = load<f32>(x) - mean;
+    total += d * d;
+  }
+  return total;
+}
+
+export function layerNormForward(M: i32, N: i32, eps: f64, x: usize, ldx: i32, gamma: usize, beta: usize, y: usize, ldy: i32, stats: usize): void {
+  const bytes = (<usize>N) << 2;
+  for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, y += (<usize>ldy) << 2, stats += 8) {
+    const mean = <f32>(sum(N, x) / <f64>N);
+    const rstd = <f32>(1 / Math.sqrt(centredSquares(N, x, mean) / <f64>N + eps));
+    store<f32>(stats, mean);
+    store<f32>(stats, rstd, 4);
+    const centre = f32x4.splat(mean);
+    const factor = f32x4.splat(rstd);
+    let at: usize = 0;
+    for (; at + 16 <= bytes; at += 16) {
+      let v = f32x4.mul(f32x4.sub(v128.load(x + at), centre), factor);
+      if (gamma) v = f32x4.mul(v, v128.load(gamma + at));
+      if (beta) v = f32x4.add(v, v128.load(beta + at));
+      v128.store(y + at, v);
+    }
+    for (; at < bytes; at += 4) {
+      let v = (load<f32>(x + at) - mean) * rstd;
+      if (gamma) v *= load<f32>(gamma + at);
+      if (beta) v += load<f32>(beta + at);
+      store<f32>(y + at, v);
+    }
+  }
+}
+
+/** dx (+)= rstd·(g - mean(g) - x̂·mean(g ⊙ x̂)) with g = dy ⊙ gamma and x̂ = (x - mean)·rstd, row by row. */
+export function layerNormBackward(M: i32, N: i32, x: usize, ldx: i32, gamma: usize, stats: usize, dy: usize, lddy: i32, accumulate: i32, dx: usize, lddx: i32): void {
+  const bytes = (<usize>N) << 2;
+  for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, dy += (<usize>lddy) << 2, dx += (<usize>lddx) << 2, stats += 8) {
+    const mean = load<f32>(stats);
+    const rstd = load<f32>(stats, 4);
+    const centre = f32x4.splat(mean);
+    const factor = f32x4.splat(rstd);
+    let totalG: f64 = 0;
+    let totalGX: f64 = 0;
+    let at: usize = 0;
+    while (at + 16 <= bytes) {
+      const stop = min(bytes, at + 4096);
+      let a = f32x4.splat(0);
+      let b = f32x4.splat(0);
+      for (; at + 16 <= stop; at += 16) {
+        const g = gamma ? f32x4.mul(v128.load(dy + at), v128.load(gamma + at)) : v128.load(dy + at);
+        a = f32x4.add(a, g);
+        b = f32x4.add(b, f32x4.mul(g, f32x4.mul(f32x4.sub(v128.load(x + at), centre), factor)));
+      }
+      totalG += hsum(a);
+      totalGX += hsum(b);
+    }
+    for (; at < bytes; at += 4) {
+      const g = gamma ? load<f32>(dy + at) * load<f32>(gamma + at) : load<f32>(dy + at);
+      totalG += g;
+      totalGX += g * ((load<f32>(x + at) - mean) * rstd);
+    }
+    const meanG = <f32>(totalG / <f64>N);
+    const meanGX = <f32>(totalGX / <f64>N);
+    at = 0;
+    for (; at + 16 <= bytes; at += 16) {
+      const g = gamma ? f32x4.mul(v128.load(dy + at), v128.load(gamma + at)) : v128.load(dy + at);
+      const hat = f32x4.mul(f32x4.sub(v128.load(x + at), centre), factor);
+      const d = f32x4.mul(factor, f32x4.sub(f32x4.sub(g, f32x4.splat(meanG)), f32x4.mul(hat, f32x4.splat(meanGX))));
+      v128.store(dx + at, accumulate ? f32x4.add(v128.load(dx + at), d) : d);
+    }
+    for (; at < bytes; at += 4) {
+      const g = gamma ? load<f32>(dy + at) * load<f32>(gamma + at) : load<f32>(dy + at);
+      const hat = (load<f32>(x + at) - mean) * rstd;
+      const d = rstd * (g - meanG - hat * meanGX);
+      store<f32>(dx + at, accumulate ? load<f32>(dx + at) + d : d);
+    }
+  }
+}
+
+/** dgamma[N] (+)= Σ over rows dy ⊙ x̂, in the order of the rows; dbeta is `sumRows`. */
+export function layerNormBackwardGamma(M: i32, N: i32, x: usize, ldx: i32, stats: usize, dy: usize, lddy: i32, accumulate: i32, dgamma: usize): void {
+  const bytes = (<usize>N) << 2;
+  if (!accumulate) memory.fill(dgamma, 0, bytes);
+  for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, dy += (<usize>lddy) << 2, stats += 8) {
+    const mean = load<f32>(stats);
+    const rstd = load<f32>(stats, 4);
+    const centre = f32x4.splat(mean);
+    const factor = f32x4.splat(rstd);
+    let at: usize = 0;
+    for (; at + 16 <= bytes; at += 16) {
+      const hat = f32x4.mul(f32x4.sub(v128.load(x + at), centre), factor);
+      v128.store(dgamma + at, f32x4.add(v128.load(dgamma + at), f32x4.mul(v128.load(dy + at), hat)));
+    }
+    for (; at < bytes; at += 4) {
+      const hat = (load<f32>(x + at) - mean) * rstd;
+      store<f32>(dgamma + at, load<f32>(dgamma + at) + load<f32>(dy + at) * hat);
+    }
+  }
+}

@@ -1,0 +1,89 @@
+/** Conv2d: a convolution over images, with PyTorch's shapes and initialisation. */
+
+import { type Conv2dOperationOptions, checkPair, type Pair } from '../ops/conv-sizes.js';
+import { conv2d } from '../ops/conv2d.js';
+import { RANDOM_STREAM } from '../runtime/engine.js';
+import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/errors.js';
+import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
+import { Runtime } from '../tensor/runtime.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { checkSharedWeight } from './embedding.js';
+import { Module } from './module.js';
+
+export interface Conv2dOptions extends Conv2dOperationOptions {
+  /** Whether a bias is added. Default true. */
+  readonly bias?: boolean;
+  /** A parameter to share, [out, in/groups, kh, kw], taken as it is. Default: a new one. */
+  readonly weight?: Parameter;
+}
+
+export class Conv2d extends Module {
+  readonly inChannels: number;
+  readonly outChannels: number;
+  /** [height, width], as are stride, padding and dilation. */
+  readonly kernelSize: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+  readonly groups: number;
+  /** [out, in/groups, kh, kw] */
+  readonly weight: Parameter;
+  /** [out], or null */
+  readonly bias: Parameter | null;
+  /** @internal */ readonly runtime: Runtime;
+
+  /**
+   * Weight and bias drawn from U(±1/√(in/groups·kh·kw)), as PyTorch's.
+   * @param runtime - where the parameters live
+   * @param inChannels - channels of x, a multiple of `groups`
+   * @param outChannels - channels of y, a multiple of `groups`
+   * @param kernelSize - size of the window
+   * @throws TypeError, RangeError, OutOfMemoryError
+   */
+  constructor(
+    runtime: Runtime,
+    inChannels: number,
+    outChannels: number,
+    kernelSize: Pair,
+    options: Conv2dOptions = {},
+  ) {
+    super();
+    if (!(runtime instanceof Runtime))
+      throw new TypeError(`Conv2d: runtime is ${describe(runtime)}, expected a Runtime`);
+    checkOptions('Conv2d', options, ['stride', 'padding', 'dilation', 'groups', 'bias', 'weight']);
+    this.groups = checkInteger('Conv2d: groups', options.groups ?? 1, 1, 2 ** 31 - 1);
+    this.inChannels = this.#channels('inChannels', inChannels);
+    this.outChannels = this.#channels('outChannels', outChannels);
+    this.kernelSize = checkPair('Conv2d: kernelSize', kernelSize, 1);
+    this.stride = checkPair('Conv2d: stride', options.stride ?? 1, 1);
+    this.padding = checkPair('Conv2d: padding', options.padding ?? 0, 0);
+    this.dilation = checkPair('Conv2d: dilation', options.dilation ?? 1, 1);
+    const withBias = checkBoolean('Conv2d: bias', options.bias ?? true);
+    this.runtime = runtime;
+    const shape = [outChannels, inChannels / this.groups, ...this.kernelSize];
+    const bound = 1 / Math.sqrt(shape[1]! * shape[2]! * shape[3]!);
+    const draw = (dims: readonly number[]): Parameter => {
+      const parameter = new ParameterBlock(runtime, [dims]).parameters[0]!;
+      runtime.fillUniform(parameter, RANDOM_STREAM.init, runtime.engine.nextLayer(), -bound, bound);
+      return parameter;
+    };
+    this.weight =
+      options.weight === undefined
+        ? draw(shape)
+        : checkSharedWeight('Conv2d', runtime, options.weight, shape);
+    this.bias = withBias ? draw([outChannels]) : null;
+  }
+
+  /** @param x - [batch, in, h, w] or [in, h, w] float32 @returns [batch, out, oh, ow] @throws TypeError, RangeError */
+  override forward(x: Tensor): Tensor {
+    const { stride, padding, dilation, groups } = this;
+    return conv2d(x, this.weight, this.bias, { stride, padding, dilation, groups }, 'Conv2d.forward');
+  }
+
+  #channels(name: string, value: number): number {
+    checkInteger(`Conv2d: ${name}`, value, 1, 2 ** 31 - 1);
+    if (value % this.groups !== 0)
+      throw new RangeError(`Conv2d: ${name} is ${value}, expected a multiple of groups ${this.groups}`);
+    return value;
+  }
+}

@@ -1,0 +1,38 @@
+/** Dropout: zeroes elements at random in training, passes them on in evaluation. */
+
+import { checkTensors } from '../ops/check.js';
+import { dropout } from '../ops/dropout.js';
+import { checkNumber, describe } from '../runtime/errors.js';
+import { Runtime } from '../tensor/runtime.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { Module } from './module.js';
+
+export class Dropout extends Module {
+  /** The probability of zero. */
+  readonly p: number;
+  readonly #runtime: Runtime;
+  readonly #maskLayer: number;
+  #maskStep = 0;
+
+  /**
+   * @param runtime - whose seed the masks follow
+   * @param p - probability of zero, default 0.5; what stays is scaled by 1/(1 - p)
+   * @throws TypeError, RangeError
+   */
+  constructor(runtime: Runtime, p = 0.5) {
+    super();
+    if (!(runtime instanceof Runtime))
+      throw new TypeError(`Dropout: runtime is ${describe(runtime)}, expected a Runtime`);
+    this.p = checkNumber('Dropout: p', p, 0, 1);
+    this.#runtime = runtime;
+    this.#maskLayer = runtime.engine.nextLayer();
+  }
+
+  /** In training a new mask at every call. In evaluation, or for p = 0, x itself. @throws TypeError */
+  override forward(x: Tensor): Tensor {
+    if (checkTensors('Dropout.forward', { x }) !== this.#runtime)
+      throw new TypeError('Dropout.forward: x belongs to another runtime than the layer, expected its own');
+    if (!this.training || this.p === 0) return x;
+    return dropout('Dropout.forward', x, this.p, this.#maskLayer, this.#maskStep++);
+  }
+}

@@ -1,0 +1,76 @@
+/** Embedding: a table of vectors looked up by number, with PyTorch's shapes and initialisation. */
+
+import { checkPadding, embedding } from '../ops/embedding.js';
+import { RANDOM_STREAM } from '../runtime/engine.js';
+import { checkInteger, checkOptions, describe } from '../runtime/errors.js';
+import { Parameter, ParameterBlock } from '../tensor/parameter.js';
+import { Runtime } from '../tensor/runtime.js';
+import { sameShape, showShape } from '../tensor/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { Module } from './module.js';
+
+export interface EmbeddingOptions {
+  /** A row that starts as zeros and gets no gradient; negative ones count from the end. Default null: none. */
+  readonly paddingIdx?: number | null;
+  /** A parameter to share, [numEmbeddings, embeddingDim], taken as it is. Default: a new one. */
+  readonly weight?: Parameter;
+}
+
+export class Embedding extends Module {
+  readonly numEmbeddings: number;
+  readonly embeddingDim: number;
+  /** The row without gradient, counted from 0, or null. */
+  readonly paddingIdx: number | null;
+  /** [numEmbeddings, embeddingDim] */
+  readonly weight: Parameter;
+  /** @internal */ readonly runtime: Runtime;
+
+  /**
+   * A new weight is drawn from N(0, 1), as PyTorch's; its padding row is zero.
+   * @param runtime - where the parameter lives
+   * @param numEmbeddings - rows of the table
+   * @param embeddingDim - size of the last dimension of y
+   * @throws TypeError, RangeError, OutOfMemoryError
+   */
+  constructor(runtime: Runtime, numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
+    super();
+    if (!(runtime instanceof Runtime))
+      throw new TypeError(`Embedding: runtime is ${describe(runtime)}, expected a Runtime`);
+    checkOptions('Embedding', options, ['paddingIdx', 'weight']);
+    this.numEmbeddings = checkInteger('Embedding: numEmbeddings', numEmbeddings, 1, 2 ** 31 - 1);
+    this.embeddingDim = checkInteger('Embedding: embeddingDim', embeddingDim, 1, 2 ** 31 - 1);
+    const padding = checkPadding('Embedding', options.paddingIdx ?? null, numEmbeddings);
+    this.paddingIdx = padding === -1 ? null : padding;
+    this.runtime = runtime;
+    const shape = [numEmbeddings, embeddingDim];
+    if (options.weight !== undefined) {
+      this.weight = checkSharedWeight('Embedding', runtime, options.weight, shape);
+      return;
+    }
+    this.weight = new ParameterBlock(runtime, [shape]).parameters[0]!;
+    runtime.fillNormal(this.weight, RANDOM_STREAM.init, runtime.engine.nextLayer(), 1);
+    if (padding !== -1)
+      runtime.engine.kernels.fill(embeddingDim, 0, this.weight.pointer + padding * embeddingDim * 4);
+  }
+
+  /** @param ids - any shape, int32 @returns [..., embeddingDim] @throws TypeError, RangeError */
+  override forward(ids: Tensor): Tensor {
+    return embedding(ids, this.weight, { paddingIdx: this.paddingIdx }, 'Embedding.forward');
+  }
+}
+
+/** @internal A parameter that a layer is to share. @throws TypeError, RangeError */
+export function checkSharedWeight(
+  where: string,
+  runtime: Runtime,
+  weight: Parameter,
+  shape: readonly number[],
+): Parameter {
+  if (!(weight instanceof Parameter))
+    throw new TypeError(`${where}: weight is ${describe(weight)}, expected a Parameter`);
+  if (weight.runtime !== runtime)
+    throw new TypeError(`${where}: weight belongs to another runtime, expected the layer's own`);
+  if (!sameShape(weight.shape, shape))
+    throw new RangeError(`${where}: weight is ${showShape(weight.shape)}, expected ${showShape(shape)}`);
+  return weight;
+}

@@ -1,0 +1,61 @@
+/** LayerNorm: normalises the last dimensions, with PyTorch's names and initialisation. */
+
+import { layerNorm } from '../ops/layer-norm.js';
+import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
+import { Runtime } from '../tensor/runtime.js';
+import type { Shape } from '../tensor/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { Module } from './module.js';
+
+export interface LayerNormOptions {
+  /** Added to the variance. Default 1e-5. */
+  readonly eps?: number;
+  /** Whether there is a weight, and with it a bias. Default true. */
+  readonly affine?: boolean;
+  /** Whether there is a bias beside the weight. Default true. */
+  readonly bias?: boolean;
+}
+
+export class LayerNorm extends Module {
+  readonly normalizedShape: Shape;
+  readonly eps: number;
+  /** normalizedShape, or null */
+  readonly weight: Parameter | null;
+  /** normalizedShape, or null */
+  readonly bias: Parameter | null;
+  /** @internal */ readonly runtime: Runtime;
+
+  /**
+   * The weight starts as ones, the bias as zeros.
+   * @param runtime - where the parameters live
+   * @param normalizedShape - the last dimensions of x; a number is the last one
+   * @throws TypeError, RangeError, OutOfMemoryError
+   */
+  constructor(runtime: Runtime, normalizedShape: number | Shape, options: LayerNormOptions = {}) {
+    super();
+    if (!(runtime instanceof Runtime))
+      throw new TypeError(`LayerNorm: runtime is ${describe(runtime)}, expected a Runtime`);
+    checkOptions('LayerNorm', options, ['eps', 'affine', 'bias']);
+    const shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
+    if (!Array.isArray(shape) || shape.length === 0)
+      throw new TypeError(
+        `LayerNorm: normalizedShape is ${describe(normalizedShape)}, expected a number or an array of them`,
+      );
+    for (const dim of shape) checkInteger('LayerNorm: normalizedShape', dim, 1, 2 ** 31 - 1);
+    this.normalizedShape = [...shape];
+    this.eps = checkNumber('LayerNorm: eps', options.eps ?? 1e-5, 0, Number.MAX_VALUE);
+    const affine = checkBoolean('LayerNorm: affine', options.affine ?? true);
+    const withBias = checkBoolean('LayerNorm: bias', options.bias ?? true);
+    this.runtime = runtime;
+    const make = (): Parameter => new ParameterBlock(runtime, [this.normalizedShape]).parameters[0]!;
+    this.weight = affine ? make() : null;
+    if (this.weight !== null) runtime.engine.kernels.fill(this.weight.size, 1, this.weight.pointer);
+    this.bias = affine && withBias ? make() : null;
+  }
+
+  /** @param x - [..., ...normalizedShape] float32 @returns the same shape @throws TypeError, RangeError */
+  override forward(x: Tensor): Tensor {
+    return layerNorm(x, this.normalizedShape, this.weight, this.bias, this.eps, 'LayerNorm.forward');
+  }
+}

@@ -1,0 +1,84 @@
+/** Max pooling over images; the place of each largest element is kept for backward. */
+import { checkOptions } from '../runtime/errors.js';
+import { showShape } from '../tensor/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { checkTensors } from './check.js';
+import { checkPair, type Pair, windowPositions } from './conv-sizes.js';
+
+export interface MaxPool2dOptions {
+  /** Steps of the window. Default: the window's size. */
+  readonly stride?: Pair;
+  /** Border that never wins, at most half of the window's reach. Default 0. */
+  readonly padding?: Pair;
+  /** Distance between the window's elements. Default 1. */
+  readonly dilation?: Pair;
+}
+
+/** Options of a pooling, each as [height, width]. */
+export interface PoolWindow {
+  readonly kernelSize: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+}
+
+/** @throws TypeError, RangeError */
+export function checkMaxPool2d(where: string, kernelSize: Pair, options: MaxPool2dOptions): PoolWindow {
+  checkOptions(where, options, ['stride', 'padding', 'dilation']);
+  const kernel = checkPair(`${where}: kernelSize`, kernelSize, 1);
+  const stride = checkPair(`${where}: stride`, options.stride ?? kernel, 1);
+  const padding = checkPair(`${where}: padding`, options.padding ?? 0, 0);
+  const dilation = checkPair(`${where}: dilation`, options.dilation ?? 1, 1);
+  const most = kernel.map((n, i) => Math.floor((dilation[i]! * (n - 1) + 1) / 2));
+  if (padding.some((n, i) => n > most[i]!))
+    throw new RangeError(
+      `${where}: padding is ${showShape(padding)}, expected at most ${showShape(most)}, half of the window's reach`,
+    );
+  return { kernelSize: kernel, stride, padding, dilation };
+}
+
+/**
+ * The largest element of each window; NaN where there is one.
+ * @param x - [..., h, w] float32, with one or two dimensions before h
+ * @param kernelSize - size of the window
+ * @returns [..., oh, ow], oh = ⌊(h + 2·padding - dilation·(kh - 1) - 1) / stride⌋ + 1
+ * @throws TypeError, RangeError
+ * @example
+ * const y = maxPool2d(rt.normal([1, 3, 8, 8]), 2); // [1, 3, 4, 4]
+ */
+export function maxPool2d(
+  x: Tensor,
+  kernelSize: Pair,
+  options: MaxPool2dOptions = {},
+  where = 'maxPool2d',
+): Tensor {
+  const rt = checkTensors(where, { x });
+  const { kernelSize: kernel, stride, padding, dilation } = checkMaxPool2d(where, kernelSize, options);
+  if (x.shape.length !== 3 && x.shape.length !== 4)
+    throw new RangeError(
+      `${where}: x is ${showShape(x.shape)}, expected [batch, channels, h, w] or [channels, h, w]`,
+    );
+  const [H, W] = x.shape.slice(-2) as [number, number];
+  const [OH, OW] = windowPositions(where, [H, W], kernel, stride, padding, dilation);
+  const leading = x.shape.slice(0, -2);
+  const planes = leading.reduce((product, dim) => product * dim, 1);
+  const { kernels } = rt.engine;
+  const y = rt.empty([...leading, OH, OW], 'f32');
+  const indices = rt.withoutScope(() => rt.empty(y.shape, 'i32'));
+  const sizes = [planes, H, W, ...kernel, ...stride, ...padding, ...dilation, OH, OW] as const;
+  kernels.maxPool2dForward(...sizes, x.pointer, y.pointer, indices.pointer);
+  const { storage } = indices;
+  rt.record(y, {
+    name: where,
+    inputs: [x],
+    saved: [indices],
+    backward: ({ dy, target }) => {
+      const dx = target(0);
+      if (dx === null) return;
+      if (dx.accumulate === 0) kernels.fill(planes * H * W, 0, dx.pointer);
+      kernels.maxPool2dBackward(planes, H * W, OH * OW, storage.pointer, dy.pointer, dx.pointer);
+    },
+  });
+  indices.dispose();
+  return y;
+}
