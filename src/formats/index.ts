@@ -3,5 +3,7 @@ export type { Dtype, TypedArray } from './dtypes.js';
 export { FormatError } from './errors.js';
 export { formatPeftConfig, type PeftConfig, parsePeftConfig } from './peft-config.js';
 export { PEFT_PREFIX, peftKey } from './peft-keys.js';
+export { LazySafetensorsFile, openSafetensors } from './safetensors-open.js';
 export { parseSafetensors, SafetensorsFile, type TensorInfo } from './safetensors-read.js';
 export { type WritableTensor, type WriteOptions, writeSafetensors } from './safetensors-write.js';
+export type { ByteSource, RandomAccess } from './source.js';
