@@ -1,8 +1,20 @@
 /** Formats: bytes to named arrays and back. Knows no Runtime. */
+export { deltaNorm, deltaWeight, norm } from './delta.js';
 export type { Dtype, TypedArray } from './dtypes.js';
 export { FormatError } from './errors.js';
+export type {
+  AdapterFormat,
+  ExtraKind,
+  ExtraTensor,
+  LoraArray,
+  LoraFile,
+  LoraKind,
+  LoraModule,
+} from './lora-file.js';
 export { formatPeftConfig, type PeftConfig, parsePeftConfig } from './peft-config.js';
 export { PEFT_PREFIX, peftKey } from './peft-keys.js';
+export { type PeftSource, type ReadOptions, readPeft } from './peft-read.js';
+export { type LoraWriteOptions, type PeftFiles, writePeft } from './peft-write.js';
 export { LazySafetensorsFile, openSafetensors } from './safetensors-open.js';
 export { parseSafetensors, SafetensorsFile, type TensorInfo } from './safetensors-read.js';
 export { type WritableTensor, type WriteOptions, writeSafetensors } from './safetensors-write.js';
