@@ -2,6 +2,7 @@
 export { deltaNorm, deltaWeight, norm } from './delta.js';
 export type { Dtype, TypedArray } from './dtypes.js';
 export { FormatError } from './errors.js';
+export { kohyaName, readKohya, writeKohya } from './kohya.js';
 export type {
   AdapterFormat,
   ExtraKind,
@@ -11,6 +12,8 @@ export type {
   LoraKind,
   LoraModule,
 } from './lora-file.js';
+export { readLoralib, writeLoralib } from './loralib.js';
+export { type MlxFiles, readMlx, writeMlx } from './mlx.js';
 export { formatPeftConfig, type PeftConfig, parsePeftConfig } from './peft-config.js';
 export { PEFT_PREFIX, peftKey } from './peft-keys.js';
 export { type PeftSource, type ReadOptions, readPeft } from './peft-read.js';

@@ -138,3 +138,8 @@ export function checkHeld(where: string, file: LoraFile, rules: TargetRules): vo
   if (file.modules.length === 0)
     throw new FormatError(`${where}: the adapter has no LoRA layer, expected at least one`);
 }
+
+/** Whether a path ends with a name that models give their token embeddings; files without layer kinds tell by nothing else. */
+export function isEmbeddingName(path: string): boolean {
+  return /(?:^|\.)(?:embed_tokens|word_embeddings|tok_embeddings|embeddings?|wte|token_embd)$/.test(path);
+}
