@@ -2,6 +2,9 @@
 export { deltaNorm, deltaWeight, norm } from './delta.js';
 export type { Dtype, TypedArray } from './dtypes.js';
 export { FormatError } from './errors.js';
+export { baseFromConfig, baseFromGguf, type GgufBase } from './gguf-base.js';
+export { type GgufFile, type GgufTensor, openGguf } from './gguf-file.js';
+export { type GgufOptions, readGguf, writeGguf } from './gguf-lora.js';
 export { kohyaName, readKohya, writeKohya } from './kohya.js';
 export type {
   AdapterFormat,
