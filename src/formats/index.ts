@@ -1,4 +1,5 @@
 /** Formats: bytes to named arrays and back. Knows no Runtime. */
+export { type Converted, type ConvertOptions, convert } from './convert.js';
 export { deltaNorm, deltaWeight, norm } from './delta.js';
 export type { Dtype, TypedArray } from './dtypes.js';
 export { FormatError } from './errors.js';
@@ -21,6 +22,7 @@ export { formatPeftConfig, type PeftConfig, parsePeftConfig } from './peft-confi
 export { PEFT_PREFIX, peftKey } from './peft-keys.js';
 export { type PeftSource, type ReadOptions, readPeft } from './peft-read.js';
 export { type LoraWriteOptions, type PeftFiles, writePeft } from './peft-write.js';
+export { type AdapterBytes, detectFormat, readAdapter } from './read-adapter.js';
 export { LazySafetensorsFile, openSafetensors } from './safetensors-open.js';
 export { parseSafetensors, SafetensorsFile, type TensorInfo } from './safetensors-read.js';
 export { type WritableTensor, type WriteOptions, writeSafetensors } from './safetensors-write.js';
