@@ -49,6 +49,8 @@ function blockNames(architecture: string): readonly (readonly [string, string])[
 /** GGUF's name of a layer, without `.weight`; null when the architecture has no such layer. */
 export function ggufName({ architecture }: GgufBase, path: string): string | null {
   const [, block, rest] = /^model\.layers\.(\d+)\.(.+)$/.exec(path) ?? [];
+  // Gemma's head is its embedding.
+  if (path === 'lm_head' && architecture.startsWith('gemma')) return null;
   if (block === undefined) return OUTER_NAMES.find(([hf]) => hf === path)?.[1] ?? null;
   const found = blockNames(architecture).find(([hf]) => hf === rest);
   return found === undefined ? null : `blk.${block}.${found[1]}`;

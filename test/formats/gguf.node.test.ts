@@ -125,6 +125,24 @@ test('C9 what it cannot hold', async () => {
   expect((await readGguf(forced.bytes)).modules[0]!.A.data[1]).toBe(Number.POSITIVE_INFINITY);
 });
 
+test.each([
+  ['phi3', 'model.layers.3.mlp.gate_up_proj', 'blk.3.ffn_up'],
+  ['phi3', 'model.layers.3.self_attn.qkv_proj', 'blk.3.attn_qkv'],
+  ['phi3', 'model.layers.3.mlp.up_proj', null],
+  ['gemma2', 'lm_head', null],
+  ['qwen3', 'lm_head', 'output'],
+  ['mistral', 'model.layers.12.self_attn.o_proj', 'blk.12.attn_output'],
+])('%s: %s is %s', async (type, path, name) => {
+  const base = baseFromConfig(config(type));
+  const write = writeGguf(makeFile([makeModule(path, [8, 2, 3], 1)]), { base });
+  if (name === null) await expect(write).rejects.toThrow(`'${path}' (no layer of ${type} in GGUF)`);
+  else {
+    const { bytes } = await write;
+    expect((await readGguf(bytes)).modules.map((module) => module.path)).toEqual([name]);
+    expect((await readGguf(bytes, { base })).modules.map((module) => module.path)).toEqual([path]);
+  }
+});
+
 test('alpha 0 changes nothing; a model is no adapter; base files', async () => {
   const zero = await writeGguf(makeFile([makeModule('fc1', [4, 2, 3], 0)]));
   expect(new Set(deltaWeight((await readGguf(zero.bytes)).modules[0]!).data.map(Math.abs))).toEqual(
