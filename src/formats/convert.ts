@@ -45,7 +45,13 @@ export async function convert(input: AdapterBytes, options: ConvertOptions): Pro
       `convert: the rows of '${reordered.path}' may be in GGUF's order, expected the option base to put them back`,
     );
   const rules = rulesOf(to, base);
+  const init = to === 'peft' ? null : changedBase(file);
+  if (init !== null && !dropUnsupported)
+    throw new FormatError(
+      `convert: init_lora_weights is '${init}', which changed the base weights; ${to} cannot say so, expected peft`,
+    );
   const dropped = dropUnsupported ? notHeld(file, rules) : new Map<string, string>();
+  if (init !== null) dropped.set('init_lora_weights', `'${init}' changed the base weights`);
   const left: LoraFile = {
     ...file,
     modules: file.modules.filter((module) => !dropUnsupported || rules.module(module) === null),
@@ -53,6 +59,12 @@ export async function convert(input: AdapterBytes, options: ConvertOptions): Pro
   };
   const { files, warnings } = await write(left, to, base, force);
   return { files: new Map(Object.entries(files)), dropped, warnings: [...file.warnings, ...warnings] };
+}
+
+/** An initialisation that changes the base: its adapter is right on the changed base alone. Null for the others. */
+function changedBase({ config }: LoraFile): string | null {
+  const init = config?.initLoraWeights ?? true;
+  return typeof init === 'string' && !['gaussian', 'eva', 'orthogonal'].includes(init) ? init : null;
 }
 
 function rulesOf(to: AdapterFormat, base: GgufBase | null): TargetRules {

@@ -114,6 +114,20 @@ describe('what a target cannot hold', () => {
     );
   });
 
+  test.each(['pissa', 'olora'])('an adapter whose initialisation %s changed the base', async (init) => {
+    const changed = makeFile(plain.modules.slice(2), {
+      config: parsePeftConfig({ peft_type: 'LORA', r: 16, init_lora_weights: init }).config,
+    });
+    const bytes = found(new Map(Object.entries(writePeft(changed))));
+    await expect(convert(bytes, { to: 'mlx' })).rejects.toThrow(
+      `init_lora_weights is '${init}', which changed the base weights; mlx cannot say so, expected peft`,
+    );
+    const { dropped } = await convert(bytes, { to: 'mlx', dropUnsupported: true });
+    expect([...dropped]).toEqual([['init_lora_weights', `'${init}' changed the base weights`]]);
+    const kept = (await convert(bytes, { to: 'peft' })).files.get('adapter_config.json')!;
+    expect(parsePeftConfig(kept).config.initLoraWeights).toBe(init);
+  });
+
   test('nothing left is an error', async () => {
     const only = makeFile([makeModule('e', [5, 2, 3], 1, 'embedding')]);
     const bytes = found(new Map(Object.entries(writePeft(only))));
