@@ -31,7 +31,7 @@ const browser: TestProjectInlineConfiguration =
         plugins: [quickstart(), builtPackage()],
         // Found at the start: a dependency that Vite meets in the middle reloads the page and breaks the run.
         optimizeDeps: {
-          include: ['@assemblyscript/loader', '@huggingface/gguf', 'fast-check', 'wasm-feature-detect'],
+          include: ['@assemblyscript/loader', 'fast-check', 'wasm-feature-detect'],
         },
         test: {
           name: 'browser',

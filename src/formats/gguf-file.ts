@@ -1,17 +1,12 @@
-/**
- * The GGUF container: metadata and the list of tensors are read and written by @huggingface/gguf; what it leaves open, the
- * tensors' places and their values, is here. Everything is checked against the size of the file.
- */
-import {
-  buildGgufHeader,
-  type GGUFTypedMetadata,
-  GGMLQuantizationType as Ggml,
-  gguf,
-} from '@huggingface/gguf';
+/** The GGUF container: where tensors lie, checked against the size of the file, their values, and writing a file. */
 import { decode, halfToFloat } from './dtypes.js';
 import { FormatError } from './errors.js';
+import { formatGgufHeader, readGgufHeader } from './gguf-header.js';
 import type { LoraArray } from './lora-file.js';
 import type { RandomAccess } from './source.js';
+
+/** GGML's numbers of the types whose values are read. */
+const Ggml = { F32: 0, F16: 1, Q8_0: 8, BF16: 30 } as const;
 
 /** One tensor's place; the shape is row-major, the reverse of GGUF's. */
 export interface GgufTensor {
@@ -38,51 +33,32 @@ const ALIGNMENT = 32;
 
 /** Reads metadata and the list of tensors; values later, by `ggufValues`. @throws FormatError */
 export async function openGguf(where: string, source: RandomAccess): Promise<GgufFile> {
-  const parsed = await parse(where, source);
-  const { metadata, tensorInfos, tensorDataOffset, tensorInfoByteRange } = parsed;
-  if (!parsed.littleEndian) throw new FormatError(`${where}: the file is big-endian, expected little-endian`);
-  const [, infoEnd] = tensorInfoByteRange;
-  if (infoEnd > source.size)
-    throw new FormatError(
-      `${where}: the header needs ${infoEnd} bytes, the file has ${source.size}; it is cut short`,
-    );
-  const values = new Map<string, unknown>(Object.entries(metadata));
-  const alignment = BigInt(Number(values.get('general.alignment') ?? ALIGNMENT));
+  const { metadata, entries, length } = await readGgufHeader(where, source);
+  const alignment = metadata.get('general.alignment') ?? ALIGNMENT;
+  if (typeof alignment !== 'number' || !Number.isInteger(alignment) || alignment < 8 || alignment % 8 !== 0)
+    throw new FormatError(`${where}: general.alignment is ${String(alignment)}, expected a multiple of 8`);
+  const dataStart = Math.ceil(length / alignment) * alignment;
   const tensors = new Map<string, GgufTensor>();
-  for (const { name, shape, dtype, offset } of tensorInfos) {
+  for (const { name, sizes, type, offset } of entries) {
     if (tensors.has(name))
       throw new FormatError(`${where}: tensor '${name}' appears twice, expected it once`);
-    if (offset % alignment !== 0n)
+    if (offset % BigInt(alignment) !== 0n)
       throw new FormatError(
         `${where}: tensor '${name}' begins at ${offset}, expected a multiple of ${alignment}`,
       );
-    const sizes = shape.map(Number).reverse();
-    const begin = Number(tensorDataOffset + offset);
-    const [elements, bytes] = BLOCKS.get(dtype) ?? [1, 0];
-    const end = begin + (sizes.reduce((product, size) => product * size, 1) / elements) * bytes;
-    if (!Number.isSafeInteger(end) || end > source.size)
+    const shape = sizes.map(Number).reverse();
+    const begin = dataStart + Number(offset);
+    const [elements, bytes] = BLOCKS.get(type) ?? [1, 0];
+    const end = begin + (shape.reduce((product, size) => product * size, 1) / elements) * bytes;
+    if (!Number.isSafeInteger(end))
+      throw new FormatError(`${where}: tensor '${name}' is [${shape.join(', ')}], expected whole blocks`);
+    if (end > source.size)
       throw new FormatError(
         `${where}: tensor '${name}' ends at byte ${end}, the file has ${source.size}; it is cut short`,
       );
-    tensors.set(name, { shape: sizes, type: dtype, begin, end });
+    tensors.set(name, { shape, type, begin, end });
   }
-  return { metadata: values, tensors };
-}
-
-async function parse(where: string, source: RandomAccess) {
-  // The library reads through `fetch`; this one answers from the source, and nothing goes over a network.
-  const fromSource = async (_: unknown, init?: RequestInit): Promise<Response> => {
-    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init?.headers).get('range') ?? '') ?? [];
-    const begin = Math.min(Number(from), source.size);
-    const bytes = await source.read(begin, Math.min(Number(to) + 1, source.size));
-    return new Response(Uint8Array.from(bytes));
-  };
-  try {
-    return await gguf('https://source.invalid/file.gguf', { fetch: fromSource });
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new FormatError(`${where}: ${why}; the file is no GGUF, or cut short`, { cause });
-  }
+  return { metadata, tensors };
 }
 
 /** A tensor's values as float32. @throws FormatError for a type that is not read */
@@ -90,7 +66,7 @@ export async function ggufValues(where: string, source: RandomAccess, name: stri
   const { type, begin, end, shape } = tensor;
   if (!BLOCKS.has(type))
     throw new FormatError(
-      `${where}: tensor '${name}' is ${Ggml[type] ?? type}, expected F32, F16, BF16 or Q8_0`,
+      `${where}: tensor '${name}' is of GGML's type ${type}, expected F32, F16, BF16 or Q8_0`,
     );
   const bytes = Uint8Array.from(await source.read(begin, end));
   if (type === Ggml.Q8_0) return { shape, data: fromQ8(bytes) };
@@ -110,49 +86,24 @@ function fromQ8(bytes: Uint8Array<ArrayBuffer>): Float32Array {
 }
 
 /** The bytes of a GGUF file of float32 tensors, aligned to 32. */
-export async function formatGguf(
-  metadata: Omit<GGUFTypedMetadata, 'version' | 'tensor_count' | 'kv_count'>,
+export function formatGguf(
+  metadata: Iterable<readonly [string, string | number]>,
   tensors: readonly (readonly [string, LoraArray])[],
-): Promise<Uint8Array<ArrayBuffer>> {
+): Uint8Array<ArrayBuffer> {
   const pad = (size: number): number => Math.ceil(size / ALIGNMENT) * ALIGNMENT;
-  const infos: Uint8Array<ArrayBuffer>[] = [];
-  let offset = 0;
-  for (const [name, { shape, data }] of tensors) {
-    const text = new TextEncoder().encode(name);
-    const info = new Uint8Array(8 + text.length + 4 + 8 * shape.length + 4 + 8);
-    const view = new DataView(info.buffer);
-    view.setBigUint64(0, BigInt(text.length), true);
-    info.set(text, 8);
-    let at = 8 + text.length;
-    view.setUint32(at, shape.length, true);
-    at += 4;
-    for (const size of shape.toReversed()) {
-      view.setBigUint64(at, BigInt(size), true);
-      at += 8;
-    }
-    view.setUint32(at, Ggml.F32, true);
-    view.setBigUint64(at + 4, BigInt(offset), true);
-    infos.push(info);
-    offset += pad(data.byteLength);
-  }
-  const list = new Blob(infos);
-  const typed: GGUFTypedMetadata = {
-    version: { value: 3, type: 4 },
-    tensor_count: { value: BigInt(tensors.length), type: 10 },
-    kv_count: { value: 0n, type: 10 },
-    ...metadata,
-  };
-  const header = await buildGgufHeader(list, typed, {
-    littleEndian: true,
-    tensorInfoByteRange: [0, list.size],
+  let size = 0;
+  const entries = tensors.map(([name, { shape, data }]) => {
+    const offset = BigInt(size);
+    size += pad(data.byteLength);
+    return { name, sizes: shape.toReversed().map(BigInt), type: Ggml.F32, offset };
   });
-  const start = header.size;
-  const file = new Uint8Array(start + offset);
-  file.set(new Uint8Array(await header.arrayBuffer()));
-  let at = start;
-  for (const [, { data }] of tensors) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += pad(data.byteLength);
-  }
+  const header = formatGgufHeader(metadata, entries);
+  const start = pad(header.length);
+  const file = new Uint8Array(start + size);
+  file.set(header);
+  tensors.forEach(([, { data }], i) => {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    file.set(bytes, start + Number(entries[i]!.offset));
+  });
   return file;
 }

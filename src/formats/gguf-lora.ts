@@ -114,18 +114,17 @@ export async function writeGguf(
     ];
   });
   if (!allowNonFinite) for (const [name, { data }] of tensors) checkFinite(where, name, data);
-  const text = (value: string) => ({ value, type: 8 as const });
-  const metadata = {
-    'general.architecture': text(base?.architecture ?? 'unknown'),
-    'general.type': text('adapter'),
-    'adapter.type': text('lora'),
-    'adapter.lora.alpha': { value: alpha, type: 6 as const },
-  };
+  const metadata: [string, string | number][] = [
+    ['general.architecture', base?.architecture ?? 'unknown'],
+    ['general.type', 'adapter'],
+    ['adapter.type', 'lora'],
+    ['adapter.lora.alpha', alpha],
+  ];
   const warnings =
     base === null
       ? [`${where}: without a base model the layers keep their names, and llama.cpp cannot apply the file`]
       : [];
-  return { bytes: await formatGguf(metadata, tensors), warnings };
+  return { bytes: formatGguf(metadata, tensors), warnings };
 }
 
 function checkFinite(where: string, name: string, data: Float32Array): void {

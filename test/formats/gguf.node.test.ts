@@ -1,5 +1,6 @@
 /** GGUF adapters: files that the `gguf` package wrote, names, order of rows, one alpha for all, and refusals. */
 import { readFileSync } from 'node:fs';
+import { gguf } from '@huggingface/gguf';
 import { describe, expect, test } from 'vitest';
 import {
   baseFromConfig,
@@ -83,6 +84,26 @@ test('A25 mixed ranks and alphas, written and read with the base', async () => {
   expectSameDelta(await readGguf(bytes, { base: llama }), makeFile(modules));
 });
 
+test('another reader finds the same metadata and the same places', async () => {
+  const { bytes } = await writeGguf(makeFile(modules), { base: llama });
+  const answer = async () => new Response(Uint8Array.from(bytes));
+  const other = await gguf('https://example.invalid/a.gguf', { fetch: answer });
+  const own = await openGguf('x', source(bytes));
+  for (const [key, value] of own.metadata)
+    expect(Object.entries(other.metadata)).toContainEqual([key, value]);
+  const places = other.tensorInfos.map(({ name, shape, dtype, offset }) => [
+    name,
+    {
+      shape: shape.map(Number).reverse(),
+      type: Number(dtype),
+      begin: Number(other.tensorDataOffset + offset),
+    },
+  ]);
+  expect(places).toEqual(
+    [...own.tensors].map(([name, { shape, type, begin }]) => [name, { shape, type, begin }]),
+  );
+});
+
 test('Qwen’s rows stay in place', async () => {
   const base = baseFromConfig(config('qwen2'));
   const { bytes } = await writeGguf(makeFile(modules.slice(0, 1)), { base });
@@ -148,7 +169,9 @@ test('alpha 0 changes nothing; a model is no adapter; base files', async () => {
   expect(new Set(deltaWeight((await readGguf(zero.bytes)).modules[0]!).data.map(Math.abs))).toEqual(
     new Set([0]),
   );
-  await expect(readGguf(new TextEncoder().encode('GGUX'.padEnd(64)))).rejects.toThrow('the file is no GGUF');
+  await expect(readGguf(new TextEncoder().encode('GGUX'.padEnd(64)))).rejects.toThrow(
+    'the file does not begin with GGUF',
+  );
   expect(() => baseFromConfig(config('bert'))).toThrow(
     'model_type is "bert", expected one of llama, mistral',
   );
