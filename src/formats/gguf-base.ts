@@ -12,6 +12,8 @@ export interface GgufBase {
   readonly architecture: string;
   readonly heads: number;
   readonly kvHeads: number;
+  /** Whether the head is the embedding: then GGUF has no tensor of its own for it. */
+  readonly tied: boolean;
 }
 
 /** transformers' model types, by GGUF's architecture. */
@@ -47,10 +49,9 @@ function blockNames(architecture: string): readonly (readonly [string, string])[
 }
 
 /** GGUF's name of a layer, without `.weight`; null when the architecture has no such layer. */
-export function ggufName({ architecture }: GgufBase, path: string): string | null {
+export function ggufName({ architecture, tied }: GgufBase, path: string): string | null {
   const [, block, rest] = /^model\.layers\.(\d+)\.(.+)$/.exec(path) ?? [];
-  // Gemma's head is its embedding.
-  if (path === 'lm_head' && architecture.startsWith('gemma')) return null;
+  if (path === 'lm_head' && tied) return null;
   if (block === undefined) return OUTER_NAMES.find(([hf]) => hf === path)?.[1] ?? null;
   const found = blockNames(architecture).find(([hf]) => hf === rest);
   return found === undefined ? null : `blk.${block}.${found[1]}`;
@@ -109,7 +110,10 @@ export function baseFromConfig(text: string): GgufBase {
     );
   const heads = count(where, 'num_attention_heads', root.get('num_attention_heads'));
   const kv = root.get('num_key_value_heads') ?? null;
-  return { architecture, heads, kvHeads: kv === null ? heads : count(where, 'num_key_value_heads', kv) };
+  const kvHeads = kv === null ? heads : count(where, 'num_key_value_heads', kv);
+  // Gemma's configs leave the field out, and mean true.
+  const tied = root.get('tie_word_embeddings') ?? architecture.startsWith('gemma');
+  return { architecture, heads, kvHeads, tied: tied === true };
 }
 
 function count(where: string, field: string, value: Json | undefined): number {
@@ -120,7 +124,7 @@ function count(where: string, field: string, value: Json | undefined): number {
 }
 
 /** From a model in GGUF. @throws FormatError */
-export function baseFromGguf({ metadata }: GgufFile): GgufBase {
+export function baseFromGguf({ metadata, tensors }: GgufFile): GgufBase {
   const where = 'base model';
   const architecture = metadata.get('general.architecture');
   if (typeof architecture !== 'string' || !Object.values(ARCHITECTURES).includes(architecture))
@@ -131,5 +135,5 @@ export function baseFromGguf({ metadata }: GgufFile): GgufBase {
   const kvHeads = Number(metadata.get(`${architecture}.attention.head_count_kv`) ?? heads);
   if (!Number.isInteger(heads) || heads < 1 || !Number.isInteger(kvHeads) || kvHeads < 1)
     throw new FormatError(`${where}: ${architecture}.attention.head_count is no number, expected one`);
-  return { architecture, heads, kvHeads };
+  return { architecture, heads, kvHeads, tied: !tensors.has('output.weight') };
 }

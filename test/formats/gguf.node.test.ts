@@ -164,6 +164,14 @@ test.each([
   }
 });
 
+test('a tied head has no tensor in GGUF, and is refused', async () => {
+  const fields = { model_type: 'llama', num_attention_heads: 2, tie_word_embeddings: true };
+  const base = baseFromConfig(JSON.stringify(fields));
+  await expect(writeGguf(makeFile(modules), { base })).rejects.toThrow(
+    "'lm_head' (no layer of llama in GGUF)",
+  );
+});
+
 test('alpha 0 changes nothing; a model is no adapter; base files', async () => {
   const zero = await writeGguf(makeFile([makeModule('fc1', [4, 2, 3], 0)]));
   expect(new Set(deltaWeight((await readGguf(zero.bytes)).modules[0]!).data.map(Math.abs))).toEqual(
@@ -176,7 +184,12 @@ test('alpha 0 changes nothing; a model is no adapter; base files', async () => {
     'model_type is "bert", expected one of llama, mistral',
   );
   expect(() => baseFromConfig(config('llama', 0))).toThrow('num_attention_heads is missing');
-  expect(baseFromConfig(config('mistral', 4, null))).toEqual({ architecture: 'llama', heads: 4, kvHeads: 4 });
+  expect(baseFromConfig(config('mistral', 4, null))).toEqual({
+    architecture: 'llama',
+    heads: 4,
+    kvHeads: 4,
+    tied: false,
+  });
   const metadata = new Map<string, unknown>([
     ['general.architecture', 'llama'],
     ['llama.attention.head_count', 9],
@@ -186,5 +199,6 @@ test('alpha 0 changes nothing; a model is no adapter; base files', async () => {
     architecture: 'llama',
     heads: 9,
     kvHeads: 3,
+    tied: true,
   });
 });
