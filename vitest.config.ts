@@ -30,7 +30,9 @@ const browser: TestProjectInlineConfiguration =
     : {
         plugins: [quickstart(), builtPackage()],
         // Found at the start: a dependency that Vite meets in the middle reloads the page and breaks the run.
-        optimizeDeps: { include: ['@assemblyscript/loader', 'fast-check', 'wasm-feature-detect'] },
+        optimizeDeps: {
+          include: ['@assemblyscript/loader', 'fast-check', 'wasm-feature-detect'],
+        },
         test: {
           name: 'browser',
           include: ['test/readme.test.ts', ...PORTABLE.map((room) => `test/${room}/**/*.test.ts`)],

@@ -1,8 +1,10 @@
 /** `lora-wasm/node`: what needs a file system. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type LazySafetensorsFile, openSafetensors } from './formats/safetensors-open.js';
 import type { LoraModel } from './lora/model.js';
+import { readRange } from './platform/node.js';
 
 /** Writes a file so that a reader sees the old content or the new one, never a part: to a temporary name, then renamed. */
 export async function writeAtomic(path: string, bytes: Uint8Array): Promise<void> {
@@ -36,4 +38,33 @@ export async function saveAdapter(
     paths.push(path);
   }
   return paths;
+}
+
+/** A lazily read file on disk; `close()` when its tensors are no longer needed. */
+export interface OpenFile {
+  readonly file: LazySafetensorsFile;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Opens a safetensors file on disk: the header is checked, tensors are read when asked for.
+ * @throws FormatError; file system errors
+ * @example
+ * const { file, close } = await openSafetensorsFile('model.safetensors');
+ * const weight = await file.f32('fc1.weight');
+ * await close();
+ */
+export async function openSafetensorsFile(path: string): Promise<OpenFile> {
+  const handle = await open(path);
+  const close = (): Promise<void> => handle.close();
+  const read = (begin: number, end: number) => readRange(handle, begin, end);
+  try {
+    const { size } = await handle.stat();
+    const file = await openSafetensors({ size, read });
+    return { file, close, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }

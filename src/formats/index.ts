@@ -1,7 +1,29 @@
 /** Formats: bytes to named arrays and back. Knows no Runtime. */
+export { type Converted, type ConvertOptions, convert } from './convert.js';
+export { deltaNorm, deltaWeight, norm } from './delta.js';
 export type { Dtype, TypedArray } from './dtypes.js';
 export { FormatError } from './errors.js';
+export { baseFromConfig, baseFromGguf, type GgufBase } from './gguf-base.js';
+export { type GgufFile, type GgufTensor, openGguf } from './gguf-file.js';
+export { type GgufOptions, readGguf, writeGguf } from './gguf-lora.js';
+export { kohyaName, readKohya, writeKohya } from './kohya.js';
+export type {
+  AdapterFormat,
+  ExtraKind,
+  ExtraTensor,
+  LoraArray,
+  LoraFile,
+  LoraKind,
+  LoraModule,
+} from './lora-file.js';
+export { readLoralib, writeLoralib } from './loralib.js';
+export { type MlxFiles, readMlx, writeMlx } from './mlx.js';
 export { formatPeftConfig, type PeftConfig, parsePeftConfig } from './peft-config.js';
 export { PEFT_PREFIX, peftKey } from './peft-keys.js';
+export { type PeftSource, type ReadOptions, readPeft } from './peft-read.js';
+export { type LoraWriteOptions, type PeftFiles, writePeft } from './peft-write.js';
+export { type AdapterBytes, detectFormat, readAdapter } from './read-adapter.js';
+export { LazySafetensorsFile, openSafetensors } from './safetensors-open.js';
 export { parseSafetensors, SafetensorsFile, type TensorInfo } from './safetensors-read.js';
 export { type WritableTensor, type WriteOptions, writeSafetensors } from './safetensors-write.js';
+export type { ByteSource, RandomAccess } from './source.js';

@@ -37,8 +37,11 @@ export function decodeUtf8(where: string, bytes: Uint8Array): string {
   }
 }
 
-/** @throws FormatError with the position */
-export function parseJson(where: string, text: string): Json {
+/**
+ * @param lastWinsIn - a key of the root whose object, of strings, may hold a key twice: the last counts
+ * @throws FormatError with the position
+ */
+export function parseJson(where: string, text: string, lastWinsIn?: string): Json {
   let at = 0;
   const fail = (expected: string): never => {
     const got = at < text.length ? JSON.stringify(text[at]) : 'the end';
@@ -61,7 +64,7 @@ export function parseJson(where: string, text: string): Json {
       );
     return value;
   };
-  const value = (depth: number): Json => {
+  const value = (depth: number, lastWins = false): Json => {
     if (depth > MAX_DEPTH) return fail(`at most ${MAX_DEPTH} levels`);
     skip();
     const char = text[at];
@@ -75,12 +78,12 @@ export function parseJson(where: string, text: string): Json {
         for (;;) {
           skip();
           const key = string();
-          if (map.has(key))
+          if (map.has(key) && !(lastWins && typeof map.get(key) === 'string'))
             throw new FormatError(`${where}: key ${JSON.stringify(key)} appears twice, expected it once`);
           skip();
           if (text[at] !== ':') fail("':'");
           at++;
-          map.set(key, value(depth + 1));
+          map.set(key, value(depth + 1, depth === 0 && key === lastWinsIn));
           skip();
           if (text[at] === '}') break;
           if (text[at] !== ',') fail("',' or '}'");

@@ -41,7 +41,8 @@ export function headerLength(prefix: Uint8Array, fileSize: number): number {
 
 /** @param bytes - the header itself, without its length @throws FormatError */
 export function parseHeader(bytes: Uint8Array, fileSize: number): Header {
-  const root = parseJson('safetensors: header', decodeUtf8('safetensors: header', bytes));
+  const where = 'safetensors: header';
+  const root = parseJson(where, decodeUtf8(where, bytes), '__metadata__');
   if (!(root instanceof Map)) throw new FormatError('safetensors: the header is no object, expected one');
   const tensors = new Map<string, TensorInfo>();
   let metadata = new Map<string, string>();
@@ -127,43 +128,53 @@ function checkLayout(tensors: ReadonlyMap<string, TensorInfo>, dataLength: numbe
   }
 }
 
-/** A safetensors file in memory. Everything it hands out is a copy. */
-export class SafetensorsFile {
+/** What a header tells of the tensors: common to files in memory and files read by range. */
+export abstract class SafetensorsIndex {
   readonly metadata: ReadonlyMap<string, string>;
-  readonly #bytes: Uint8Array;
-  readonly #header: Header;
+  readonly #tensors: ReadonlyMap<string, TensorInfo>;
 
-  /** @internal Use `parseSafetensors`. */
-  constructor(bytes: Uint8Array, header: Header) {
-    this.#bytes = bytes;
-    this.#header = header;
-    this.metadata = header.metadata;
+  /** @internal */
+  constructor({ tensors, metadata }: Header) {
+    this.#tensors = tensors;
+    this.metadata = metadata;
   }
 
   /** Names in the order of the header. */
   get names(): string[] {
-    return [...this.#header.tensors.keys()];
+    return [...this.#tensors.keys()];
   }
 
   has(name: string): boolean {
-    return this.#header.tensors.has(name);
+    return this.#tensors.has(name);
   }
 
   /** dtype, shape and place. @throws FormatError when there is no such tensor */
   info(name: string): TensorInfo {
-    const info = this.#header.tensors.get(name);
+    const info = this.#tensors.get(name);
     if (info === undefined)
       throw new FormatError(
         `safetensors: there is no tensor '${name}', expected one of ${this.names.join(', ') || 'none'}`,
       );
     return info;
   }
+}
+
+/** A safetensors file in memory. Everything it hands out is a copy. */
+export class SafetensorsFile extends SafetensorsIndex {
+  readonly #bytes: Uint8Array;
+  readonly #dataStart: number;
+
+  /** @internal Use `parseSafetensors`. */
+  constructor(bytes: Uint8Array, header: Header) {
+    super(header);
+    this.#bytes = bytes;
+    this.#dataStart = header.dataStart;
+  }
 
   /** The tensor's bytes, copied. */
   bytes(name: string): Uint8Array<ArrayBuffer> {
     const { begin, end } = this.info(name);
-    const start = this.#header.dataStart;
-    return Uint8Array.from(this.#bytes.subarray(start + begin, start + end));
+    return Uint8Array.from(this.#bytes.subarray(this.#dataStart + begin, this.#dataStart + end));
   }
 
   /** The values in the dtype's own array (F16 and BF16 as float32), whatever the alignment in the file. @throws FormatError */
@@ -173,13 +184,15 @@ export class SafetensorsFile {
 
   /** The values as float32; for floating-point dtypes. @throws FormatError */
   f32(name: string): Float32Array {
-    const array = this.array(name);
-    if (array instanceof Float32Array) return array;
-    if (array instanceof Float64Array) return Float32Array.from(array);
-    throw new FormatError(
-      `safetensors: tensor '${name}' is ${this.info(name).dtype}, expected F32, F16, BF16 or F64`,
-    );
+    return toFloat32(name, this.info(name).dtype, this.array(name));
   }
+}
+
+/** Values of a floating-point dtype as float32. @throws FormatError for another dtype */
+export function toFloat32(name: string, dtype: Dtype, array: TypedArray): Float32Array {
+  if (array instanceof Float32Array) return array;
+  if (array instanceof Float64Array) return Float32Array.from(array);
+  throw new FormatError(`safetensors: tensor '${name}' is ${dtype}, expected F32, F16, BF16 or F64`);
 }
 
 /** Reads a whole file from its bytes. @throws FormatError for everything that the format does not allow */

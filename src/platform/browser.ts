@@ -15,3 +15,8 @@ export function folderUrl(folder: string | URL): URL {
   const url = new URL(folder, globalThis.location.href);
   return url.href.endsWith('/') ? url : new URL(`${url.href}/`);
 }
+
+/** Node reads `file:` URLs by range; a page has none to read. */
+export async function fileSource(_url: URL): Promise<null> {
+  return null;
+}

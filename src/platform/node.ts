@@ -1,5 +1,5 @@
 /** What Node does its own way: reading bytes. The browser's twin is `browser.ts`; package.json's `#platform` chooses. */
-import { readFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -18,4 +18,38 @@ export async function readBytes(url: URL): Promise<Uint8Array<ArrayBuffer>> {
 export function folderUrl(folder: string | URL): URL {
   if (folder instanceof URL) return folder.href.endsWith('/') ? folder : new URL(`${folder.href}/`);
   return pathToFileURL(`${resolve(folder)}/`);
+}
+
+/** A file behind a `file:` URL, read by range; each read opens and closes it, so nothing is left open. Null for other URLs. */
+export async function fileSource(
+  url: URL,
+): Promise<{ size: number; read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> } | null> {
+  if (url.protocol !== 'file:') return null;
+  const { size } = await stat(url);
+  const read = async (begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
+    const handle = await open(url);
+    try {
+      return await readRange(handle, begin, end);
+    } finally {
+      await handle.close();
+    }
+  };
+  return { size, read };
+}
+
+/** Bytes of an open file from `begin` up to `end`; fewer where the file ends. One read of Node gives 2 GiB at most. */
+export async function readRange(
+  handle: FileHandle,
+  begin: number,
+  end: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(end - begin);
+  let at = 0;
+  while (at < bytes.length) {
+    const length = Math.min(bytes.length - at, 2 ** 30);
+    const { bytesRead } = await handle.read(bytes, at, length, begin + at);
+    if (bytesRead === 0) break;
+    at += bytesRead;
+  }
+  return bytes.subarray(0, at);
 }

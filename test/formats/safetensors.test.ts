@@ -1,7 +1,7 @@
 /** Safetensors: what the reference parser accepts and refuses, cut files, unaligned tensors, and the round trip. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FormatError, parseSafetensors, writeSafetensors } from '../../src/formats/index.js';
+import { FormatError, parseSafetensors, type TypedArray, writeSafetensors } from '../../src/formats/index.js';
 
 function file(
   header: string | Uint8Array,
@@ -25,6 +25,7 @@ describe('refused', () => {
     ['empty file', new Uint8Array(0)],
     ['C15 seven bytes', new Uint8Array(7)],
     ['header of 0 bytes', file('')],
+    ['header of more than 1e8 bytes, in a short file', file('{}', undefined, 100_000_001n)],
     ['C15 header length FF..FF', file('{}', undefined, 2n ** 64n - 1n)],
     ['C15 header length 2^53+1', file('{}', undefined, 2n ** 53n + 1n)],
     ['header length beyond the file', file('{}', undefined, 3n)],
@@ -70,20 +71,29 @@ describe('refused', () => {
       'product overflow',
       file(entry('"dtype":"F32","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,4]'), four),
     ],
+    ['shape with a string of digits', file(entry('"dtype":"U8","shape":["0"],"data_offsets":[0,0]'))],
+    ['offset 0.0', file(entry('"dtype":"F32","shape":[1],"data_offsets":[0.0,4]'), four)],
+    ['offset as text', file(entry('"dtype":"F32","shape":[1],"data_offsets":["0",4]'), four)],
+    ['negative offset', file(entry('"dtype":"F32","shape":[1],"data_offsets":[-4,0]'), four)],
+    ['F4 with half a byte', file(entry('"dtype":"F4","shape":[1],"data_offsets":[0,1]'), new Uint8Array(1))],
     ['one offset', file(entry('"dtype":"F32","shape":[1],"data_offsets":[0]'), four)],
     ['three offsets', file(entry('"dtype":"F32","shape":[1],"data_offsets":[0,4,4]'), four)],
     ['no dtype', file(entry('"shape":[1],"data_offsets":[0,4]'), four)],
     ['no shape', file(entry('"dtype":"F32","data_offsets":[0,4]'), four)],
     ['C16 lower-case dtype', file(entry('"dtype":"f32","shape":[1],"data_offsets":[0,4]'), four)],
+    ['C16 unknown dtype', file(entry('"dtype":"F12","shape":[1],"data_offsets":[0,4]'), four)],
     ['C16 dtype 7', file(entry('"dtype":7,"shape":[1],"data_offsets":[0,4]'), four)],
     ['C16 dtype null', file(entry('"dtype":null,"shape":[1],"data_offsets":[0,4]'), four)],
     ['metadata with a number', file('{"__metadata__":{"a":1}}')],
+    ['metadata with an object', file('{"__metadata__":{"a":{}}}')],
+    ['metadata key twice, a number among them', file('{"__metadata__":{"a":1,"a":"x"}}')],
     ['metadata as array', file('{"__metadata__":[]}')],
     ['header is an array', file('[]')],
     ['header is null', file('null')],
     ['tensor is null', file('{"a":null}')],
     ['byte order mark', file('\ufeff{}')],
     ['C13 NUL padding', file('{}\0\0')],
+    ['trailing junk', file('{}x')],
     ['second object', file('{}{}')],
     ['invalid UTF-8', file(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x7d))],
     ['lone surrogate', file('{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}')],
@@ -93,6 +103,13 @@ describe('refused', () => {
     ['NaN', file(entry('"dtype":"U8","shape":[NaN],"data_offsets":[0,0]'))],
     ['key twice in an entry', file(entry('"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]'))],
     ['a name twice', file(`{${one},${one}}`, four)],
+    [
+      'a name twice with other ranges',
+      file(
+        '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}',
+        new Uint8Array(2),
+      ),
+    ],
     ['two metadata', file('{"__metadata__":{},"__metadata__":{}}')],
   ])('%s', (_, bytes) => {
     expect(() => parseSafetensors(bytes)).toThrow(FormatError);
@@ -126,6 +143,8 @@ describe('accepted', () => {
       ['a'],
     ],
     ['white space around', file(` \t\r\n{${one}} \n\t`, four), ['a']],
+    ['header length that is no multiple of 8', file(`{${one}} `, four), ['a']],
+    ['no tensors, metadata', file('{"__metadata__":{"a":"b"}}'), []],
     ['metadata null', file('{"__metadata__":null}'), []],
     [
       'names that JavaScript finds special',
@@ -149,10 +168,49 @@ describe('accepted', () => {
     expect([...parseSafetensors(pool.subarray(5)).f32('f')]).toEqual([1.5, -2]);
   });
 
-  test('C16 a legal dtype without a reader opens, and names itself when its values are asked for', () => {
-    const found = parseSafetensors(file(entry('"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]'), four));
-    expect(found.info('a').dtype).toBe('F8_E4M3');
-    expect(() => found.array('a')).toThrow(/tensor 'a' is F8_E4M3/);
+  test('a key twice inside the metadata: the last counts', () => {
+    const found = parseSafetensors(file('{"__metadata__":{"a":"1","b":"2","a":"3"}}'));
+    expect([...found.metadata]).toEqual([
+      ['a', '3'],
+      ['b', '2'],
+    ]);
+  });
+
+  test.each([
+    ['F4', 8],
+    ['F6_E2M3', 4],
+    ['F6_E3M2', 4],
+    ['F8_E5M2', 4],
+    ['F8_E4M3', 4],
+    ['F8_E8M0', 4],
+    ['F8_E4M3FNUZ', 4],
+    ['F8_E5M2FNUZ', 4],
+    ['C64', 1],
+  ])('C16 %s opens, and names itself when its values are asked for', (dtype, n) => {
+    const size = { F4: 4, C64: 8 }[dtype] ?? (dtype.startsWith('F6') ? 3 : 4);
+    const text = entry(`"dtype":"${dtype}","shape":[${n}],"data_offsets":[0,${size}]`);
+    const found = parseSafetensors(file(text, new Uint8Array(size).fill(7)));
+    expect(found.info('a').dtype).toBe(dtype);
+    expect(found.bytes('a')).toEqual(new Uint8Array(size).fill(7));
+    expect(() => found.array('a')).toThrow(`tensor 'a' is ${dtype}`);
+  });
+
+  test.each<[string, TypedArray]>([
+    ['BOOL', Uint8Array.of(1, 0)],
+    ['U8', Uint8Array.of(255, 1)],
+    ['I8', Int8Array.of(-128, 1)],
+    ['U16', Uint16Array.of(65535, 1)],
+    ['I16', Int16Array.of(-32768, 1)],
+    ['U32', Uint32Array.of(2 ** 32 - 1, 1)],
+    ['I32', Int32Array.of(-(2 ** 31), 1)],
+    ['U64', BigUint64Array.of(2n ** 64n - 1n, 1n)],
+    ['I64', BigInt64Array.of(-(2n ** 63n), 1n)],
+    ['F64', Float64Array.of(Math.PI, -1)],
+    ['F32', Float32Array.of(0.1, -1)],
+  ])('C16 %s is read', (dtype, data) => {
+    const bytes = Uint8Array.from(new Uint8Array(data.buffer));
+    const text = entry(`"dtype":"${dtype}","shape":[2],"data_offsets":[0,${bytes.length}]`);
+    expect(parseSafetensors(file(text, bytes)).array('a')).toEqual(data);
   });
 
   test('half and brain floats', () => {

@@ -104,6 +104,14 @@ test('every entry can be imported and required', () => {
   expect(run(process.execPath, ['--input-type=module', '-e', code], project)).toBe('ok\n');
 });
 
+test('the command runs', () => {
+  const path = manifest().bin?.['lora-wasm'] ?? '';
+  expect(readFileSync(join(installed, path), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+  expect(run(process.execPath, [join(installed, path), '--help'], project)).toContain(
+    'convert [options] <in> <out>',
+  );
+});
+
 test('publint finds no fault', async () => {
   const { messages } = await publint({ pkgDir: installed, pack: false, strict: true });
   expect(messages.map((message) => formatMessage(message, manifest() as never, { color: false }))).toEqual(

@@ -1,0 +1,90 @@
+/** The command's files: adapters found by path, the base of a GGUF adapter, and output that never half replaces what was there. */
+import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { baseFromConfig, baseFromGguf, type GgufBase } from '../formats/gguf-base.js';
+import { openGguf } from '../formats/gguf-file.js';
+import type { AdapterFormat } from '../formats/lora-file.js';
+import type { AdapterBytes } from '../formats/read-adapter.js';
+import { writeAtomic } from '../node.js';
+import { readRange } from '../platform/node.js';
+
+/** A mistake of the user's: one line, without a stack. */
+export class UserError extends Error {
+  override readonly name = 'UserError';
+}
+
+const WEIGHTS = ['adapter_model.safetensors', 'adapters.safetensors'];
+const PICKLED =
+  'a pickle can run code; expected safetensors, so save the adapter again with safe serialization';
+
+async function kindOf(path: string): Promise<'file' | 'folder' | null> {
+  try {
+    return (await stat(path)).isDirectory() ? 'folder' : 'file';
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** An adapter from a file, with the config beside it, or from a folder. @throws UserError; file system errors */
+export async function readInput(path: string): Promise<AdapterBytes> {
+  const kind = await kindOf(path);
+  if (kind === null) throw new UserError(`${path}: there is no such file or folder`);
+  if (kind === 'folder') {
+    for (const name of WEIGHTS)
+      if ((await kindOf(join(path, name))) === 'file') return readInput(join(path, name));
+    if ((await kindOf(join(path, 'adapter_model.bin'))) !== null)
+      throw new UserError(`${join(path, 'adapter_model.bin')}: not read, since ${PICKLED}`);
+    throw new UserError(`${path}: the folder has no ${WEIGHTS.join(' and no ')}`);
+  }
+  if (/\.(?:bin|pt|pth|ckpt)$/i.test(path)) throw new UserError(`${path}: not read, since ${PICKLED}`);
+  const weights = new Uint8Array(await readFile(path));
+  const beside = join(dirname(path), 'adapter_config.json');
+  const config = (await kindOf(beside)) === 'file' ? new Uint8Array(await readFile(beside)) : null;
+  return { weights, config };
+}
+
+/** The base model: transformers' config.json, the folder that holds it, or a model in GGUF. @throws UserError, FormatError */
+export async function readBase(path: string): Promise<GgufBase> {
+  const kind = await kindOf(path);
+  if (kind === null) throw new UserError(`${path}: there is no such file or folder`);
+  if (kind === 'folder') return readBase(join(path, 'config.json'));
+  if (!path.toLowerCase().endsWith('.gguf')) return baseFromConfig(await readFile(path, 'utf8'));
+  const handle = await open(path);
+  try {
+    const { size } = await handle.stat();
+    const read = (begin: number, end: number): Promise<Uint8Array> => readRange(handle, begin, end);
+    return baseFromGguf(await openGguf(path, { size, read }));
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Writes PEFT's and MLX's files into a folder, others to a file.
+ * @returns the paths written
+ * @throws UserError where a file is there already and `overwrite` is not set
+ */
+export async function writeOutput(
+  out: string,
+  to: AdapterFormat,
+  files: ReadonlyMap<string, Uint8Array>,
+  overwrite: boolean,
+): Promise<string[]> {
+  const inFolder = to === 'peft' || to === 'mlx';
+  const kind = await kindOf(out);
+  if (inFolder ? kind === 'file' : kind === 'folder')
+    throw new UserError(`${out}: is a ${kind}, expected a ${inFolder ? 'folder' : 'file'} for ${to}`);
+  const paths = new Map([...files].map(([name, bytes]) => [inFolder ? join(out, name) : out, bytes]));
+  for (const path of paths.keys()) {
+    if (!overwrite && (await kindOf(path)) !== null)
+      throw new UserError(`${path}: is there already, expected another place or --overwrite`);
+  }
+  await mkdir(inFolder ? out : dirname(out), { recursive: true });
+  // The config last: a folder without it is no adapter, so that a broken write is not read as one.
+  const ordered = [...paths].sort(
+    ([a], [b]) => Number(basename(a).endsWith('.json')) - Number(basename(b).endsWith('.json')),
+  );
+  for (const [path, bytes] of ordered) await writeAtomic(path, bytes);
+  return ordered.map(([path]) => path);
+}

@@ -1,0 +1,100 @@
+/** An adapter of one program as another's. What the target cannot hold is an error, or is left out and listed. */
+import { FormatError } from './errors.js';
+import { type GgufBase, isReordered } from './gguf-base.js';
+import { ggufRules, writeGguf } from './gguf-lora.js';
+import { KOHYA_RULES, writeKohya } from './kohya.js';
+import { type AdapterFormat, type LoraFile, notHeld, type TargetRules } from './lora-file.js';
+import { LORALIB_RULES, writeLoralib } from './loralib.js';
+import { MLX_RULES, writeMlx } from './mlx.js';
+import { PEFT_RULES, writePeft } from './peft-write.js';
+import { type AdapterBytes, readAdapter } from './read-adapter.js';
+
+export interface ConvertOptions {
+  readonly to: AdapterFormat;
+  /** Alpha of every layer, required for and refused beside a file that has one. */
+  readonly alpha?: number;
+  /** The model of a GGUF adapter. */
+  readonly base?: GgufBase | null;
+  /** Leave out what the target cannot hold. Default false: an error that names it. */
+  readonly dropUnsupported?: boolean;
+  /** Write NaN and infinity. Default false: an error that names the tensor. */
+  readonly force?: boolean;
+}
+
+export interface Converted {
+  /** Files by the names that the target's program looks for; a single file where it looks for none. */
+  readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  /** What was left out: the name, then why. */
+  readonly dropped: ReadonlyMap<string, string>;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Converts an adapter; the change scale·B·A of every layer stays the same within float32.
+ * @throws FormatError when the input is no adapter, its alpha is unknown, or the target cannot hold all of it
+ */
+export async function convert(input: AdapterBytes, options: ConvertOptions): Promise<Converted> {
+  const { to, base = null, dropUnsupported = false, force = false } = options;
+  const alpha = options.alpha === undefined ? {} : { alpha: options.alpha };
+  const file = await readAdapter(input, { ...alpha, base });
+  if (file.modules.some(({ scale }) => scale === null))
+    throw new FormatError(`convert: a ${file.format} file does not hold alpha, expected the option alpha`);
+  const reordered = file.modules.find(({ path }) => base === null && isReordered('llama', path));
+  if (file.format === 'gguf' && reordered !== undefined)
+    throw new FormatError(
+      `convert: the rows of '${reordered.path}' may be in GGUF's order, expected the option base to put them back`,
+    );
+  const rules = rulesOf(to, base);
+  const init = to === 'peft' ? null : changedBase(file);
+  if (init !== null && !dropUnsupported)
+    throw new FormatError(
+      `convert: init_lora_weights is '${init}', which changed the base weights; ${to} cannot say so, expected peft`,
+    );
+  const dropped = dropUnsupported ? notHeld(file, rules) : new Map<string, string>();
+  if (init !== null) dropped.set('init_lora_weights', `'${init}' changed the base weights`);
+  const left: LoraFile = {
+    ...file,
+    modules: file.modules.filter((module) => !dropUnsupported || rules.module(module) === null),
+    extras: file.extras.filter((extra) => !dropUnsupported || rules.extra(extra) === null),
+  };
+  const { files, warnings } = await write(left, to, base, force);
+  return { files: new Map(Object.entries(files)), dropped, warnings: [...file.warnings, ...warnings] };
+}
+
+/** An initialisation that changes the base: its adapter is right on the changed base alone. Null for the others. */
+function changedBase({ config }: LoraFile): string | null {
+  const init = config?.initLoraWeights ?? true;
+  return typeof init === 'string' && !['gaussian', 'eva', 'orthogonal'].includes(init) ? init : null;
+}
+
+function rulesOf(to: AdapterFormat, base: GgufBase | null): TargetRules {
+  const rules = {
+    peft: PEFT_RULES,
+    mlx: MLX_RULES,
+    kohya: KOHYA_RULES,
+    loralib: LORALIB_RULES,
+    gguf: ggufRules(base),
+  };
+  if (!Object.hasOwn(rules, to))
+    throw new FormatError(`convert: to is ${String(to)}, expected one of ${Object.keys(rules).join(', ')}`);
+  return rules[to];
+}
+
+async function write(
+  file: LoraFile,
+  to: AdapterFormat,
+  base: GgufBase | null,
+  allowNonFinite: boolean,
+): Promise<{ files: Record<string, Uint8Array<ArrayBuffer>>; warnings: string[] }> {
+  const options = { allowNonFinite };
+  if (to === 'peft') return { files: { ...writePeft(file, options) }, warnings: [] };
+  if (to === 'mlx') return { files: { ...writeMlx(file, options) }, warnings: [] };
+  if (to === 'kohya') return { files: { 'adapter.safetensors': writeKohya(file, options) }, warnings: [] };
+  if (to === 'loralib') {
+    const { weights, alpha } = writeLoralib(file, options);
+    const warning = `convert: loralib files do not hold alpha; use this one with alpha ${alpha}`;
+    return { files: { 'adapter.safetensors': weights }, warnings: [warning] };
+  }
+  const { bytes, warnings } = await writeGguf(file, { ...options, base });
+  return { files: { 'adapter.gguf': bytes }, warnings };
+}

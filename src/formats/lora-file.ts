@@ -1,0 +1,145 @@
+/**
+ * An adapter as every format's reader gives it and every writer takes it: modules with their factors in PEFT's orientation,
+ * and by name what else the file held. Readers build modules with `loraModule`, which checks the shapes.
+ */
+import { FormatError } from './errors.js';
+import type { PeftConfig } from './peft-config.js';
+import type { WritableTensor } from './safetensors-write.js';
+
+/** The programs whose adapters are read and written. */
+export type AdapterFormat = 'peft' | 'mlx' | 'gguf' | 'kohya' | 'loralib';
+
+/** What a module adapts. The change of the base weight is scale·B·A; an embedding's, stored [rows, dim], is its transpose. */
+export type LoraKind = 'linear' | 'embedding' | 'conv2d';
+
+/** Values with their shape, row-major. */
+export interface LoraArray {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** One adapted layer. */
+export interface LoraModule {
+  /** Dotted path in the model; a name of the format's own where that cannot be mapped to one. */
+  readonly path: string;
+  readonly kind: LoraKind;
+  /** [r, in]; embedding [r, rows]; conv2d [r, in, kh, kw]. */
+  readonly A: LoraArray;
+  /** [out, r]; embedding [dim, r]; conv2d [out, r / groups, 1, 1]. */
+  readonly B: LoraArray;
+  readonly r: number;
+  /** Null when neither the file nor the caller says. */
+  readonly alpha: number | null;
+  /** What B·A is multiplied by: alpha/r, or alpha/√r with rsLoRA. Null when alpha is. */
+  readonly scale: number | null;
+}
+
+/** Tensors beside the factors: DoRA's magnitude, the bias of lora_B, a base layer's bias, a layer saved whole, or something else. */
+export type ExtraKind = 'magnitude' | 'lora_bias' | 'bias' | 'saved' | 'unknown';
+
+export interface ExtraTensor {
+  /** The name in the file. */
+  readonly name: string;
+  readonly kind: ExtraKind;
+  readonly tensor: WritableTensor;
+}
+
+/** A whole adapter. */
+export interface LoraFile {
+  readonly format: AdapterFormat;
+  readonly modules: readonly LoraModule[];
+  readonly extras: readonly ExtraTensor[];
+  /** PEFT's config, when the adapter came with one. */
+  readonly config: PeftConfig | null;
+  /** What a user should know of the reading. */
+  readonly warnings: readonly string[];
+}
+
+/** How strong a module is: its alpha with the scale that follows, or nothing known. */
+export interface Strength {
+  readonly alpha: number | null;
+  readonly scale: number | null;
+}
+
+/** alpha/r, the scale of every format but PEFT's rsLoRA and MLX. */
+export function strengthOf(alpha: number | null, r: number): Strength {
+  return { alpha, scale: alpha === null ? null : alpha / r };
+}
+
+/** Halves of a module's factors while a file is read. */
+export interface Halves {
+  A?: LoraArray;
+  B?: LoraArray;
+}
+
+/** Both halves. @throws FormatError when one is missing */
+export function bothHalves(where: string, path: string, { A, B }: Halves): { A: LoraArray; B: LoraArray } {
+  if (A === undefined || B === undefined)
+    throw new FormatError(`${where}: '${path}' has only ${A === undefined ? 'B' : 'A'}, expected A and B`);
+  return { A, B };
+}
+
+/** A module of checked shapes. @throws FormatError */
+export function loraModule(
+  where: string,
+  path: string,
+  kind: LoraKind,
+  { A, B }: { readonly A: LoraArray; readonly B: LoraArray },
+  strength: (r: number) => Strength,
+): LoraModule {
+  const got = `${where}: '${path}' has A [${A.shape.join(', ')}] and B [${B.shape.join(', ')}]`;
+  const rank = kind === 'conv2d' ? 4 : 2;
+  const [r = 0, columns = 0] = A.shape;
+  const [rows = 0, width = 0] = B.shape;
+  if (A.shape.length !== rank || B.shape.length !== rank)
+    throw new FormatError(`${got}, expected ${rank} dimensions of a ${kind} layer`);
+  if (Math.min(r, columns, rows, width) < 1) throw new FormatError(`${got}, expected no empty dimension`);
+  if (kind === 'conv2d') {
+    if (r % width !== 0 || rows % (r / width) !== 0 || B.shape[2] !== 1 || B.shape[3] !== 1)
+      throw new FormatError(`${got}, expected A [r, in, h, w] and B [out, r / groups, 1, 1]`);
+  } else if (r !== width) {
+    throw new FormatError(`${got}, expected A [r, in] and B [out, r] of one rank`);
+  }
+  return { path, kind, A, B, r, ...strength(r) };
+}
+
+/** The scale, for writers. @throws FormatError when it is unknown */
+export function scaleOf(where: string, { path, scale }: LoraModule): number {
+  if (scale === null)
+    throw new FormatError(`${where}: the alpha of '${path}' is not in the file, expected it to be given`);
+  return scale;
+}
+
+/** Why a target cannot hold a module or an extra tensor; null when it can. */
+export interface TargetRules {
+  module(module: LoraModule): string | null;
+  extra(extra: ExtraTensor): string | null;
+}
+
+/** What a target cannot hold, one line each: the name, then why. */
+export function notHeld(file: LoraFile, rules: TargetRules): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const module of file.modules) {
+    const why = rules.module(module);
+    if (why !== null) found.set(module.path, why);
+  }
+  for (const extra of file.extras) {
+    const why = rules.extra(extra);
+    if (why !== null) found.set(extra.name, why);
+  }
+  return found;
+}
+
+/** @throws FormatError naming everything that the target cannot hold, and when nothing is left to write */
+export function checkHeld(where: string, file: LoraFile, rules: TargetRules): void {
+  const found = [...notHeld(file, rules)].map(([name, why]) => `'${name}' (${why})`);
+  if (found.length > 0)
+    throw new FormatError(`${where}: the format cannot hold ${found.join(', ')}, expected plain factors`);
+  if (file.modules.length === 0)
+    throw new FormatError(`${where}: the adapter has no LoRA layer, expected at least one`);
+}
+
+/** Whether a path ends with a name that models give their token embeddings; files without layer kinds tell by nothing else. */
+export function isEmbeddingName(path: string): boolean {
+  return /(?:^|\.)(?:embed_tokens|word_embeddings|tok_embeddings|embeddings?|wte|token_embd)$/.test(path);
+}

@@ -1,0 +1,74 @@
+/**
+ * Microsoft loralib's checkpoints: `<path>.lora_A` [r, in] and `<path>.lora_B` [out, r] in a safetensors file, without alpha.
+ * Its convolutions factor another matrix than PEFT's and its MergedLinear another shape: neither is a pair [r, in], [out, r].
+ */
+import { FormatError } from './errors.js';
+import {
+  bothHalves,
+  checkHeld,
+  type ExtraTensor,
+  type Halves,
+  isEmbeddingName,
+  type LoraFile,
+  loraModule,
+  strengthOf,
+  type TargetRules,
+} from './lora-file.js';
+import { extraTensor, type ReadOptions } from './peft-read.js';
+import { commonest, type LoraWriteOptions, plainAlpha } from './peft-write.js';
+import { parseSafetensors } from './safetensors-read.js';
+import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
+import { scaledB } from './scaled.js';
+
+/** Linear layers and embeddings; nothing beside factors. */
+export const LORALIB_RULES: TargetRules = {
+  module: ({ kind }) => (kind === 'conv2d' ? "loralib's convolutions are factored in another way" : null),
+  extra: ({ kind }) => `${kind}, no LoRA factor`,
+};
+
+/** @param options - `alpha`, which the file does not hold @throws FormatError */
+export function readLoralib(weights: Uint8Array | ArrayBuffer, options: ReadOptions = {}): LoraFile {
+  const file = parseSafetensors(weights);
+  const factors = new Map<string, Halves>();
+  const extras: ExtraTensor[] = [];
+  for (const name of file.names) {
+    const found = /^(.+)\.lora_([AB])$/.exec(name);
+    if (found === null) {
+      const kind = name.endsWith('.bias') ? 'bias' : 'unknown';
+      extras.push({ name, kind, tensor: extraTensor(file, name) });
+      continue;
+    }
+    const halves = factors.get(found[1]!) ?? {};
+    halves[found[2] === 'A' ? 'A' : 'B'] = { shape: file.info(name).shape, data: file.f32(name) };
+    factors.set(found[1]!, halves);
+  }
+  const modules = [...factors].map(([path, halves]) => {
+    const kind = isEmbeddingName(path) ? 'embedding' : 'linear';
+    return loraModule('readLoralib', path, kind, bothHalves('readLoralib', path, halves), (r) =>
+      strengthOf(options.alpha ?? null, r),
+    );
+  });
+  return { format: 'loralib', modules, extras, config: null, warnings: [] };
+}
+
+/** The file, and the alpha to use with it: loralib's layers take alpha/r, so differing alphas are multiplied into B. */
+export function writeLoralib(
+  file: LoraFile,
+  options: LoraWriteOptions = {},
+): { weights: Uint8Array<ArrayBuffer>; alpha: number } {
+  const where = 'writeLoralib';
+  checkHeld(where, file, LORALIB_RULES);
+  const usual = commonest(file.modules.map((module) => plainAlpha(where, module)));
+  const alpha = usual === 0 ? 1 : usual;
+  const tensors = file.modules.flatMap((module): [string, WritableTensor][] => [
+    [`${module.path}.lora_A`, module.A],
+    [`${module.path}.lora_B`, scaledB(module, plainAlpha(where, module) / alpha)],
+  ]);
+  const names = new Set(tensors.map(([name]) => name));
+  if (names.size !== tensors.length)
+    throw new FormatError(`${where}: a path appears twice, expected each once`);
+  const allowNonFinite = options.allowNonFinite ?? false;
+  // The format has no place for alpha; metadata tells a person.
+  const metadata = { format: 'pt', lora_alpha: String(alpha) };
+  return { weights: writeSafetensors(tensors, { metadata, allowNonFinite }), alpha };
+}

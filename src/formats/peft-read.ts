@@ -1,0 +1,125 @@
+/** Reading a PEFT adapter into the neutral description. Keys are taken apart by their ends, never by replacing text. */
+import { FormatError } from './errors.js';
+import {
+  bothHalves,
+  type ExtraKind,
+  type ExtraTensor,
+  type Halves,
+  type LoraFile,
+  type LoraKind,
+  loraModule,
+  strengthOf,
+} from './lora-file.js';
+import { type PeftConfig, parsePeftConfig } from './peft-config.js';
+import { PEFT_PREFIX } from './peft-keys.js';
+import { layerReader } from './peft-patterns.js';
+import { parseSafetensors, type SafetensorsFile } from './safetensors-read.js';
+import type { WritableTensor } from './safetensors-write.js';
+
+const WHERE = 'readPeft';
+
+/** What a PEFT adapter is read from. */
+export interface PeftSource {
+  /** `adapter_config.json`: text, bytes or the parsed object; null when there is none, and then alpha is unknown. */
+  readonly config: string | object | Uint8Array | null;
+  /** `adapter_model.safetensors`. */
+  readonly weights: Uint8Array | ArrayBuffer;
+}
+
+/** Options of the readers. */
+export interface ReadOptions {
+  /** Alpha of every layer, for a file that does not hold it. */
+  readonly alpha?: number;
+}
+
+/**
+ * Reads PEFT's two files: each layer's rank, alpha and scale by the config's patterns and rsLoRA.
+ * @throws FormatError for files that are none, halves without each other, and ranks that contradict the config
+ */
+export function readPeft(source: PeftSource, options: ReadOptions = {}): LoraFile {
+  const file = parseSafetensors(source.weights);
+  const { config, warnings } =
+    source.config === null ? { config: null, warnings: [] } : parsePeftConfig(source.config);
+  if (config !== null && options.alpha !== undefined)
+    throw new FormatError(
+      `${WHERE}: alpha ${options.alpha} was given, but adapter_config.json has its own, expected none`,
+    );
+  const prefixed = file.names.filter((name) => name.startsWith(PEFT_PREFIX)).length;
+  if (prefixed > 0 && prefixed < file.names.length)
+    throw new FormatError(
+      `${WHERE}: '${file.names.find((name) => !name.startsWith(PEFT_PREFIX))}' does not begin with '${PEFT_PREFIX}' as others do`,
+    );
+  const unprefixed =
+    prefixed === 0 && file.names.length > 0
+      ? [`${WHERE}: keys do not begin with '${PEFT_PREFIX}', and PEFT would not apply them; read as they are`]
+      : [];
+  const { factors, extras } = sortTensors(file, prefixed > 0 ? PEFT_PREFIX.length : 0, config);
+  const settings = config === null ? null : layerReader('adapter_config.json', config);
+  const modules = [...factors].map(([path, { kind, halves }]) => {
+    const pair = bothHalves(WHERE, path, halves);
+    if (settings === null)
+      return loraModule(WHERE, path, kind, pair, (r) => strengthOf(options.alpha ?? null, r));
+    const { r, alpha, scale } = settings(path);
+    if (pair.A.shape[0] !== r)
+      throw new FormatError(
+        `${WHERE}: '${path}' has A [${pair.A.shape.join(', ')}], expected the config's rank ${r} first`,
+      );
+    return loraModule(WHERE, path, kind, pair, () => ({ alpha, scale }));
+  });
+  return { format: 'peft', modules, extras, config, warnings: [...warnings, ...unprefixed] };
+}
+
+interface Factors {
+  readonly kind: LoraKind;
+  readonly halves: Halves;
+}
+
+function sortTensors(file: SafetensorsFile, skip: number, config: PeftConfig | null) {
+  const factors = new Map<string, Factors>();
+  const extras: ExtraTensor[] = [];
+  for (const name of file.names) {
+    const found = slotOf(name.slice(skip));
+    const { shape } = file.info(name);
+    const kind = found === null ? null : found.embedding ? 'embedding' : kindOfRank(shape.length);
+    if (found === null || kind === null) {
+      extras.push({ name, kind: extraKind(name.slice(skip), config), tensor: extraTensor(file, name) });
+      continue;
+    }
+    const halves: Halves = factors.get(found.path)?.halves ?? {};
+    if (halves[found.half] !== undefined)
+      throw new FormatError(`${WHERE}: '${found.path}' has two tensors ${found.half}, expected one`);
+    halves[found.half] = { shape, data: file.f32(name) };
+    factors.set(found.path, { kind, halves });
+  }
+  return { factors, extras };
+}
+
+/** A tensor as it is written again: half floats were widened, and are written as float32. */
+export function extraTensor(file: SafetensorsFile, name: string): WritableTensor {
+  const { shape, dtype } = file.info(name);
+  const data = file.array(name);
+  return data instanceof Float32Array ? { shape, data } : { shape, data, dtype };
+}
+
+function kindOfRank(dimensions: number): LoraKind | null {
+  return dimensions === 2 ? 'linear' : dimensions === 4 ? 'conv2d' : null;
+}
+
+/** The factor that a key names; an adapter's name may stand after `lora_A`. */
+function slotOf(key: string): { path: string; half: 'A' | 'B'; embedding: boolean } | null {
+  const linear = /^(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/.exec(key);
+  const found = linear ?? /^(.+)\.lora_embedding_([AB])(?:\.[^.]+)?$/.exec(key);
+  return found === null
+    ? null
+    : { path: found[1]!, half: found[2] === 'A' ? 'A' : 'B', embedding: linear === null };
+}
+
+function extraKind(key: string, config: PeftConfig | null): ExtraKind {
+  if (/\.lora_magnitude_vector(?:\.|$)/.test(key)) return 'magnitude';
+  if (/\.lora_B(?:\.[^.]+)?\.bias$/.test(key)) return 'lora_bias';
+  const segments = key.split('.');
+  if (config?.modulesToSave?.some((name) => `.${segments.slice(0, -1).join('.')}.`.includes(`.${name}.`)))
+    return 'saved';
+  if (segments.at(-1) === 'bias') return 'bias';
+  return segments.at(-2) === 'base_layer' && segments.at(-1) === 'weight' ? 'saved' : 'unknown';
+}

@@ -1,0 +1,114 @@
+/** Writing a PEFT adapter. The config that it came with is kept where it still says the truth; else one is made that does. */
+import { checkHeld, type LoraFile, type LoraModule, scaleOf, type TargetRules } from './lora-file.js';
+import { formatPeftConfig, type PeftConfig } from './peft-config.js';
+import { PEFT_PREFIX, peftKey } from './peft-keys.js';
+import { exactKey, layerReader } from './peft-patterns.js';
+import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
+
+const WHERE = 'writePeft';
+
+/** Options of the writers. */
+export interface LoraWriteOptions {
+  /** Write NaN and infinity. Default false: they are an error that names the tensor. */
+  readonly allowNonFinite?: boolean;
+}
+
+/** PEFT's two files. */
+export interface PeftFiles {
+  readonly 'adapter_config.json': Uint8Array<ArrayBuffer>;
+  readonly 'adapter_model.safetensors': Uint8Array<ArrayBuffer>;
+}
+
+/** PEFT holds every factor; of other tensors those that came from PEFT. */
+export const PEFT_RULES: TargetRules = {
+  module: () => null,
+  extra: ({ name, kind }) => (name.startsWith(PEFT_PREFIX) ? null : `${kind}, not under a name of PEFT's`),
+};
+
+/** @throws FormatError for what cannot be held, an unknown alpha, or a value that is not finite */
+export function writePeft(file: LoraFile, options: LoraWriteOptions = {}): PeftFiles {
+  checkHeld(WHERE, file, PEFT_RULES);
+  const tensors: [string, WritableTensor][] = file.extras.map(({ name, tensor }) => [name, tensor]);
+  for (const { path, kind, A, B } of file.modules) {
+    const [a, b] =
+      kind === 'embedding' ? ['lora_embedding_A', 'lora_embedding_B'] : ['lora_A.weight', 'lora_B.weight'];
+    tensors.push([peftKey(path, a), A], [peftKey(path, b), B]);
+  }
+  return {
+    'adapter_config.json': formatPeftConfig(configOf(file)),
+    'adapter_model.safetensors': writeSafetensors(tensors, {
+      allowNonFinite: options.allowNonFinite ?? false,
+    }),
+  };
+}
+
+function configOf({ config, modules, extras }: LoraFile): PeftConfig {
+  if (config === null) return makeConfig(modules);
+  const settings = layerReader(WHERE, config);
+  const same = modules.every((module) => {
+    const { r, scale } = settings(module.path);
+    return r === module.r && Math.fround(scale) === Math.fround(scaleOf(WHERE, module));
+  });
+  const kept = same ? config : { ...config, ...strengths(modules), useRslora: false };
+  // Tensors that were left out take their options with them: PEFT would look for them on loading.
+  const has = (kind: string): boolean => extras.some((extra) => extra.kind === kind);
+  return {
+    ...kept,
+    useDora: kept.useDora && has('magnitude'),
+    loraBias: kept.loraBias && has('lora_bias'),
+    bias: has('bias') ? kept.bias : 'none',
+    modulesToSave: has('saved') ? kept.modulesToSave : null,
+  };
+}
+
+function makeConfig(modules: readonly LoraModule[]): PeftConfig {
+  return {
+    ...strengths(modules),
+    loraDropout: 0,
+    targetModules: modules.map(({ path }) => path),
+    excludeModules: null,
+    modulesToSave: null,
+    bias: 'none',
+    useRslora: false,
+    useDora: false,
+    fanInFanOut: false,
+    initLoraWeights: true,
+    layersToTransform: null,
+    layersPattern: null,
+    loraBias: false,
+    otherFields: new Map(),
+  };
+}
+
+/** The commonest rank and alpha, and patterns for the layers that differ; alpha is scale·r, so that scales stay. */
+function strengths(modules: readonly LoraModule[]) {
+  const alphaOf = (module: LoraModule): number => plainAlpha(WHERE, module);
+  const r = commonest(modules.map((module) => module.r));
+  const loraAlpha = commonest(modules.map(alphaOf));
+  const differing = (value: (module: LoraModule) => number, usual: number): Map<string, number> =>
+    new Map(
+      modules
+        .filter((module) => value(module) !== usual)
+        .map((module) => [exactKey(module.path), value(module)]),
+    );
+  return {
+    r,
+    loraAlpha,
+    rankPattern: differing((module) => module.r, r),
+    alphaPattern: differing(alphaOf, loraAlpha),
+  };
+}
+
+/** The alpha that gives a module's scale as alpha/r. */
+export function plainAlpha(where: string, module: LoraModule): number {
+  const scale = scaleOf(where, module);
+  // The file's own alpha where it is that one: scale·r may differ from it in the last bit.
+  return module.alpha !== null && module.alpha / module.r === scale ? module.alpha : scale * module.r;
+}
+
+/** The value that occurs most often, the first of several. */
+export function commonest(values: readonly number[]): number {
+  const counts = new Map<number, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best), [1, 0] as const)[0];
+}

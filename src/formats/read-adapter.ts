@@ -1,0 +1,61 @@
+/** Telling whose adapter some files are, and reading it. */
+import { FormatError } from './errors.js';
+import type { GgufBase } from './gguf-base.js';
+import { readGguf } from './gguf-lora.js';
+import { decodeUtf8, parseJson } from './json.js';
+import { readKohya } from './kohya.js';
+import type { AdapterFormat, LoraFile } from './lora-file.js';
+import { readLoralib } from './loralib.js';
+import { readMlx } from './mlx.js';
+import { type ReadOptions, readPeft } from './peft-read.js';
+import { parseSafetensors } from './safetensors-read.js';
+
+/** An adapter's files as they were found. */
+export interface AdapterBytes {
+  /** The safetensors or GGUF file. */
+  readonly weights: Uint8Array;
+  /** `adapter_config.json`, where there is one. */
+  readonly config: Uint8Array | null;
+}
+
+/** Whose adapter it is: GGUF by its first bytes, MLX and PEFT by the config, the rest by tensor names. @throws FormatError */
+export function detectFormat({ weights, config }: AdapterBytes): AdapterFormat {
+  const where = 'detectFormat';
+  if (String.fromCharCode(...weights.subarray(0, 4)) === 'GGUF') return 'gguf';
+  const { names } = parseSafetensors(weights);
+  if (names.some((name) => /\.lora_(?:up|down)\.weight$/.test(name))) return 'kohya';
+  if (config !== null) {
+    const root = parseJson('adapter_config.json', decodeUtf8('adapter_config.json', config));
+    if (root instanceof Map && root.has('peft_type')) return 'peft';
+    if (root instanceof Map && root.has('lora_parameters')) return 'mlx';
+    throw new FormatError(`${where}: adapter_config.json has neither peft_type nor lora_parameters`);
+  }
+  if (names.some((name) => /\.lora_(?:[AB](?:\.[^.]+)?\.weight|embedding_[AB])$/.test(name))) return 'peft';
+  if (names.some((name) => /\.lora_[AB]$/.test(name))) return 'loralib';
+  if (names.some((name) => /\.lora_[ab]$/.test(name)))
+    throw new FormatError(`${where}: MLX's adapter_config.json is missing, expected it beside the weights`);
+  throw new FormatError(`${where}: no tensor has a name of a LoRA factor, expected an adapter`);
+}
+
+/**
+ * Reads an adapter of any of the formats.
+ * @param options - `alpha` for a file without one; `base`, the model of a GGUF adapter
+ * @throws FormatError
+ */
+export async function readAdapter(
+  input: AdapterBytes,
+  options: ReadOptions & { readonly base?: GgufBase | null } = {},
+): Promise<LoraFile> {
+  const format = detectFormat(input);
+  const { weights, config } = input;
+  const alpha = options.alpha === undefined ? {} : { alpha: options.alpha };
+  if (format === 'peft') return readPeft({ config, weights }, alpha);
+  if (format === 'loralib') return readLoralib(weights, alpha);
+  if (options.alpha !== undefined)
+    throw new FormatError(
+      `readAdapter: alpha ${options.alpha} was given, but a ${format} adapter has its own scale, expected none`,
+    );
+  if (format === 'kohya') return readKohya(weights);
+  if (format === 'gguf') return readGguf(weights, { base: options.base ?? null });
+  return readMlx({ config: config ?? new Uint8Array(0), weights });
+}

@@ -1,0 +1,48 @@
+/** Opening safetensors lazily: the header is read and checked at once, each tensor when it is asked for. */
+import { decode, type TypedArray } from './dtypes.js';
+import { type Header, headerLength, parseHeader, SafetensorsIndex, toFloat32 } from './safetensors-read.js';
+import { type ByteSource, openSource, type RandomAccess } from './source.js';
+
+/** A safetensors file whose tensors are read by range. */
+export class LazySafetensorsFile extends SafetensorsIndex {
+  readonly #source: RandomAccess;
+  readonly #dataStart: number;
+
+  /** @internal Use `openSafetensors`. */
+  constructor(source: RandomAccess, header: Header) {
+    super(header);
+    this.#source = source;
+    this.#dataStart = header.dataStart;
+  }
+
+  /** The tensor's bytes, read now. @throws FormatError when there is no such tensor; errors of the source */
+  async bytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
+    const { begin, end } = this.info(name);
+    return Uint8Array.from(await this.#source.read(this.#dataStart + begin, this.#dataStart + end));
+  }
+
+  /** The values in the dtype's own array (F16 and BF16 as float32). @throws FormatError */
+  async array(name: string): Promise<TypedArray> {
+    return decode(name, this.info(name).dtype, await this.bytes(name));
+  }
+
+  /** The values as float32; for floating-point dtypes. @throws FormatError */
+  async f32(name: string): Promise<Float32Array> {
+    return toFloat32(name, this.info(name).dtype, await this.array(name));
+  }
+}
+
+/**
+ * Opens a file without reading its tensors; the header goes through the checks of `parseSafetensors`.
+ * @param source - a Blob, a URL (HTTP by Range; in Node also `file:`), or `{ size, read }`
+ * @throws FormatError for what the format does not allow; TypeError; errors of the source
+ * @example
+ * const file = await openSafetensors(new URL('https://example.org/model.safetensors'));
+ * const weight = await file.f32(file.names[0]);
+ */
+export async function openSafetensors(source: ByteSource): Promise<LazySafetensorsFile> {
+  const opened = await openSource('openSafetensors', source);
+  const length = headerLength(await opened.read(0, Math.min(8, opened.size)), opened.size);
+  const header = parseHeader(await opened.read(8, 8 + length), opened.size);
+  return new LazySafetensorsFile(opened, header);
+}

@@ -1,0 +1,95 @@
+/**
+ * Bytes read by range: a Blob, a URL, or a source of the caller's own. Over HTTP by Range requests; a server that ignores
+ * them sends the whole body, which is then kept. Every read gives exactly the bytes asked for, or an error.
+ */
+import { fileSource } from '#platform';
+import { FormatError } from './errors.js';
+
+/** Something of a known size that is read by range. */
+export interface RandomAccess {
+  /** Bytes in all. */
+  readonly size: number;
+  /** Bytes from `begin` up to `end`. */
+  read(begin: number, end: number): Promise<Uint8Array>;
+}
+
+/** What a file is opened from. */
+export type ByteSource = Blob | URL | RandomAccess;
+
+/** @throws TypeError for another kind; FormatError, network and file system errors */
+export async function openSource(where: string, source: ByteSource): Promise<RandomAccess> {
+  return exact(where, await kindOf(where, source));
+}
+
+async function kindOf(where: string, source: ByteSource): Promise<RandomAccess> {
+  if (source instanceof Blob) {
+    const read = async (begin: number, end: number): Promise<Uint8Array> =>
+      new Uint8Array(await source.slice(begin, end).arrayBuffer());
+    return { size: source.size, read };
+  }
+  if (source instanceof URL) return (await fileSource(source)) ?? (await httpSource(where, source));
+  const given: unknown = source;
+  if (typeof given === 'object' && given !== null && 'read' in given && typeof given.read === 'function') {
+    if (!Number.isSafeInteger(source.size) || source.size < 0)
+      throw new TypeError(`${where}: source.size is ${source.size}, expected a number of bytes`);
+    return source;
+  }
+  throw new TypeError(`${where}: source is of an unknown kind, expected a Blob, a URL or { size, read }`);
+}
+
+function exact(where: string, source: RandomAccess): RandomAccess {
+  const read = async (begin: number, end: number): Promise<Uint8Array> => {
+    if (begin === end) return new Uint8Array(0);
+    const bytes = await source.read(begin, end);
+    if (!(bytes instanceof Uint8Array) || bytes.length !== end - begin) {
+      const got = bytes instanceof Uint8Array ? `${bytes.length} bytes` : 'no Uint8Array';
+      throw new FormatError(
+        `${where}: reading bytes ${begin} to ${end} gave ${got}, expected ${end - begin}`,
+      );
+    }
+    return bytes;
+  };
+  return { size: source.size, read };
+}
+
+/** The whole body kept in memory. */
+export function memorySource(bytes: Uint8Array): RandomAccess {
+  return { size: bytes.length, read: async (begin, end) => bytes.slice(begin, end) };
+}
+
+async function httpSource(where: string, url: URL): Promise<RandomAccess> {
+  const first = await fetch(url, { headers: { Range: 'bytes=0-7' } });
+  const place = placeOf(first);
+  if (place === null || place.begin !== 0) {
+    // 200: the server ignores Range. 206 without a readable place, or 416 for an empty file: ask for all of it.
+    if (first.status === 200) return memorySource(await bodyOf(where, url, first));
+    await first.body?.cancel();
+    return memorySource(await bodyOf(where, url, await fetch(url)));
+  }
+  await first.body?.cancel();
+  const tag = first.headers.get('etag');
+  const read = async (begin: number, end: number): Promise<Uint8Array> => {
+    const response = await fetch(url, { headers: { Range: `bytes=${begin}-${end - 1}` } });
+    const body = await bodyOf(where, url, response);
+    const now = response.status === 200 ? { begin: 0, size: body.length } : placeOf(response);
+    if (now?.size !== place.size || response.headers.get('etag') !== tag)
+      throw new FormatError(`${where}: ${url.href} changed while it was read, expected ${place.size} bytes`);
+    return response.status === 200 ? body.subarray(begin, end) : body.subarray(begin - now.begin);
+  };
+  return { size: place.size, read };
+}
+
+async function bodyOf(where: string, url: URL, response: Response): Promise<Uint8Array> {
+  if (!response.ok)
+    throw new FormatError(
+      `${where}: ${url.href} answered ${response.status} ${response.statusText}, expected the file`,
+    );
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** Where a partial answer lies, from Content-Range; null when it does not say, or when its bytes are encoded. */
+function placeOf(response: Response): { begin: number; size: number } | null {
+  if (response.status !== 206 || response.headers.has('content-encoding')) return null;
+  const found = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
+  return found === null ? null : { begin: Number(found[1]), size: Number(found[2]) };
+}

@@ -1,0 +1,193 @@
+/** The built command as a child process: what it prints and writes, and how it refuses. */
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type AdapterBytes,
+  baseFromConfig,
+  readAdapter,
+  writeKohya,
+  writeLoralib,
+  writePeft,
+  writeSafetensors,
+} from '../../src/formats/index.js';
+import { expectSameDelta, makeFile, makeModule } from '../support/adapters.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const file = makeFile([
+  makeModule('model.layers.0.self_attn.q_proj', [8, 2, 5], 0.5),
+  makeModule('model.layers.0.mlp.up_proj', [6, 3, 5], 2),
+]);
+const config = '{"model_type":"llama","num_attention_heads":2}';
+let folder = '';
+
+function run(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+}
+
+function put(path: string, bytes: string | Uint8Array): void {
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  writeFileSync(join(folder, path), bytes);
+}
+
+function written(path: string, beside?: string): AdapterBytes {
+  const bytes = (name: string) => new Uint8Array(readFileSync(join(folder, name)));
+  return { weights: bytes(path), config: beside === undefined ? null : bytes(beside) };
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lora-wasm #2 '));
+  for (const [name, bytes] of Object.entries(writePeft(file))) put(`peft/${name}`, bytes);
+  const extras = [
+    { name: 'base_model.model.head.weight', kind: 'saved', tensor: file.modules[0]!.A },
+  ] as const;
+  for (const [name, bytes] of Object.entries(writePeft({ ...file, extras }))) put(`extra/${name}`, bytes);
+  put('loralib.safetensors', writeLoralib(file).weights);
+  put('image.safetensors', writeKohya(makeFile([makeModule('to_q', [3, 2, 4], 0.5)])));
+  put('base/config.json', config);
+  put('bin/adapter_model.bin', 'x');
+  put('empty/readme', 'x');
+  put('cut.safetensors', writeLoralib(file).weights.subarray(0, 100));
+  put('plain.safetensors', writeSafetensors([['fc.weight', file.modules[0]!.A]]));
+  const hostile = makeModule('a\u001b[31m\nb', [3, 2, 4], 0.5);
+  put('hostile.safetensors', writeLoralib(makeFile([hostile])).weights);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('inspect', () => {
+  test('a folder, as JSON', () => {
+    const { status, stdout } = run('inspect', 'peft', '--json');
+    expect(status).toBe(0);
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({ format: 'peft', parameters: 16 + 10 + 18 + 15, ranks: [2, 3] });
+    expect(report.bytes).toBe(written('peft/adapter_model.safetensors').weights.length);
+    expect(report.layers).toHaveLength(2);
+    const layer = report.layers.find(({ r }: { r: number }) => r === 2);
+    expect(layer).toMatchObject({ A: [2, 5], B: [8, 2], alpha: 1, scale: 0.5 });
+    const squares = file.modules[0]!.A.data.reduce((sum, value) => sum + value * value, 0);
+    expect(layer.norms.A).toBeCloseTo(Math.sqrt(squares), 10);
+    expect(layer.norms.delta).toBeGreaterThan(0);
+  });
+
+  test('a table, alpha unknown', () => {
+    const { status, stdout } = run('inspect', 'loralib.safetensors');
+    expect(status).toBe(0);
+    expect(stdout).toContain('loralib adapter, 2 layers, 59 parameters');
+    expect(stdout).toContain('alpha unknown');
+    expect(stdout).toMatch(/model\.layers\.0\.mlp\.up_proj.*linear.*\[3, 5\].*\[6, 3\].*unknown.*unknown/);
+  });
+
+  test('tensors beside the factors, and a bare file with its config', () => {
+    const { stdout } = run('inspect', 'extra/adapter_model.safetensors');
+    expect(stdout).toContain('also base_model.model.head.weight [2, 5] (unknown)');
+    expect(stdout).toContain('alpha 1, 6');
+  });
+
+  test('control characters of a name do not reach the terminal', () => {
+    const { status, stdout } = run('inspect', 'hostile.safetensors');
+    expect(status).toBe(0);
+    expect(stdout).not.toContain('\u001b');
+  });
+});
+
+describe('convert', () => {
+  test('C10 PEFT to MLX and back', async () => {
+    const { status, stdout, stderr } = run('convert', 'peft', 'out/mlx', '--to', 'mlx');
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toContain(join('out', 'mlx', 'adapters.safetensors'));
+    expect(readdirSync(join(folder, 'out/mlx')).sort()).toEqual([
+      'adapter_config.json',
+      'adapters.safetensors',
+    ]);
+    expect(run('convert', 'out/mlx', 'out/peft', '--to', 'peft').status).toBe(0);
+    const again = written('out/peft/adapter_model.safetensors', 'out/peft/adapter_config.json');
+    expectSameDelta(await readAdapter(again), file);
+  });
+
+  test('A25 to GGUF with a base, by file and by folder', async () => {
+    expect(run('convert', 'peft', 'a.gguf', '--to', 'gguf', '--base', 'base/config.json').status).toBe(0);
+    expect(run('convert', 'peft', 'b.gguf', '--to', 'gguf', '--base', 'base').status).toBe(0);
+    expect(written('a.gguf')).toEqual(written('b.gguf'));
+    expectSameDelta(await readAdapter(written('a.gguf'), { base: baseFromConfig(config) }), file);
+  });
+
+  test('C11 kohya to PEFT', async () => {
+    expect(run('convert', 'image.safetensors', 'image', '--to', 'peft').status).toBe(0);
+    const again = written('image/adapter_model.safetensors', 'image/adapter_config.json');
+    expect((await readAdapter(again)).modules[0]).toMatchObject({ path: 'lora_unet_to_q', scale: 0.5 });
+  });
+
+  test('alpha is asked for', () => {
+    const refused = run('convert', 'loralib.safetensors', 'l', '--to', 'peft');
+    expect(refused.stderr).toBe(
+      'lora-wasm: convert: a loralib file does not hold alpha, expected the option alpha\n',
+    );
+    expect(run('convert', 'loralib.safetensors', 'l', '--to', 'peft', '--alpha', '6').status).toBe(0);
+  });
+
+  test('C9 what cannot be held is named, or left out and listed', () => {
+    const refused = run('convert', 'extra', 'x', '--to', 'mlx');
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toContain("'base_model.model.head.weight' (");
+    expect(existsSync(join(folder, 'x'))).toBe(false);
+    const { status, stdout } = run('convert', 'extra', 'x', '--to', 'mlx', '--drop-unsupported');
+    expect(status).toBe(0);
+    expect(stdout).toContain('left out base_model.model.head.weight (');
+  });
+
+  test('what is there is replaced only when asked, and never by half', () => {
+    put('there.safetensors', 'mine');
+    const refused = run('convert', 'peft', 'there.safetensors', '--to', 'kohya');
+    expect(refused.stderr).toBe(
+      'lora-wasm: there.safetensors: is there already, expected another place or --overwrite\n',
+    );
+    expect(readFileSync(join(folder, 'there.safetensors'), 'utf8')).toBe('mine');
+    expect(run('convert', 'peft', 'there.safetensors', '--to', 'kohya', '--overwrite').status).toBe(0);
+    expect(readFileSync(join(folder, 'there.safetensors')).length).toBeGreaterThan(4);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+});
+
+test.each([
+  [[], 'no command, expected inspect or convert'],
+  [['inspect'], "missing required argument 'in'"],
+  [['inspect', 'nothing'], 'nothing: there is no such file or folder'],
+  [['inspect', 'bin'], 'a pickle can run code'],
+  [['inspect', 'bin/adapter_model.bin'], 'a pickle can run code'],
+  [['inspect', 'empty'], 'the folder has no adapter_model.safetensors'],
+  [['inspect', 'cut.safetensors'], 'the file is cut short'],
+  [['inspect', 'plain.safetensors'], 'no tensor has a name of a LoRA factor'],
+  [['inspect', 'peft', '--colour'], "unknown option '--colour'"],
+  [['melt', 'peft'], "unknown command 'melt'"],
+  [['convert', 'peft', 'y'], "required option '--to <format>' not specified"],
+  [['convert', 'peft', 'y', '--to', 'onnx'], 'Allowed choices are peft, mlx, gguf, kohya, loralib'],
+  [['convert', 'peft', 'y', '--to', 'mlx', '--alpha', '-1'], 'Expected a number above 0'],
+  [['convert', 'peft', 'y', '--to', 'mlx', '--alpha', '4'], 'adapter_config.json has its own'],
+  [['convert', 'peft', 'y', '--to', 'gguf'], "which needs the base's heads"],
+  [['convert', 'peft', 'y', '--to', 'gguf', '--base', 'nowhere'], 'nowhere: there is no such file'],
+  [['convert', 'peft', 'base', '--to', 'kohya'], 'base: is a folder, expected a file for kohya'],
+  [['convert', 'peft', 'cut.safetensors', '--to', 'mlx'], 'cut.safetensors: is a file, expected a folder'],
+])('%j is one line on stderr and exit code 1', (args, words) => {
+  const { status, stderr } = run(...args);
+  expect(status).toBe(1);
+  const lines = stderr.split('\n').filter((line) => line.startsWith('lora-wasm: '));
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toContain(words);
+  expect(stderr).not.toMatch(/^\s+at /m);
+  expect(existsSync(join(folder, 'y'))).toBe(false);
+});
