@@ -1,10 +1,24 @@
 /** The public surface of `lora-wasm`: exports only. */
 export { FormatError } from './formats/errors.js';
-export type { InitLoraWeights, LoraConfig, LoraLayerOptions } from './lora/config.js';
+export type { WeightedOptions } from './lora/add-weighted.js';
+export type { CombinationType } from './lora/combine.js';
+export type {
+  FusedSlices,
+  InitLoraWeights,
+  LoraConfig,
+  LoraLayerOptions,
+  LoraLinearOptions,
+} from './lora/config.js';
 export { AdapterError } from './lora/errors.js';
-export { LoraLinear, type MergeOptions } from './lora/lora-linear.js';
-export { LoraModel } from './lora/model.js';
-export type { AdapterFiles, AdapterSource, LoadOptions, LoadReport } from './lora/persistence.js';
+export type { AdapterFiles, ExportOptions } from './lora/export.js';
+export type { LoraFactors, MergeOptions } from './lora/factors.js';
+export type { GroupOptions } from './lora/groups.js';
+export { LoraConv2d } from './lora/lora-conv2d.js';
+export { LoraEmbedding } from './lora/lora-embedding.js';
+export { LoraLinear } from './lora/lora-linear.js';
+export { type ForwardOptions, LoraModel } from './lora/model.js';
+export type { AdapterSource, LoadOptions, LoadReport } from './lora/persistence.js';
+export type { AdapterReport, LayerReport, LoraReport } from './lora/report.js';
 export type { ParameterSummary } from './lora/summary.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d.js';
 export { Dropout } from './nn/dropout.js';
@@ -20,12 +34,13 @@ export { defineOperation, type OperationContext, type OperationDefinition } from
 export { add, mul, relu, scale, sub } from './ops/elementwise.js';
 export { type EmbeddingOperationOptions, embedding } from './ops/embedding.js';
 export { layerNorm } from './ops/layer-norm.js';
-export { linear } from './ops/linear.js';
+export { type LinearOperationOptions, linear } from './ops/linear.js';
 export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from './ops/loss.js';
 export { type MaxPool2dOptions, maxPool2d } from './ops/max-pool2d.js';
 export { argmax, type MeanOptions, mean, reshape, softmax, sum } from './ops/reduce.js';
 export { clipGradNorm } from './optim/clip.js';
-export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions } from './optim/optimizer.js';
+export type { ParameterGroup } from './optim/groups.js';
+export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions, type Trainables } from './optim/optimizer.js';
 export type { RuntimeInfo, RuntimeOptions } from './runtime/engine.js';
 export { OutOfMemoryError } from './runtime/errors.js';
 export type { WasmOption, WasmSource } from './runtime/wasm.js';

@@ -156,7 +156,7 @@ const CASES: [string, () => unknown, string][] = [
   [
     'pattern that is none',
     () => LoraModel.attach(model(), { targetModules: '(' }),
-    "'(' is not a regular expression",
+    "'(' is no regular expression",
   ],
   [
     'no targets',

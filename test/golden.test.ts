@@ -5,7 +5,7 @@
 import { test } from 'vitest';
 import { onEveryBuild } from './golden-support/builds.js';
 import { checkCrossEntropy, checkOptimizer } from './golden-support/core.js';
-import { checkLinearCase } from './golden-support/peft.js';
+import { checkPeftCase } from './golden-support/peft.js';
 
 const OPTIMIZERS = ['adam', 'adam_decay', 'adamw', 'sgd', 'sgd_momentum', 'sgd_nesterov_decay'];
 
@@ -13,22 +13,8 @@ test.each(OPTIMIZERS)('core/%s', (name) => onEveryBuild((rt) => checkOptimizer(r
 
 test('core/xent', () => onEveryBuild(checkCrossEntropy));
 
-const LINEAR = [
-  'linear',
-  'linear_rank_1',
-  'linear_rank_above_size',
-  'linear_no_bias',
-  'rslora',
-  'patterns',
-  'layers_to_transform',
-  'regex_target',
+const PEFT = [
   'all_linear_exclude',
-];
-
-test.each(LINEAR)('peft/%s', (name) => onEveryBuild((rt) => checkLinearCase(rt, name)));
-
-/** Kinds of PEFT adapters that are not built yet. */
-const NOT_YET = [
   'bias_all',
   'bias_lora_only',
   'conv2d',
@@ -38,10 +24,18 @@ const NOT_YET = [
   'embedding',
   'embedding_dora',
   'fan_in_fan_out',
+  'layers_to_transform',
+  'linear',
+  'linear_no_bias',
+  'linear_rank_1',
+  'linear_rank_above_size',
   'lora_bias',
   'modules_to_save',
   'olora',
+  'patterns',
   'pissa',
+  'regex_target',
+  'rslora',
 ];
 
-test.skip.each(NOT_YET)('peft/%s', () => {});
+test.each(PEFT)('peft/%s', (name) => onEveryBuild((rt) => checkPeftCase(rt, name)));

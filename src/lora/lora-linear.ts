@@ -4,319 +4,140 @@
  */
 
 import { Linear } from '../nn/linear.js';
-import { type Child, Module } from '../nn/module.js';
-import { linear } from '../ops/linear.js';
+import { linearAs } from '../ops/linear.js';
+import { doraLinear } from '../ops/lora-dora.js';
 import { loraLinear } from '../ops/lora-linear.js';
-import { RANDOM_STREAM } from '../runtime/engine.js';
+import type { LoraTerm, OutputRange } from '../ops/lora-terms.js';
 import { describe } from '../runtime/errors.js';
-import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
-import type { Runtime } from '../tensor/runtime.js';
+import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
 import {
-  type LoraLayerOptions,
+  type FusedSlices,
+  type LoraLinearOptions,
   type ResolvedLayerOptions,
   resolveLayerOptions,
-  scalingOf,
 } from './config.js';
 import { AdapterError } from './errors.js';
+import type { FactorShapes, LoraFactors } from './factors.js';
+import { type DoraOperands, LoraLayer } from './layer.js';
+import { addMatrixDelta, type MatrixLayout, matrixNorms, scaleMatrixOutputs } from './matrix-delta.js';
+import { wrapAlone } from './wrap-alone.js';
 
-/** One adapter's factors in one layer. */
-export interface LoraFactors {
-  /** [r, in] */
-  readonly A: Parameter;
-  /** [out, r] */
-  readonly B: Parameter;
-  readonly options: ResolvedLayerOptions;
-  /** alpha/r, or alpha/√r. */
-  readonly scaling: number;
-}
-
-/** Options of `merge`. */
-export interface MergeOptions {
-  /** Refuse a merged weight with NaN or infinity, leaving the layer as it was. Default false. */
-  readonly safe?: boolean;
-}
-
-interface Kept {
-  readonly names: readonly string[];
-  /** The base weight as it was before the merge. */
-  readonly base: Float32Array<ArrayBuffer>;
-}
-
-export class LoraLinear extends Module {
-  /** The wrapped layer. */
-  readonly base: Linear;
+export class LoraLinear extends LoraLayer<Linear> {
+  readonly kind = 'linear';
   readonly inFeatures: number;
   readonly outFeatures: number;
-  /** Whether the adapters take part in `forward`. Merged ones do as long as they are merged. */
-  enabled = true;
-  /** @internal */ readonly runtime: Runtime;
-  readonly #adapters = new Map<string, LoraFactors>();
-  readonly #maskLayer: number;
-  #maskStep = 0;
-  #active: readonly string[] = [];
-  #kept: Kept | null = null;
+  /** Whether the weight is stored [in, out]. */
+  readonly fanInFanOut: boolean;
 
   /** @internal Use `LoraLinear.from` or `LoraModel.attach`. */
   constructor(base: Linear) {
-    super();
-    this.base = base;
+    super(base);
     this.inFeatures = base.inFeatures;
     this.outFeatures = base.outFeatures;
-    this.runtime = base.runtime;
-    this.#maskLayer = base.runtime.engine.nextLayer();
+    this.fanInFanOut = base.fanInFanOut;
   }
 
   /**
    * Wraps a Linear with one adapter named 'default' and freezes the base.
-   * @throws TypeError, RangeError
+   * @throws TypeError, RangeError, AdapterError
    * @example
    * const layer = LoraLinear.from(new Linear(rt, 784, 1000), { r: 4, loraAlpha: 8 });
    */
-  static from(base: Linear, options: LoraLayerOptions = {}): LoraLinear {
+  static from(base: Linear, options: LoraLinearOptions = {}): LoraLinear {
     if (!(base instanceof Linear))
       throw new TypeError(`LoraLinear.from: base is ${describe(base)}, expected a Linear`);
-    const resolved = resolveLayerOptions('LoraLinear.from', options);
-    const block = new ParameterBlock(base.runtime, LoraLinear.factorShapes(base, resolved.r));
-    const layer = new LoraLinear(base);
-    layer.addFactors('default', block.parameters[0]!, block.parameters[1]!, resolved);
-    layer.resetFactors('default');
-    layer.setActive(['default']);
-    for (const parameter of base.parameters()) parameter.requiresGrad = false;
-    return layer;
-  }
-
-  /** @internal Shapes of A and B for a rank. */
-  static factorShapes(base: Linear, r: number): [readonly number[], readonly number[]] {
-    return [
-      [r, base.inFeatures],
-      [base.outFeatures, r],
-    ];
-  }
-
-  get weight(): Parameter {
-    return this.base.weight;
-  }
-
-  get bias(): Parameter | null {
-    return this.base.bias;
-  }
-
-  /** Names of the adapters on this layer. */
-  get adapters(): string[] {
-    return [...this.#adapters.keys()];
-  }
-
-  /** Names of the adapters that take part, in their order. */
-  get activeAdapters(): string[] {
-    return [...this.#active];
-  }
-
-  /** Whether adapters are added into the base weight now. */
-  get merged(): boolean {
-    return this.#kept !== null;
-  }
-
-  /** Names of the merged adapters. */
-  get mergedAdapters(): string[] {
-    return [...(this.#kept?.names ?? [])];
-  }
-
-  /** Scaling of the first active adapter. @throws AdapterError */
-  get scaling(): number {
-    return this.factors(this.#firstActive('LoraLinear.scaling')).scaling;
-  }
-
-  /** A [r, in] and B [out, r] of an adapter. @throws AdapterError */
-  factors(name: string): LoraFactors {
-    const factors = this.#adapters.get(name);
-    if (factors === undefined) {
-      throw new AdapterError(
-        `LoraLinear: there is no adapter '${name}', expected one of ${this.adapters.join(', ') || 'none'}`,
-      );
-    }
-    return factors;
-  }
-
-  override children(): Iterable<Child> {
-    return [];
-  }
-
-  override *ownParameters(): Iterable<[string, Parameter]> {
-    yield* this.base.ownParameters();
-    for (const [name, { A, B }] of this.#adapters) {
-      yield [`lora_A.${name}.weight`, A];
-      yield [`lora_B.${name}.weight`, B];
-    }
-  }
-
-  /**
-   * y = x·Wᵀ + b + Σ scaling·(dropout(x)·Aᵀ)·Bᵀ over the active adapters that are not merged.
-   * @param x - [..., in] float32
-   * @returns [..., out]
-   * @throws TypeError, RangeError; AdapterError when it would record gradients through a merged adapter
-   */
-  override forward(x: Tensor): Tensor {
-    const merged = this.#kept?.names ?? [];
-    if (merged.length > 0 && this.runtime.gradEnabled) {
-      const trainable = merged.find(
-        (name) => this.factors(name).A.requiresGrad || this.factors(name).B.requiresGrad,
-      );
-      if (trainable !== undefined) {
-        throw new AdapterError(
-          `LoraLinear.forward: adapter '${trainable}' is merged and requires gradients, expected unmerge() first or rt.noGrad`,
-        );
-      }
-    }
-    const active = this.enabled
-      ? this.#active.filter((name) => !merged.includes(name) && this.#adapters.has(name))
-      : [];
-    if (active.length === 0) return linear(x, this.weight, this.bias, 'LoraLinear.forward');
-    const step = this.training ? this.#maskStep++ : 0;
-    const terms = active.map((name, i) => {
-      const { A, B, scaling, options } = this.factors(name);
-      const dropout = this.training ? options.loraDropout : 0;
-      return { A, B, scaling, dropout, maskLayer: this.#maskLayer, maskStep: step * 256 + i };
-    });
-    return loraLinear('LoraLinear.forward', x, this.weight, this.bias, terms);
-  }
-
-  /** scaling·B·A of an adapter, [out, in]; what merge adds to the weight. @throws AdapterError */
-  deltaWeight(name?: string): Tensor {
-    const { A, B, scaling, options } = this.factors(name ?? this.#firstActive('LoraLinear.deltaWeight'));
-    const delta = this.runtime.empty(this.weight.shape, 'f32');
-    const { r } = options;
-    const [N, K] = [this.outFeatures, this.inFeatures];
-    this.runtime.engine.kernels.loraMerge(
-      N,
-      K,
-      r,
-      scaling,
-      B.pointer,
-      r,
-      A.pointer,
-      K,
-      0,
-      0,
-      delta.pointer,
-      K,
+    return wrapAlone(
+      'LoraLinear.from',
+      new LoraLinear(base),
+      resolveLayerOptions('LoraLinear.from', options),
     );
-    return delta;
-  }
-
-  /**
-   * Adds the deltas of `names` (the active adapters by default) into the base weight and keeps the old bytes.
-   * @throws AdapterError when something is merged already, when there is no such adapter, or when `safe` finds NaN or infinity
-   */
-  merge(names: readonly string[] = this.#active, options: MergeOptions = {}): void {
-    if (this.#kept !== null) {
-      throw new AdapterError(
-        `LoraLinear.merge: adapters ${this.#kept.names.join(', ')} are merged already, expected unmerge() first`,
-      );
-    }
-    const present = names.map((name) => ({ name, ...this.factors(name) }));
-    const base = this.weight.copyTo(new Float32Array(this.weight.size));
-    const { kernels } = this.runtime.engine;
-    const [N, K] = [this.outFeatures, this.inFeatures];
-    const w = this.weight.pointer;
-    for (const {
-      A,
-      B,
-      scaling,
-      options: { r },
-    } of present) {
-      kernels.loraMerge(N, K, r, scaling, B.pointer, r, A.pointer, K, w, K, w, K);
-    }
-    this.weight.storage.version++;
-    if (options.safe === true && kernels.allFinite(N * K, w) === 0) {
-      this.weight.set(base);
-      throw new AdapterError(
-        `LoraLinear.merge: the merged weight has NaN or infinity from ${names.join(', ')}, expected finite adapters`,
-      );
-    }
-    if (present.length > 0) this.#kept = { names: present.map(({ name }) => name), base };
-  }
-
-  /** Restores the base weight's bytes as they were before the merge. @throws AdapterError when nothing is merged */
-  unmerge(): void {
-    if (this.#kept === null)
-      throw new AdapterError('LoraLinear.unmerge: nothing is merged, expected merge() before');
-    this.weight.set(this.#kept.base);
-    this.#kept = null;
-  }
-
-  /** @internal Runs `fn` with the base alone: adapters off, merged ones taken out of the weight and put back after. */
-  withBaseAlone<T>(fn: () => T): T {
-    const kept = this.#kept;
-    const enabled = this.enabled;
-    const mergedBytes = kept === null ? null : this.weight.copyTo(new Float32Array(this.weight.size));
-    if (kept !== null) this.weight.set(kept.base);
-    this.#kept = null;
-    this.enabled = false;
-    try {
-      return fn();
-    } finally {
-      if (mergedBytes !== null) this.weight.set(mergedBytes);
-      this.#kept = kept;
-      this.enabled = enabled;
-    }
   }
 
   /** @internal */
-  addFactors(name: string, A: Parameter, B: Parameter, options: ResolvedLayerOptions): void {
-    this.#adapters.set(name, { A, B, options, scaling: scalingOf(options) });
-  }
-
-  /** @internal Draws A and B anew. */
-  resetFactors(name: string): void {
-    const { A, B, options } = this.factors(name);
-    const rt = this.runtime;
-    const layer = rt.engine.nextLayer();
-    if (options.initLoraWeights === 'gaussian') rt.fillNormal(A, RANDOM_STREAM.init, layer, 1 / options.r);
-    else
-      rt.fillUniform(
-        A,
-        RANDOM_STREAM.init,
-        layer,
-        -1 / Math.sqrt(this.inFeatures),
-        1 / Math.sqrt(this.inFeatures),
-      );
-    if (options.initLoraWeights === false) {
-      rt.fillUniform(
-        B,
-        RANDOM_STREAM.init,
-        rt.engine.nextLayer(),
-        -1 / Math.sqrt(options.r),
-        1 / Math.sqrt(options.r),
-      );
-    } else rt.engine.kernels.fill(B.size, 0, B.pointer);
+  get outputs(): number {
+    return this.outFeatures;
   }
 
   /** @internal */
-  removeFactors(name: string): void {
-    this.#adapters.delete(name);
-    this.#active = this.#active.filter((active) => active !== name);
-  }
-
-  /** @internal */
-  setActive(names: readonly string[]): void {
-    this.#active = names;
-  }
-
-  override dispose(): void {
-    this.base.dispose();
-    for (const { A, B } of this.#adapters.values()) {
-      A.block.dispose();
-      B.block.dispose();
-    }
-  }
-
-  #firstActive(where: string): string {
-    const name = this.#active[0];
-    if (name === undefined)
+  shapesFor(where: string, { r, useDora, loraBias, slices }: ResolvedLayerOptions): FactorShapes {
+    const { inFeatures: K, outFeatures: N } = this;
+    const bias = loraBias ? [N] : null;
+    const magnitude = useDora ? [N] : null;
+    if (slices === null) return { A: [r, K], B: [N, r], bias, magnitude };
+    if (useDora || loraBias)
       throw new AdapterError(
-        `${where}: no adapter is active, expected a name; there are ${this.adapters.join(', ') || 'none'}`,
+        `${where}: fused slices with ${useDora ? 'useDora' : 'loraBias'}, expected a plain LoRA`,
       );
-    return name;
+    const ranges = rangesOf(where, slices, N);
+    return {
+      A: [r * ranges.length, K],
+      B: [ranges.reduce((n, { size }) => n + size, 0), r],
+      bias,
+      magnitude,
+    };
   }
+
+  /** @internal */
+  override rangesFor(where: string, { slices }: ResolvedLayerOptions): OutputRange[] | null {
+    return slices === null ? null : rangesOf(where, slices, this.outFeatures);
+  }
+
+  /** @internal */
+  computeBase(x: Tensor, weight: Parameter, planRows?: number): Tensor {
+    return linearAs('LoraLinear.forward', x, weight, this.bias, this.#layout(planRows));
+  }
+
+  /** @internal */
+  computeAdapted(
+    x: Tensor,
+    weight: Parameter,
+    terms: readonly LoraTerm[],
+    dora: DoraOperands | null,
+    planRows?: number,
+  ): Tensor {
+    const layout = this.#layout(planRows);
+    const where = 'LoraLinear.forward';
+    if (dora === null) return loraLinear(where, x, weight, this.bias, terms, layout);
+    return doraLinear(where, x, weight, this.bias, terms[0]!, dora.magnitude, dora.norms, layout);
+  }
+
+  /** @internal */
+  addDelta(factors: LoraFactors, w: number, out: number): void {
+    addMatrixDelta(this.#matrix(), factors, w, out);
+  }
+
+  /** @internal */
+  norms(factors: LoraFactors, w: number, out: number): void {
+    matrixNorms(this.#matrix(), factors, w, out);
+  }
+
+  /** @internal */
+  scaleOutputs(g: number, weight: number): void {
+    scaleMatrixOutputs(this.#matrix(), g, weight);
+  }
+
+  #matrix(): MatrixLayout {
+    return { rt: this.runtime, N: this.outFeatures, K: this.inFeatures, turned: this.fanInFanOut };
+  }
+
+  #layout(planRows: number | undefined) {
+    const { fanInFanOut } = this;
+    return planRows === undefined ? { fanInFanOut } : { fanInFanOut, planRows };
+  }
+}
+
+/** The adapted slices as ranges of the outputs. @throws AdapterError unless the sizes make up the layer */
+function rangesOf(where: string, { sizes, adapted }: FusedSlices, N: number): OutputRange[] {
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  if (total !== N)
+    throw new AdapterError(
+      `${where}: slices of [${sizes.join(', ')}] make ${total} outputs, expected the layer's ${N}`,
+    );
+  let from = 0;
+  const all = sizes.map((size) => {
+    from += size;
+    return { from: from - size, size };
+  });
+  return all.filter((_, i) => adapted[i]);
 }

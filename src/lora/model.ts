@@ -1,43 +1,40 @@
 /**
- * LoraModel: named adapters over one frozen model. `attach` puts LoraLinear layers in the places of the targeted Linear
- * layers; the parameters keep their names. An adapter's values lie in one block.
+ * LoraModel: named adapters over one frozen model. LoRA layers stand in the places of the targeted ones; the parameters
+ * keep their names. An adapter's values lie in one block; switching moves names and references.
  */
 
-import { Linear } from '../nn/linear.js';
 import { type Child, Module } from '../nn/module.js';
-import { describe } from '../runtime/errors.js';
-import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
+import type { ParameterGroup } from '../optim/groups.js';
+import { checkOptions, describe } from '../runtime/errors.js';
+import type { Parameter } from '../tensor/parameter.js';
 import { type Runtime, refusePromise } from '../tensor/runtime.js';
-import type { Tensor } from '../tensor/tensor.js';
-import {
-  checkAdapterName,
-  type LoraConfig,
-  layerOptionsOf,
-  type ResolvedConfig,
-  resolveConfig,
-} from './config.js';
+import { showShape } from '../tensor/shape.js';
+import { Tensor } from '../tensor/tensor.js';
+import { Adapter, checkTogether } from './adapter.js';
+import { addCombined, type WeightedOptions } from './add-weighted.js';
+import { checkAdapterName, type LoraConfig, type ResolvedConfig, resolveConfig } from './config.js';
+import { type OwnCopy, putOriginals, putOwn } from './copies.js';
 import { AdapterError } from './errors.js';
-import { LoraLinear, type MergeOptions } from './lora-linear.js';
-import {
-  type AdapterFiles,
-  type AdapterSource,
-  exportFiles,
-  type LoadOptions,
-  type LoadReport,
-  readSource,
-} from './persistence.js';
+import { type AdapterFiles, type ExportOptions, exportFiles } from './export.js';
+import type { MergeOptions } from './factors.js';
+import { type GroupOptions, parameterGroups } from './groups.js';
+import { initialise } from './initialise.js';
+import { isAdaptable } from './kinds.js';
+import { LoraLayer } from './layer.js';
+import { type AdapterSource, type LoadOptions, type LoadReport, readSource } from './persistence.js';
+import { childrenOf, planAdapter } from './plan.js';
+import { type LoraReport, reportOf } from './report.js';
 import { type ParameterSummary, summarize } from './summary.js';
-import { checkPatternKeys, selectTargets } from './targets.js';
+import { tiedParameters } from './tied.js';
 
-interface Adapter {
-  readonly config: ResolvedConfig;
-  readonly block: ParameterBlock;
-  /** Dotted names of the layers it is on. */
-  readonly paths: readonly string[];
+/** Options of one `forward`, behind its tensors. */
+export interface ForwardOptions {
+  /** The adapter of each row of the batch (the first dimension); `'__base__'` for none. Evaluation mode only. */
+  readonly adapterNames?: readonly string[];
 }
 
 interface Wrapped {
-  readonly layer: LoraLinear;
+  readonly layer: LoraLayer;
   readonly child: Child;
 }
 
@@ -59,7 +56,8 @@ export class LoraModel<M extends Module = Module> extends Module {
   }
 
   /**
-   * Freezes a model, wraps the layers that `config.targetModules` selects, and adds and activates one adapter.
+   * Freezes a model, wraps the layers that `config.targetModules` selects, and adds and activates one adapter. Without a
+   * config the model is only frozen: `addAdapter` and `loadAdapter` add to it.
    * @param model - changed in place: targeted layers are replaced in their parents
    * @param config - PEFT's options by their camelCase names
    * @param name - the adapter's name, default `'default'`
@@ -67,29 +65,34 @@ export class LoraModel<M extends Module = Module> extends Module {
    * @example
    * const lora = LoraModel.attach(model, { r: 8, loraAlpha: 16, targetModules: ['fc1', 'fc2'] });
    */
-  static attach<M extends Module>(model: M, config: LoraConfig, name = 'default'): LoraModel<M> {
+  static attach<M extends Module>(model: M, config?: LoraConfig, name = 'default'): LoraModel<M> {
+    const where = 'LoraModel.attach';
     if (!(model instanceof Module))
-      throw new TypeError(`LoraModel.attach: model is ${describe(model)}, expected a Module`);
+      throw new TypeError(`${where}: model is ${describe(model)}, expected a Module`);
     if (
       model instanceof LoraModel ||
-      model.namedModules().some(([, module]) => module instanceof LoraLinear)
+      model.namedModules().some(([, module]) => module instanceof LoraLayer)
     ) {
       throw new AdapterError(
-        'LoraModel.attach: the model has LoRA layers already, expected a plain model; use addAdapter',
+        `${where}: the model has LoRA layers already, expected a plain model; use addAdapter`,
       );
     }
-    const resolved = resolveConfig('LoraModel.attach', config);
-    checkAdapterName('LoraModel.attach', name);
-    const linears = linearsOf(model);
-    const first = [...linears.values()][0];
-    checkSelection('LoraModel.attach', [...linears.keys()], resolved);
-    const lora = new LoraModel(model, (first!.module as Linear).runtime);
-    for (const parameter of model.parameters()) {
+    const resolved = config === undefined ? null : resolveConfig(where, config);
+    checkAdapterName(where, name);
+    const parameters = model.parameters();
+    const first = [...childrenOf(model).values()].find(({ module }) => isAdaptable(module));
+    if (first === undefined || parameters[0] === undefined)
+      throw new AdapterError(
+        `${where}: the model has no Linear, Embedding or Conv2d, expected at least one to adapt`,
+      );
+    const lora = new LoraModel(model, parameters[0].runtime);
+    for (const parameter of parameters) {
       lora.#frozen.set(parameter, parameter.requiresGrad);
       parameter.requiresGrad = false;
     }
+    if (resolved === null) return lora;
     try {
-      lora.#add('LoraModel.attach', name, resolved);
+      lora.#add(where, name, resolved);
     } catch (error) {
       lora.#detach();
       throw error;
@@ -120,8 +123,30 @@ export class LoraModel<M extends Module = Module> extends Module {
     return this.mergedAdapters.length > 0;
   }
 
-  override forward(...inputs: Tensor[]): Tensor {
-    return this.model.forward(...inputs);
+  /**
+   * The model's output with the active adapters, or each row of the batch with its own.
+   * @param inputs - the model's tensors; behind them, options of this one call
+   * @throws AdapterError for `adapterNames` of another length than the batch, an unknown name, in training mode, or while something is merged
+   * @example
+   * lora.eval().forward(x, { adapterNames: ['french', '__base__', 'german'] });
+   */
+  override forward(...inputs: (Tensor | ForwardOptions)[]): Tensor {
+    const last = inputs.at(-1);
+    if (last === undefined || last instanceof Tensor || typeof last !== 'object' || last === null)
+      return this.model.forward(...(inputs as Tensor[]));
+    checkOptions('LoraModel.forward', last, ['adapterNames']);
+    const tensors = inputs.slice(0, -1) as Tensor[];
+    const { adapterNames } = last;
+    if (adapterNames === undefined) return this.model.forward(...tensors);
+    const rows = this.#checkRows(adapterNames, tensors[0]);
+    return this.#withOriginals(() => {
+      for (const { layer } of this.#wrapped.values()) layer.setRows(rows);
+      try {
+        return this.model.forward(...tensors);
+      } finally {
+        for (const { layer } of this.#wrapped.values()) layer.setRows(null);
+      }
+    });
   }
 
   override children(): Iterable<Child> {
@@ -132,14 +157,51 @@ export class LoraModel<M extends Module = Module> extends Module {
     return this.model.ownParameters();
   }
 
+  /** Every parameter: the model's under their own names, the adapters' beside them, their copies of biases and saved modules last. */
+  override namedParameters(): [string, Parameter][] {
+    const named = this.#withOriginals(() => super.namedParameters());
+    for (const { name, copies } of this.#adapters.values()) {
+      for (const { path, slot, kind, own } of copies) {
+        const place = kind === 'saved' ? `modules_to_save.${name}` : `trained.${name}`;
+        named.push([`${path === '' ? '' : `${path}.`}${place}.${slot.name}`, own]);
+      }
+    }
+    return named;
+  }
+
   /** The parameters that `backward()` gives gradients: what an optimiser takes. */
   trainableParameters(): Parameter[] {
     return this.parameters().filter((parameter) => parameter.requiresGrad);
   }
 
+  /**
+   * The trainable parameters in groups for an optimiser: LoRA+ (arXiv 2402.12354) gives B a learning rate of its own, and
+   * biases, magnitudes and norms can be left out of weight decay.
+   * @example
+   * const optimizer = new AdamW(lora.parameterGroups({ lr: 1e-4, loraPlusLrRatio: 16 }));
+   */
+  parameterGroups(options: GroupOptions): ParameterGroup[] {
+    return parameterGroups(
+      'LoraModel.parameterGroups',
+      this.namedParameters().filter(([, { requiresGrad }]) => requiresGrad),
+      options,
+    );
+  }
+
   /** Trainable and all parameters and their share, in PEFT's words. */
   summary(): ParameterSummary {
     return summarize(this.parameters());
+  }
+
+  /** What is wrapped, loaded, trainable, merged, at which scale, and what matched nothing; `toString()` gives lines of text. */
+  report(): LoraReport {
+    const tied = this.#withOriginals(() => tiedParameters(this.model));
+    return reportOf(
+      [...this.#adapters.values()],
+      this.#active,
+      [...this.#wrapped.keys()],
+      [...tied.values()],
+    );
   }
 
   /**
@@ -152,25 +214,75 @@ export class LoraModel<M extends Module = Module> extends Module {
   }
 
   /**
+   * A new adapter made of others, of scaling 1: `cat` is the exact weighted sum of their deltas. It is frozen and not active.
+   * @param names - adapters of plain LoRA
+   * @param weights - a number for each, negative ones too
+   * @returns the new adapter's name
+   * @throws TypeError, RangeError, AdapterError
+   * @example
+   * lora.addWeightedAdapter(['french', 'polite'], [1, -0.5], { name: 'blunt' });
+   */
+  addWeightedAdapter(
+    names: readonly string[],
+    weights: readonly number[],
+    options: WeightedOptions = {},
+  ): string {
+    const where = 'LoraModel.addWeightedAdapter';
+    this.#checkAttached(where);
+    if (!Array.isArray(names))
+      throw new TypeError(`${where}: names is ${describe(names)}, expected an array`);
+    const parts = names.map((name) => this.#adapter(where, name));
+    return addCombined(where, this.#runtime, parts, weights, options, (name, config) => {
+      this.#add(where, name, config);
+      const adapter = this.#adapters.get(name)!;
+      adapter.trainable = false;
+      return { adapter, undo: () => this.deleteAdapter(name) };
+    });
+  }
+
+  /**
    * Makes exactly these adapters active; nothing is copied and nothing else changes.
-   * @throws AdapterError when there is no such adapter, or when a merged one would become inactive
+   * @throws AdapterError when there is no such adapter, when two of them cannot be active together, or when a merged one would become inactive
    */
   setAdapter(names: string | readonly string[]): void {
+    const where = 'LoraModel.setAdapter';
     const wanted = typeof names === 'string' ? [names] : [...names];
-    for (const name of wanted) this.#adapter('LoraModel.setAdapter', name);
+    const adapters = wanted.map((name) => this.#adapter(where, name));
     if (new Set(wanted).size !== wanted.length) {
-      throw new AdapterError(
-        `LoraModel.setAdapter: ${wanted.join(', ')} names an adapter twice, expected each once`,
-      );
+      throw new AdapterError(`${where}: ${wanted.join(', ')} names an adapter twice, expected each once`);
     }
-    const lost = this.mergedAdapters.find((name) => !wanted.includes(name));
+    checkTogether(where, adapters);
+    const merged = this.mergedAdapters;
+    const lost = merged.find((name) => !wanted.includes(name));
     if (lost !== undefined)
       throw new AdapterError(
-        `LoraModel.setAdapter: adapter '${lost}' is merged and would become inactive, expected unmerge() first`,
+        `${where}: adapter '${lost}' is merged and would become inactive, expected unmerge() first`,
       );
+    const changes = adapters.find(
+      ({ name, copies, changedLayers }) =>
+        copies.length + changedLayers.length > 0 && !this.#active.includes(name),
+    );
+    if (merged.length > 0 && changes !== undefined)
+      throw new AdapterError(
+        `${where}: adapter '${changes.name}' brings biases, saved modules or a base of its own while '${merged[0]}' is merged, expected unmerge() first`,
+      );
+    putOriginals(this.#activeCopies());
     this.#active = wanted;
+    putOwn(this.#activeCopies());
     for (const { layer } of this.#wrapped.values())
       layer.setActive(wanted.filter((name) => layer.adapters.includes(name)));
+  }
+
+  /**
+   * Multiplies an adapter's scaling everywhere from now on: 0 gives the base bit for bit, 1 is the start. DoRA's magnitude,
+   * trained biases and saved modules are not scaled.
+   * @throws TypeError, RangeError; AdapterError when it is merged or unknown
+   */
+  setScale(name: string, multiplier: number): void {
+    const { plan } = this.#adapter('LoraModel.setScale', name);
+    if (this.mergedAdapters.includes(name))
+      throw new AdapterError(`LoraModel.setScale: adapter '${name}' is merged, expected unmerge() first`);
+    for (const { layer } of plan.layers) layer.setScale(name, multiplier);
   }
 
   /** Removes an adapter and gives its memory back; if it was active, it no longer is. @throws AdapterError when it is merged or unknown */
@@ -181,19 +293,17 @@ export class LoraModel<M extends Module = Module> extends Module {
         `LoraModel.deleteAdapter: adapter '${name}' is merged, expected unmerge() first`,
       );
     }
-    for (const path of adapter.paths) this.#wrapped.get(path)!.layer.removeFactors(name);
+    if (this.#active.includes(name)) putOriginals(adapter.copies);
     this.#active = this.#active.filter((active) => active !== name);
     this.#adapters.delete(name);
-    adapter.block.dispose();
+    adapter.dispose();
   }
 
   /** Changes which adapters train: exactly these. @throws AdapterError when there is no such adapter */
   setTrainable(names: string | readonly string[]): void {
     const wanted = typeof names === 'string' ? [names] : [...names];
     for (const name of wanted) this.#adapter('LoraModel.setTrainable', name);
-    for (const [name, { block }] of this.#adapters) {
-      for (const parameter of block.parameters) parameter.requiresGrad = wanted.includes(name);
-    }
+    for (const [name, adapter] of this.#adapters) adapter.trainable = wanted.includes(name);
   }
 
   /**
@@ -204,7 +314,8 @@ export class LoraModel<M extends Module = Module> extends Module {
   withAdaptersDisabled<T>(fn: () => T): T {
     if (typeof fn !== 'function')
       throw new TypeError(`LoraModel.withAdaptersDisabled: got ${describe(fn)}, expected a function`);
-    let run = fn;
+    // Merged bytes leave while the biases that they were merged into are still in place.
+    let run = (): T => this.#withOriginals(fn);
     for (const { layer } of this.#wrapped.values()) {
       const inner = run;
       run = () => layer.withBaseAlone(inner);
@@ -215,50 +326,105 @@ export class LoraModel<M extends Module = Module> extends Module {
   }
 
   /**
-   * Adds adapters (the active ones by default) into the base weights; `unmerge` takes them out again.
-   * @throws AdapterError when something is merged, a name is not active, or `safe` finds NaN or infinity; nothing is merged then
+   * Adds adapters (all active ones that are not merged yet, by default) into the base weights; `unmerge` takes them out again.
+   * @throws AdapterError when one is merged already or not active, or `safe` finds NaN or infinity; nothing is merged then
    */
-  merge(names: readonly string[] = this.#active, options: MergeOptions = {}): void {
-    this.#checkAttached('LoraModel.merge');
-    for (const name of names) {
-      this.#adapter('LoraModel.merge', name);
+  merge(names?: readonly string[], options: MergeOptions = {}): void {
+    const where = 'LoraModel.merge';
+    this.#checkAttached(where);
+    checkOptions(where, options, ['safe']);
+    const merged = this.mergedAdapters;
+    const wanted = names ?? this.#active.filter((name) => !merged.includes(name));
+    for (const name of wanted) {
+      this.#adapter(where, name);
+      if (merged.includes(name))
+        throw new AdapterError(`${where}: adapter '${name}' is merged already, expected one that is not`);
       if (!this.#active.includes(name))
-        throw new AdapterError(
-          `LoraModel.merge: adapter '${name}' is not active, expected setAdapter() first`,
-        );
+        throw new AdapterError(`${where}: adapter '${name}' is not active, expected setAdapter() first`);
     }
-    if (this.merged)
-      throw new AdapterError(
-        `LoraModel.merge: adapters ${this.mergedAdapters.join(', ')} are merged already, expected unmerge() first`,
-      );
-    if (names.length === 0)
-      throw new AdapterError('LoraModel.merge: no adapter is active, expected at least one');
-    const done: LoraLinear[] = [];
+    if (wanted.length === 0) {
+      const why = merged.length > 0 ? `${merged.join(', ')} are merged already` : 'no adapter is active';
+      throw new AdapterError(`${where}: ${why}, expected at least one to merge`);
+    }
+    const tied = this.#withOriginals(() => tiedParameters(this.model));
+    for (const { layer } of this.#wrapped.values())
+      layer.tied = tied.has(layer.base.weight) || layer.base.weight.holders > 1;
+    const done: { layer: LoraLayer; here: string[] }[] = [];
     try {
       for (const { layer } of this.#wrapped.values()) {
-        const here = names.filter((name) => layer.adapters.includes(name));
+        const here = wanted.filter((name) => layer.adapters.includes(name));
         if (here.length === 0) continue;
         layer.merge(here, options);
-        done.push(layer);
+        done.push({ layer, here });
       }
     } catch (error) {
-      for (const layer of done) layer.unmerge();
+      for (const { layer, here } of done) layer.unmerge(here);
       throw error;
     }
   }
 
-  /** Restores the bytes that the base had before `merge`. @throws AdapterError when nothing is merged */
-  unmerge(): void {
-    if (!this.merged) throw new AdapterError('LoraModel.unmerge: nothing is merged, expected merge() before');
-    for (const { layer } of this.#wrapped.values()) if (layer.merged) layer.unmerge();
+  /** Takes adapters (all merged ones by default) out of the weights again: the kept bytes, with the others merged anew. @throws AdapterError */
+  unmerge(names?: readonly string[]): void {
+    const merged = this.mergedAdapters;
+    if (merged.length === 0)
+      throw new AdapterError('LoraModel.unmerge: nothing is merged, expected merge() before');
+    const wanted = names ?? merged;
+    const stranger = wanted.find((name) => !merged.includes(name));
+    if (stranger !== undefined)
+      throw new AdapterError(
+        `LoraModel.unmerge: adapter '${stranger}' is not merged, expected some of ${merged.join(', ')}`,
+      );
+    for (const { layer } of this.#wrapped.values()) {
+      const here = wanted.filter((name) => layer.mergedAdapters.includes(name));
+      if (here.length > 0) layer.unmerge(here);
+    }
+  }
+
+  /**
+   * The largest difference that merging the active adapters makes to the model's output, before anything is dropped: the
+   * two forwards are compared in evaluation mode, and everything is as it was again.
+   * @returns max |merged - unmerged| over the output's elements
+   * @throws AdapterError when no adapter is active
+   */
+  verifyMerge(...inputs: Tensor[]): number {
+    const where = 'LoraModel.verifyMerge';
+    this.#checkAttached(where);
+    if (this.#active.length === 0)
+      throw new AdapterError(`${where}: no adapter is active, expected at least one`);
+    const merged = this.mergedAdapters;
+    const training = this.namedModules().map(([, module]) => module.training);
+    const output = (): Float32Array =>
+      this.#runtime.scope(() =>
+        this.#runtime.noGrad(() => this.model.forward(...inputs).toArray()),
+      ) as Float32Array;
+    this.eval();
+    try {
+      if (merged.length > 0) this.unmerge();
+      const apart = output();
+      this.merge();
+      const together = output();
+      this.unmerge();
+      return apart.reduce((most, value, i) => Math.max(most, Math.abs(value - together[i]!)), 0);
+    } finally {
+      if (merged.length > 0) {
+        if (this.merged) this.unmerge();
+        this.merge(merged);
+      }
+      for (const [i, [, module]] of this.namedModules().entries()) module.setMode(training[i]!);
+    }
   }
 
   /** Merges the active adapters for good and gives the plain model back, unfrozen as it was; the LoraModel is spent. */
   mergeAndUnload(options: MergeOptions = {}): M {
     this.#checkAttached('LoraModel.mergeAndUnload');
-    if (this.merged) this.unmerge();
-    this.merge(this.#active, options);
-    return this.#detach();
+    const merged = this.mergedAdapters;
+    if (this.#active.some((name) => !merged.includes(name)) || merged.length === 0)
+      this.merge(undefined, options);
+    // Trained biases and saved modules move into the base's own parameters.
+    for (const { original, own } of this.#activeCopies()) original.set(own.toArray());
+    putOriginals(this.#activeCopies());
+    const finished = new Map([...this.#wrapped].map(([path, { layer }]) => [path, layer.finish()]));
+    return this.#detach(finished);
   }
 
   /** Takes the adapters away and gives the plain model back, unfrozen as it was; the LoraModel is spent. */
@@ -269,12 +435,13 @@ export class LoraModel<M extends Module = Module> extends Module {
   }
 
   /** An adapter as PEFT's two files, as bytes. @throws AdapterError, FormatError when a weight is not finite */
-  exportAdapter(name = this.#active[0] ?? 'default'): AdapterFiles {
-    const { config, paths } = this.#adapter('LoraModel.exportAdapter', name);
-    return exportFiles(
-      config,
-      paths.map((path) => ({ path, ...this.#wrapped.get(path)!.layer.factors(name) })),
+  exportAdapter(name = this.#active[0] ?? 'default', options: ExportOptions = {}): AdapterFiles {
+    checkOptions('LoraModel.exportAdapter', options, ['convert', 'allowNonFinite']);
+    const { config, layers, copies } = this.#adapter('LoraModel.exportAdapter', name);
+    const turned = layers.some(
+      ({ path }) => (this.#wrapped.get(path)!.layer as { fanInFanOut?: boolean }).fanInFanOut,
     );
+    return exportFiles({ ...config, fanInFanOut: turned }, layers, copies, options);
   }
 
   /**
@@ -289,16 +456,12 @@ export class LoraModel<M extends Module = Module> extends Module {
     this.#checkNewName(where, name);
     const file = await readSource(where, source, options);
     this.#checkAttached(where);
-    this.#add(where, name, file.config);
+    this.#add(where, name, file.config, file.strict, file.init);
+    const adapter = this.#adapters.get(name)!;
     try {
-      const paths = this.#adapters.get(name)!.paths;
-      const report = file.apply(
-        name,
-        paths.map((path) => ({ path, ...this.#wrapped.get(path)!.layer.factors(name) })),
-      );
-      for (const parameter of this.#adapters.get(name)!.block.parameters)
-        parameter.requiresGrad = options.trainable ?? false;
-      return { ...report, warnings: file.warnings };
+      const report = file.apply(adapter.tensors());
+      adapter.trainable = file.trainable;
+      return { ...report, unmatched: adapter.plan.unmatched, warnings: file.warnings };
     } catch (error) {
       this.deleteAdapter(name);
       throw error;
@@ -306,43 +469,90 @@ export class LoraModel<M extends Module = Module> extends Module {
   }
 
   override dispose(): void {
+    putOriginals(this.#activeCopies());
     for (const { block } of this.#adapters.values()) block.dispose();
     this.model.dispose();
   }
 
-  #add(where: string, name: string, config: ResolvedConfig): void {
+  #add(
+    where: string,
+    name: string,
+    config: ResolvedConfig,
+    strict = true,
+    init: boolean | string = config.initLoraWeights,
+  ): void {
     this.#checkNewName(where, name);
-    const linears = linearsOf(this.model);
-    const paths = checkSelection(where, [...linears.keys()], config);
-    const options = paths.map((path) => layerOptionsOf(where, config, path));
-    const bases = paths.map((path) => baseOf(linears.get(path)!.module));
-    const shapes = bases.map((base, i) => LoraLinear.factorShapes(base, options[i]!.r));
-    // A factors first, then B factors, each in the order of their keys.
-    const block = new ParameterBlock(this.#runtime, [...shapes.map(([a]) => a), ...shapes.map(([, b]) => b)]);
-    for (const [i, path] of paths.entries()) {
-      const child = linears.get(path)!;
-      let wrapped = this.#wrapped.get(path);
-      if (wrapped === undefined) {
-        wrapped = { layer: new LoraLinear(bases[i]!), child };
-        wrapped.layer.train(this.model.training);
-        child.replace(wrapped.layer);
-        this.#wrapped.set(path, wrapped);
-      }
-      wrapped.layer.addFactors(name, block.parameters[i]!, block.parameters[paths.length + i]!, options[i]!);
-      wrapped.layer.resetFactors(name);
+    const adapter = this.#withOriginals(() => {
+      const plan = planAdapter(where, this.model, config, strict);
+      return new Adapter(where, this.#runtime, this.model, name, config, plan);
+    });
+    try {
+      for (const { path, layer } of adapter.plan.layers)
+        initialise(`${where}: ${path}`, layer, name, layer.base.weight, init);
+    } catch (error) {
+      adapter.dispose();
+      throw error;
     }
-    this.#adapters.set(name, { config, block, paths });
+    for (const { path, layer, child } of adapter.plan.layers) {
+      if (this.#wrapped.has(path)) continue;
+      layer.train(this.model.training);
+      child.replace(layer);
+      this.#wrapped.set(path, { layer, child });
+    }
+    this.#adapters.set(name, adapter);
   }
 
-  #detach(): M {
-    for (const { layer, child } of this.#wrapped.values()) child.replace(layer.base);
-    for (const { block } of this.#adapters.values()) block.dispose();
+  #detach(finished?: ReadonlyMap<string, Module>): M {
+    putOriginals(this.#activeCopies());
+    for (const [path, { layer, child }] of this.#wrapped) child.replace(finished?.get(path) ?? layer.base);
+    for (const adapter of this.#adapters.values()) adapter.dispose();
+    for (const [, parameter] of this.model.namedParameters()) parameter.requiresGrad = true;
     for (const [parameter, requiresGrad] of this.#frozen) parameter.requiresGrad = requiresGrad;
     this.#wrapped.clear();
     this.#adapters.clear();
     this.#active = [];
     this.#attached = false;
     return this.model;
+  }
+
+  #activeCopies(): OwnCopy[] {
+    return this.#active.flatMap((name) => this.#adapters.get(name)?.copies ?? []);
+  }
+
+  /** Runs `fn` with the base's own biases and modules in place, and puts the active adapters' back. */
+  #withOriginals<T>(fn: () => T): T {
+    const active = this.#activeCopies();
+    putOriginals(active);
+    try {
+      return fn();
+    } finally {
+      putOwn(active);
+    }
+  }
+
+  #checkRows(names: unknown, first: Tensor | undefined): readonly string[] {
+    const where = 'LoraModel.forward: adapterNames';
+    if (!Array.isArray(names))
+      throw new TypeError(`${where} is ${describe(names)}, expected an array of names`);
+    const rows = first instanceof Tensor ? first.shape[0] : undefined;
+    if (names.length === 0 || names.length !== rows) {
+      const shape = first instanceof Tensor ? showShape(first.shape) : describe(first);
+      throw new AdapterError(`${where} has ${names.length} names, expected one for each row of ${shape}`);
+    }
+    for (const name of names) {
+      if (name === '__base__') continue;
+      const { copies } = this.#adapter(where, name as string);
+      if (copies.length > 0)
+        throw new AdapterError(
+          `${where}: '${name}' carries trained biases or saved modules, which rows cannot have; expected setAdapter()`,
+        );
+    }
+    const merged = this.mergedAdapters[0];
+    if (merged !== undefined)
+      throw new AdapterError(`${where} while adapter '${merged}' is merged, expected unmerge() first`);
+    if (this.namedModules().some(([, module]) => module.training))
+      throw new AdapterError(`${where} in training mode, expected eval() first`);
+    return names as string[];
   }
 
   #adapter(where: string, name: string): Adapter {
@@ -365,33 +575,4 @@ export class LoraModel<M extends Module = Module> extends Module {
     if (!this.#attached)
       throw new AdapterError(`${where}: the model was unloaded, expected an attached LoraModel`);
   }
-}
-
-function baseOf(module: Module): Linear {
-  return module instanceof LoraLinear ? module.base : (module as Linear);
-}
-
-/** Every Linear of a model (wrapped or not) by dotted name; a shared layer appears once. */
-function linearsOf(model: Module): Map<string, Child> {
-  const found = new Map<string, Child>();
-  const seen = new Set<Module>();
-  const visit = (module: Module, prefix: string): void => {
-    for (const child of module.children()) {
-      if (seen.has(child.module)) continue;
-      seen.add(child.module);
-      const path = prefix === '' ? child.name : `${prefix}.${child.name}`;
-      if (child.module instanceof Linear || child.module instanceof LoraLinear) found.set(path, child);
-      else visit(child.module, path);
-    }
-  };
-  visit(model, '');
-  return found;
-}
-
-/** The selected names, once every key of the patterns is known to match one of all names. @throws AdapterError */
-function checkSelection(where: string, names: readonly string[], config: ResolvedConfig): string[] {
-  const selected = selectTargets(where, names, config);
-  checkPatternKeys(`${where}: rankPattern`, config.rankPattern, names);
-  checkPatternKeys(`${where}: alphaPattern`, config.alphaPattern, names);
-  return selected;
 }

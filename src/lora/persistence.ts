@@ -1,22 +1,16 @@
-/** An adapter's two files, to bytes and back. Keys are built from the module tree; nothing is applied before all of it fits. */
+/** Reading an adapter's two files. Keys are built from the module tree; nothing is applied before all of it fits. */
 import { folderUrl, readBytes } from '#platform';
-import { formatPeftConfig, type PeftConfig, parsePeftConfig } from '../formats/peft-config.js';
-import { PEFT_PREFIX, peftKey, withoutAdapterName } from '../formats/peft-keys.js';
+import { type PeftConfig, parsePeftConfig } from '../formats/peft-config.js';
+import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { parseSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
-import { writeSafetensors } from '../formats/safetensors-write.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { sameShape, showShape } from '../tensor/shape.js';
-import { type ResolvedConfig, resolveConfig } from './config.js';
+import { changesBase, type InitLoraWeights, type ResolvedConfig, resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
-import type { LoraFactors } from './lora-linear.js';
+import type { AdapterFiles } from './export.js';
+import type { AdapterTensor } from './tensors.js';
 
-/** PEFT's two files as bytes. */
-export interface AdapterFiles {
-  readonly 'adapter_config.json': Uint8Array<ArrayBuffer>;
-  readonly 'adapter_model.safetensors': Uint8Array<ArrayBuffer>;
-}
-
-/** What `loadAdapter` reads: the files' contents, what `exportAdapter` gave, or the folder (URL; in Node also a path). */
+/** What `loadAdapter` reads: the files' contents, what `exportAdapter` gave, or the folder (URL; in Node also a path) that holds them. */
 export type AdapterSource =
   | { readonly config: object | string; readonly weights: Uint8Array | ArrayBuffer | Blob | URL }
   | AdapterFiles
@@ -26,49 +20,36 @@ export type AdapterSource =
 export interface LoadOptions {
   /** Whether the loaded weights train. Default false. */
   readonly trainable?: boolean;
-  /** Refuse missing and unexpected keys; otherwise they are returned. Default true. */
+  /** Refuse missing and unexpected keys, and targets and patterns that match nothing; otherwise they are returned. Default true. */
   readonly strict?: boolean;
   /** What stands before the module names in the file. Default `'base_model.model.'`. */
   readonly prefix?: string;
+  /**
+   * `'changed'`: the base is already without what the adapter's initialisation took out of it (PiSSA and its kin). Default
+   * `'original'`: PiSSA and OLoRA are run on the base first.
+   */
+  readonly base?: 'original' | 'changed';
 }
 
 /** What did not fit when an adapter was loaded. */
 export interface LoadReport {
   readonly missing: readonly string[];
   readonly unexpected: readonly string[];
+  /** Targets, exclusions and keys of patterns that match no module, in words. */
+  readonly unmatched: readonly string[];
   readonly warnings: readonly string[];
-}
-
-/** One layer's factors with the layer's dotted name. */
-export interface NamedFactors extends LoraFactors {
-  readonly path: string;
-}
-
-/** @throws FormatError when a weight is not finite */
-export function exportFiles(config: ResolvedConfig, layers: readonly NamedFactors[]): AdapterFiles {
-  const tensors: [string, { shape: readonly number[]; data: Float32Array }][] = [];
-  for (const { path, A, B } of layers) {
-    tensors.push([
-      peftKey(path, 'lora_A.weight'),
-      { shape: A.shape, data: A.copyTo(new Float32Array(A.size)) },
-    ]);
-    tensors.push([
-      peftKey(path, 'lora_B.weight'),
-      { shape: B.shape, data: B.copyTo(new Float32Array(B.size)) },
-    ]);
-  }
-  return {
-    'adapter_config.json': formatPeftConfig(config),
-    'adapter_model.safetensors': writeSafetensors(tensors),
-  };
 }
 
 /** An adapter's files, read and checked, before they meet a model. */
 export interface ReadAdapter {
   readonly config: ResolvedConfig;
+  /** The initialisation to run before the file's values go in: one that changes the base, or the plain one. */
+  readonly init: boolean | string;
+  readonly strict: boolean;
+  readonly trainable: boolean;
   readonly warnings: readonly string[];
-  /** Copies the tensors into the layers' factors. @throws AdapterError when they do not fit */
-  apply(name: string, layers: readonly NamedFactors[]): { missing: string[]; unexpected: string[] };
+  /** Copies the file's tensors into the adapter's. @throws AdapterError when they do not fit; nothing is copied then */
+  apply(tensors: readonly AdapterTensor[]): { missing: string[]; unexpected: string[] };
 }
 
 /** Reads both files. @throws TypeError, AdapterError, FormatError */
@@ -77,19 +58,26 @@ export async function readSource(
   source: AdapterSource,
   options: LoadOptions,
 ): Promise<ReadAdapter> {
-  checkOptions(where, options, ['trainable', 'strict', 'prefix']);
-  const { strict = true, prefix = PEFT_PREFIX, trainable = false } = options;
+  checkOptions(where, options, ['trainable', 'strict', 'prefix', 'base']);
+  const { strict = true, prefix = PEFT_PREFIX, trainable = false, base = 'original' } = options;
   checkBoolean(`${where}: strict`, strict);
   checkBoolean(`${where}: trainable`, trainable);
   if (typeof prefix !== 'string')
     throw new TypeError(`${where}: prefix is ${describe(prefix)}, expected a string`);
+  if (base !== 'original' && base !== 'changed')
+    throw new TypeError(`${where}: base is ${describe(base)}, expected 'original' or 'changed'`);
   const { config: json, weights } = await contents(where, source);
   const { config, warnings } = parsePeftConfig(json);
   const file = parseSafetensors(weights);
   return {
-    config: supported(where, config),
-    warnings,
-    apply: (name, layers) => apply(where, file, prefix, strict, name, layers),
+    ...{
+      config: supported(where, config),
+      init: initToRun(where, config, base),
+      strict,
+      trainable,
+      warnings,
+    },
+    apply: (tensors) => apply(where, file, prefix, strict, tensors),
   };
 }
 
@@ -128,51 +116,42 @@ async function contents(
   throw new TypeError(`${where}: weights is ${describe(weights)}, expected bytes, a Blob or a URL`);
 }
 
-/** The options that this package has layers for. @throws AdapterError naming an option it has none for */
+/** PEFT's options as this package's. @throws AdapterError naming what it does not do */
 function supported(where: string, config: PeftConfig): ResolvedConfig {
-  const refused: [string, boolean][] = [
-    ['use_dora', config.useDora],
-    ['lora_bias', config.loraBias],
-    ['fan_in_fan_out', config.fanInFanOut],
-    ['bias', config.bias !== 'none'],
-    ['modules_to_save', config.modulesToSave !== null],
-    [
-      'init_lora_weights',
-      !['true', 'false', 'gaussian', 'eva', 'orthogonal'].includes(String(config.initLoraWeights)),
-    ],
-    ['target_modules', config.targetModules === null],
-  ];
-  const found = refused.filter(([, set]) => set).map(([name]) => name);
-  if (found.length > 0) {
+  const { initLoraWeights: init, otherFields, targetModules, modulesToSave, ...fields } = config;
+  if (init === 'mica')
     throw new AdapterError(
-      `${where}: the adapter sets ${found.join(', ')}, which this version does not implement; expected a plain LoRA of linear layers`,
+      `${where}: init_lora_weights is "mica", which freezes lora_B and is not implemented; expected another`,
     );
-  }
-  const {
-    r,
-    loraAlpha,
-    loraDropout,
-    useRslora,
-    targetModules,
-    excludeModules,
-    layersToTransform,
-    layersPattern,
-  } = config;
-  const { rankPattern, alphaPattern, initLoraWeights: init, otherFields } = config;
+  if (targetModules === null)
+    throw new AdapterError(
+      `${where}: target_modules is null, which PEFT fills in by the kind of model; expected a list or a pattern`,
+    );
+  // The initialisation is kept as it stands in the file: what runs is `initToRun`.
+  const plain = typeof init === 'boolean' ? init : true;
   const resolved = resolveConfig(where, {
-    r,
-    loraAlpha,
-    loraDropout,
-    useRslora,
-    initLoraWeights: init === 'gaussian' || typeof init === 'boolean' ? init : true,
-    targetModules: targetModules!,
-    excludeModules,
-    layersToTransform,
-    layersPattern,
-    rankPattern,
-    alphaPattern,
+    ...fields,
+    targetModules,
+    modulesToSave,
+    initLoraWeights: plain as InitLoraWeights,
   });
-  return { ...resolved, otherFields };
+  return { ...resolved, initLoraWeights: init, otherFields };
+}
+
+/** @throws AdapterError for a base that cannot be changed here as it was changed when the adapter was made */
+function initToRun(
+  where: string,
+  { initLoraWeights: init }: PeftConfig,
+  base: 'original' | 'changed',
+): boolean | string {
+  if (base === 'changed' || !changesBase(init)) return true;
+  if (init === 'pissa' || init === 'olora') return init;
+  const why = String(init).startsWith('pissa_niter')
+    ? 'drew random numbers that the file does not hold'
+    : 'needs data or a quantised base that the file does not hold';
+  throw new AdapterError(
+    `${where}: init_lora_weights is "${init}", which changed the base weight and ${why}; expected the changed base with base: 'changed', or the adapter converted when it was saved`,
+  );
 }
 
 function apply(
@@ -180,34 +159,27 @@ function apply(
   file: SafetensorsFile,
   prefix: string,
   strict: boolean,
-  name: string,
-  layers: readonly NamedFactors[],
+  tensors: readonly AdapterTensor[],
 ): { missing: string[]; unexpected: string[] } {
-  const inFile = new Map(file.names.map((key) => [withoutAdapterName(key, name), key]));
+  const left = new Set(file.names);
   const missing: string[] = [];
-  const plan: { target: LoraFactors['A']; values: Float32Array }[] = [];
-  for (const { path, A, B } of layers) {
-    for (const [slot, target] of [
-      ['lora_A.weight', A],
-      ['lora_B.weight', B],
-    ] as const) {
-      const wanted = peftKey(path, slot, prefix);
-      const key = inFile.get(wanted);
-      inFile.delete(wanted);
-      if (key === undefined) {
-        missing.push(wanted);
-        continue;
-      }
-      const { shape } = file.info(key);
-      if (!sameShape(shape, target.shape)) {
-        throw new AdapterError(
-          `${where}: ${key} is ${showShape(shape)}, expected ${showShape(target.shape)}`,
-        );
-      }
-      plan.push({ target, values: file.f32(key) });
+  const plan: { target: AdapterTensor['parameter']; values: Float32Array }[] = [];
+  for (const { key, aliases, parameter } of tensors) {
+    const found = [key, ...aliases].map((name) => prefix + name).find((name) => left.has(name));
+    if (found === undefined) {
+      missing.push(prefix + key);
+      continue;
     }
+    left.delete(found);
+    const { shape } = file.info(found);
+    if (!sameShape(shape, parameter.shape)) {
+      throw new AdapterError(
+        `${where}: ${found} is ${showShape(shape)}, expected ${showShape(parameter.shape)}`,
+      );
+    }
+    plan.push({ target: parameter, values: file.f32(found) });
   }
-  const unexpected = [...inFile.values()];
+  const unexpected = [...left];
   const lists = `missing [${missing.join(', ')}], unexpected [${unexpected.join(', ')}]`;
   if (plan.length === 0)
     throw new AdapterError(

@@ -1,10 +1,9 @@
 /**
  * Which modules an adapter targets, and with which rank and alpha: PEFT's rules for names, suffixes, whole-name patterns,
- * exclusions, layer numbers, and the first matching key of a pattern.
+ * exclusions, layer numbers, and the first matching key of a pattern. What matches nothing at all is an error, or a line in a list.
  */
 import { AdapterError } from './errors.js';
-
-const PATTERN_LIMIT = 512;
+import { compilePattern, type NamePattern } from './patterns.js';
 
 /** What selects the modules; see PEFT's fields of these names. */
 export interface Selection {
@@ -12,6 +11,27 @@ export interface Selection {
   readonly excludeModules: readonly string[] | string | null;
   readonly layersToTransform: readonly number[] | number | null;
   readonly layersPattern: readonly string[] | string | null;
+  readonly modulesToSave: readonly string[];
+}
+
+/** The dotted names of a model's modules. */
+export interface ModuleNames {
+  /** Every module. */
+  readonly all: readonly string[];
+  /** Those that can be adapted. */
+  readonly adaptable: readonly string[];
+  /** Those that `'all-linear'` means. */
+  readonly linear: readonly string[];
+}
+
+/** What a selection comes to. */
+export interface Selected {
+  /** The modules to adapt, in the order of the model. */
+  readonly paths: readonly string[];
+  /** Modules that a target matches and that an exclusion, a layer filter or `modulesToSave` leaves out. */
+  readonly excluded: readonly string[];
+  /** What matches no module name, in words. */
+  readonly unmatched: readonly string[];
 }
 
 /** True where `name` is `entry` or ends with a dot and `entry`. */
@@ -19,90 +39,87 @@ export function matchesSuffix(name: string, entry: string): boolean {
   return name === entry || name.endsWith(`.${entry}`);
 }
 
-function compile(where: string, pattern: string, source: string): RegExp {
-  if (pattern.length > PATTERN_LIMIT) {
-    throw new AdapterError(
-      `${where}: the pattern has ${pattern.length} characters, expected at most ${PATTERN_LIMIT}`,
-    );
-  }
-  try {
-    return new RegExp(source);
-  } catch (cause) {
-    throw new AdapterError(`${where}: '${pattern}' is not a regular expression that JavaScript can read`, {
-      cause,
-    });
-  }
-}
-
-/** A pattern that must match a whole name. @throws AdapterError when the pattern is no regular expression, or too long */
-export function wholeNamePattern(where: string, pattern: string): RegExp {
-  return compile(where, pattern, `^(?:${pattern})$`);
+/** True where `name` is a module that `entry` names, or lies inside one. */
+export function liesWithin(name: string, entry: string): boolean {
+  return `.${name}.`.includes(`.${entry}.`);
 }
 
 /**
- * The names that `selection` selects, in the order of `names`.
- * @throws AdapterError naming a target or an exclusion that matches nothing, and the names there are
+ * The modules that `selection` selects.
+ * @param strict - an entry that matches no module name is an error; otherwise it stands in `unmatched`
+ * @throws AdapterError naming what matches nothing and the names there are; always when no module is left
  */
-export function selectTargets(where: string, names: readonly string[], selection: Selection): string[] {
-  const { targetModules: targets } = selection;
-  const known = `the model has ${names.join(', ') || 'none'}`;
-  const excluded = exclusion(where, names, selection.excludeModules, known);
+export function selectTargets(
+  where: string,
+  names: ModuleNames,
+  selection: Selection,
+  strict = true,
+): Selected {
+  const { targetModules: targets, modulesToSave } = selection;
+  const known = `the model has ${names.adaptable.join(', ') || 'none'}`;
+  const unmatched: string[] = [];
+  const miss = (what: string, expected: string): void => {
+    if (strict) throw new AdapterError(`${where}: ${what} matches no layer, expected ${expected}; ${known}`);
+    unmatched.push(what);
+  };
+  const excluded = exclusion(where, names, selection.excludeModules, miss);
+  for (const entry of modulesToSave)
+    if (!names.all.some((name) => matchesSuffix(name, entry)))
+      miss(`saved module '${entry}'`, 'a name or suffix');
   const numbered = layerFilter(where, selection);
-  let selected: string[];
+  let wanted: (name: string) => boolean;
+  let filtered: (name: string) => boolean = () => true;
   if (typeof targets === 'string') {
     const all = targets.toLowerCase() === 'all-linear';
-    const pattern = all ? /^/ : wholeNamePattern(`${where}: targetModules`, targets);
-    selected = names.filter((name) => pattern.test(name));
-    if (selected.length === 0) {
-      throw new AdapterError(
-        `${where}: pattern '${targets}' matches no layer, expected one that does; ${known}`,
-      );
-    }
+    const pattern = all ? null : compilePattern(`${where}: targetModules`, targets);
+    const linear = new Set(names.linear);
+    wanted = (name) => (pattern === null ? linear.has(name) : pattern.matches(name));
+    if (!(all ? names.linear : names.all).some(wanted)) miss(`pattern '${targets}'`, 'one that does');
   } else {
+    const adaptable = new Set(names.adaptable);
     for (const target of targets) {
-      if (!names.some((name) => matchesSuffix(name, target))) {
-        throw new AdapterError(
-          `${where}: target '${target}' matches no layer, expected a name or suffix; ${known}`,
+      const matching = names.all.filter((name) => matchesSuffix(name, target));
+      if (matching.length === 0) miss(`target '${target}'`, 'a name or suffix');
+      else if (!matching.some((name) => adaptable.has(name)))
+        miss(
+          `target '${target}' (only ${matching.join(', ')}, which is no Linear, Embedding or Conv2d)`,
+          'one that can be adapted',
         );
-      }
     }
+    wanted = (name) => targets.some((target) => matchesSuffix(name, target));
     // A name given in full is adapted whatever its number; PEFT filters suffixes alone.
-    selected = names.filter(
-      (name) =>
-        targets.includes(name) || (targets.some((target) => matchesSuffix(name, target)) && numbered(name)),
-    );
+    filtered = (name) => targets.includes(name) || numbered(name);
   }
-  const left = selected.filter((name) => !excluded(name));
-  if (left.length === 0)
-    throw new AdapterError(
-      `${where}: exclusions and layer numbers leave no layer, expected at least one; ${known}`,
-    );
-  return left;
+  const selected = names.adaptable.filter(wanted);
+  const left = (name: string): boolean =>
+    filtered(name) && !excluded(name) && !modulesToSave.some((entry) => liesWithin(name, entry));
+  const paths = selected.filter(left);
+  if (paths.length === 0) {
+    const why =
+      selected.length === 0 ? 'no layer is targeted' : 'exclusions and layer numbers leave no layer';
+    throw new AdapterError(`${where}: ${why}, expected at least one; ${known}`);
+  }
+  return { paths, excluded: selected.filter((name) => !left(name)), unmatched };
 }
 
 function exclusion(
   where: string,
-  names: readonly string[],
+  names: ModuleNames,
   exclude: readonly string[] | string | null,
-  known: string,
+  miss: (what: string, expected: string) => void,
 ): (name: string) => boolean {
   if (exclude === null) return () => false;
   const tests =
     typeof exclude === 'string'
-      ? [
-          {
-            entry: exclude,
-            matches: (name: string) => wholeNamePattern(`${where}: excludeModules`, exclude).test(name),
-          },
-        ]
+      ? [{ entry: exclude, matches: matcher(compilePattern(`${where}: excludeModules`, exclude)) }]
       : exclude.map((entry) => ({ entry, matches: (name: string) => matchesSuffix(name, entry) }));
-  for (const { entry, matches } of tests) {
-    if (!names.some(matches))
-      throw new AdapterError(
-        `${where}: exclusion '${entry}' matches no layer, expected one that does; ${known}`,
-      );
-  }
+  for (const { entry, matches } of tests)
+    if (!names.all.some(matches)) miss(`exclusion '${entry}'`, 'one that does');
   return (name) => tests.some(({ matches }) => matches(name));
+}
+
+function matcher(pattern: NamePattern): (name: string) => boolean {
+  return (name) => pattern.matches(name);
 }
 
 /** Whether a name's layer number is among `layersToTransform`; the first number behind a segment counts. */
@@ -115,40 +132,40 @@ function layerFilter(
   const given = typeof layersPattern === 'string' ? [layersPattern] : (layersPattern ?? []);
   const sources = given.length === 0 ? ['[^.]*'] : given;
   const patterns = sources.map((source) =>
-    compile(`${where}: layersPattern`, source, `^.*?\\.(?:${source})\\.(\\d+)\\.`),
+    compilePattern(`${where}: layersPattern`, source, { before: '.*?\\.', after: '\\.(\\d+)\\..*' }),
   );
   return (name) => {
-    const found = patterns.map((pattern) => pattern.exec(name)).find((match) => match !== null);
-    return found !== undefined && found !== null && layers.includes(Number(found.at(-1)));
+    const found = patterns.map((pattern) => pattern.lastGroup(name)).find((group) => group !== null);
+    return found !== undefined && found !== null && layers.includes(Number(found));
   };
 }
 
-/** The value of the first key that matches `name` from a dot on, or null: how PEFT reads rank_pattern and alpha_pattern. */
-export function patternValue(
-  where: string,
-  patterns: ReadonlyMap<string, number>,
-  name: string,
-): number | null {
-  for (const [key, value] of patterns) if (keyPattern(where, key).test(name)) return value;
-  return null;
-}
+/** A pattern of ranks or alphas, compiled: the value of the first key that matches from a dot on, as PEFT reads them. */
+export class PatternValues {
+  readonly #keys: readonly { readonly key: string; readonly value: number; readonly pattern: NamePattern }[];
 
-/** @throws AdapterError naming a key that matches none of `names` */
-export function checkPatternKeys(
-  where: string,
-  patterns: ReadonlyMap<string, number>,
-  names: readonly string[],
-): void {
-  for (const key of patterns.keys()) {
-    const pattern = keyPattern(where, key);
-    if (!names.some((name) => pattern.test(name))) {
-      throw new AdapterError(
-        `${where}: key '${key}' matches no layer, expected one that does; the model has ${names.join(', ') || 'none'}`,
-      );
-    }
+  /** @throws AdapterError when a key is no regular expression */
+  constructor(where: string, patterns: ReadonlyMap<string, number>) {
+    this.#keys = [...patterns].map(([key, value]) => ({
+      ...{ key, value },
+      pattern: compilePattern(where, key, { before: '(?:.*\\.)?', after: '' }),
+    }));
   }
-}
 
-function keyPattern(where: string, key: string): RegExp {
-  return compile(where, key, `^(?:.*\\.)?(?:${key})$`);
+  valueOf(name: string): number | null {
+    return this.#keys.find(({ pattern }) => pattern.matches(name))?.value ?? null;
+  }
+
+  /** Keys that match none of `names`. */
+  unmatched(names: readonly string[]): string[] {
+    return this.#keys
+      .filter(({ pattern }) => !names.some((name) => pattern.matches(name)))
+      .map(({ key }) => key);
+  }
+
+  /** Keys that give none of `names` its value though they match a module: an earlier key does, or the module is not adapted. */
+  unused(names: readonly string[]): string[] {
+    const used = new Set(names.map((name) => this.#keys.find(({ pattern }) => pattern.matches(name))?.key));
+    return this.#keys.filter(({ key }) => !used.has(key)).map(({ key }) => key);
+  }
 }

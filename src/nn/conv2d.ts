@@ -7,8 +7,8 @@ import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/e
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { checkSharedWeight } from './embedding.js';
 import { Module } from './module.js';
+import { checkSharedWeight } from './shared-weight.js';
 
 export interface Conv2dOptions extends Conv2dOperationOptions {
   /** Whether a bias is added. Default true. */

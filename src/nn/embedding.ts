@@ -3,11 +3,11 @@
 import { checkPadding, embedding } from '../ops/embedding.js';
 import { RANDOM_STREAM } from '../runtime/engine.js';
 import { checkInteger, checkOptions, describe } from '../runtime/errors.js';
-import { Parameter, ParameterBlock } from '../tensor/parameter.js';
+import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import { Runtime } from '../tensor/runtime.js';
-import { sameShape, showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { Module } from './module.js';
+import { checkSharedWeight } from './shared-weight.js';
 
 export interface EmbeddingOptions {
   /** A row that starts as zeros and gets no gradient; negative ones count from the end. Default null: none. */
@@ -57,20 +57,4 @@ export class Embedding extends Module {
   override forward(ids: Tensor): Tensor {
     return embedding(ids, this.weight, { paddingIdx: this.paddingIdx }, 'Embedding.forward');
   }
-}
-
-/** @internal A parameter that a layer is to share. @throws TypeError, RangeError */
-export function checkSharedWeight(
-  where: string,
-  runtime: Runtime,
-  weight: Parameter,
-  shape: readonly number[],
-): Parameter {
-  if (!(weight instanceof Parameter))
-    throw new TypeError(`${where}: weight is ${describe(weight)}, expected a Parameter`);
-  if (weight.runtime !== runtime)
-    throw new TypeError(`${where}: weight belongs to another runtime, expected the layer's own`);
-  if (!sameShape(weight.shape, shape))
-    throw new RangeError(`${where}: weight is ${showShape(weight.shape)}, expected ${showShape(shape)}`);
-  return weight;
 }

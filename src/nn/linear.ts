@@ -1,22 +1,29 @@
 /** Linear: y = x·Wᵀ + b, with PyTorch's shapes and initialisation. */
 
-import { linear } from '../ops/linear.js';
+import { linearAs } from '../ops/linear.js';
 import { RANDOM_STREAM } from '../runtime/engine.js';
 import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/errors.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { Module } from './module.js';
+import { checkSharedWeight } from './shared-weight.js';
 
 export interface LinearOptions {
   /** Whether a bias is added. Default true. */
   readonly bias?: boolean;
+  /** The weight is stored [in, out], as GPT-2's Conv1D stores it. Default false. */
+  readonly fanInFanOut?: boolean;
+  /** A parameter to share, in the shape of `weight`, taken as it is. Default: a new one. */
+  readonly weight?: Parameter;
 }
 
 export class Linear extends Module {
   readonly inFeatures: number;
   readonly outFeatures: number;
-  /** [out, in] */
+  /** Whether the weight is stored [in, out]. */
+  readonly fanInFanOut: boolean;
+  /** [out, in], or [in, out] with `fanInFanOut` */
   readonly weight: Parameter;
   /** [out], or null */
   readonly bias: Parameter | null;
@@ -33,22 +40,27 @@ export class Linear extends Module {
     super();
     if (!(runtime instanceof Runtime))
       throw new TypeError(`Linear: runtime is ${describe(runtime)}, expected a Runtime`);
-    checkOptions('Linear', options, ['bias']);
+    checkOptions('Linear', options, ['bias', 'fanInFanOut', 'weight']);
     this.inFeatures = checkInteger('Linear: inFeatures', inFeatures, 1, 2 ** 31 - 1);
     this.outFeatures = checkInteger('Linear: outFeatures', outFeatures, 1, 2 ** 31 - 1);
     const withBias = checkBoolean('Linear: bias', options.bias ?? true);
+    this.fanInFanOut = checkBoolean('Linear: fanInFanOut', options.fanInFanOut ?? false);
     this.runtime = runtime;
     const bound = 1 / Math.sqrt(inFeatures);
     const draw = (parameter: Parameter): Parameter => {
       runtime.fillUniform(parameter, RANDOM_STREAM.init, runtime.engine.nextLayer(), -bound, bound);
       return parameter;
     };
-    this.weight = draw(new ParameterBlock(runtime, [[outFeatures, inFeatures]]).parameters[0]!);
+    const shape = this.fanInFanOut ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
+    this.weight =
+      options.weight === undefined
+        ? draw(new ParameterBlock(runtime, [shape]).parameters[0]!)
+        : checkSharedWeight('Linear', runtime, options.weight, shape);
     this.bias = withBias ? draw(new ParameterBlock(runtime, [[outFeatures]]).parameters[0]!) : null;
   }
 
   /** @param x - [..., in] float32 @returns [..., out] @throws TypeError, RangeError */
   override forward(x: Tensor): Tensor {
-    return linear(x, this.weight, this.bias, 'Linear.forward');
+    return linearAs('Linear.forward', x, this.weight, this.bias, { fanInFanOut: this.fanInFanOut });
   }
 }

@@ -14,6 +14,13 @@ export interface Child {
   replace(module: Module): void;
 }
 
+/** @internal The property of a module that holds a parameter. */
+export interface ParameterSlot {
+  readonly name: string;
+  get(): Parameter;
+  set(parameter: Parameter): void;
+}
+
 /** An array with its shape: what `stateDict` gives and `loadStateDict` takes, and what the formats read and write. */
 export interface NamedArray {
   readonly dtype?: DType | string;
@@ -57,6 +64,21 @@ export abstract class Module {
   /** @internal Parameters of this module itself, with their names. */
   *ownParameters(): Iterable<[string, Parameter]> {
     for (const [key, value] of Object.entries(this)) if (value instanceof Parameter) yield [key, value];
+  }
+
+  /** @internal The places where this module holds its parameters, for an adapter that puts others there. */
+  *parameterSlots(): Iterable<ParameterSlot> {
+    const owner = this as unknown as Record<string, unknown>;
+    for (const [name, value] of Object.entries(owner)) {
+      if (value instanceof Parameter)
+        yield {
+          name,
+          get: () => owner[name] as Parameter,
+          set: (parameter) => {
+            owner[name] = parameter;
+          },
+        };
+    }
   }
 
   /** Every module of the tree with its dotted name, this one first under `''`; a shared module appears once. */
@@ -142,6 +164,11 @@ export abstract class Module {
       throw new TypeError(`${this.constructor.name}.train: mode is ${describe(mode)}, expected a boolean`);
     for (const [, module] of this.namedModules()) module.#training = mode;
     return this;
+  }
+
+  /** @internal The mode of this module alone. */
+  setMode(training: boolean): void {
+    this.#training = training;
   }
 
   /** Switches the tree to evaluation mode. Never merges anything. */

@@ -2,7 +2,7 @@
  * What the optimisers share: the parameters, their state, and runs of neighbouring parameters that one kernel call can
  * step, because values, gradients and state lie side by side in the same order.
  */
-import { describe } from '../runtime/errors.js';
+import { checkNumber, checkOptions, describe } from '../runtime/errors.js';
 import { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { Storage } from '../tensor/storage.js';
@@ -16,6 +16,63 @@ export interface Run {
   readonly state: readonly number[];
   /** Which steps this run has had, this one included. */
   readonly step: number;
+}
+
+/** Parameters with settings of their own; what a group leaves out is the optimiser's. */
+export interface ParameterGroup {
+  readonly parameters: readonly Parameter[];
+  /** Learning rate. */
+  readonly lr?: number;
+  readonly weightDecay?: number;
+}
+
+/** A group whose settings are complete. */
+export interface ResolvedGroup {
+  readonly parameters: readonly Parameter[];
+  lr: number;
+  readonly weightDecay: number;
+}
+
+/** Parameters, or groups of them, as groups. Groups may be empty, all together may not. @throws TypeError, RangeError */
+export function checkGroups(
+  where: string,
+  given: unknown,
+  defaults: { readonly lr: number; readonly weightDecay: number },
+): ResolvedGroup[] {
+  if (!Array.isArray(given))
+    throw new TypeError(
+      `${where}: parameters is ${describe(given)}, expected an array of Parameters or groups`,
+    );
+  const groups = given.some((entry: unknown) => isGroup(entry))
+    ? given
+    : [{ parameters: given as unknown[] }];
+  const resolved = groups.map((group: unknown, i): ResolvedGroup => {
+    const at = `${where}: group ${i}`;
+    if (!isGroup(group))
+      throw new TypeError(`${at} is ${describe(group)}, expected { parameters, lr, weightDecay }`);
+    checkOptions(at, group, ['parameters', 'lr', 'weightDecay']);
+    return {
+      parameters: group.parameters,
+      lr: checkNumber(`${at}: lr`, group.lr ?? defaults.lr, 0, Number.MAX_VALUE),
+      weightDecay: checkNumber(
+        `${at}: weightDecay`,
+        group.weightDecay ?? defaults.weightDecay,
+        0,
+        Number.MAX_VALUE,
+      ),
+    };
+  });
+  checkParameters(
+    where,
+    resolved.flatMap(({ parameters }) => parameters),
+  );
+  return resolved.filter(({ parameters }) => parameters.length > 0);
+}
+
+function isGroup(value: unknown): value is ParameterGroup {
+  return (
+    value !== null && typeof value === 'object' && 'parameters' in value && Array.isArray(value.parameters)
+  );
 }
 
 /** @throws TypeError, RangeError unless `parameters` is a list of live, distinct parameters of one runtime, one at least */

@@ -1,39 +1,55 @@
 /** SGD, Adam and AdamW with PyTorch's formulas and defaults; one kernel call for parameters that lie side by side. */
+import type { Kernels } from '../runtime/abi.js';
 import { checkBoolean, checkNumber, checkOptions, describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
-import { checkParameters, ParameterState } from './groups.js';
+import { checkGroups, type ParameterGroup, ParameterState, type ResolvedGroup, type Run } from './groups.js';
 
 const MAX = Number.MAX_VALUE;
 
-abstract class Optimizer {
-  protected readonly state: ParameterState;
-  #lr: number;
+/** What an optimiser takes: parameters, or groups of them with settings of their own. */
+export type Trainables = readonly Parameter[] | readonly ParameterGroup[];
 
-  protected constructor(name: string, parameters: readonly Parameter[], lr: number, arrays: number) {
-    this.#lr = checkNumber(`${name}: lr`, lr, 0, MAX);
-    this.state = new ParameterState(checkParameters(name, parameters), arrays);
+abstract class Optimizer {
+  protected readonly groups: readonly { readonly settings: ResolvedGroup; readonly state: ParameterState }[];
+
+  protected constructor(name: string, given: Trainables, lr: number, weightDecay: number, arrays: number) {
+    checkNumber(`${name}: lr`, lr, 0, MAX);
+    checkNumber(`${name}: weightDecay`, weightDecay, 0, MAX);
+    this.groups = checkGroups(name, given, { lr, weightDecay }).map((settings) => ({
+      settings,
+      state: new ParameterState(settings.parameters, arrays),
+    }));
   }
 
-  /** Learning rate; may be set between steps. */
+  /** Learning rate of the first group. Setting it between steps scales every group's by the same factor. */
   get lr(): number {
-    return this.#lr;
+    return this.groups[0]!.settings.lr;
   }
 
   set lr(value: number) {
-    this.#lr = checkNumber(`${this.constructor.name}.lr`, value, 0, MAX);
+    checkNumber(`${this.constructor.name}.lr`, value, 0, MAX);
+    const before = this.lr;
+    for (const { settings } of this.groups)
+      settings.lr = settings.lr === before ? value : settings.lr * (before === 0 ? 1 : value / before);
   }
 
   /** Moves every parameter that has a gradient. @throws Error after dispose */
   abstract step(): void;
 
+  /** Counts a step and gives every run of neighbouring parameters with its group's settings. */
+  protected *runs(): Iterable<[ResolvedGroup, Kernels, Run]> {
+    for (const { settings, state } of this.groups)
+      for (const run of state.runs()) yield [settings, state.runtime.engine.kernels, run];
+  }
+
   /** Forgets the gradients, as PyTorch's `zero_grad`: they are null until the next backward. */
   zeroGrad(): void {
-    this.state.zeroGrad();
+    for (const { state } of this.groups) state.zeroGrad();
   }
 
   /** Gives the memory of the moments back; the parameters stay. */
   dispose(): void {
-    this.state.dispose();
+    for (const { state } of this.groups) state.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -56,39 +72,38 @@ export interface SGDOptions {
 
 /** Stochastic gradient descent, as `torch.optim.SGD`. */
 export class SGD extends Optimizer {
-  readonly #options: Required<Omit<SGDOptions, 'lr'>>;
+  readonly #options: Required<Omit<SGDOptions, 'lr' | 'weightDecay'>>;
 
   /** @throws TypeError, RangeError */
-  constructor(parameters: readonly Parameter[], options: SGDOptions = {}) {
+  constructor(parameters: Trainables, options: SGDOptions = {}) {
     checkOptions('SGD', options, ['lr', 'momentum', 'dampening', 'nesterov', 'weightDecay']);
     const { lr = 1e-3, momentum = 0, dampening = 0, nesterov = false, weightDecay = 0 } = options;
     checkNumber('SGD: momentum', momentum, 0, MAX);
     checkNumber('SGD: dampening', dampening, -MAX, MAX);
-    checkNumber('SGD: weightDecay', weightDecay, 0, MAX);
     checkBoolean('SGD: nesterov', nesterov);
     if (nesterov && (momentum === 0 || dampening !== 0)) {
       throw new RangeError(
         `SGD: nesterov with momentum ${momentum} and dampening ${dampening}, expected momentum above 0 and dampening 0`,
       );
     }
-    super('SGD', parameters, lr, momentum === 0 ? 0 : 1);
-    this.#options = { momentum, dampening, nesterov, weightDecay };
+    super('SGD', parameters, lr, weightDecay, momentum === 0 ? 0 : 1);
+    this.#options = { momentum, dampening, nesterov };
   }
 
   override step(): void {
-    const { momentum, dampening, nesterov, weightDecay } = this.#options;
-    const { kernels } = this.state.runtime.engine;
-    for (const { size, values, gradients, state, step } of this.state.runs()) {
+    const { momentum, dampening, nesterov } = this.#options;
+    for (const [settings, kernels, run] of this.runs()) {
+      const { size, values, gradients, state, step } = run;
       kernels.sgdStep(
         size,
         values,
         gradients,
         state[0] ?? 0,
-        this.lr,
+        settings.lr,
         momentum,
         dampening,
         nesterov ? 1 : 0,
-        weightDecay,
+        settings.weightDecay,
         step === 1 ? 1 : 0,
       );
     }
@@ -108,14 +123,9 @@ export interface AdamOptions {
 
 abstract class AdamBase extends Optimizer {
   readonly #decoupled: boolean;
-  readonly #options: Required<Omit<AdamOptions, 'lr'>>;
+  readonly #options: Required<Omit<AdamOptions, 'lr' | 'weightDecay'>>;
 
-  protected constructor(
-    name: string,
-    parameters: readonly Parameter[],
-    options: AdamOptions,
-    decoupled: boolean,
-  ) {
+  protected constructor(name: string, parameters: Trainables, options: AdamOptions, decoupled: boolean) {
     checkOptions(name, options, ['lr', 'betas', 'eps', 'weightDecay']);
     const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = decoupled ? 0.01 : 0 } = options;
     if (!Array.isArray(betas) || betas.length !== 2)
@@ -125,18 +135,17 @@ abstract class AdamBase extends Optimizer {
       if (beta === 1) throw new RangeError(`${name}: betas[${i}] is 1, expected a number below 1`);
     }
     checkNumber(`${name}: eps`, eps, 0, MAX);
-    checkNumber(`${name}: weightDecay`, weightDecay, 0, MAX);
-    super(name, parameters, lr, 2);
+    super(name, parameters, lr, weightDecay, 2);
     this.#decoupled = decoupled;
-    this.#options = { betas, eps, weightDecay };
+    this.#options = { betas, eps };
   }
 
   override step(): void {
-    const { betas, eps, weightDecay } = this.#options;
+    const { betas, eps } = this.#options;
     const [beta1, beta2] = betas;
-    const { kernels } = this.state.runtime.engine;
-    for (const { size, values, gradients, state, step } of this.state.runs()) {
-      const stepSize = this.lr / (1 - beta1 ** step);
+    for (const [settings, kernels, run] of this.runs()) {
+      const { size, values, gradients, state, step } = run;
+      const stepSize = settings.lr / (1 - beta1 ** step);
       const sqrtBias2 = Math.sqrt(1 - beta2 ** step);
       kernels.adamStep(
         size,
@@ -144,11 +153,11 @@ abstract class AdamBase extends Optimizer {
         gradients,
         state[0]!,
         state[1]!,
-        this.lr,
+        settings.lr,
         beta1,
         beta2,
         eps,
-        weightDecay,
+        settings.weightDecay,
         this.#decoupled ? 1 : 0,
         stepSize,
         sqrtBias2,
@@ -160,7 +169,7 @@ abstract class AdamBase extends Optimizer {
 /** Adam (Kingma and Ba, arXiv 1412.6980) as `torch.optim.Adam`: weight decay is added to the gradient. */
 export class Adam extends AdamBase {
   /** @throws TypeError, RangeError */
-  constructor(parameters: readonly Parameter[], options: AdamOptions = {}) {
+  constructor(parameters: Trainables, options: AdamOptions = {}) {
     super('Adam', parameters, options, false);
   }
 }
@@ -168,7 +177,7 @@ export class Adam extends AdamBase {
 /** AdamW (Loshchilov and Hutter, arXiv 1711.05101) as `torch.optim.AdamW`: weight decay is taken off the parameter. */
 export class AdamW extends AdamBase {
   /** @throws TypeError, RangeError */
-  constructor(parameters: readonly Parameter[], options: AdamOptions = {}) {
+  constructor(parameters: Trainables, options: AdamOptions = {}) {
     super('AdamW', parameters, options, true);
   }
 }

@@ -19,7 +19,10 @@ export class Products {
     this.#engine = engine;
   }
 
-  /** y[M,N] = colScale ⊙ (x·Wᵀ + h·Bᵀ) + bias; arguments as `Kernels.linearForward`. */
+  /**
+   * y[M,N] = colScale ⊙ (x·Wᵀ + h·Bᵀ) + bias; arguments as `Kernels.linearForward`.
+   * @param planRows - the rows that the path is chosen for: those of the whole batch, where M is a part of it
+   */
   forward(
     M: number,
     N: number,
@@ -37,8 +40,9 @@ export class Products {
     bias: number,
     y: number,
     ldy: number,
+    planRows = M,
   ): void {
-    const plan = planForward(this.#engine.level, M, N, K, R);
+    const plan = planForward(this.#engine.level, planRows, N, K, R);
     const scratch = this.#engine.scratch(plan.scratchBytes);
     this.#engine.kernels.linearForward(
       plan.path,
@@ -62,7 +66,7 @@ export class Products {
     );
   }
 
-  /** dx[M,K] (+)= dy·W + u·A; arguments as `Kernels.linearBackwardInput`. */
+  /** dx[M,K] (+)= dy·W + u·A; arguments as `Kernels.linearBackwardInput`, `planRows` as in `forward`. */
   backwardInput(
     M: number,
     N: number,
@@ -79,8 +83,9 @@ export class Products {
     accumulate: number,
     dx: number,
     lddx: number,
+    planRows = M,
   ): void {
-    const plan = planBackwardInput(this.#engine.level, M, N, K, R);
+    const plan = planBackwardInput(this.#engine.level, planRows, N, K, R);
     const scratch = this.#engine.scratch(plan.scratchBytes);
     this.#engine.kernels.linearBackwardInput(
       plan.path,

@@ -10,6 +10,7 @@ import { Tensor } from './tensor.js';
 /** A trainable tensor: in no scope, requires a gradient until frozen. */
 export class Parameter extends Tensor {
   /** @internal */ readonly block: ParameterBlock;
+  /** @internal How many layers hold it: above 1 the weight is tied. */ holders = 1;
 
   /** @internal Use `ParameterBlock` or a layer. */
   constructor(runtime: Runtime, block: ParameterBlock, storage: Storage, offset: number, shape: Shape) {

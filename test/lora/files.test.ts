@@ -44,7 +44,9 @@ describeRuntimes('adapter files', (rt) => {
     );
     expect(file.info('base_model.model.0.lora_A.weight').shape).toEqual([3, 6]);
     for (const name of ['lora', 'lora_A', 'weight', '__proto__']) {
-      expect(await lora.loadAdapter(name, files)).toEqual({ missing: [], unexpected: [], warnings: [] });
+      expect(await lora.loadAdapter(name, files)).toEqual({
+        ...{ missing: [], unexpected: [], unmatched: [], warnings: [] },
+      });
       expect(lora.exportAdapter(name)).toEqual(files);
     }
     const layer = lora.model.layers[0] as unknown as LoraLinear;
@@ -90,10 +92,10 @@ describeRuntimes('adapter files', (rt) => {
     const config = JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as object;
     const weights = files['adapter_model.safetensors'];
     for (const [field, value, type] of [
-      ['use_dora', true, AdapterError],
-      ['lora_bias', true, AdapterError],
-      ['bias', 'all', AdapterError],
-      ['init_lora_weights', 'pissa', AdapterError],
+      ['target_modules', null, AdapterError],
+      ['init_lora_weights', 'mica', AdapterError],
+      ['init_lora_weights', 'corda', AdapterError],
+      ['init_lora_weights', 'pissa_niter_4', AdapterError],
       ['use_qalora', true, FormatError],
       ['layer_replication', [[0, 1]], FormatError],
       ['r', 0, FormatError],

@@ -1,6 +1,6 @@
 /** PEFT's rules for choosing modules, ranks and alphas, each as observed by running PEFT. */
 import { expect, test } from 'vitest';
-import { checkPatternKeys, patternValue, selectTargets } from '../../src/lora/targets.js';
+import { PatternValues, selectTargets } from '../../src/lora/targets.js';
 
 const NAMES = [
   'q',
@@ -13,9 +13,10 @@ const NAMES = [
   'enc.h.1.q',
 ];
 
-const NONE = { excludeModules: null, layersToTransform: null, layersPattern: null };
-const select = (targetModules: readonly string[] | string, more: object = {}): string[] =>
-  selectTargets('test', NAMES, { ...NONE, targetModules, ...more });
+const NONE = { excludeModules: null, layersToTransform: null, layersPattern: null, modulesToSave: [] };
+const MODEL = { all: NAMES, adaptable: NAMES, linear: NAMES };
+const select = (targetModules: readonly string[] | string, more: object = {}): readonly string[] =>
+  selectTargets('test', MODEL, { ...NONE, targetModules, ...more }).paths;
 
 test('suffixes end at a dot; patterns match whole names; all-linear takes all', () => {
   expect(select(['q'])).toEqual(NAMES.filter((name) => name !== 'model.layers.1.xq'));
@@ -51,14 +52,20 @@ test('exclusions by suffix and by pattern; nothing left is an error', () => {
 test('B2 a target, exclusion or key that matches nothing is an error that names it', () => {
   expect(() => select(['q_porj'])).toThrow("target 'q_porj' matches no layer");
   expect(() => select(['q'], { excludeModules: ['nix'] })).toThrow("exclusion 'nix' matches no layer");
-  expect(() => checkPatternKeys('rankPattern', new Map([['q_porj', 4]]), NAMES)).toThrow(
-    "rankPattern: key 'q_porj' matches no layer",
-  );
+  expect(
+    new PatternValues(
+      'test',
+      new Map([
+        ['q_porj', 4],
+        ['q', 8],
+      ]),
+    ).unmatched(NAMES),
+  ).toEqual(['q_porj']);
 });
 
 test('B1 ranks and alphas are looked up apart; the first key that matches wins, in the order of the file', () => {
   const value = (entries: [string, number][], name: string): number | null =>
-    patternValue('test', new Map(entries), name);
+    new PatternValues('test', new Map(entries)).valueOf(name);
   expect(
     value(
       [

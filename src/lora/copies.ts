@@ -1,0 +1,85 @@
+/**
+ * Copies of base parameters that an adapter owns: trained biases and modules saved whole. While the adapter is active they
+ * stand in the modules' own properties; switching moves references and copies nothing.
+ */
+import type { Module, ParameterSlot } from '../nn/module.js';
+import type { Parameter } from '../tensor/parameter.js';
+import type { ResolvedConfig } from './config.js';
+import { AdapterError } from './errors.js';
+import { LoraLayer } from './layer.js';
+import { liesWithin, matchesSuffix } from './targets.js';
+
+/** A place in the model whose parameter the adapter has a copy of. */
+export interface CopySite {
+  /** Dotted name of the module. */
+  readonly path: string;
+  readonly slot: ParameterSlot;
+  readonly original: Parameter;
+  readonly kind: 'bias' | 'saved';
+  /** The key in PEFT's file behind the prefix. */
+  readonly key: string;
+}
+
+/** A site with the adapter's own parameter. */
+export interface OwnCopy extends CopySite {
+  readonly own: Parameter;
+}
+
+/**
+ * What `modulesToSave` and `bias` ask for, in the order of the model; the originals must be in place.
+ * @param adapted - paths of the layers that the adapter adapts
+ * @throws AdapterError for a module that keeps its parameters where they cannot be exchanged
+ */
+export function copySites(
+  where: string,
+  model: Module,
+  config: ResolvedConfig,
+  adapted: ReadonlySet<string>,
+): CopySite[] {
+  const sites: CopySite[] = [];
+  const modules = model.namedModules();
+  const roots = modules
+    .map(([path]) => path)
+    .filter((path) => path !== '' && config.modulesToSave.some((entry) => matchesSuffix(path, entry)));
+  for (const [path, module] of modules) {
+    const slots = [...module.parameterSlots()];
+    const saved = roots.some((root) => path === root || path.startsWith(`${root}.`));
+    if (saved && module instanceof LoraLayer)
+      throw new AdapterError(
+        `${where}: saved module '${path}' is adapted by another adapter, expected a plain module`,
+      );
+    if (saved && slots.length !== [...module.ownParameters()].length)
+      throw new AdapterError(
+        `${where}: saved module '${path}' keeps parameters out of its properties, expected them there`,
+      );
+    for (const slot of slots) {
+      const original = slot.get();
+      const full = path === '' ? slot.name : `${path}.${slot.name}`;
+      if (saved) sites.push({ path, slot, original, kind: 'saved', key: full });
+      else if (slot.name === 'bias' && wantsBias(config, path, adapted)) {
+        const key = adapted.has(path) ? `${path}.base_layer.bias` : full;
+        sites.push({ path, slot, original, kind: 'bias', key });
+      }
+    }
+  }
+  return sites;
+}
+
+function wantsBias(
+  { bias, modulesToSave }: ResolvedConfig,
+  path: string,
+  adapted: ReadonlySet<string>,
+): boolean {
+  if (modulesToSave.some((entry) => liesWithin(path, entry))) return false;
+  return bias === 'all' || (bias === 'lora_only' && adapted.has(path));
+}
+
+/** Puts the originals back. */
+export function putOriginals(copies: Iterable<OwnCopy>): void {
+  for (const { slot, original } of copies) slot.set(original);
+}
+
+/** Puts the adapter's own parameters in. */
+export function putOwn(copies: Iterable<OwnCopy>): void {
+  for (const { slot, own } of copies) slot.set(own);
+}

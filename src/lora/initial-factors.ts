@@ -1,0 +1,121 @@
+/** Factors taken out of a base weight: PiSSA (arXiv 2404.02948), OLoRA (arXiv 2406.01775), and orthogonal ones. W is [out, in]. */
+import { lowRankSvd, product, qr, type Svd, svd, transpose } from './decompose.js';
+
+export interface InitialFactors {
+  /** [r, in] */
+  readonly A: Float32Array;
+  /** [out, r] */
+  readonly B: Float32Array;
+  /** W - scaling·B·A, [out, in] */
+  readonly residual: Float32Array;
+}
+
+/** A = √(S/scaling)·Vᵀ and B = U·√(S/scaling) of the r largest singular values of W. @throws RangeError */
+export function pissaFactors(
+  W: Float32Array,
+  out: number,
+  width: number,
+  r: number,
+  scaling: number,
+): InitialFactors {
+  checkRank('pissa', out, width, r, scaling);
+  return fromSvd(svd(Float64Array.from(W), out, width), W, out, width, r, scaling);
+}
+
+/** The same by a randomised decomposition. @param random - gives normal numbers @throws RangeError */
+export function fastPissaFactors(
+  W: Float32Array,
+  out: number,
+  width: number,
+  r: number,
+  scaling: number,
+  iterations: number,
+  random: (count: number) => Float64Array,
+): InitialFactors {
+  checkRank('pissa_niter', out, width, r, scaling);
+  const found = lowRankSvd(Float64Array.from(W), out, width, r, iterations, random);
+  return fromSvd(found, W, out, width, r, scaling);
+}
+
+/** A = the first r rows of R and B = the first r columns of Q, W = Q·R. @throws RangeError */
+export function oloraFactors(
+  W: Float32Array,
+  out: number,
+  width: number,
+  r: number,
+  scaling: number,
+): InitialFactors {
+  checkRank('olora', out, width, r, scaling);
+  const { Q, R } = qr(Float64Array.from(W), out, width);
+  const k = Math.min(out, width);
+  const B = new Float32Array(out * r);
+  for (let i = 0; i < out; i++) for (let j = 0; j < r; j++) B[i * r + j] = Q[i * k + j]!;
+  return withResidual(Float32Array.from(R.subarray(0, r * width)), B, W, out, width, r, scaling);
+}
+
+/** A and B from the even and odd rows of one random orthogonal matrix, so that B·A starts near zero. @throws RangeError for an odd r */
+export function orthogonalFactors(
+  out: number,
+  width: number,
+  r: number,
+  random: (count: number) => Float64Array,
+): { readonly A: Float32Array; readonly B: Float32Array } {
+  if (r % 2 !== 0) throw new RangeError(`initLoraWeights 'orthogonal': r is ${r}, expected an even rank`);
+  const { Q } = qr(random(r * r), r, r);
+  const half = r / 2;
+  const rows = (first: number): Float64Array => {
+    const picked = new Float64Array(half * r);
+    for (let i = 0; i < half; i++)
+      picked.set(Q.subarray((2 * i + first) * r, (2 * i + first + 1) * r), i * r);
+    return picked;
+  };
+  const a = product(random(width * half), rows(0), width, half, r);
+  const b = product(transpose(random(half * out), half, out), rows(1), out, half, r);
+  return { A: Float32Array.from(transpose(a, width, r), tenth), B: Float32Array.from(b, tenth) };
+}
+
+function tenth(value: number): number {
+  return value / 10;
+}
+
+function fromSvd(
+  { U, S, V }: Svd,
+  W: Float32Array,
+  out: number,
+  width: number,
+  r: number,
+  scaling: number,
+): InitialFactors {
+  const k = S.length;
+  const A = new Float32Array(r * width);
+  const B = new Float32Array(out * r);
+  for (let i = 0; i < r; i++) {
+    const root = Math.sqrt(S[i]! / scaling);
+    for (let j = 0; j < width; j++) A[i * width + j] = root * V[j * k + i]!;
+    for (let j = 0; j < out; j++) B[j * r + i] = root * U[j * k + i]!;
+  }
+  return withResidual(A, B, W, out, width, r, scaling);
+}
+
+function withResidual(
+  A: Float32Array,
+  B: Float32Array,
+  W: Float32Array,
+  out: number,
+  width: number,
+  r: number,
+  scaling: number,
+): InitialFactors {
+  const taken = product(B, A, out, r, width);
+  return { A, B, residual: W.map((w, i) => w - scaling * taken[i]!) };
+}
+
+function checkRank(init: string, out: number, width: number, r: number, scaling: number): void {
+  const most = Math.min(out, width);
+  if (r > most)
+    throw new RangeError(
+      `initLoraWeights '${init}': r is ${r} on a weight of [${out}, ${width}], expected at most ${most}`,
+    );
+  if (!(scaling > 0))
+    throw new RangeError(`initLoraWeights '${init}': the scaling is ${scaling}, expected loraAlpha above 0`);
+}

@@ -1,0 +1,346 @@
+/**
+ * LoraLayer: what every wrapped layer shares. It stands in the place of its base and has any number of adapters beside it:
+ * which are active, merged, at which scale, and which rows of a batch use which. How a kind of layer computes, it says itself.
+ */
+
+import { Module, type ParameterSlot } from '../nn/module.js';
+import type { LoraTerm, OutputRange } from '../ops/lora-terms.js';
+import { placeRows, selectRows } from '../ops/rows.js';
+import { checkNumber } from '../runtime/errors.js';
+import type { Parameter } from '../tensor/parameter.js';
+import type { Runtime } from '../tensor/runtime.js';
+import { showShape } from '../tensor/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { type ResolvedLayerOptions, scalingOf } from './config.js';
+import { AdapterError } from './errors.js';
+import { type FactorShapes, type LoraFactors, type MergeOptions, strengthOf } from './factors.js';
+import { MergeState } from './merge-state.js';
+
+/** The kinds of layers that take adapters. */
+export type LayerKind = 'linear' | 'embedding' | 'conv2d';
+
+/** A layer that can be wrapped. */
+export interface BaseLayer extends Module {
+  readonly weight: Parameter;
+  readonly runtime: Runtime;
+}
+
+/** DoRA's operands of one forward. */
+export interface DoraOperands {
+  readonly magnitude: Parameter;
+  readonly norms: Tensor;
+}
+
+export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
+  /** The wrapped layer. */
+  readonly base: Base;
+  abstract readonly kind: LayerKind;
+  /** Whether the adapters take part in `forward`. Merged ones do as long as they are merged. */
+  enabled = true;
+  /** @internal */ readonly runtime: Runtime;
+  readonly #adapters = new Map<string, LoraFactors>();
+  readonly #maskLayer: number;
+  readonly #merge = new MergeState(this);
+  #maskStep = 0;
+  #active: readonly string[] = [];
+  #rows: readonly string[] | null = null;
+
+  /** @internal */
+  protected constructor(base: Base) {
+    super();
+    this.base = base;
+    this.runtime = base.runtime;
+    this.#maskLayer = base.runtime.engine.nextLayer();
+  }
+
+  /** @internal Shapes of an adapter's parameters. @throws AdapterError when the layer cannot hold such an adapter */
+  abstract shapesFor(where: string, options: ResolvedLayerOptions): FactorShapes;
+  /** @internal The outputs that an adapter of fused projections adapts; null for all. @throws AdapterError */
+  rangesFor(_where: string, _options: ResolvedLayerOptions): OutputRange[] | null {
+    return null;
+  }
+
+  /** @internal The base alone over a weight. */
+  abstract computeBase(x: Tensor, weight: Parameter, planRows?: number): Tensor;
+  /** @internal The base with adapters; with `dora` there is one term. */
+  abstract computeAdapted(
+    x: Tensor,
+    weight: Parameter,
+    terms: readonly LoraTerm[],
+    dora: DoraOperands | null,
+    planRows?: number,
+  ): Tensor;
+  /** @internal out = w + strength·delta in the weight's layout; w may be 0 (the delta alone) or out. */
+  abstract addDelta(factors: LoraFactors, w: number, out: number): void;
+  /** @internal ‖W + strength·delta‖ of every output, to `out` [out]. */
+  abstract norms(factors: LoraFactors, w: number, out: number): void;
+  /** @internal weight = g ⊙ weight, g [out]. */
+  abstract scaleOutputs(g: number, weight: number): void;
+  /** @internal Number of outputs: the length of magnitudes and biases. */
+  abstract readonly outputs: number;
+
+  /** The weight that the active adapters go with: the base's, or what an initialisation left of it. */
+  get weight(): Parameter {
+    const active = this.enabled || this.merged ? this.#active : [];
+    const changed = active
+      .map((name) => this.#adapters.get(name)?.changed)
+      .find((c) => c !== undefined && c !== null);
+    return this.#merge.standIn ?? changed?.weight ?? this.base.weight;
+  }
+
+  get bias(): Parameter | null {
+    return 'bias' in this.base ? (this.base.bias as Parameter | null) : null;
+  }
+
+  /** Names of the adapters on this layer. */
+  get adapters(): string[] {
+    return [...this.#adapters.keys()];
+  }
+
+  /** Names of the adapters that take part, in their order. */
+  get activeAdapters(): string[] {
+    return [...this.#active];
+  }
+
+  /** Whether adapters are added into the base weight now. */
+  get merged(): boolean {
+    return this.#merge.names.length > 0;
+  }
+
+  /** Names of the merged adapters. */
+  get mergedAdapters(): string[] {
+    return [...this.#merge.names];
+  }
+
+  /** Scaling of the first active adapter, its multiplier included. @throws AdapterError */
+  get scaling(): number {
+    return strengthOf(this.factors(this.#firstActive('scaling')));
+  }
+
+  /** The parameters of an adapter. @throws AdapterError */
+  factors(name: string): LoraFactors {
+    const factors = this.#adapters.get(name);
+    if (factors === undefined) {
+      throw new AdapterError(
+        `${this.constructor.name}: there is no adapter '${name}', expected one of ${this.adapters.join(', ') || 'none'}`,
+      );
+    }
+    return factors;
+  }
+
+  /**
+   * Multiplies an adapter's alpha/r by `multiplier` from now on; 0 gives the base, 1 is the start. DoRA's magnitude is not scaled.
+   * @throws TypeError, RangeError; AdapterError when it is merged
+   */
+  setScale(name: string, multiplier: number): void {
+    const where = `${this.constructor.name}.setScale`;
+    const factors = this.factors(name);
+    checkNumber(`${where}: multiplier`, multiplier, -Number.MAX_VALUE, Number.MAX_VALUE);
+    if (this.mergedAdapters.includes(name))
+      throw new AdapterError(`${where}: adapter '${name}' is merged, expected unmerge() first`);
+    factors.multiplier = multiplier;
+  }
+
+  override children(): Iterable<never> {
+    return [];
+  }
+
+  override *ownParameters(): Iterable<[string, Parameter]> {
+    yield* this.base.ownParameters();
+    for (const [name, { A, B, bias, magnitude }] of this.#adapters) {
+      const [a, b] = this.factorNames(name);
+      yield [a, A];
+      yield [b, B];
+      if (bias !== null) yield [`lora_B.${name}.bias`, bias];
+      if (magnitude !== null) yield [`lora_magnitude_vector.${name}.weight`, magnitude];
+    }
+  }
+
+  override parameterSlots(): Iterable<ParameterSlot> {
+    return this.base.parameterSlots();
+  }
+
+  /** @internal Names of A and B among the parameters. */
+  protected factorNames(name: string): [string, string] {
+    return [`lora_A.${name}.weight`, `lora_B.${name}.weight`];
+  }
+
+  /**
+   * The base's output with the active adapters that are not merged.
+   * @throws TypeError, RangeError; AdapterError when it would record gradients through a merged adapter
+   */
+  override forward(x: Tensor): Tensor {
+    const merged = this.#merge.names;
+    if (merged.length > 0 && this.runtime.gradEnabled) {
+      const trainable = merged.find(
+        (name) => this.factors(name).A.requiresGrad || this.factors(name).B.requiresGrad,
+      );
+      if (trainable !== undefined) {
+        throw new AdapterError(
+          `${this.constructor.name}.forward: adapter '${trainable}' is merged and requires gradients, expected unmerge() first or rt.noGrad`,
+        );
+      }
+    }
+    if (this.#rows !== null && this.enabled) return this.#forwardRows(x, this.#rows);
+    const active = this.enabled
+      ? this.#active.filter((name) => !merged.includes(name) && this.#adapters.has(name))
+      : [];
+    return this.#compute(x, active, this.weight);
+  }
+
+  /** scaling·B·A of an adapter in the weight's shape: what merging adds (DoRA scales the sum besides). @throws AdapterError */
+  deltaWeight(name?: string): Tensor {
+    const factors = this.factors(name ?? this.#firstActive('deltaWeight'));
+    const delta = this.runtime.empty(this.deltaShape, 'f32');
+    this.addDelta(factors, 0, delta.pointer);
+    return delta;
+  }
+
+  /** @internal Shape of a delta; a grouped convolution's sees every channel. */
+  get deltaShape(): readonly number[] {
+    return this.base.weight.shape;
+  }
+
+  /**
+   * Adds the deltas of `names` (the active adapters that are not merged yet, by default) into the weight. The old bytes are kept.
+   * @throws AdapterError when one is merged already or unknown, or when `safe` finds NaN or infinity; nothing is merged then
+   */
+  merge(names?: readonly string[], options: MergeOptions = {}): void {
+    const wanted =
+      names ?? this.#active.filter((name) => this.#adapters.has(name) && !this.#merge.names.includes(name));
+    this.#merge.merge(`${this.constructor.name}.merge`, wanted, options);
+  }
+
+  /** Takes adapters out of the weight again (all by default): what stays is the kept bytes with the others merged anew. @throws AdapterError */
+  unmerge(names?: readonly string[]): void {
+    this.#merge.unmerge(`${this.constructor.name}.unmerge`, names);
+  }
+
+  /** @internal Runs `fn` with the base alone: adapters off, merged ones out of the weight and back after. */
+  withBaseAlone<T>(fn: () => T): T {
+    const { enabled } = this;
+    return this.#merge.withoutMerged(() => {
+      this.enabled = false;
+      try {
+        return fn();
+      } finally {
+        this.enabled = enabled;
+      }
+    });
+  }
+
+  /** @internal Gives the base layer back, with what is merged in it for good. */
+  finish(): Module {
+    return this.#merge.finish();
+  }
+
+  /** @internal The base layer with another weight in the place of its own. */
+  rebuilt(weight: Parameter): Module {
+    for (const slot of this.base.parameterSlots()) if (slot.name === 'weight') slot.set(weight);
+    return this.base;
+  }
+
+  /** @internal The base weight in the shape of a delta, where that is another shape than its own. */
+  expandWeight(_weight: Parameter, _to: Parameter): void {
+    throw new Error(`${this.constructor.name}: the delta has the weight's shape`);
+  }
+
+  /** @internal A second holder of the base weight, outside this layer, or false. */
+  set tied(value: boolean) {
+    this.#merge.tied = value;
+  }
+
+  /** @internal */
+  addFactors(name: string, parameters: Omit<LoraFactors, 'scaling' | 'multiplier' | 'changed'>): void {
+    const scaling = scalingOf(parameters.options);
+    this.#adapters.set(name, { ...parameters, scaling, multiplier: 1, changed: null });
+  }
+
+  /** @internal */
+  removeFactors(name: string): void {
+    this.#adapters.get(name)?.changed?.weight.block.dispose();
+    this.#adapters.delete(name);
+    this.#active = this.#active.filter((active) => active !== name);
+  }
+
+  /** @internal */
+  setActive(names: readonly string[]): void {
+    this.#active = names;
+  }
+
+  /** @internal The adapter of each row of the next batch ('__base__' for none), or null for the active ones. */
+  setRows(rows: readonly string[] | null): void {
+    this.#rows = rows;
+  }
+
+  override dispose(): void {
+    this.base.dispose();
+    this.#merge.dispose();
+    for (const name of this.adapters) {
+      const { A, B, changed } = this.factors(name);
+      changed?.weight.block.dispose();
+      A.block.dispose();
+      B.block.dispose();
+    }
+  }
+
+  #compute(x: Tensor, names: readonly string[], weight: Parameter, planRows?: number): Tensor {
+    if (names.length === 0) return this.computeBase(x, weight, planRows);
+    const step = this.training ? this.#maskStep++ : 0;
+    const terms = names.map((name, i): LoraTerm => {
+      const factors = this.factors(name);
+      const dropout = this.training && this.kind !== 'embedding' ? factors.options.loraDropout : 0;
+      return {
+        ...{ A: factors.A, B: factors.B, bias: factors.bias, ranges: factors.ranges },
+        ...{ scaling: strengthOf(factors), dropout },
+        ...{ maskLayer: this.#maskLayer, maskStep: step * 256 + i },
+      };
+    });
+    const first = this.factors(names[0]!);
+    if (first.magnitude === null) return this.computeAdapted(x, weight, terms, null, planRows);
+    const norms = this.runtime.withoutScope(() => this.runtime.empty([this.outputs], 'f32'));
+    this.norms(first, weight.pointer, norms.pointer);
+    const y = this.computeAdapted(x, weight, terms, { magnitude: first.magnitude, norms }, planRows);
+    norms.dispose();
+    return y;
+  }
+
+  /** Each row with its own adapter: the rows of one adapter are computed together, on the path of the whole batch. */
+  #forwardRows(x: Tensor, rows: readonly string[]): Tensor {
+    const n = x.shape[0] ?? 0;
+    if (n === 0 || n % rows.length !== 0) {
+      throw new AdapterError(
+        `${this.constructor.name}.forward: x is ${showShape(x.shape)} with ${rows.length} adapterNames, expected a multiple of them as first dimension`,
+      );
+    }
+    const entries = new Map<string, number[]>();
+    for (const [i, name] of rows.entries()) {
+      const key = this.#adapters.has(name) ? name : '__base__';
+      entries.set(key, [...(entries.get(key) ?? []), i]);
+    }
+    const planRows = this.planRowsOf(x);
+    const one = (name: string, part: Tensor): Tensor => {
+      const names = name === '__base__' ? [] : [name];
+      const weight = this.#adapters.get(name)?.changed?.weight ?? this.base.weight;
+      return this.#compute(part, names, weight, planRows);
+    };
+    if (entries.size === 1) return one([...entries.keys()][0]!, x);
+    const indices = [...entries.values()].map((own) => Int32Array.from(own));
+    const parts = [...entries.keys()].map((name, i) => one(name, selectRows(x, indices[i]!, rows.length)));
+    return placeRows(parts, indices, rows.length);
+  }
+
+  /** @internal Rows of x as the products see them. */
+  protected planRowsOf(x: Tensor): number {
+    return x.size / (x.shape.at(-1) ?? 1);
+  }
+
+  #firstActive(what: string): string {
+    const name = this.#active[0];
+    if (name === undefined)
+      throw new AdapterError(
+        `${this.constructor.name}.${what}: no adapter is active, expected a name; there are ${this.adapters.join(', ') || 'none'}`,
+      );
+    return name;
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * LoraConv2d: a Conv2d with low-rank adapters beside it. A is a convolution with the base's window, stride, padding and
+ * dilation over every channel; B is 1x1 with the base's groups. With groups the delta sees channels that the base does
+ * not: while merged, and after `mergeAndUnload`, the layer is a convolution of one group.
+ */
+
+import { Conv2d } from '../nn/conv2d.js';
+import { conv2d } from '../ops/conv2d.js';
+import { add } from '../ops/elementwise.js';
+import { loraConv2d } from '../ops/lora-conv2d.js';
+import type { LoraTerm } from '../ops/lora-terms.js';
+import { describe } from '../runtime/errors.js';
+import type { Parameter } from '../tensor/parameter.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './config.js';
+import { AdapterError } from './errors.js';
+import { type FactorShapes, type LoraFactors, strengthOf } from './factors.js';
+import { type DoraOperands, LoraLayer } from './layer.js';
+import { wrapAlone } from './wrap-alone.js';
+
+export class LoraConv2d extends LoraLayer<Conv2d> {
+  readonly kind = 'conv2d';
+  readonly inChannels: number;
+  readonly outChannels: number;
+  readonly kernelSize: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+  readonly groups: number;
+
+  /** @internal Use `LoraConv2d.from` or `LoraModel.attach`. */
+  constructor(base: Conv2d) {
+    super(base);
+    this.inChannels = base.inChannels;
+    this.outChannels = base.outChannels;
+    this.kernelSize = base.kernelSize;
+    this.stride = base.stride;
+    this.padding = base.padding;
+    this.dilation = base.dilation;
+    this.groups = base.groups;
+  }
+
+  /** Wraps a Conv2d with one adapter named 'default' and freezes the base. @throws TypeError, RangeError, AdapterError */
+  static from(base: Conv2d, options: LoraLayerOptions = {}): LoraConv2d {
+    if (!(base instanceof Conv2d))
+      throw new TypeError(`LoraConv2d.from: base is ${describe(base)}, expected a Conv2d`);
+    return wrapAlone(
+      'LoraConv2d.from',
+      new LoraConv2d(base),
+      resolveLayerOptions('LoraConv2d.from', options),
+    );
+  }
+
+  /** @internal */
+  get outputs(): number {
+    return this.outChannels;
+  }
+
+  /** @internal */
+  shapesFor(where: string, { r, useDora, loraBias, slices }: ResolvedLayerOptions): FactorShapes {
+    if (slices !== null) throw new AdapterError(`${where}: fused slices on a Conv2d, expected a Linear`);
+    if (r % this.groups !== 0)
+      throw new AdapterError(
+        `${where}: r is ${r} on a Conv2d of ${this.groups} groups, expected a multiple of them`,
+      );
+    const O = this.outChannels;
+    return {
+      A: [r, this.inChannels, ...this.kernelSize],
+      B: [O, r / this.groups, 1, 1],
+      bias: loraBias ? [O] : null,
+      magnitude: useDora ? [1, O, 1, 1] : null,
+    };
+  }
+
+  override get deltaShape(): readonly number[] {
+    return [this.outChannels, this.inChannels, ...this.kernelSize];
+  }
+
+  /** @internal */
+  computeBase(x: Tensor, weight: Parameter): Tensor {
+    const groups = weight.shape[1] === this.inChannels ? 1 : this.groups;
+    return conv2d(x, weight, this.bias, this.#options(groups), 'LoraConv2d.forward');
+  }
+
+  /** @internal */
+  computeAdapted(
+    x: Tensor,
+    weight: Parameter,
+    terms: readonly LoraTerm[],
+    dora: DoraOperands | null,
+  ): Tensor {
+    const where = 'LoraConv2d.forward';
+    if (weight.shape[1] === this.inChannels / this.groups)
+      return loraConv2d(where, x, weight, this.bias, this.#options(this.groups), terms, dora);
+    // Some are merged into a weight of one group: the others' deltas have groups still.
+    const rt = this.runtime;
+    const zero = rt.zeros(this.base.weight.shape);
+    return add(
+      this.computeBase(x, weight),
+      loraConv2d(where, x, zero, null, this.#options(this.groups), terms, null),
+    );
+  }
+
+  /** @internal */
+  addDelta(factors: LoraFactors, w: number, out: number): void {
+    const { kernels } = this.runtime.engine;
+    const { A, B } = factors;
+    const C = this.#columns;
+    if (w === 0) kernels.fill(this.outChannels * C, 0, out);
+    else if (w !== out) kernels.scale(this.outChannels * C, 1, w, out);
+    const [n, r] = [this.outChannels / this.groups, A.shape[0]! / this.groups];
+    for (let g = 0; g < this.groups; g++) {
+      const [to, b, a] = [out + 4 * g * n * C, B.pointer + 4 * g * n * r, A.pointer + 4 * g * r * C];
+      kernels.loraMerge(n, C, r, strengthOf(factors), b, r, a, C, to, C, to, C);
+    }
+  }
+
+  /** @internal `w` in its own shape, or in that of a delta where the layer is merged. */
+  norms(factors: LoraFactors, w: number, out: number): void {
+    const rt = this.runtime;
+    const [O, C] = [this.outChannels, this.#columns];
+    const sum = rt.withoutScope(() => rt.empty([O, C], 'f32'));
+    if (this.groups === 1 || w !== this.base.weight.pointer) this.addDelta(factors, w, sum.pointer);
+    else {
+      this.expandWeight(this.base.weight, sum);
+      this.addDelta(factors, sum.pointer, sum.pointer);
+    }
+    rt.engine.kernels.rowNorms(O, C, sum.pointer, C, out);
+    sum.dispose();
+  }
+
+  /** @internal */
+  scaleOutputs(g: number, weight: number): void {
+    const C = this.#columns;
+    this.runtime.engine.kernels.affineRows(this.outChannels, C, weight, C, g, 0, weight, C);
+  }
+
+  /** @internal */
+  override expandWeight(weight: Tensor, to: Tensor): void {
+    const { kernels } = this.runtime.engine;
+    const [n, C] = [this.outChannels / this.groups, this.#columns];
+    const own = C / this.groups;
+    kernels.fill(to.size, 0, to.pointer);
+    for (let g = 0; g < this.groups; g++) {
+      const from = weight.pointer + 4 * g * n * own;
+      kernels.loraScaleB(n, own, 1, from, own, to.pointer + 4 * (g * n * C + g * own), C);
+    }
+  }
+
+  /** @internal */
+  override rebuilt(weight: Parameter): Conv2d {
+    if (weight.shape[1] !== this.inChannels || this.groups === 1) return super.rebuilt(weight) as Conv2d;
+    const { stride, padding, dilation, bias } = this;
+    const layer = new Conv2d(this.runtime, this.inChannels, this.outChannels, this.kernelSize, {
+      ...{ stride, padding, dilation, bias: false, weight },
+    });
+    weight.holders = 1;
+    (layer as { bias: Parameter | null }).bias = bias;
+    this.base.weight.block.dispose();
+    return layer;
+  }
+
+  get #columns(): number {
+    return this.inChannels * this.kernelSize[0] * this.kernelSize[1];
+  }
+
+  #options(groups: number) {
+    const { stride, padding, dilation } = this;
+    return { stride, padding, dilation, groups };
+  }
+}

@@ -1,0 +1,98 @@
+/** LoraEmbedding: an Embedding with low-rank adapters beside it. As in PEFT there is no dropout: ids cannot be dropped. */
+
+import { Embedding } from '../nn/embedding.js';
+import { embedding } from '../ops/embedding.js';
+import { loraEmbedding } from '../ops/lora-embedding.js';
+import type { LoraTerm } from '../ops/lora-terms.js';
+import { describe } from '../runtime/errors.js';
+import type { Parameter } from '../tensor/parameter.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './config.js';
+import { AdapterError } from './errors.js';
+import type { FactorShapes, LoraFactors } from './factors.js';
+import { type DoraOperands, LoraLayer } from './layer.js';
+import { addMatrixDelta, type MatrixLayout, matrixNorms, scaleMatrixOutputs } from './matrix-delta.js';
+import { wrapAlone } from './wrap-alone.js';
+
+export class LoraEmbedding extends LoraLayer<Embedding> {
+  readonly kind = 'embedding';
+  readonly numEmbeddings: number;
+  readonly embeddingDim: number;
+  readonly paddingIdx: number | null;
+
+  /** @internal Use `LoraEmbedding.from` or `LoraModel.attach`. */
+  constructor(base: Embedding) {
+    super(base);
+    this.numEmbeddings = base.numEmbeddings;
+    this.embeddingDim = base.embeddingDim;
+    this.paddingIdx = base.paddingIdx;
+  }
+
+  /** Wraps an Embedding with one adapter named 'default' and freezes the base. @throws TypeError, RangeError, AdapterError */
+  static from(base: Embedding, options: LoraLayerOptions = {}): LoraEmbedding {
+    if (!(base instanceof Embedding))
+      throw new TypeError(`LoraEmbedding.from: base is ${describe(base)}, expected an Embedding`);
+    const resolved = resolveLayerOptions('LoraEmbedding.from', options);
+    return wrapAlone('LoraEmbedding.from', new LoraEmbedding(base), resolved);
+  }
+
+  /** @internal */
+  get outputs(): number {
+    return this.embeddingDim;
+  }
+
+  /** @internal */
+  shapesFor(where: string, { r, useDora, loraBias, slices }: ResolvedLayerOptions): FactorShapes {
+    if (loraBias)
+      throw new AdapterError(`${where}: loraBias on an Embedding, expected a Linear or Conv2d, as in PEFT`);
+    if (slices !== null) throw new AdapterError(`${where}: fused slices on an Embedding, expected a Linear`);
+    return {
+      ...{ A: [r, this.numEmbeddings], B: [this.embeddingDim, r], bias: null },
+      magnitude: useDora ? [this.embeddingDim] : null,
+    };
+  }
+
+  protected override factorNames(name: string): [string, string] {
+    return [`lora_embedding_A.${name}`, `lora_embedding_B.${name}`];
+  }
+
+  /** @internal */
+  computeBase(ids: Tensor, weight: Parameter): Tensor {
+    return embedding(ids, weight, { paddingIdx: this.paddingIdx }, 'LoraEmbedding.forward');
+  }
+
+  /** @internal */
+  computeAdapted(
+    ids: Tensor,
+    weight: Parameter,
+    terms: readonly LoraTerm[],
+    dora: DoraOperands | null,
+    planRows?: number,
+  ): Tensor {
+    return loraEmbedding('LoraEmbedding.forward', ids, weight, this.paddingIdx, terms, dora, planRows);
+  }
+
+  /** @internal */
+  protected override planRowsOf(ids: Tensor): number {
+    return ids.size;
+  }
+
+  /** @internal */
+  addDelta(factors: LoraFactors, w: number, out: number): void {
+    addMatrixDelta(this.#matrix(), factors, w, out);
+  }
+
+  /** @internal */
+  norms(factors: LoraFactors, w: number, out: number): void {
+    matrixNorms(this.#matrix(), factors, w, out);
+  }
+
+  /** @internal */
+  scaleOutputs(g: number, weight: number): void {
+    scaleMatrixOutputs(this.#matrix(), g, weight);
+  }
+
+  #matrix(): MatrixLayout {
+    return { rt: this.runtime, N: this.embeddingDim, K: this.numEmbeddings, turned: true };
+  }
+}

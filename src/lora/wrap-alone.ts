@@ -1,0 +1,37 @@
+/** One layer wrapped without a model, with one adapter named 'default'. */
+import { ParameterBlock } from '../tensor/parameter.js';
+import type { ResolvedLayerOptions } from './config.js';
+import type { FactorShapes } from './factors.js';
+import { initialise } from './initialise.js';
+import type { LoraLayer } from './layer.js';
+
+/** @throws AdapterError, OutOfMemoryError */
+export function wrapAlone<L extends LoraLayer>(where: string, layer: L, options: ResolvedLayerOptions): L {
+  const shapes = layer.shapesFor(where, options);
+  const block = new ParameterBlock(layer.runtime, shapeList(shapes));
+  const rest = block.parameters.slice(2);
+  layer.addFactors('default', {
+    A: block.parameters[0]!,
+    B: block.parameters[1]!,
+    bias: shapes.bias === null ? null : rest.shift()!,
+    magnitude: shapes.magnitude === null ? null : rest.shift()!,
+    options,
+    ranges: layer.rangesFor(where, options),
+  });
+  try {
+    initialise(where, layer, 'default', layer.base.weight);
+  } catch (error) {
+    layer.removeFactors('default');
+    block.dispose();
+    throw error;
+  }
+  layer.setActive(['default']);
+  layer.tied = layer.base.weight.holders > 1;
+  for (const parameter of layer.base.parameters()) parameter.requiresGrad = false;
+  return layer;
+}
+
+/** The shapes that there are, A and B first. */
+export function shapeList({ A, B, bias, magnitude }: FactorShapes): (readonly number[])[] {
+  return [A, B, ...(bias === null ? [] : [bias]), ...(magnitude === null ? [] : [magnitude])];
+}

@@ -1,0 +1,22 @@
+/** A weight that two layers share: an embedding and the head tied to it. */
+import { describe } from '../runtime/errors.js';
+import { Parameter } from '../tensor/parameter.js';
+import type { Runtime } from '../tensor/runtime.js';
+import { sameShape, showShape } from '../tensor/shape.js';
+
+/** @internal A parameter that a layer is to share. @throws TypeError, RangeError */
+export function checkSharedWeight(
+  where: string,
+  runtime: Runtime,
+  weight: Parameter,
+  shape: readonly number[],
+): Parameter {
+  if (!(weight instanceof Parameter))
+    throw new TypeError(`${where}: weight is ${describe(weight)}, expected a Parameter`);
+  if (weight.runtime !== runtime)
+    throw new TypeError(`${where}: weight belongs to another runtime, expected the layer's own`);
+  if (!sameShape(weight.shape, shape))
+    throw new RangeError(`${where}: weight is ${showShape(weight.shape)}, expected ${showShape(shape)}`);
+  weight.holders++;
+  return weight;
+}

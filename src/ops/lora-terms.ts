@@ -1,0 +1,172 @@
+/**
+ * What the LoRA operations share: one adapter's part in an operation, its dropped input, and how the ranks of several
+ * adapters, or of one adapter's output ranges, lie side by side in one product.
+ */
+import { RANDOM_STREAM } from '../runtime/engine.js';
+import type { Runtime } from '../tensor/runtime.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { LowRank } from './linear-products.js';
+
+/** A range of a layer's outputs. */
+export interface OutputRange {
+  readonly from: number;
+  readonly size: number;
+}
+
+/** One adapter's part in an operation. */
+export interface LoraTerm {
+  /** [r, in]; with `ranges` [r·ranges, in], one block of r rows a range. */
+  readonly A: Tensor;
+  /** [out, r]; with `ranges` [Σ sizes, r]. */
+  readonly B: Tensor;
+  /** [out]: the bias of lora_B, scaled as the rest; or null. */
+  readonly bias: Tensor | null;
+  readonly scaling: number;
+  /** Probability with which an element of x is dropped on this branch; 0 outside training. */
+  readonly dropout: number;
+  /** The mask's place in the generator's counter. */
+  readonly maskLayer: number;
+  readonly maskStep: number;
+  /** The outputs that are adapted, in order; null for all. */
+  readonly ranges: readonly OutputRange[] | null;
+}
+
+/** A block of ranks: a whole adapter, or one range of it. */
+export interface Part extends OutputRange {
+  /** Place of the adapter among the operation's terms. */
+  readonly term: number;
+  readonly r: number;
+  /** First column in the stacked ranks. */
+  readonly column: number;
+  /** First row in the adapter's A and B. */
+  readonly rowA: number;
+  readonly rowB: number;
+}
+
+/** The ranks of all terms side by side, and their number. */
+export function stackParts(terms: readonly LoraTerm[], N: number): { parts: Part[]; R: number } {
+  const parts: Part[] = [];
+  let R = 0;
+  for (const [term, { B, ranges }] of terms.entries()) {
+    const r = B.shape[1]!;
+    let rowB = 0;
+    for (const [i, { from, size }] of (ranges ?? [{ from: 0, size: N }]).entries()) {
+      parts.push({ term, from, size, r, column: R, rowA: i * r, rowB });
+      rowB += size;
+      R += r;
+    }
+  }
+  return { parts, R };
+}
+
+/** The outputs cut where a part begins or ends, each piece with the parts that cover it. */
+export function pieces(parts: readonly Part[], N: number): (OutputRange & { parts: Part[] })[] {
+  const cuts = [...new Set([0, N, ...parts.flatMap(({ from, size }) => [from, from + size])])].sort(
+    (a, b) => a - b,
+  );
+  return cuts.slice(0, -1).map((from, i) => ({
+    from,
+    size: cuts[i + 1]! - from,
+    parts: parts.filter((part) => part.from <= from && from < part.from + part.size),
+  }));
+}
+
+/** Gives `use` the address of m(x): x itself, or a temporary with the mask applied. `n` elements. */
+export function withMasked(
+  rt: Runtime,
+  term: LoraTerm,
+  n: number,
+  x: number,
+  use: (masked: number) => void,
+): void {
+  if (term.dropout === 0) {
+    use(x);
+    return;
+  }
+  const masked = rt.withoutScope(() => rt.empty([n], 'f32'));
+  drop(rt, term, n, x, 0, masked.pointer);
+  use(masked.pointer);
+  masked.dispose();
+}
+
+/** y (+)= x·mask/(1 - p): the term's mask, the same at every call. */
+export function drop(rt: Runtime, term: LoraTerm, n: number, x: number, accumulate: 0 | 1, y: number): void {
+  const { kernels, seedLow, seedHigh } = rt.engine;
+  const { maskLayer, maskStep, dropout } = term;
+  kernels.dropout(
+    n,
+    seedLow,
+    seedHigh,
+    RANDOM_STREAM.dropout,
+    maskLayer,
+    maskStep,
+    dropout,
+    x,
+    accumulate,
+    y,
+  );
+}
+
+/** The columns of a stacked matrix [rows, R] that belong to `parts`, side by side: in place where they are neighbours, else copied. */
+export function withColumnsOf(
+  rt: Runtime,
+  parts: readonly Part[],
+  rows: number,
+  stacked: number,
+  R: number,
+  use: (left: Pick<LowRank, 'R' | 'left' | 'ldl'>) => void,
+): void {
+  const rank = parts.reduce((total, { r }) => total + r, 0);
+  const first = parts[0]?.column ?? 0;
+  const neighbours = parts.every(
+    (part, i) => i === 0 || parts[i - 1]!.column + parts[i - 1]!.r === part.column,
+  );
+  if (neighbours) {
+    use({ R: rank, left: rank === 0 ? 0 : stacked + 4 * first, ldl: R });
+    return;
+  }
+  const copy = rt.withoutScope(() => rt.empty([rows, rank], 'f32'));
+  let column = 0;
+  for (const part of parts) {
+    rt.engine.kernels.loraScaleB(
+      rows,
+      part.r,
+      1,
+      stacked + 4 * part.column,
+      R,
+      copy.pointer + 4 * column,
+      rank,
+    );
+    column += part.r;
+  }
+  use({ R: rank, left: copy.pointer, ldl: rank });
+  copy.dispose();
+}
+
+/** The A rows of `parts` one under the other, [Σ r, K]: in place for one term's neighbours, else copied. */
+export function withRowsOf(
+  rt: Runtime,
+  parts: readonly Part[],
+  A: readonly number[],
+  K: number,
+  use: (right: number) => void,
+): void {
+  const at = parts.map(({ term, rowA }) => A[term]! + 4 * rowA * K);
+  if (at.every((address, i) => i === 0 || at[i - 1]! + 4 * parts[i - 1]!.r * K === address)) {
+    use(at[0] ?? 0);
+    return;
+  }
+  const stack = rt.withoutScope(() => rt.empty([parts.reduce((total, { r }) => total + r, 0), K], 'f32'));
+  let row = 0;
+  for (const [i, { r }] of parts.entries()) {
+    rt.engine.kernels.scale(r * K, 1, at[i]!, stack.pointer + 4 * row * K);
+    row += r;
+  }
+  use(stack.pointer);
+  stack.dispose();
+}
+
+/** A function that gives a tensor's address whenever backward asks. */
+export function addressOf({ storage, offset }: Tensor): () => number {
+  return () => storage.pointer + offset;
+}

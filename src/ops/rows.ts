@@ -1,0 +1,65 @@
+/** Rows of a batch picked out and put back: how one forward serves rows that use different adapters. */
+import { Tensor } from '../tensor/tensor.js';
+
+/**
+ * The given entries of the first dimension, seen as `batch` equal blocks of rows.
+ * @param x - [n·batch, ...] float32 or int32
+ */
+export function selectRows(x: Tensor, entries: Int32Array<ArrayBuffer>, batch: number): Tensor {
+  const rt = x.runtime;
+  const { kernels } = rt.engine;
+  const width = x.size / batch;
+  const shape = [(x.shape[0]! / batch) * entries.length, ...x.shape.slice(1)];
+  const y = rt.empty(shape, x.dtype);
+  const index = rt.tensor(entries).keep();
+  kernels.gatherRows(entries.length, width, index.pointer, x.pointer, width, y.pointer, width);
+  rt.record(y, {
+    name: 'selectRows',
+    inputs: [x],
+    saved: [index],
+    backward: ({ dy, target }) => {
+      const dx = target(0);
+      if (dx === null) return;
+      const again = rt.tensor(entries);
+      if (dx.accumulate === 0) kernels.fill(x.size, 0, dx.pointer);
+      kernels.scatterAddRows(entries.length, width, again.pointer, -1, dy.pointer, width, dx.pointer, width);
+      again.dispose();
+    },
+  });
+  index.dispose();
+  return y;
+}
+
+/**
+ * Puts the parts back together: block `entries[i][j]` of the result is block j of part i. Every block is given once.
+ * @returns [n·batch, ...]
+ */
+export function placeRows(
+  parts: readonly Tensor[],
+  entries: readonly Int32Array<ArrayBuffer>[],
+  batch: number,
+): Tensor {
+  const first = parts[0]!;
+  const rt = first.runtime;
+  const { kernels } = rt.engine;
+  const width = first.size / entries[0]!.length;
+  const y = rt.empty([(first.shape[0]! / entries[0]!.length) * batch, ...first.shape.slice(1)], 'f32');
+  for (const [i, part] of parts.entries())
+    for (const [j, entry] of entries[i]!.entries())
+      kernels.scale(width, 1, part.pointer + 4 * j * width, y.pointer + 4 * entry * width);
+  return rt.record(y, {
+    name: 'placeRows',
+    inputs: parts,
+    saved: [],
+    backward: ({ dy, wants, pass }) => {
+      for (const [i, own] of entries.entries()) {
+        if (!wants(i)) continue;
+        const part = new Tensor(rt, dy.storage.retain(), dy.offset, y.shape, 'f32');
+        const picked = rt.noGrad(() => selectRows(part, own, batch));
+        pass(i, picked);
+        picked.dispose();
+        part.dispose();
+      }
+    },
+  });
+}
