@@ -130,8 +130,8 @@ const CASES: [string, () => unknown, string][] = [
   ],
   [
     'unknown initialisation',
-    () => LoraLinear.from(layer, { initLoraWeights: wrong('pissa') }),
-    "initLoraWeights is 'pissa', expected true, false or 'gaussian'",
+    () => LoraLinear.from(layer, { initLoraWeights: wrong('corda') }),
+    "initLoraWeights is 'corda' (it needs covariances of the data), expected true, false, 'gaussian'",
   ],
   [
     'base of another kind',
@@ -140,8 +140,8 @@ const CASES: [string, () => unknown, string][] = [
   ],
   [
     'unknown config option',
-    () => LoraModel.attach(model(), wrong({ targetModules: ['0'], useDora: true })),
-    "LoraModel.attach: unknown option 'useDora'",
+    () => LoraModel.attach(model(), wrong({ targetModules: ['0'], useMora: true })),
+    "LoraModel.attach: unknown option 'useMora'",
   ],
   [
     'target that matches nothing',

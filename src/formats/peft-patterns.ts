@@ -1,40 +1,49 @@
 /** PEFT's rank and alpha of a layer: the first key of a pattern that matches the layer's path from a dot on. */
-import { FormatError } from './errors.js';
+import { compilePattern, type NamePattern } from './patterns.js';
 import type { PeftConfig } from './peft-config.js';
-
-const LENGTH_LIMIT = 512;
 
 /** A layer's rank, alpha and scale by its path. @throws FormatError for a key that is no regular expression, or too long */
 export function layerReader(
   where: string,
   config: PeftConfig,
 ): (path: string) => { r: number; alpha: number; scale: number } {
-  const rankOf = firstMatch(`${where}: rank_pattern`, config.rankPattern);
-  const alphaOf = firstMatch(`${where}: alpha_pattern`, config.alphaPattern);
+  const ranks = new PatternValues(`${where}: rank_pattern`, config.rankPattern);
+  const alphas = new PatternValues(`${where}: alpha_pattern`, config.alphaPattern);
   return (path) => {
-    const r = rankOf(path) ?? config.r;
-    const alpha = alphaOf(path) ?? config.loraAlpha;
+    const r = ranks.valueOf(path) ?? config.r;
+    const alpha = alphas.valueOf(path) ?? config.loraAlpha;
     return { r, alpha, scale: alpha / (config.useRslora ? Math.sqrt(r) : r) };
   };
 }
 
-function firstMatch(where: string, patterns: ReadonlyMap<string, number>): (path: string) => number | null {
-  const compiled = [...patterns].map(([key, value]) => {
-    if (key.length > LENGTH_LIMIT)
-      throw new FormatError(`${where}: a key has ${key.length} characters, expected ${LENGTH_LIMIT} at most`);
-    try {
-      return { test: new RegExp(`^(?:.*\\.)?(?:${key})$`), value };
-    } catch (cause) {
-      throw new FormatError(`${where}: '${key}' is not a regular expression that JavaScript can read`, {
-        cause,
-      });
-    }
-  });
-  return (path) => {
-    if (compiled.length > 0 && path.length > LENGTH_LIMIT)
-      throw new FormatError(`${where}: '${path}' is too long to match, expected ${LENGTH_LIMIT} characters`);
-    return compiled.find(({ test }) => test.test(path))?.value ?? null;
-  };
+/** A pattern of ranks or alphas, compiled: the value of the first key that matches from a dot on, as PEFT reads them. */
+export class PatternValues {
+  readonly #keys: readonly { readonly key: string; readonly value: number; readonly pattern: NamePattern }[];
+
+  /** @throws FormatError when a key is no regular expression */
+  constructor(where: string, patterns: ReadonlyMap<string, number>) {
+    this.#keys = [...patterns].map(([key, value]) => ({
+      ...{ key, value },
+      pattern: compilePattern(where, key, { before: '(?:.*\\.)?', after: '' }),
+    }));
+  }
+
+  valueOf(name: string): number | null {
+    return this.#keys.find(({ pattern }) => pattern.matches(name))?.value ?? null;
+  }
+
+  /** Keys that match none of `names`. */
+  unmatched(names: readonly string[]): string[] {
+    return this.#keys
+      .filter(({ pattern }) => !names.some((name) => pattern.matches(name)))
+      .map(({ key }) => key);
+  }
+
+  /** Keys that give none of `names` its value though they match a module: an earlier key does, or the module is not adapted. */
+  unused(names: readonly string[]): string[] {
+    const used = new Set(names.map((name) => this.#keys.find(({ pattern }) => pattern.matches(name))?.key));
+    return this.#keys.filter(({ key }) => !used.has(key)).map(({ key }) => key);
+  }
 }
 
 /** A key that matches this path alone. */

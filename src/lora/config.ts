@@ -258,8 +258,8 @@ function namesOf(where: string, value: unknown): readonly string[] | string | nu
   if (value === null || typeof value === 'string') return value;
   if (!Array.isArray(value))
     throw new TypeError(`${where} is ${describe(value)}, expected an array of names or a pattern`);
-  const wrong = value.find((name: unknown) => typeof name !== 'string' || name === '');
-  if (wrong !== undefined) throw new TypeError(`${where} holds ${describe(wrong)}, expected names`);
+  const wrong = value.findIndex((name: unknown) => typeof name !== 'string' || name === '');
+  if (wrong >= 0) throw new TypeError(`${where} holds ${describe(value[wrong])}, expected names`);
   return [...(value as string[])];
 }
 

@@ -229,6 +229,11 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
     });
   }
 
+  /** @internal The dropout masks begin anew: the next training forward has the first one again. */
+  restartMasks(): void {
+    this.#maskStep = 0;
+  }
+
   /** @internal Gives the base layer back, with what is merged in it for good. */
   finish(): Module {
     return this.#merge.finish();

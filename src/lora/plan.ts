@@ -1,12 +1,13 @@
 /** What adding an adapter to a model comes to, worked out before anything changes: layers, options, and what matched nothing. */
 
+import { PatternValues } from '../formats/peft-patterns.js';
 import type { Child, Module } from '../nn/module.js';
 import { layerOptionsOf, type ResolvedConfig, type ResolvedLayerOptions } from './config.js';
 import { AdapterError } from './errors.js';
 import { isAdaptable, isLinear, wrap } from './kinds.js';
 import type { LoraLayer } from './layer.js';
 import { LoraLinear } from './lora-linear.js';
-import { type ModuleNames, matchesSuffix, PatternValues, selectTargets } from './targets.js';
+import { type ModuleNames, matchesSuffix, selectTargets } from './targets.js';
 
 /** One layer of an adapter to be. */
 export interface PlannedLayer {

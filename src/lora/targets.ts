@@ -2,8 +2,8 @@
  * Which modules an adapter targets, and with which rank and alpha: PEFT's rules for names, suffixes, whole-name patterns,
  * exclusions, layer numbers, and the first matching key of a pattern. What matches nothing at all is an error, or a line in a list.
  */
+import { compilePattern, type NamePattern } from '../formats/patterns.js';
 import { AdapterError } from './errors.js';
-import { compilePattern, type NamePattern } from './patterns.js';
 
 /** What selects the modules; see PEFT's fields of these names. */
 export interface Selection {
@@ -138,34 +138,4 @@ function layerFilter(
     const found = patterns.map((pattern) => pattern.lastGroup(name)).find((group) => group !== null);
     return found !== undefined && found !== null && layers.includes(Number(found));
   };
-}
-
-/** A pattern of ranks or alphas, compiled: the value of the first key that matches from a dot on, as PEFT reads them. */
-export class PatternValues {
-  readonly #keys: readonly { readonly key: string; readonly value: number; readonly pattern: NamePattern }[];
-
-  /** @throws AdapterError when a key is no regular expression */
-  constructor(where: string, patterns: ReadonlyMap<string, number>) {
-    this.#keys = [...patterns].map(([key, value]) => ({
-      ...{ key, value },
-      pattern: compilePattern(where, key, { before: '(?:.*\\.)?', after: '' }),
-    }));
-  }
-
-  valueOf(name: string): number | null {
-    return this.#keys.find(({ pattern }) => pattern.matches(name))?.value ?? null;
-  }
-
-  /** Keys that match none of `names`. */
-  unmatched(names: readonly string[]): string[] {
-    return this.#keys
-      .filter(({ pattern }) => !names.some((name) => pattern.matches(name)))
-      .map(({ key }) => key);
-  }
-
-  /** Keys that give none of `names` its value though they match a module: an earlier key does, or the module is not adapted. */
-  unused(names: readonly string[]): string[] {
-    const used = new Set(names.map((name) => this.#keys.find(({ pattern }) => pattern.matches(name))?.key));
-    return this.#keys.filter(({ key }) => !used.has(key)).map(({ key }) => key);
-  }
 }

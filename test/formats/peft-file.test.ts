@@ -77,8 +77,8 @@ describe('strength of each layer', () => {
 
   test.each([
     [config({}), undefined, "'a.q' has A [4, 3], expected the config's rank 2 first"],
-    [config({ rank_pattern: { '(': 4 } }), undefined, "rank_pattern: '(' is not a regular expression"],
-    [config({ alpha_pattern: { ['x'.repeat(513)]: 4 } }), undefined, 'a key has 513 characters'],
+    [config({ rank_pattern: { '(': 4 } }), undefined, "rank_pattern: '(' is no regular expression"],
+    [config({ alpha_pattern: { ['x'.repeat(513)]: 4 } }), undefined, 'the pattern has 513 characters'],
     [config({}), 4, 'alpha 4 was given, but adapter_config.json has its own'],
     [{ lora_parameters: {} }, undefined, 'peft_type is missing, expected "LORA"'],
   ])('%j is refused', (json, alpha, words) => {

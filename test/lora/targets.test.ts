@@ -1,6 +1,7 @@
 /** PEFT's rules for choosing modules, ranks and alphas, each as observed by running PEFT. */
 import { expect, test } from 'vitest';
-import { PatternValues, selectTargets } from '../../src/lora/targets.js';
+import { PatternValues } from '../../src/formats/peft-patterns.js';
+import { selectTargets } from '../../src/lora/targets.js';
 
 const NAMES = [
   'q',

@@ -3,7 +3,7 @@
  * `(?P<name>...)` and `(?i)`. What RE2 has not (looking around, back-references, possessive repeats) is refused by name.
  */
 import { RE2JS } from 're2js';
-import { AdapterError } from './errors.js';
+import { FormatError } from './errors.js';
 
 const PATTERN_LIMIT = 512;
 const NAME_LIMIT = 1024;
@@ -21,21 +21,21 @@ export interface Around {
   readonly after: string;
 }
 
-/** @throws AdapterError when the pattern is too long, or none that can be matched in linear time */
+/** @throws FormatError when the pattern is too long, or none that can be matched in linear time */
 export function compilePattern(
   where: string,
   pattern: string,
   around: Around = { before: '', after: '' },
 ): NamePattern {
   if (pattern.length > PATTERN_LIMIT) {
-    throw new AdapterError(
+    throw new FormatError(
       `${where}: the pattern has ${pattern.length} characters, expected at most ${PATTERN_LIMIT}`,
     );
   }
   const compiled = compile(where, pattern, `${around.before}(?:${pattern})${around.after}`);
   const matched = (name: string) => {
     if (name.length > NAME_LIMIT)
-      throw new AdapterError(
+      throw new FormatError(
         `${where}: a module name has ${name.length} characters, expected at most ${NAME_LIMIT}`,
       );
     const matcher = compiled.matcher(name);
@@ -57,7 +57,7 @@ function compile(where: string, pattern: string, source: string): RE2JS {
     return RE2JS.compile(source);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new AdapterError(
+    throw new FormatError(
       `${where}: '${pattern}' is no regular expression of the RE2 kind (${why}), expected one without looking around, back-references and possessive repeats`,
       { cause },
     );
