@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type LazySafetensorsFile, openSafetensors } from './formats/safetensors-open.js';
+import type { ExportOptions } from './lora/export.js';
 import type { LoraModel } from './lora/model.js';
 import { readRange } from './platform/node.js';
 
@@ -21,6 +22,7 @@ export async function writeAtomic(path: string, bytes: Uint8Array): Promise<void
 /**
  * Writes an adapter as PEFT's `adapter_config.json` and `adapter_model.safetensors` into a folder, made if need be.
  * @param name - the adapter, by default the first active one
+ * @param options - those of `exportAdapter`
  * @returns the paths written
  * @throws AdapterError, FormatError; file system errors
  */
@@ -28,8 +30,9 @@ export async function saveAdapter(
   model: LoraModel,
   name: string | undefined,
   folder: string,
+  options: ExportOptions = {},
 ): Promise<string[]> {
-  const files = model.exportAdapter(name);
+  const files = model.exportAdapter(name, options);
   await mkdir(folder, { recursive: true });
   const paths: string[] = [];
   for (const file of ['adapter_model.safetensors', 'adapter_config.json'] as const) {
