@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { Command, Option } from 'commander';
 import { createRuntime } from 'lora-wasm';
+import { adapterRows } from './adapters.js';
 import { measureCeilings } from './ceilings.js';
 import { layerContest, MNIST_CONTEST, MNIST_SIZES } from './contest.js';
 import { type Context, type ForwardShape, forwardRows, productRow } from './forward.js';
@@ -147,6 +148,8 @@ async function main(): Promise<void> {
       rows.push(...forwardRows(context(shape.N === 768 ? GOAL_EFFORT : FULL_EFFORT), shape));
     }
     progress('');
+    const { rounds } = GOAL_EFFORT;
+    rows.push(...(await adapterRows(rt, rounds, (title) => pattern?.test(title) ?? true)));
   }
   const ceilings = quick ? before : higher(before, await measureCeilings());
   const top = build === 'relaxed-simd' ? ceilings.fused : ceilings.plain;

@@ -64,6 +64,9 @@ export const OP = {
   loraStep: 'training step, LoRA',
   fullStep: 'training step, full',
   ownProducts: 'forward and dx products of the LoRA step',
+  loadAdapter: 'load an adapter from bytes',
+  switchAdapter: 'switch to another adapter',
+  mergeAdapter: 'merge and unmerge',
 } as const;
 
 export const PACKAGE = 'lora-wasm';

@@ -22,7 +22,7 @@ describe.each(['simd', 'relaxed-simd'] as const)('%s kernels', (kernels) => {
     const net = new Sequential(new Linear(rt, 13, 32), new ReLU(), new Linear(rt, 32, 5));
     const before = net.stateDict();
     const lora = LoraModel.attach(net, { r: 4, loraAlpha: 8, targetModules: ['0', '2'] });
-    const optimizer = new SGD(lora.trainableParameters(), { lr: 0.1 });
+    const optimizer = new SGD(lora.trainableParameters(), { lr: 0.2 });
     const x = rt.normal([20, 13]);
     const labels = rt.tensor(Int32Array.from({ length: 20 }, (_, i) => i % 5));
     const losses = Array.from({ length: 50 }, () =>

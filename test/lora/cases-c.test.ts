@@ -73,7 +73,7 @@ describeRuntimes('saving and loading', (rt) => {
         ['base_layer.bias', 'lora_A.weight', 'lora_B.weight'].map((slot) => `base_model.model.${i}.${slot}`),
       );
       expect(parseSafetensors(files['adapter_model.safetensors']).names.sort()).toEqual(keys);
-      const other = attach(rt());
+      const other = attach(rt(), CONFIG, 'another');
       await other.loadAdapter(name, files);
       expect(other.exportAdapter(name)).toEqual(files);
     }
