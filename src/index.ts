@@ -27,7 +27,7 @@ export { argmax, type MeanOptions, mean, reshape, softmax, sum } from './ops/red
 export { clipGradNorm } from './optim/clip.js';
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions } from './optim/optimizer.js';
 export type { RuntimeInfo, RuntimeOptions } from './runtime/engine.js';
-export { OutOfMemoryError } from './runtime/errors.js';
+export { OutOfMemoryError, WorkerError } from './runtime/errors.js';
 export type { WasmOption, WasmSource } from './runtime/wasm.js';
 export type { Parameter } from './tensor/parameter.js';
 export { createRuntime, type MemoryUse, type Runtime, type TensorOptions } from './tensor/runtime.js';
