@@ -14,9 +14,6 @@ export interface ScratchSource {
   scratch(bytes: number): number;
 }
 
-/** Floating-point operations from which a product is worth a second thread: see docs/architecture.md. */
-const WORTH_SHARING = 0;
-
 export class Products {
   readonly #engine: ScratchSource;
   readonly #pool: Pool | null;
@@ -157,9 +154,9 @@ export class Products {
     call: (part: Share, scratch: number) => number[],
   ): void {
     const { kernels } = this.#engine;
-    const threads = this.#pool?.threads ?? 1;
     const work = 2 * rows * columns * depth;
-    if (this.#pool !== null && threads > 1 && work >= WORTH_SHARING) {
+    if (this.#pool?.worth(work)) {
+      const { threads } = this.#pool;
       const parts = cutOutput(rows, columns, grainOf(plan), threads);
       if (parts.length > 1) {
         const scratch = this.#engine.scratch(plan.scratchBytes * threads);

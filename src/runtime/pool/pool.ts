@@ -6,6 +6,7 @@
 import { WorkerError } from '../errors.js';
 import {
   ARGUMENTS,
+  ASLEEP,
   argumentsOf,
   type Control,
   claim,
@@ -41,6 +42,9 @@ export interface PoolParts {
 
 /** Looks at the count of done shares before sleep: shares of equal size end at nearly the same time. */
 const LOOKS = 4000;
+/** Floating-point operations from which two threads beat one: workers that are awake, or asleep. docs/architecture.md has the measurement. */
+const WORTH_SHARING = 5e5;
+const WORTH_WAKING = 5e6;
 /** Operations a millisecond that the slowest machine is trusted with: 0.1 GFLOP/s. */
 const SLOWEST = 1e5;
 
@@ -57,6 +61,12 @@ export class Pool {
   /** Threads that compute, the caller among them: 1 after the pool was closed. */
   get threads(): number {
     return this.#open ? this.#parts.workers.length + 1 : 1;
+  }
+
+  /** Whether a job of `work` floating-point operations repays the other threads; bits do not depend on it. */
+  worth(work: number): boolean {
+    if (!this.#open || this.#parts.workers.length === 0) return false;
+    return work >= (Atomics.load(this.#parts.control.words, ASLEEP) > 0 ? WORTH_WAKING : WORTH_SHARING);
   }
 
   /** Why the pool was closed; empty while it is open. */

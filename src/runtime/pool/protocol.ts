@@ -17,6 +17,8 @@ export const KERNEL = 3;
 export const ARGUMENTS = 4;
 /** Bytes of scratch of one participant: the last argument is moved on by them; 0 when a kernel takes none. */
 export const SCRATCH = 5;
+/** Workers that sleep: waking them costs more than small work is worth. */
+export const ASLEEP = 6;
 /** Byte at which the arguments begin, as float64. */
 const ARGUMENTS_AT = 64;
 

@@ -4,6 +4,7 @@
  * entries in `platform`.
  */
 import {
+  ASLEEP,
   argumentsOf,
   claim,
   controlOf,
@@ -18,8 +19,10 @@ import {
 
 type Kernel = (...values: number[]) => unknown;
 
-/** Looks at the ticket before sleep: a wake-up costs tens of microseconds, and the next product of a step often comes sooner. */
-const LOOKS = 4000;
+/** Milliseconds that a worker stays awake for the next job: a wake-up costs tens of microseconds, and a step's next product comes soon. */
+const AWAKE = 0.2;
+/** Looks at the ticket between two looks at the clock. */
+const LOOKS = 500;
 
 /** Serves jobs until the thread is ended or a kernel traps. */
 export function serve(start: WorkerStart, say: (message: WorkerMessage) => void): void {
@@ -60,6 +63,11 @@ function finish(words: Int32Array): void {
 
 /** Returns when the ticket is another than `seen`, or a little earlier. */
 function rest(words: Int32Array, seen: number): void {
-  for (let i = 0; i < LOOKS; i++) if (Atomics.load(words, TICKET) !== seen) return;
+  const until = performance.now() + AWAKE;
+  do {
+    for (let i = 0; i < LOOKS; i++) if (Atomics.load(words, TICKET) !== seen) return;
+  } while (performance.now() < until);
+  Atomics.add(words, ASLEEP, 1);
   Atomics.wait(words, TICKET, seen);
+  Atomics.sub(words, ASLEEP, 1);
 }
