@@ -67,7 +67,7 @@ export function planBackwardWeight(level: number, _M: number, N: number, _K: num
 }
 
 /** What a cut of the output keeps together: whole tiles of the path, and whole cache lines of columns. */
-export function grainOf({ path }: Plan): Grain {
+export function grainOf(path: number): Grain {
   const width = path & 15;
   return path >> 4 === DOT ? { rows: 2, columns: width === 6 ? 48 : 16 } : { rows: width, columns: 16 };
 }

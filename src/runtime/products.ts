@@ -3,9 +3,10 @@
  * the kernel, or cuts the output into shares for the threads of the pool. Called by `ops`.
  */
 import type { Kernels } from './abi.js';
+import { backwardInputJob, backwardWeightJob, forwardJob, type Job } from './jobs.js';
 import { grainOf, type Plan, planBackwardInput, planBackwardWeight, planForward } from './plan.js';
 import type { Pool } from './pool/pool.js';
-import { cutOutput, type Share } from './split.js';
+import { cutOutput } from './split.js';
 
 /** What `Products` needs of the engine. */
 export interface ScratchSource {
@@ -43,29 +44,10 @@ export class Products {
     ldy: number,
   ): void {
     const plan = planForward(this.#engine.level, M, N, K, R);
-    this.#run('linearForward', plan, M, N, K + R, (part, scratch) => {
-      const { row, rows, column, columns } = part;
-      return [
-        plan.path,
-        rows,
-        columns,
-        K,
-        R,
-        x + 4 * row * ldx,
-        ldx,
-        w + 4 * column * ldw,
-        ldw,
-        h + 4 * row * ldh,
-        ldh,
-        b + 4 * column * ldb,
-        ldb,
-        colScale === 0 ? 0 : colScale + 4 * column,
-        bias === 0 ? 0 : bias + 4 * column,
-        y + 4 * (row * ldy + column),
-        ldy,
-        scratch,
-      ];
-    });
+    this.#run(
+      plan,
+      forwardJob(plan.path, M, N, K, R, x, ldx, w, ldw, h, ldh, b, ldb, colScale, bias, y, ldy),
+    );
   }
 
   /** dx[M,K] (+)= dy·W + u·A; arguments as `Kernels.linearBackwardInput`. */
@@ -87,28 +69,10 @@ export class Products {
     lddx: number,
   ): void {
     const plan = planBackwardInput(this.#engine.level, M, N, K, R);
-    this.#run('linearBackwardInput', plan, M, K, N + R, (part, scratch) => {
-      const { row, rows, column, columns } = part;
-      return [
-        plan.path,
-        rows,
-        N,
-        columns,
-        R,
-        dy + 4 * row * lddy,
-        lddy,
-        w + 4 * column,
-        ldw,
-        u + 4 * row * ldu,
-        ldu,
-        a + 4 * column,
-        lda,
-        accumulate,
-        dx + 4 * (row * lddx + column),
-        lddx,
-        scratch,
-      ];
-    });
+    this.#run(
+      plan,
+      backwardInputJob(plan.path, M, N, K, R, dy, lddy, w, ldw, u, ldu, a, lda, accumulate, dx, lddx),
+    );
   }
 
   /** dw[N,K] (+)= dyᵀ·x; arguments as `Kernels.linearBackwardWeight`. */
@@ -125,47 +89,25 @@ export class Products {
     lddw: number,
   ): void {
     const plan = planBackwardWeight(this.#engine.level, M, N, K);
-    this.#run('linearBackwardWeight', plan, N, K, M, (part, scratch) => {
-      const { row, rows, column, columns } = part;
-      return [
-        plan.path,
-        M,
-        rows,
-        columns,
-        dy + 4 * row,
-        lddy,
-        x + 4 * column,
-        ldx,
-        accumulate,
-        dw + 4 * (row * lddw + column),
-        lddw,
-        scratch,
-      ];
-    });
+    this.#run(plan, backwardWeightJob(plan.path, M, N, K, dy, lddy, x, ldx, accumulate, dw, lddw));
   }
 
-  /** Calls a kernel on the whole output, or on shares of it; `call` gives the arguments of a share. */
-  #run(
-    kernel: 'linearForward' | 'linearBackwardInput' | 'linearBackwardWeight',
-    plan: Plan,
-    rows: number,
-    columns: number,
-    depth: number,
-    call: (part: Share, scratch: number) => number[],
-  ): void {
-    const { kernels } = this.#engine;
+  /** Calls the kernel on the whole output, or on shares of it where threads are worth it. */
+  #run(plan: Plan, job: Job): void {
+    const { kernel, rows, columns, depth } = job;
     const work = 2 * rows * columns * depth;
     if (this.#pool?.worth(work)) {
       const { threads } = this.#pool;
-      const parts = cutOutput(rows, columns, grainOf(plan), threads);
+      const parts = cutOutput(rows, columns, grainOf(plan.path), threads);
       if (parts.length > 1) {
         const scratch = this.#engine.scratch(plan.scratchBytes * threads);
-        const shares = parts.map((part) => call(part, scratch));
+        const shares = parts.map((part) => job.share(part, scratch));
         this.#pool.run(kernel, shares, plan.scratchBytes, work);
         return;
       }
     }
-    const whole = call({ row: 0, rows, column: 0, columns }, this.#engine.scratch(plan.scratchBytes));
-    (kernels[kernel] as (...values: number[]) => void)(...whole);
+    const scratch = this.#engine.scratch(plan.scratchBytes);
+    const call = this.#engine.kernels[kernel] as (...values: number[]) => void;
+    call(...job.share({ row: 0, rows, column: 0, columns }, scratch));
   }
 }
