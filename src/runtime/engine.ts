@@ -59,13 +59,13 @@ export class Engine {
   readonly kernels: Kernels;
   readonly level: number;
   readonly products: Products;
+  readonly threading: Threading;
   readonly seed: number;
   readonly seedLow: number;
   readonly seedHigh: number;
   #memory: WebAssembly.Memory | null;
   readonly #allocator: Allocator;
   readonly #loaded: LoadedKernels;
-  readonly #threading: Threading;
   #scratchPointer = 0;
   #scratchBytes = 0;
   #nextLayer = 0;
@@ -79,7 +79,7 @@ export class Engine {
     this.#memory = loaded.memory;
     this.#allocator = new Allocator(loaded.memory, loaded.kernels.heapBase() >>> 0, maxBytes);
     this.#loaded = loaded;
-    this.#threading = threading;
+    this.threading = threading;
     this.products = new Products(this, threading.pool);
     this.seed = seed;
     this.seedLow = seed | 0;
@@ -88,9 +88,9 @@ export class Engine {
 
   info(): RuntimeInfo {
     const { build, reason } = this.#loaded;
-    const { pool } = this.#threading;
+    const { pool } = this.threading;
     const threads = pool?.threads ?? 1;
-    const threadsReason = pool?.reason || this.#threading.reason;
+    const threadsReason = pool?.reason || this.threading.reason;
     return { kernels: build, reason, threads, threadsReason, platform, seed: this.seed };
   }
 
@@ -162,7 +162,7 @@ export class Engine {
 
   /** Drops the instance and its memory, and ends the workers. */
   dispose(): void {
-    void this.#threading.pool?.close('the runtime was disposed of');
+    void this.threading.pool?.close('the runtime was disposed of');
     this.#memory = null;
     this.#f32 = new Float32Array(0);
     this.#i32 = new Int32Array(0);
