@@ -49,6 +49,8 @@ const WORTH_WAKING = 5e6;
 const SLOWEST = 1e5;
 
 export class Pool {
+  /** For tests: work of any size is shared. */
+  eager = false;
   readonly #parts: PoolParts;
   #open = true;
   #reason = '';
@@ -66,6 +68,7 @@ export class Pool {
   /** Whether a job of `work` floating-point operations repays the other threads; bits do not depend on it. */
   worth(work: number): boolean {
     if (!this.#open || this.#parts.workers.length === 0) return false;
+    if (this.eager) return true;
     return work >= (Atomics.load(this.#parts.control.words, ASLEEP) > 0 ? WORTH_WAKING : WORTH_SHARING);
   }
 
