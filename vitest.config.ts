@@ -11,7 +11,7 @@ import { quickstart } from './test/browser/quickstart.js';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const alias = [
-  { find: '#platform', replacement: here('./dist/platform/node.js') },
+  { find: '#platform', replacement: here('./src/platform/node.ts') },
   { find: /^lora-wasm$/, replacement: here('./src/index.ts') },
   { find: /^lora-wasm\/formats$/, replacement: here('./src/formats/index.ts') },
   { find: /^lora-wasm\/node$/, replacement: here('./src/node.ts') },

@@ -68,6 +68,12 @@ export function threadsObstacle(): string | null {
   return null;
 }
 
+/** The worker's script. Run from sources, by a loader that a worker has not, it is the one that was built. */
+const WORKER = new URL(
+  import.meta.url.endsWith('.ts') ? '../../dist/platform/worker-node.js' : './worker-node.js',
+  import.meta.url,
+);
+
 /** Starts a worker of the pool. It keeps the process alive until it is released. */
 export function startWorker(
   start: WorkerStart,
@@ -75,7 +81,7 @@ export function startWorker(
   lost: (reason: string) => void,
 ): WorkerHandle {
   // No flags of the parent: a loader of sources is nothing that the worker needs.
-  const worker = new Worker(new URL('./worker-node.js', import.meta.url), {
+  const worker = new Worker(WORKER, {
     workerData: start,
     execArgv: [],
     name: `lora-wasm ${start.participant}`,
