@@ -169,6 +169,9 @@ export class Engine {
   }
 }
 
+/** Ends the workers of a runtime that was dropped without dispose, some time later. A pool knows no engine. */
+const forgotten = new FinalizationRegistry<Pool>((pool) => void pool.close('the runtime was dropped'));
+
 /** Loads the kernels and makes an engine. */
 export async function createEngine(options: RuntimeOptions): Promise<Engine> {
   checkOptions('createRuntime', options, ['kernels', 'maxMemoryMB', 'seed', 'threads', 'wasm']);
@@ -188,7 +191,11 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
     const loaded = await loadShared(request);
     if (typeof loaded !== 'string') {
       const pool = await startPool(loaded, plan.threads);
-      if (typeof pool !== 'string') return new Engine(loaded, maxBytes, seed, { pool, reason });
+      if (typeof pool !== 'string') {
+        const engine = new Engine(loaded, maxBytes, seed, { pool, reason });
+        forgotten.register(engine, pool);
+        return engine;
+      }
       return new Engine(loaded, maxBytes, seed, { pool: null, reason: pool });
     }
     reason = loaded;

@@ -4,6 +4,8 @@
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { createRuntime, linear, type Runtime, WorkerError } from '../../src/index.js';
@@ -81,6 +83,19 @@ test('dispose ends the workers, and again does nothing', async () => {
     'its thread ended',
   ]);
   expect(rt.info().threads).toBe(1);
+});
+
+test('a runtime that is dropped without dispose ends its workers some time later', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  await (async () => checkProduct(await createRuntime({ threads: 2 })))();
+  const ended = started[0]!.ended;
+  const timer = setInterval(collect, 20);
+  try {
+    expect(await ended).toBe('its thread ended');
+  } finally {
+    clearInterval(timer);
+  }
 });
 
 test('a worker that dies while idle leaves one thread and says so', async () => {
