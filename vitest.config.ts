@@ -29,6 +29,13 @@ const browser: TestProjectInlineConfiguration =
     ? { test: { name: 'browser', include: ['test/browser/none.test.ts'] } }
     : {
         plugins: [quickstart(), builtPackage()],
+        // Threads need a page that is cross-origin isolated.
+        server: {
+          headers: {
+            'Cross-Origin-Opener-Policy': 'same-origin',
+            'Cross-Origin-Embedder-Policy': 'require-corp',
+          },
+        },
         // Found at the start: a dependency that Vite meets in the middle reloads the page and breaks the run.
         optimizeDeps: {
           include: ['@assemblyscript/loader', 'fast-check', 'wasm-feature-detect'],

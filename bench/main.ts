@@ -113,7 +113,7 @@ function notMeasured(kernels: string, ceilings: Ceilings): NotMeasured[] {
 
 async function main(): Promise<void> {
   const { json, quick = false, kernels, filter } = readOptions();
-  const rt = await createRuntime({ kernels });
+  const rt = await createRuntime({ kernels, threads: 1 });
   const naive = await buildNaive();
   const pattern = filter === undefined ? null : new RegExp(filter);
   const before = await measureCeilings();

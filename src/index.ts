@@ -42,7 +42,7 @@ export { clipGradNorm } from './optim/clip.js';
 export type { ParameterGroup } from './optim/groups.js';
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions, type Trainables } from './optim/optimizer.js';
 export type { RuntimeInfo, RuntimeOptions } from './runtime/engine.js';
-export { OutOfMemoryError } from './runtime/errors.js';
+export { OutOfMemoryError, WorkerError } from './runtime/errors.js';
 export type { WasmOption, WasmSource } from './runtime/wasm.js';
 export type { Parameter } from './tensor/parameter.js';
 export { createRuntime, type MemoryUse, type Runtime, type TensorOptions } from './tensor/runtime.js';

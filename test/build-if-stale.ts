@@ -23,7 +23,9 @@ function isStale(made: string[], sources: string[]): boolean {
 }
 
 export default function setup(): void {
-  const builds = ['simd', 'relaxed-simd', 'debug'].map((name) => `build/${name}.wasm`);
+  const builds = ['simd', 'relaxed-simd', 'simd-threads', 'relaxed-simd-threads', 'debug'].map(
+    (name) => `build/${name}.wasm`,
+  );
   if (isStale(builds, ['assembly', 'asconfig.json'])) build('build:wasm');
   if (isStale(['dist/index.js'], ['src', 'tsconfig.build.json', 'tsconfig.json'])) build('build:ts');
 }

@@ -238,6 +238,8 @@ describe('bad input', () => {
     [{ kernels: 'fast' }, "createRuntime: kernels is 'fast', expected 'auto', 'simd' or 'relaxed-simd'"],
     [{ seed: -1 }, 'createRuntime: seed is -1, expected an integer from 0'],
     [{ maxMemoryMB: 5000 }, 'createRuntime: maxMemoryMB is 5000, expected an integer from 1 to 4095'],
+    [{ threads: 'all' }, "createRuntime: threads is 'all', expected 'auto' or a number from 1 to 32"],
+    [{ threads: 0 }, 'createRuntime: threads is 0, expected an integer from 1 to 32'],
     [{ thread: 2 }, "createRuntime: unknown option 'thread'"],
     [{ wasm: 7 }, 'expected bytes, a URL, a WebAssembly.Module or a function'],
   ])('createRuntime(%j)', async (options, words) => {

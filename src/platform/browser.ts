@@ -1,4 +1,6 @@
-/** What a browser does its own way: reading bytes. Node's twin is `node.ts`; package.json's `#platform` chooses. */
+/** What a browser does its own way: reading bytes, starting workers. Node's twin is `node.ts`; package.json's `#platform` chooses. */
+import type { WorkerHandle } from '../runtime/pool/pool.js';
+import type { WorkerMessage, WorkerStart } from '../runtime/pool/protocol.js';
 
 export const platform: 'node' | 'browser' = 'browser';
 
@@ -19,4 +21,33 @@ export function folderUrl(folder: string | URL): URL {
 /** Node reads `file:` URLs by range; a page has none to read. */
 export async function fileSource(_url: URL): Promise<null> {
   return null;
+}
+
+/** Cores that the browser tells of. */
+export function cores(): number {
+  return globalThis.navigator?.hardwareConcurrency ?? 1;
+}
+
+/** What stands against threads here; null when nothing does. Without isolation a shared memory can be made, but not sent. */
+export function threadsObstacle(): string | null {
+  if (globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function') return null;
+  return 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy)';
+}
+
+/** Starts a worker of the pool. */
+export function startWorker(
+  start: WorkerStart,
+  hear: (message: WorkerMessage) => void,
+  lost: (reason: string) => void,
+): WorkerHandle {
+  // Written in one expression, so that bundlers find the file.
+  const worker = new Worker(new URL('./worker-browser.js', import.meta.url), { type: 'module' });
+  worker.onmessage = ({ data }: MessageEvent<WorkerMessage>) => hear(data);
+  worker.onmessageerror = () => lost('its message could not be read');
+  worker.onerror = ({ message }) => lost(message ?? 'its script did not load');
+  worker.postMessage(start);
+  return {
+    release: () => {},
+    end: async () => worker.terminate(),
+  };
 }

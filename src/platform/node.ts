@@ -1,7 +1,11 @@
-/** What Node does its own way: reading bytes. The browser's twin is `browser.ts`; package.json's `#platform` chooses. */
+/** What Node does its own way: reading bytes, starting workers. The browser's twin is `browser.ts`; package.json's `#platform` chooses. */
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { WorkerHandle } from '../runtime/pool/pool.js';
+import type { WorkerMessage, WorkerStart } from '../runtime/pool/protocol.js';
 
 export const platform: 'node' | 'browser' = 'node';
 
@@ -52,4 +56,43 @@ export async function readRange(
     at += bytesRead;
   }
   return bytes.subarray(0, at);
+}
+
+/** Cores that this process may use. */
+export function cores(): number {
+  return availableParallelism();
+}
+
+/** What stands against threads here; null when nothing does. */
+export function threadsObstacle(): string | null {
+  return null;
+}
+
+/** The worker's script. Run from sources, by a loader that a worker has not, it is the one that was built. */
+const WORKER = new URL(
+  import.meta.url.endsWith('.ts') ? '../../dist/platform/worker-node.js' : './worker-node.js',
+  import.meta.url,
+);
+
+/** Starts a worker of the pool. It keeps the process alive until it is released. */
+export function startWorker(
+  start: WorkerStart,
+  hear: (message: WorkerMessage) => void,
+  lost: (reason: string) => void,
+): WorkerHandle {
+  // No flags of the parent: a loader of sources is nothing that the worker needs.
+  const worker = new Worker(WORKER, {
+    workerData: start,
+    execArgv: [],
+    name: `lora-wasm ${start.participant}`,
+  });
+  worker.on('message', hear);
+  worker.on('error', (error) => lost(error.message));
+  worker.on('exit', () => lost('its thread ended'));
+  return {
+    release: () => worker.unref(),
+    end: async () => {
+      await worker.terminate();
+    },
+  };
 }

@@ -505,5 +505,8 @@ export interface Kernels {
   ): void;
 }
 
-/** Names of the kernel builds: the same words as the option and the files. */
-export type KernelBuild = 'simd' | 'relaxed-simd';
+/** Levels of the kernels: the same words as the option. */
+export type KernelLevel = 'simd' | 'relaxed-simd';
+
+/** Names of the kernel builds, as the files have them: those for threads compute over shared memory. */
+export type KernelBuild = KernelLevel | `${KernelLevel}-threads`;

@@ -6,8 +6,10 @@ import { platform } from '#platform';
 import type { Kernels } from './abi.js';
 import { Allocator } from './allocator.js';
 import { checkInteger, checkOptions, describe } from './errors.js';
+import type { Pool } from './pool/pool.js';
+import { planThreads, startPool, type ThreadsOption } from './pool/start.js';
 import { Products } from './products.js';
-import { type LoadedKernels, loadKernels, type WasmOption } from './wasm.js';
+import { type LoadedKernels, type LoadRequest, loadKernels, type WasmOption } from './wasm.js';
 
 /** Options of `createRuntime`. */
 export interface RuntimeOptions {
@@ -17,7 +19,15 @@ export interface RuntimeOptions {
   readonly maxMemoryMB?: number;
   /** Seed of every random number, an integer from 0 to 2^53 - 1. Default 0. */
   readonly seed?: number;
-  /** The kernels' bytes, URL or module, or a function from the build's name to one. Default: the packaged files. */
+  /**
+   * Threads that compute, the caller's among them, 1 to 32. `'auto'` takes the machine's cores, at most 8, where threads can be
+   * had: in Node, and in workers of a cross-origin isolated page. Bits do not depend on the number. Default `'auto'`.
+   */
+  readonly threads?: ThreadsOption;
+  /**
+   * The kernels' bytes, URL or module, or a function from the build's name to one; builds for more than one thread end in
+   * `-threads`. Default: the packaged files.
+   */
   readonly wasm?: WasmOption;
 }
 
@@ -26,7 +36,9 @@ export interface RuntimeInfo {
   readonly kernels: 'simd' | 'relaxed-simd';
   /** Why these kernels run. */
   readonly reason: string;
+  /** Threads that compute. */
   readonly threads: number;
+  /** Why so many. */
   readonly threadsReason: string;
   readonly platform: 'node' | 'browser';
   readonly seed: number;
@@ -37,16 +49,23 @@ export const RANDOM_STREAM = { init: 1, dropout: 2, user: 3 } as const;
 
 const MIB = 2 ** 20;
 
+/** The workers beside the caller, or none, and why. */
+export interface Threading {
+  readonly pool: Pool | null;
+  readonly reason: string;
+}
+
 export class Engine {
   readonly kernels: Kernels;
   readonly level: number;
   readonly products: Products;
+  readonly threading: Threading;
   readonly seed: number;
   readonly seedLow: number;
   readonly seedHigh: number;
   #memory: WebAssembly.Memory | null;
   readonly #allocator: Allocator;
-  readonly #info: RuntimeInfo;
+  readonly #loaded: LoadedKernels;
   #scratchPointer = 0;
   #scratchBytes = 0;
   #nextLayer = 0;
@@ -54,27 +73,25 @@ export class Engine {
   #f32 = new Float32Array(0);
   #i32 = new Int32Array(0);
 
-  constructor(loaded: LoadedKernels, maxBytes: number, seed: number) {
+  constructor(loaded: LoadedKernels, maxBytes: number, seed: number, threading: Threading) {
     this.kernels = loaded.kernels;
     this.level = loaded.build === 'relaxed-simd' ? 1 : 0;
     this.#memory = loaded.memory;
     this.#allocator = new Allocator(loaded.memory, loaded.kernels.heapBase() >>> 0, maxBytes);
-    this.products = new Products(this);
+    this.#loaded = loaded;
+    this.threading = threading;
+    this.products = new Products(this, threading.pool);
     this.seed = seed;
     this.seedLow = seed | 0;
     this.seedHigh = Math.floor(seed / 2 ** 32) | 0;
-    this.#info = {
-      kernels: loaded.build,
-      reason: loaded.reason,
-      threads: 1,
-      threadsReason: 'this version computes on one thread',
-      platform,
-      seed,
-    };
   }
 
   info(): RuntimeInfo {
-    return this.#info;
+    const { build, reason } = this.#loaded;
+    const { pool } = this.threading;
+    const threads = pool?.threads ?? 1;
+    const threadsReason = pool?.reason || this.threading.reason;
+    return { kernels: build, reason, threads, threadsReason, platform, seed: this.seed };
   }
 
   /** Linear memory. @throws Error after dispose */
@@ -143,18 +160,22 @@ export class Engine {
     return this.#nextDraw++;
   }
 
-  /** Drops the instance and its memory. */
+  /** Drops the instance and its memory, and ends the workers. */
   dispose(): void {
+    void this.threading.pool?.close('the runtime was disposed of');
     this.#memory = null;
     this.#f32 = new Float32Array(0);
     this.#i32 = new Int32Array(0);
   }
 }
 
+/** Ends the workers of a runtime that was dropped without dispose, some time later. A pool knows no engine. */
+const forgotten = new FinalizationRegistry<Pool>((pool) => void pool.close('the runtime was dropped'));
+
 /** Loads the kernels and makes an engine. */
 export async function createEngine(options: RuntimeOptions): Promise<Engine> {
-  checkOptions('createRuntime', options, ['kernels', 'maxMemoryMB', 'seed', 'wasm']);
-  const { kernels = 'auto', maxMemoryMB = 4095, seed = 0 } = options;
+  checkOptions('createRuntime', options, ['kernels', 'maxMemoryMB', 'seed', 'threads', 'wasm']);
+  const { kernels = 'auto', maxMemoryMB = 4095, seed = 0, threads = 'auto', wasm } = options;
   if (kernels !== 'auto' && kernels !== 'simd' && kernels !== 'relaxed-simd') {
     throw new TypeError(
       `createRuntime: kernels is ${describe(kernels)}, expected 'auto', 'simd' or 'relaxed-simd'`,
@@ -162,5 +183,32 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
   }
   checkInteger('createRuntime: maxMemoryMB', maxMemoryMB, 1, 4095);
   checkInteger('createRuntime: seed', seed, 0, Number.MAX_SAFE_INTEGER);
-  return new Engine(await loadKernels(kernels, options.wasm), maxMemoryMB * MIB, seed);
+  const plan = planThreads(threads);
+  const maxBytes = maxMemoryMB * MIB;
+  const request: LoadRequest = { level: kernels, wasm, maxBytes };
+  let reason = plan.reason;
+  if (plan.threads > 1) {
+    const loaded = await loadShared(request);
+    if (typeof loaded !== 'string') {
+      const pool = await startPool(loaded, plan.threads);
+      if (typeof pool !== 'string') {
+        const engine = new Engine(loaded, maxBytes, seed, { pool, reason });
+        forgotten.register(engine, pool);
+        return engine;
+      }
+      return new Engine(loaded, maxBytes, seed, { pool: null, reason: pool });
+    }
+    reason = loaded;
+  }
+  return new Engine(await loadKernels(request, false), maxBytes, seed, { pool: null, reason });
+}
+
+/** The kernels over a shared memory, or why they cannot be had. */
+async function loadShared(request: LoadRequest): Promise<LoadedKernels | string> {
+  try {
+    return (await loadKernels(request, true)) ?? 'the given wasm is a build without threads';
+  } catch (error) {
+    if (error instanceof RangeError) return `the engine makes no shared memory: ${error.message}`;
+    throw error;
+  }
 }

@@ -22,6 +22,11 @@ export class OutOfMemoryError extends Error {
   }
 }
 
+/** A thread stopped in the middle of an operation, whose result is lost. The runtime goes on with one thread: do the step again. */
+export class WorkerError extends Error {
+  override readonly name = 'WorkerError';
+}
+
 /** Refuses options that nobody knows, naming them and those there are. @throws TypeError */
 export function checkOptions(where: string, options: unknown, known: readonly string[]): void {
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {

@@ -3,6 +3,8 @@
  * so that bits do not depend on how work is split). The kernel's side is `assembly/matmul/index.ts`.
  */
 
+import type { Grain } from './split.js';
+
 /** A product's path number (an argument of the kernel) and the bytes of scratch it needs. */
 export interface Plan {
   readonly path: number;
@@ -62,4 +64,10 @@ export function planBackwardInput(level: number, M: number, _N: number, K: numbe
 /** dW = dyᵀ·x. */
 export function planBackwardWeight(level: number, _M: number, N: number, _K: number): Plan {
   return packed(COPIED, tileRows(level, N));
+}
+
+/** What a cut of the output keeps together: whole tiles of the path, and whole cache lines of columns. */
+export function grainOf(path: number): Grain {
+  const width = path & 15;
+  return path >> 4 === DOT ? { rows: 2, columns: width === 6 ? 48 : 16 } : { rows: width, columns: 16 };
 }

@@ -1,9 +1,12 @@
 /**
- * The host's side of the three products of a linear layer: chooses the path from the whole M, N, K, gives scratch, calls.
- * Called by `ops`. The one place where a product could be split over threads.
+ * The host's side of the three products of a linear layer: chooses the path from the whole M, N, K, gives scratch, and calls
+ * the kernel, or cuts the output into shares for the threads of the pool. Called by `ops`.
  */
 import type { Kernels } from './abi.js';
-import { planBackwardInput, planBackwardWeight, planForward } from './plan.js';
+import { backwardInputJob, backwardWeightJob, forwardJob, type Job } from './jobs.js';
+import { grainOf, type Plan, planBackwardInput, planBackwardWeight, planForward } from './plan.js';
+import type { Pool } from './pool/pool.js';
+import { cutOutput } from './split.js';
 
 /** What `Products` needs of the engine. */
 export interface ScratchSource {
@@ -14,9 +17,11 @@ export interface ScratchSource {
 
 export class Products {
   readonly #engine: ScratchSource;
+  readonly #pool: Pool | null;
 
-  constructor(engine: ScratchSource) {
+  constructor(engine: ScratchSource, pool: Pool | null) {
     this.#engine = engine;
+    this.#pool = pool;
   }
 
   /**
@@ -43,26 +48,9 @@ export class Products {
     planRows = M,
   ): void {
     const plan = planForward(this.#engine.level, planRows, N, K, R);
-    const scratch = this.#engine.scratch(plan.scratchBytes);
-    this.#engine.kernels.linearForward(
-      plan.path,
-      M,
-      N,
-      K,
-      R,
-      x,
-      ldx,
-      w,
-      ldw,
-      h,
-      ldh,
-      b,
-      ldb,
-      colScale,
-      bias,
-      y,
-      ldy,
-      scratch,
+    this.#run(
+      plan,
+      forwardJob(plan.path, M, N, K, R, x, ldx, w, ldw, h, ldh, b, ldb, colScale, bias, y, ldy),
     );
   }
 
@@ -86,25 +74,9 @@ export class Products {
     planRows = M,
   ): void {
     const plan = planBackwardInput(this.#engine.level, planRows, N, K, R);
-    const scratch = this.#engine.scratch(plan.scratchBytes);
-    this.#engine.kernels.linearBackwardInput(
-      plan.path,
-      M,
-      N,
-      K,
-      R,
-      dy,
-      lddy,
-      w,
-      ldw,
-      u,
-      ldu,
-      a,
-      lda,
-      accumulate,
-      dx,
-      lddx,
-      scratch,
+    this.#run(
+      plan,
+      backwardInputJob(plan.path, M, N, K, R, dy, lddy, w, ldw, u, ldu, a, lda, accumulate, dx, lddx),
     );
   }
 
@@ -122,20 +94,25 @@ export class Products {
     lddw: number,
   ): void {
     const plan = planBackwardWeight(this.#engine.level, M, N, K);
+    this.#run(plan, backwardWeightJob(plan.path, M, N, K, dy, lddy, x, ldx, accumulate, dw, lddw));
+  }
+
+  /** Calls the kernel on the whole output, or on shares of it where threads are worth it. */
+  #run(plan: Plan, job: Job): void {
+    const { kernel, rows, columns, depth } = job;
+    const work = 2 * rows * columns * depth;
+    if (this.#pool?.worth(work)) {
+      const { threads } = this.#pool;
+      const parts = cutOutput(rows, columns, grainOf(plan.path), threads);
+      if (parts.length > 1) {
+        const scratch = this.#engine.scratch(plan.scratchBytes * threads);
+        const shares = parts.map((part) => job.share(part, scratch));
+        this.#pool.run(kernel, shares, plan.scratchBytes, work);
+        return;
+      }
+    }
     const scratch = this.#engine.scratch(plan.scratchBytes);
-    this.#engine.kernels.linearBackwardWeight(
-      plan.path,
-      M,
-      N,
-      K,
-      dy,
-      lddy,
-      x,
-      ldx,
-      accumulate,
-      dw,
-      lddw,
-      scratch,
-    );
+    const call = this.#engine.kernels[kernel] as (...values: number[]) => void;
+    call(...job.share({ row: 0, rows, column: 0, columns }, scratch));
   }
 }

@@ -4,7 +4,7 @@
 import { instantiate } from '@assemblyscript/loader';
 import { relaxedSimd, simd } from 'wasm-feature-detect';
 import { readBytes } from '#platform';
-import type { KernelBuild, Kernels } from './abi.js';
+import type { KernelBuild, KernelLevel, Kernels } from './abi.js';
 
 /** Where a kernel build comes from: its bytes, a URL to read, or a compiled module. */
 export type WasmSource = Uint8Array | ArrayBuffer | URL | string | WebAssembly.Module;
@@ -14,24 +14,35 @@ export type WasmOption = WasmSource | ((build: KernelBuild) => WasmSource | Prom
 
 export interface LoadedKernels {
   readonly kernels: Kernels;
+  readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
-  readonly build: KernelBuild;
+  readonly build: KernelLevel;
   /** Why this build was chosen. */
   readonly reason: string;
 }
 
+/** Which kernels to load. */
+export interface LoadRequest {
+  readonly level: 'auto' | KernelLevel;
+  readonly wasm: WasmOption | undefined;
+  /** Bytes that memory may grow to: a shared memory says so when it is made. */
+  readonly maxBytes: number;
+}
+
 const INITIAL_PAGES = 32;
+const PAGE = 65536;
 const LEVELS = ['simd', 'relaxed-simd'] as const;
 
 function packagedUrl(build: KernelBuild): URL {
   // Literal URLs, so that bundlers find the files.
   if (build === 'relaxed-simd') return new URL('../../build/relaxed-simd.wasm', import.meta.url);
+  if (build === 'simd-threads') return new URL('../../build/simd-threads.wasm', import.meta.url);
+  if (build === 'relaxed-simd-threads')
+    return new URL('../../build/relaxed-simd-threads.wasm', import.meta.url);
   return new URL('../../build/simd.wasm', import.meta.url);
 }
 
-async function chooseBuild(
-  asked: 'auto' | 'simd' | 'relaxed-simd',
-): Promise<{ build: KernelBuild; reason: string }> {
+async function chooseLevel(asked: 'auto' | KernelLevel): Promise<{ build: KernelLevel; reason: string }> {
   if (!(await simd())) {
     throw new Error(
       'createRuntime: this engine has no WebAssembly SIMD, which is the least that lora-wasm needs',
@@ -77,21 +88,40 @@ async function compile(source: WasmSource): Promise<WebAssembly.Module> {
   }
 }
 
-/** Loads the kernels that `asked` and the engine allow. @throws Error when the engine or the source disagrees */
-export async function loadKernels(
-  asked: 'auto' | 'simd' | 'relaxed-simd',
-  wasm: WasmOption | undefined,
-): Promise<LoadedKernels> {
-  let { build, reason } = await chooseBuild(asked);
-  const source = typeof wasm === 'function' ? await wasm(build) : (wasm ?? packagedUrl(build));
-  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES });
+/** A memory for the kernels. @throws RangeError where the engine cannot make one that is shared */
+function makeMemory(shared: boolean, maxBytes: number): WebAssembly.Memory {
+  if (!shared) return new WebAssembly.Memory({ initial: INITIAL_PAGES });
+  const maximum = Math.max(INITIAL_PAGES, Math.floor(maxBytes / PAGE));
+  return new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared: true });
+}
+
+/**
+ * Loads the kernels that are asked for and that the engine allows.
+ * @returns null when `shared` is wanted and the given wasm is a build without threads
+ * @throws Error when the engine or the source disagrees
+ */
+export async function loadKernels(request: LoadRequest, shared: false): Promise<LoadedKernels>;
+export async function loadKernels(request: LoadRequest, shared: boolean): Promise<LoadedKernels | null>;
+export async function loadKernels(request: LoadRequest, shared: boolean): Promise<LoadedKernels | null> {
+  const { level: asked, wasm, maxBytes } = request;
+  let { build, reason } = await chooseLevel(asked);
+  const name: KernelBuild = shared ? `${build}-threads` : build;
+  const module = await compile(typeof wasm === 'function' ? await wasm(name) : (wasm ?? packagedUrl(name)));
+  const memory = makeMemory(shared, maxBytes);
   const abort = (_message: number, _file: number, line: number, column: number): never => {
     throw new Error(`kernel assertion failed at line ${line}, column ${column}`);
   };
-  const { instance } = await instantiate<Record<string, unknown>>(await compile(source), {
-    env: { memory, abort },
-  });
-  const kernels = instance.exports as unknown as Kernels;
+  let kernels: Kernels;
+  try {
+    const { exports } = await instantiate<Record<string, unknown>>(module, { env: { memory, abort } });
+    kernels = exports as unknown as Kernels;
+  } catch (error) {
+    if (!(error instanceof WebAssembly.LinkError)) throw error;
+    if (shared) return null;
+    throw new Error(`createRuntime: wasm does not link with the memory of one thread, expected '${name}'`, {
+      cause: error,
+    });
+  }
   if (typeof kernels.simdLevel !== 'function' || typeof kernels.heapBase !== 'function') {
     throw new TypeError('createRuntime: wasm is not a build of the lora-wasm kernels');
   }
@@ -103,5 +133,5 @@ export async function loadKernels(
     build = found;
     reason = `the given wasm holds the '${found}' kernels`;
   }
-  return { kernels, memory, build, reason };
+  return { kernels, module, memory, build, reason };
 }

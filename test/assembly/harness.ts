@@ -1,14 +1,18 @@
 /**
- * Runs a kernel suite over every optimised build, with operands placed by hand in an imported memory. Matrices get
+ * Runs a kernel suite over every optimised build, and with two threads that share every product, with operands placed by hand in an imported memory. Matrices get
  * NaN-filled stride gaps and guards around them, so that a kernel that reads or writes outside its operand is found.
  * A build that the engine cannot run is one skipped suite. Bytes come through `#platform`: the suites run in a page too.
  */
 import { describe } from 'vitest';
 import { readBytes } from '#platform';
 import type { Kernels } from '../../src/runtime/abi.js';
+import { canThread } from '../support/runtimes.js';
+import { shareProducts } from './threads.js';
 
 const PAGES = 512;
 const GUARD = 8;
+/** Bytes at the end of memory that threads use as scratch. */
+const RESERVED = 4 * 2 ** 20;
 
 /** A row-major matrix in linear memory; `ld` is its row stride in elements. */
 export interface Placed {
@@ -24,15 +28,24 @@ export class Harness {
   readonly #memory: WebAssembly.Memory;
   #next = 0;
 
-  constructor(module: WebAssembly.Module) {
-    this.#memory = new WebAssembly.Memory({ initial: PAGES });
+  private constructor(kernels: Kernels, memory: WebAssembly.Memory) {
+    this.kernels = kernels;
+    this.#memory = memory;
+    this.level = this.kernels.simdLevel();
+    this.reset();
+  }
+
+  /** A harness over one thread, or over two that share every product. */
+  static async make(module: WebAssembly.Module, threads: 1 | 2): Promise<Harness> {
     const abort = (): never => {
       throw new Error('kernel: abort');
     };
-    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } });
-    this.kernels = exports as unknown as Kernels;
-    this.level = this.kernels.simdLevel();
-    this.reset();
+    const pages = { initial: PAGES, maximum: PAGES, shared: threads > 1 };
+    const memory = new WebAssembly.Memory(pages);
+    const { exports } = await WebAssembly.instantiate(module, { env: { memory, abort } });
+    const kernels = exports as unknown as Kernels;
+    if (threads === 1) return new Harness(kernels, memory);
+    return new Harness(await shareProducts(module, memory, kernels, PAGES * 65536 - RESERVED), memory);
   }
 
   /** Forgets everything placed; call it between cases. */
@@ -87,23 +100,31 @@ export class Harness {
   #take(bytes: number): number {
     const start = this.#next;
     this.#next = Math.ceil((start + bytes) / 16) * 16;
-    if (this.#next > this.#memory.buffer.byteLength)
+    if (this.#next > this.#memory.buffer.byteLength - RESERVED)
       throw new RangeError('Harness: memory is full; reset first');
     return start;
   }
 }
 
 const BUILDS = [
-  ['simd', new URL('../../build/simd.wasm', import.meta.url)],
-  ['relaxed-simd', new URL('../../build/relaxed-simd.wasm', import.meta.url)],
+  ['simd', 1, new URL('../../build/simd.wasm', import.meta.url)],
+  ['relaxed-simd', 1, new URL('../../build/relaxed-simd.wasm', import.meta.url)],
+  ['simd-threads', 2, new URL('../../build/simd-threads.wasm', import.meta.url)],
+  ['relaxed-simd-threads', 2, new URL('../../build/relaxed-simd-threads.wasm', import.meta.url)],
 ] as const;
 
-const loaded = await Promise.all(BUILDS.map(async ([name, url]) => ({ name, bytes: await readBytes(url) })));
+const loaded = await Promise.all(
+  BUILDS.map(async ([name, threads, url]) => {
+    const bytes = await readBytes(url);
+    const runs = WebAssembly.validate(bytes) && (threads === 1 || canThread);
+    return { name, harness: runs ? await Harness.make(new WebAssembly.Module(bytes), threads) : null };
+  }),
+);
 
 /** Describes one suite a build. */
 export function describeBuilds(suite: (harness: Harness) => void): void {
-  for (const { name, bytes } of loaded) {
-    if (WebAssembly.validate(bytes)) describe(name, () => suite(new Harness(new WebAssembly.Module(bytes))));
+  for (const { name, harness } of loaded) {
+    if (harness !== null) describe(name, () => suite(harness));
     else describe.skip(`${name} (this engine cannot run it)`, () => suite({} as Harness));
   }
 }

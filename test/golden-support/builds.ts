@@ -6,7 +6,8 @@ import { relaxedSimd } from 'wasm-feature-detect';
 export async function onEveryBuild(check: (rt: Runtime) => void | Promise<void>): Promise<void> {
   const debug = readFileSync(new URL('../../build/debug.wasm', import.meta.url));
   const builds: [string, () => Promise<Runtime>][] = [
-    ['simd', () => createRuntime({ kernels: 'simd' })],
+    ['simd', () => createRuntime({ kernels: 'simd', threads: 1 })],
+    ['simd on two threads', () => createRuntime({ kernels: 'simd', threads: 2 })],
     ['debug', () => createRuntime({ kernels: 'simd', wasm: new Uint8Array(debug) })],
   ];
   if (await relaxedSimd()) builds.push(['relaxed-simd', () => createRuntime({ kernels: 'relaxed-simd' })]);

@@ -55,11 +55,11 @@ function manifest(): Manifest {
 }
 
 /** One linear layer in the package: y = x · Wᵀ + b, and the build that computed it. */
-const COMPUTE = `createRuntime().then((rt) => {
+const COMPUTE = `createRuntime({ threads: 2 }).then((rt) => {
   const layer = new Linear(rt, 2, 1);
   layer.loadStateDict({ weight: { dtype: 'F32', shape: [1, 2], data: new Float32Array([3, 4]) },
                         bias: { dtype: 'F32', shape: [1], data: new Float32Array([5]) } });
-  console.log(layer.forward(rt.tensor([10, 100], [1, 2])).item(), rt.info().platform);
+  console.log(layer.forward(rt.tensor([10, 100], [1, 2])).item(), rt.info().platform, rt.info().threads);
 })`;
 
 test('the tarball holds what is needed to run, and nothing else', () => {
@@ -68,6 +68,10 @@ test('the tarball holds what is needed to run, and nothing else', () => {
     'dist/index.d.ts',
     'build/simd.wasm',
     'build/relaxed-simd.wasm',
+    'build/simd-threads.wasm',
+    'build/relaxed-simd-threads.wasm',
+    'dist/platform/worker-node.js',
+    'dist/platform/worker-browser.js',
     'README.md',
     'LICENSE',
   ]) {
@@ -87,12 +91,12 @@ test('installing it runs no script', () => {
 
 test('require computes, from a folder with a space and a # in its name', () => {
   const code = `const { createRuntime, Linear } = require('lora-wasm'); ${COMPUTE}`;
-  expect(run(process.execPath, ['-e', code], project)).toBe('435 node\n');
+  expect(run(process.execPath, ['-e', code], project)).toBe('435 node 2\n');
 });
 
 test('import computes, from a folder with a space and a # in its name', () => {
   const code = `import { createRuntime, Linear } from 'lora-wasm'; await ${COMPUTE}`;
-  expect(run(process.execPath, ['--input-type=module', '-e', code], project)).toBe('435 node\n');
+  expect(run(process.execPath, ['--input-type=module', '-e', code], project)).toBe('435 node 2\n');
 });
 
 test('every entry can be imported and required', () => {

@@ -1,4 +1,4 @@
-/** One suite over every kernel build: a build that the engine lacks is skipped visibly. */
+/** One suite over every kernel build and with two threads: what the engine lacks is skipped visibly. */
 
 import { afterAll, beforeAll, describe } from 'vitest';
 import { relaxedSimd } from 'wasm-feature-detect';
@@ -6,17 +6,26 @@ import { createRuntime, type Runtime, type Tensor } from '../../src/index.js';
 
 const relaxed = await relaxedSimd();
 
-/** Runs `body` for each build; `rt()` is its runtime, inside tests. */
+/** Shared memory can be sent to workers: in Node, and in a page that is cross-origin isolated. */
+export const canThread = !('document' in globalThis) || globalThis.crossOriginIsolated;
+
+/** Runs `body` for each build, with one thread and with two that share work of any size; `rt()` is its runtime, inside tests. */
 export function describeRuntimes(name: string, body: (rt: () => Runtime) => void): void {
   for (const kernels of ['simd', 'relaxed-simd'] as const) {
-    describe.skipIf(kernels === 'relaxed-simd' && !relaxed)(`${name}, ${kernels}`, () => {
-      let runtime: Runtime | null = null;
-      beforeAll(async () => {
-        runtime = await createRuntime({ kernels, seed: 7 });
+    for (const threads of [1, 2]) {
+      const lacking = (kernels === 'relaxed-simd' && !relaxed) || (threads > 1 && !canThread);
+      describe.skipIf(lacking)(`${name}, ${kernels}, threads ${threads}`, () => {
+        let runtime: Runtime | null = null;
+        beforeAll(async () => {
+          runtime = await createRuntime({ kernels, threads, seed: 7 });
+          const { pool } = runtime.engine.threading;
+          if (pool !== null) pool.eager = true;
+          if (runtime.info().threads !== threads) throw new Error(runtime.info().threadsReason);
+        });
+        afterAll(() => runtime?.dispose());
+        body(() => runtime!);
       });
-      afterAll(() => runtime?.dispose());
-      body(() => runtime!);
-    });
+    }
   }
 }
 

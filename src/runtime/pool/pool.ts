@@ -1,0 +1,141 @@
+/**
+ * The caller's side of the pool: writes a job, computes shares of it like the workers do, and waits for the rest. A worker
+ * that is late or gone takes no share, and the caller computes it; only one that stops in the middle of a share loses a
+ * result. Then the job is a WorkerError, and from there on the runtime computes on one thread. Called by `products.ts`.
+ */
+import { WorkerError } from '../errors.js';
+import {
+  ARGUMENTS,
+  ASLEEP,
+  argumentsOf,
+  type Control,
+  claim,
+  DONE,
+  FAILED,
+  KERNEL,
+  MOST_SHARES,
+  SCRATCH,
+  TICKET,
+  ticketOf,
+} from './protocol.js';
+
+/** A running worker, as the platform gives it. */
+export interface WorkerHandle {
+  /** From here on the worker keeps no process alive. */
+  release(): void;
+  /** Ends the worker, also in the middle of a kernel; the promise is for tests. */
+  end(): Promise<void>;
+}
+
+/** What a pool is made of. */
+export interface PoolParts {
+  /** The caller's own kernels, and the order that numbers them. */
+  readonly kernels: Readonly<Record<string, (...values: number[]) => unknown>>;
+  readonly names: readonly string[];
+  readonly control: Control;
+  readonly workers: readonly WorkerHandle[];
+  /** Whether this thread may sleep; a page's main thread may not, and looks until the others are done. */
+  readonly mayBlock: boolean;
+  /** Milliseconds that a job may take beside those its work explains. */
+  readonly patience?: number;
+}
+
+/** Looks at the count of done shares before sleep: shares of equal size end at nearly the same time. */
+const LOOKS = 4000;
+/** Floating-point operations from which two threads beat one: workers that are awake, or asleep. docs/architecture.md has the measurement. */
+const WORTH_SHARING = 5e5;
+const WORTH_WAKING = 5e6;
+/** Operations a millisecond that the slowest machine is trusted with: 0.1 GFLOP/s. */
+const SLOWEST = 1e5;
+
+export class Pool {
+  /** For tests: work of any size is shared. */
+  eager = false;
+  readonly #parts: PoolParts;
+  #open = true;
+  #reason = '';
+  #number = 0;
+
+  constructor(parts: PoolParts) {
+    this.#parts = parts;
+  }
+
+  /** Threads that compute, the caller among them: 1 after the pool was closed. */
+  get threads(): number {
+    return this.#open ? this.#parts.workers.length + 1 : 1;
+  }
+
+  /** Whether a job of `work` floating-point operations repays the other threads; bits do not depend on it. */
+  worth(work: number): boolean {
+    if (!this.#open || this.#parts.workers.length === 0) return false;
+    if (this.eager) return true;
+    return work >= (Atomics.load(this.#parts.control.words, ASLEEP) > 0 ? WORTH_WAKING : WORTH_SHARING);
+  }
+
+  /** Why the pool was closed; empty while it is open. */
+  get reason(): string {
+    return this.#reason;
+  }
+
+  /**
+   * Computes every share, on any thread, in any order.
+   * @param shares - arguments of each share's call, at most 64; all of one length
+   * @param scratch - bytes of one participant: the last argument is the caller's, participant i gets it moved by i times as many
+   * @param work - floating-point operations of the whole, for the limit of the wait
+   * @throws WorkerError when a worker stopped in the middle of a share
+   */
+  run(kernel: string, shares: readonly (readonly number[])[], scratch: number, work: number): void {
+    const { kernels, names, control } = this.#parts;
+    if (shares.length === 0 || shares.length > MOST_SHARES)
+      throw new RangeError(`Pool.run: ${shares.length} shares, expected 1 to ${MOST_SHARES}`);
+    const { words, values } = control;
+    const length = shares[0]!.length;
+    words[KERNEL] = names.indexOf(kernel);
+    words[ARGUMENTS] = length;
+    words[SCRATCH] = scratch;
+    for (const [i, share] of shares.entries()) values.set(share, i * length);
+    Atomics.store(words, DONE, 0);
+    this.#number = (this.#number + 1) & 0xffff;
+    Atomics.store(words, TICKET, ticketOf(this.#number, shares.length));
+    Atomics.notify(words, TICKET, shares.length - 1);
+    try {
+      for (let share = claim(words); share >= 0; share = claim(words)) {
+        kernels[kernel]!(...argumentsOf(control, share, 0));
+        Atomics.add(words, DONE, 1);
+      }
+    } catch (error) {
+      this.close(`${kernel} failed`);
+      throw error;
+    }
+    this.#wait(kernel, shares.length, work);
+  }
+
+  /** Ends the workers. Later work is the caller's alone; `reason` says why. Harmless when repeated. */
+  close(reason: string): Promise<unknown> {
+    if (!this.#open) return Promise.resolve();
+    this.#open = false;
+    this.#reason = reason;
+    return Promise.all(this.#parts.workers.map((worker) => worker.end()));
+  }
+
+  #wait(kernel: string, count: number, work: number): void {
+    const { control, mayBlock, patience = 10_000 } = this.#parts;
+    const { words } = control;
+    const limit = patience + work / SLOWEST;
+    const begin = performance.now();
+    for (let looks = 0; ; looks++) {
+      const done = Atomics.load(words, DONE);
+      if (done === count) return;
+      if (Atomics.load(words, FAILED) !== 0) this.#fail(kernel, 'its kernel failed');
+      if (looks < LOOKS) continue;
+      if (performance.now() - begin > limit) this.#fail(kernel, `no answer in ${Math.round(limit)} ms`);
+      if (mayBlock) Atomics.wait(words, DONE, done, 100);
+    }
+  }
+
+  #fail(kernel: string, what: string): never {
+    const reason = `a worker stopped in the middle of ${kernel}: ${what}`;
+    void this.close(reason);
+    throw new WorkerError(`Runtime: ${reason}; the result is lost, later work runs on one thread`);
+  }
+}

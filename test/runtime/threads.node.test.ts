@@ -1,0 +1,87 @@
+/** The same bits for every count of threads. Ends and crashes of workers: `workers.node.test.ts`. */
+import { describe, expect, test } from 'vitest';
+import { relaxedSimd } from 'wasm-feature-detect';
+import {
+  AdamW,
+  createRuntime,
+  Linear,
+  LoraModel,
+  linear,
+  mseLoss,
+  type Runtime,
+  Sequential,
+} from '../../src/index.js';
+
+const relaxed = await relaxedSimd();
+const LEVELS = relaxed ? (['simd', 'relaxed-simd'] as const) : (['simd'] as const);
+const COUNTS = [1, 2, 3];
+
+/** Gives what `body` returns for each count of threads. */
+async function onEach<T>(kernels: 'simd' | 'relaxed-simd', body: (rt: Runtime) => T): Promise<T[]> {
+  const results: T[] = [];
+  for (const threads of COUNTS) {
+    using rt = await createRuntime({ kernels, threads, seed: 5 });
+    expect(rt.info().threads).toBe(threads);
+    results.push(body(rt));
+  }
+  return results;
+}
+
+/** As `toEqual`, which is slow for millions of elements; NaN is no number here. */
+function expectSameBits(found: Float32Array | Int32Array, wanted: Float32Array | Int32Array): void {
+  expect(found.length).toBe(wanted.length);
+  const [a, b] = [found, wanted].map(({ buffer }) => new Int32Array(buffer));
+  expect(a!.findIndex((bits, i) => bits !== b![i])).toBe(-1);
+  expect(wanted.findIndex((value) => !Number.isFinite(value))).toBe(-1);
+}
+
+describe.each(LEVELS)('%s: the same bits for 1, 2 and 3 threads', (kernels) => {
+  test.each([
+    [1, 1999, 1023],
+    [7, 1000, 1024],
+    [23, 301, 517],
+    [24, 300, 600],
+    [65, 257, 259],
+    [301, 77, 513],
+    [640, 130, 96],
+  ])('forward and backward, M=%i N=%i K=%i', async (M, N, K) => {
+    const found = await onEach(kernels, (rt) => {
+      const x = rt.normal([M, K]);
+      const weight = rt.normal([N, K]);
+      const bias = rt.normal([N]);
+      for (const tensor of [x, weight, bias]) tensor.requiresGrad = true;
+      const y = linear(x, weight, bias);
+      mseLoss(y, rt.normal([M, N])).backward();
+      return [y, x.grad!, weight.grad!, bias.grad!].map((tensor) => tensor.toArray());
+    });
+    for (const other of found.slice(1))
+      for (const [i, array] of other.entries()) expectSameBits(array, found[0]![i]!);
+    for (const array of found[0]!) expect(array.some((value) => value !== 0)).toBe(true);
+  });
+
+  test('training steps with two adapters, and memory that grows on the way', async () => {
+    const found = await onEach(kernels, (rt) => {
+      const net = new Sequential(new Linear(rt, 200, 333), new Linear(rt, 333, 120));
+      const config = { r: 5, loraAlpha: 10, targetModules: ['0', '1'], initLoraWeights: false } as const;
+      const lora = LoraModel.attach(net, config, 'one');
+      lora.addAdapter('two', { ...config, r: 3, loraDropout: 0.1 });
+      lora.setAdapter(['one', 'two']);
+      const optimizer = new AdamW(lora.trainableParameters(), { lr: 0.01 });
+      const [x, target] = [rt.normal([90, 200]), rt.normal([90, 120])];
+      const losses = Array.from({ length: 6 }, (_, i) =>
+        rt.scope(() => {
+          rt.zeros([(i + 1) * 3_000_000]);
+          optimizer.zeroGrad();
+          const loss = mseLoss(lora.forward(x), target);
+          loss.backward();
+          optimizer.step();
+          return loss.item();
+        }),
+      );
+      return [losses, [...lora.trainableParameters()].map((parameter) => parameter.toArray())];
+    });
+    for (const other of found.slice(1)) expect(other).toEqual(found[0]);
+    const losses = found[0]![0] as number[];
+    expect(losses.at(-1)).toBeLessThan(losses[0]!);
+  });
+});

@@ -1,0 +1,212 @@
+/**
+ * Starts, crashes and ends of the pool's workers in Node. One that dies while it is idle costs nothing but the threads; one
+ * that dies in the middle of a share costs that operation. Nothing waits for ever.
+ */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Worker } from 'node:worker_threads';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { createRuntime, linear, type Runtime, WorkerError } from '../../src/index.js';
+import { Pool, type WorkerHandle } from '../../src/runtime/pool/pool.js';
+import { controlOf, FAILED, TICKET } from '../../src/runtime/pool/protocol.js';
+import { startPool } from '../../src/runtime/pool/start.js';
+import { loadKernels } from '../../src/runtime/wasm.js';
+
+/** The workers of every runtime made here: `ended` is called when a thread is gone. */
+const started: { handle: WorkerHandle; ended: Promise<string> }[] = [];
+let refuse = '';
+
+vi.mock('#platform', async (original) => {
+  const platform = await original<typeof import('../../src/platform/node.js')>();
+  const startWorker: typeof platform.startWorker = (start, hear, lost) => {
+    if (refuse !== '') throw new Error(refuse);
+    let end: (reason: string) => void = () => {};
+    const ended = new Promise<string>((resolve) => {
+      end = resolve;
+    });
+    const handle = platform.startWorker(start, hear, (reason) => {
+      lost(reason);
+      end(reason);
+    });
+    started.push({ handle, ended });
+    return handle;
+  };
+  return { ...platform, startWorker };
+});
+
+beforeEach(() => {
+  started.length = 0;
+  refuse = '';
+});
+
+/** A product that is worth two threads; whole numbers, so that its sums are exact. */
+function checkProduct(rt: Runtime): void {
+  const found = rt.scope(() => linear(rt.full([200, 300], 2), rt.full([250, 300], 3)).toArray());
+  expect(found).toEqual(new Float32Array(200 * 250).fill(1800));
+}
+
+test('a share is computed by the worker while the caller is busy, in memory that grew after its start', async () => {
+  const loaded = await loadKernels({ level: 'simd', wasm: undefined, maxBytes: 2 ** 26 }, true);
+  const { memory } = loaded!;
+  const at = memory.buffer.byteLength;
+  const busy = (): void => {
+    const view = new Float32Array(memory.buffer);
+    for (let begin = performance.now(); view[at / 4] !== 7 && performance.now() - begin < 10_000; );
+  };
+  const pool = await startPool({ ...loaded!, kernels: { fill: busy } }, 2);
+  if (typeof pool === 'string') throw new Error(pool);
+  memory.grow(16);
+  pool.run(
+    'fill',
+    [
+      [100, 7, at],
+      [100, 7, at],
+    ],
+    0,
+    0,
+  );
+  expect(new Float32Array(memory.buffer, at, 101)).toEqual(new Float32Array(101).fill(7, 0, 100));
+  await pool.close('done');
+  expect(await started[0]!.ended).toBe('its thread ended');
+});
+
+test('dispose ends the workers, and again does nothing', async () => {
+  const rt = await createRuntime({ threads: 3 });
+  expect(started.length).toBe(2);
+  checkProduct(rt);
+  rt.dispose();
+  rt.dispose();
+  expect(await Promise.all(started.map(({ ended }) => ended))).toEqual([
+    'its thread ended',
+    'its thread ended',
+  ]);
+  expect(rt.info().threads).toBe(1);
+});
+
+test('a runtime that is dropped without dispose ends its workers some time later', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  await (async () => checkProduct(await createRuntime({ threads: 2 })))();
+  const ended = started[0]!.ended;
+  const timer = setInterval(collect, 20);
+  try {
+    expect(await ended).toBe('its thread ended');
+  } finally {
+    clearInterval(timer);
+  }
+});
+
+test('a worker that dies while idle leaves one thread and says so', async () => {
+  using rt = await createRuntime({ threads: 3 });
+  checkProduct(rt);
+  const dying = started[0]!.handle.end();
+  // Not noticed yet: its shares are computed by the others.
+  checkProduct(rt);
+  await dying;
+  await Promise.all(started.map(({ ended }) => ended));
+  expect(rt.info()).toMatchObject({ threads: 1, threadsReason: 'worker 1 stopped: its thread ended' });
+  checkProduct(rt);
+});
+
+test('workers that cannot start leave one thread and say so', async () => {
+  refuse = 'no more threads';
+  using rt = await createRuntime({ threads: 2 });
+  expect(rt.info()).toMatchObject({
+    threads: 1,
+    threadsReason: 'worker 1 did not start: no more threads',
+  });
+  checkProduct(rt);
+});
+
+test('a kernel that traps is an error once, then one thread', async () => {
+  using rt = await createRuntime({ threads: 2 });
+  const { pool } = rt.engine.threading;
+  const outside = 2 ** 30;
+  expect(() =>
+    pool!.run(
+      'fill',
+      [
+        [16, 1, outside],
+        [16, 1, outside],
+      ],
+      0,
+      0,
+    ),
+  ).toThrow(/fill|out of bounds/);
+  expect(rt.info().threads).toBe(1);
+  expect(rt.info().threadsReason).toContain('fill');
+  checkProduct(rt);
+});
+
+describe('a worker that stops in the middle of a share', () => {
+  /** A pool whose one worker runs `script` with the control words; the caller's share lasts until `until` holds, 10 s at most. */
+  async function poolOf(script: string, until: (words: Int32Array) => boolean): Promise<Pool> {
+    const control = controlOf();
+    const { words } = control;
+    const worker = new Worker(
+      `const { parentPort, workerData: words } = require('node:worker_threads');
+      parentPort.postMessage('ready'); Atomics.wait(words, ${TICKET}, 0); ${script}`,
+      { eval: true, workerData: words },
+    );
+    await new Promise((resolve) => worker.once('message', resolve));
+    const end = async (): Promise<void> => void (await worker.terminate());
+    const slow = (): void => {
+      const begin = performance.now();
+      while (!until(words) && performance.now() - begin < 10_000) Atomics.wait(words, TICKET, 0, 1);
+    };
+    const workers = [{ release: () => worker.unref(), end }];
+    return new Pool({ kernels: { slow }, names: ['slow'], control, workers, mayBlock: true, patience: 300 });
+  }
+  const claimed = (words: Int32Array): boolean => (words[TICKET]! & 255) === 2;
+
+  test('without a word: the wait ends', async () => {
+    const pool = await poolOf(`Atomics.add(words, ${TICKET}, 1);`, claimed);
+    const begin = performance.now();
+    expect(() => pool.run('slow', [[1], [2]], 0, 0)).toThrow(
+      new WorkerError(
+        'Runtime: a worker stopped in the middle of slow: no answer in 300 ms; the result is lost, later work runs on one thread',
+      ),
+    );
+    expect(performance.now() - begin).toBeLessThan(8000);
+    expect(pool.threads).toBe(1);
+    expect(pool.worth(1e12)).toBe(false);
+  });
+
+  test('by a trap: told at once', async () => {
+    const script = `Atomics.add(words, ${TICKET}, 1); Atomics.store(words, ${FAILED}, 2);`;
+    const pool = await poolOf(script, claimed);
+    expect(() => pool.run('slow', [[1], [2]], 0, 0)).toThrow('in the middle of slow: its kernel failed');
+    expect(pool.reason).toContain('its kernel failed');
+  });
+
+  test('before it claims: the caller computes all', async () => {
+    const pool = await poolOf('', () => true);
+    pool.run('slow', [[1], [2], [3]], 0, 0);
+    expect(pool.threads).toBe(2);
+    await pool.close('done');
+  });
+});
+
+test.each(['', 'throw new Error("over");'])('a process ends by itself without dispose: %j', (last) => {
+  const entry = new URL('../../dist/index.js', import.meta.url).href;
+  const script = `import { createRuntime, linear } from '${entry}';
+    const rt = await createRuntime({ threads: 2 });
+    console.log(rt.info().threads, linear(rt.full([200, 300], 2), rt.full([250, 300], 3)).toArray()[7]);
+    ${last}`;
+  let output = '';
+  try {
+    output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+      timeout: 30_000,
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    expect(last).toBe('');
+  } catch (error) {
+    expect(error).toMatchObject({ status: 1, signal: null });
+    output = (error as { stdout: string }).stdout;
+  }
+  expect(output).toBe('2 1800\n');
+});
