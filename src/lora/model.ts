@@ -8,12 +8,12 @@ import type { ParameterGroup } from '../optim/groups.js';
 import { checkOptions, describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { type Runtime, refusePromise } from '../tensor/runtime.js';
-import { showShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
-import { Adapter, checkTogether } from './adapter.js';
+import { Adapter } from './adapter.js';
+import { AdapterSet } from './adapter-set.js';
 import { addCombined, type WeightedOptions } from './add-weighted.js';
 import { checkAdapterName, type LoraConfig, type ResolvedConfig, resolveConfig } from './config.js';
-import { type OwnCopy, putOriginals, putOwn } from './copies.js';
+import { putOriginals } from './copies.js';
 import { AdapterError } from './errors.js';
 import { type AdapterFiles, type ExportOptions, exportFiles } from './export.js';
 import type { MergeOptions } from './factors.js';
@@ -24,6 +24,7 @@ import { LoraLayer } from './layer.js';
 import { type AdapterSource, type LoadOptions, type LoadReport, readSource } from './persistence.js';
 import { childrenOf, planAdapter } from './plan.js';
 import { type LoraReport, reportOf } from './report.js';
+import { checkRowNames } from './row-names.js';
 import { type ParameterSummary, summarize } from './summary.js';
 import { tiedParameters } from './tied.js';
 
@@ -44,9 +45,8 @@ export class LoraModel<M extends Module = Module> extends Module {
   readonly model: M;
   readonly #runtime: Runtime;
   readonly #wrapped = new Map<string, Wrapped>();
-  readonly #adapters = new Map<string, Adapter>();
+  readonly #adapters = new AdapterSet();
   readonly #frozen = new Map<Parameter, boolean>();
-  #active: readonly string[] = [];
   #attached = true;
 
   private constructor(model: M, runtime: Runtime) {
@@ -103,12 +103,12 @@ export class LoraModel<M extends Module = Module> extends Module {
 
   /** Names of all adapters. */
   get adapters(): string[] {
-    return [...this.#adapters.keys()];
+    return this.#adapters.names;
   }
 
   /** Names of the active adapters. */
   get activeAdapters(): string[] {
-    return [...this.#active];
+    return [...this.#adapters.active];
   }
 
   /** Names of the merged adapters. */
@@ -138,8 +138,10 @@ export class LoraModel<M extends Module = Module> extends Module {
     const tensors = inputs.slice(0, -1) as Tensor[];
     const { adapterNames } = last;
     if (adapterNames === undefined) return this.model.forward(...tensors);
-    const rows = this.#checkRows(adapterNames, tensors[0]);
-    return this.#withOriginals(() => {
+    const training = this.namedModules().some(([, module]) => module.training);
+    const state = { merged: this.mergedAdapters, training };
+    const rows = checkRowNames(this.#adapters, adapterNames, tensors[0], state);
+    return this.#adapters.withOriginals(() => {
       for (const { layer } of this.#wrapped.values()) layer.setRows(rows);
       try {
         return this.model.forward(...tensors);
@@ -159,8 +161,8 @@ export class LoraModel<M extends Module = Module> extends Module {
 
   /** Every parameter: the model's under their own names, the adapters' beside them, their copies of biases and saved modules last. */
   override namedParameters(): [string, Parameter][] {
-    const named = this.#withOriginals(() => super.namedParameters());
-    for (const { name, copies } of this.#adapters.values()) {
+    const named = this.#adapters.withOriginals(() => super.namedParameters());
+    for (const { name, copies } of this.#adapters.all) {
       for (const { path, slot, kind, own } of copies) {
         const place = kind === 'saved' ? `modules_to_save.${name}` : `trained.${name}`;
         named.push([`${path === '' ? '' : `${path}.`}${place}.${slot.name}`, own]);
@@ -195,13 +197,8 @@ export class LoraModel<M extends Module = Module> extends Module {
 
   /** What is wrapped, loaded, trainable, merged, at which scale, and what matched nothing; `toString()` gives lines of text. */
   report(): LoraReport {
-    const tied = this.#withOriginals(() => tiedParameters(this.model));
-    return reportOf(
-      [...this.#adapters.values()],
-      this.#active,
-      [...this.#wrapped.keys()],
-      [...tied.values()],
-    );
+    const tied = this.#adapters.withOriginals(() => tiedParameters(this.model));
+    return reportOf(this.#adapters.all, this.#adapters.active, [...this.#wrapped.keys()], [...tied.values()]);
   }
 
   /**
@@ -231,10 +228,10 @@ export class LoraModel<M extends Module = Module> extends Module {
     this.#checkAttached(where);
     if (!Array.isArray(names))
       throw new TypeError(`${where}: names is ${describe(names)}, expected an array`);
-    const parts = names.map((name) => this.#adapter(where, name));
+    const parts = names.map((name) => this.#adapters.get(where, name));
     return addCombined(where, this.#runtime, parts, weights, options, (name, config) => {
       this.#add(where, name, config);
-      const adapter = this.#adapters.get(name)!;
+      const adapter = this.#adapters.get(where, name);
       adapter.trainable = false;
       return { adapter, undo: () => this.deleteAdapter(name) };
     });
@@ -247,28 +244,7 @@ export class LoraModel<M extends Module = Module> extends Module {
   setAdapter(names: string | readonly string[]): void {
     const where = 'LoraModel.setAdapter';
     const wanted = typeof names === 'string' ? [names] : [...names];
-    const adapters = wanted.map((name) => this.#adapter(where, name));
-    if (new Set(wanted).size !== wanted.length) {
-      throw new AdapterError(`${where}: ${wanted.join(', ')} names an adapter twice, expected each once`);
-    }
-    checkTogether(where, adapters);
-    const merged = this.mergedAdapters;
-    const lost = merged.find((name) => !wanted.includes(name));
-    if (lost !== undefined)
-      throw new AdapterError(
-        `${where}: adapter '${lost}' is merged and would become inactive, expected unmerge() first`,
-      );
-    const changes = adapters.find(
-      ({ name, copies, changedLayers }) =>
-        copies.length + changedLayers.length > 0 && !this.#active.includes(name),
-    );
-    if (merged.length > 0 && changes !== undefined)
-      throw new AdapterError(
-        `${where}: adapter '${changes.name}' brings biases, saved modules or a base of its own while '${merged[0]}' is merged, expected unmerge() first`,
-      );
-    putOriginals(this.#activeCopies());
-    this.#active = wanted;
-    putOwn(this.#activeCopies());
+    this.#adapters.activate(where, wanted, this.mergedAdapters);
     for (const { layer } of this.#wrapped.values())
       layer.setActive(wanted.filter((name) => layer.adapters.includes(name)));
   }
@@ -279,7 +255,7 @@ export class LoraModel<M extends Module = Module> extends Module {
    * @throws TypeError, RangeError; AdapterError when it is merged or unknown
    */
   setScale(name: string, multiplier: number): void {
-    const { plan } = this.#adapter('LoraModel.setScale', name);
+    const { plan } = this.#adapters.get('LoraModel.setScale', name);
     if (this.mergedAdapters.includes(name))
       throw new AdapterError(`LoraModel.setScale: adapter '${name}' is merged, expected unmerge() first`);
     for (const { layer } of plan.layers) layer.setScale(name, multiplier);
@@ -287,23 +263,20 @@ export class LoraModel<M extends Module = Module> extends Module {
 
   /** Removes an adapter and gives its memory back; if it was active, it no longer is. @throws AdapterError when it is merged or unknown */
   deleteAdapter(name: string): void {
-    const adapter = this.#adapter('LoraModel.deleteAdapter', name);
+    const adapter = this.#adapters.get('LoraModel.deleteAdapter', name);
     if (this.mergedAdapters.includes(name)) {
       throw new AdapterError(
         `LoraModel.deleteAdapter: adapter '${name}' is merged, expected unmerge() first`,
       );
     }
-    if (this.#active.includes(name)) putOriginals(adapter.copies);
-    this.#active = this.#active.filter((active) => active !== name);
-    this.#adapters.delete(name);
-    adapter.dispose();
+    this.#adapters.remove(adapter);
   }
 
   /** Changes which adapters train: exactly these. @throws AdapterError when there is no such adapter */
   setTrainable(names: string | readonly string[]): void {
     const wanted = typeof names === 'string' ? [names] : [...names];
-    for (const name of wanted) this.#adapter('LoraModel.setTrainable', name);
-    for (const [name, adapter] of this.#adapters) adapter.trainable = wanted.includes(name);
+    for (const name of wanted) this.#adapters.get('LoraModel.setTrainable', name);
+    for (const adapter of this.#adapters.all) adapter.trainable = wanted.includes(adapter.name);
   }
 
   /**
@@ -315,7 +288,7 @@ export class LoraModel<M extends Module = Module> extends Module {
     if (typeof fn !== 'function')
       throw new TypeError(`LoraModel.withAdaptersDisabled: got ${describe(fn)}, expected a function`);
     // Merged bytes leave while the biases that they were merged into are still in place.
-    let run = (): T => this.#withOriginals(fn);
+    let run = (): T => this.#adapters.withOriginals(fn);
     for (const { layer } of this.#wrapped.values()) {
       const inner = run;
       run = () => layer.withBaseAlone(inner);
@@ -334,19 +307,19 @@ export class LoraModel<M extends Module = Module> extends Module {
     this.#checkAttached(where);
     checkOptions(where, options, ['safe']);
     const merged = this.mergedAdapters;
-    const wanted = names ?? this.#active.filter((name) => !merged.includes(name));
+    const wanted = names ?? this.#adapters.active.filter((name) => !merged.includes(name));
     for (const name of wanted) {
-      this.#adapter(where, name);
+      this.#adapters.get(where, name);
       if (merged.includes(name))
         throw new AdapterError(`${where}: adapter '${name}' is merged already, expected one that is not`);
-      if (!this.#active.includes(name))
+      if (!this.#adapters.active.includes(name))
         throw new AdapterError(`${where}: adapter '${name}' is not active, expected setAdapter() first`);
     }
     if (wanted.length === 0) {
       const why = merged.length > 0 ? `${merged.join(', ')} are merged already` : 'no adapter is active';
       throw new AdapterError(`${where}: ${why}, expected at least one to merge`);
     }
-    const tied = this.#withOriginals(() => tiedParameters(this.model));
+    const tied = this.#adapters.withOriginals(() => tiedParameters(this.model));
     for (const { layer } of this.#wrapped.values())
       layer.tied = tied.has(layer.base.weight) || layer.base.weight.holders > 1;
     const done: { layer: LoraLayer; here: string[] }[] = [];
@@ -389,7 +362,7 @@ export class LoraModel<M extends Module = Module> extends Module {
   verifyMerge(...inputs: Tensor[]): number {
     const where = 'LoraModel.verifyMerge';
     this.#checkAttached(where);
-    if (this.#active.length === 0)
+    if (this.#adapters.active.length === 0)
       throw new AdapterError(`${where}: no adapter is active, expected at least one`);
     const merged = this.mergedAdapters;
     const training = this.namedModules().map(([, module]) => module.training);
@@ -418,11 +391,11 @@ export class LoraModel<M extends Module = Module> extends Module {
   mergeAndUnload(options: MergeOptions = {}): M {
     this.#checkAttached('LoraModel.mergeAndUnload');
     const merged = this.mergedAdapters;
-    if (this.#active.some((name) => !merged.includes(name)) || merged.length === 0)
+    if (this.#adapters.active.some((name) => !merged.includes(name)) || merged.length === 0)
       this.merge(undefined, options);
     // Trained biases and saved modules move into the base's own parameters.
-    for (const { original, own } of this.#activeCopies()) original.set(own.toArray());
-    putOriginals(this.#activeCopies());
+    for (const { original, own } of this.#adapters.activeCopies()) original.set(own.toArray());
+    putOriginals(this.#adapters.activeCopies());
     const finished = new Map([...this.#wrapped].map(([path, { layer }]) => [path, layer.finish()]));
     return this.#detach(finished);
   }
@@ -435,9 +408,9 @@ export class LoraModel<M extends Module = Module> extends Module {
   }
 
   /** An adapter as PEFT's two files, as bytes. @throws AdapterError, FormatError when a weight is not finite */
-  exportAdapter(name = this.#active[0] ?? 'default', options: ExportOptions = {}): AdapterFiles {
+  exportAdapter(name = this.#adapters.active[0] ?? 'default', options: ExportOptions = {}): AdapterFiles {
     checkOptions('LoraModel.exportAdapter', options, ['convert', 'allowNonFinite']);
-    const { config, layers, copies } = this.#adapter('LoraModel.exportAdapter', name);
+    const { config, layers, copies } = this.#adapters.get('LoraModel.exportAdapter', name);
     const turned = layers.some(
       ({ path }) => (this.#wrapped.get(path)!.layer as { fanInFanOut?: boolean }).fanInFanOut,
     );
@@ -453,11 +426,11 @@ export class LoraModel<M extends Module = Module> extends Module {
   async loadAdapter(name: string, source: AdapterSource, options: LoadOptions = {}): Promise<LoadReport> {
     const where = 'LoraModel.loadAdapter';
     this.#checkAttached(where);
-    this.#checkNewName(where, name);
+    this.#adapters.checkNewName(where, name);
     const file = await readSource(where, source, options);
     this.#checkAttached(where);
     this.#add(where, name, file.config, file.strict, file.init);
-    const adapter = this.#adapters.get(name)!;
+    const adapter = this.#adapters.get(where, name);
     try {
       const report = file.apply(adapter.tensors());
       adapter.trainable = file.trainable;
@@ -469,8 +442,8 @@ export class LoraModel<M extends Module = Module> extends Module {
   }
 
   override dispose(): void {
-    putOriginals(this.#activeCopies());
-    for (const { block } of this.#adapters.values()) block.dispose();
+    putOriginals(this.#adapters.activeCopies());
+    for (const { block } of this.#adapters.all) block.dispose();
     this.model.dispose();
   }
 
@@ -481,8 +454,8 @@ export class LoraModel<M extends Module = Module> extends Module {
     strict = true,
     init: boolean | string = config.initLoraWeights,
   ): void {
-    this.#checkNewName(where, name);
-    const adapter = this.#withOriginals(() => {
+    this.#adapters.checkNewName(where, name);
+    const adapter = this.#adapters.withOriginals(() => {
       const plan = planAdapter(where, this.model, config, strict);
       return new Adapter(where, this.#runtime, this.model, name, config, plan);
     });
@@ -499,76 +472,18 @@ export class LoraModel<M extends Module = Module> extends Module {
       child.replace(layer);
       this.#wrapped.set(path, { layer, child });
     }
-    this.#adapters.set(name, adapter);
+    this.#adapters.add(adapter);
   }
 
   #detach(finished?: ReadonlyMap<string, Module>): M {
-    putOriginals(this.#activeCopies());
+    putOriginals(this.#adapters.activeCopies());
     for (const [path, { layer, child }] of this.#wrapped) child.replace(finished?.get(path) ?? layer.base);
-    for (const adapter of this.#adapters.values()) adapter.dispose();
+    this.#adapters.clear();
     for (const [, parameter] of this.model.namedParameters()) parameter.requiresGrad = true;
     for (const [parameter, requiresGrad] of this.#frozen) parameter.requiresGrad = requiresGrad;
     this.#wrapped.clear();
-    this.#adapters.clear();
-    this.#active = [];
     this.#attached = false;
     return this.model;
-  }
-
-  #activeCopies(): OwnCopy[] {
-    return this.#active.flatMap((name) => this.#adapters.get(name)?.copies ?? []);
-  }
-
-  /** Runs `fn` with the base's own biases and modules in place, and puts the active adapters' back. */
-  #withOriginals<T>(fn: () => T): T {
-    const active = this.#activeCopies();
-    putOriginals(active);
-    try {
-      return fn();
-    } finally {
-      putOwn(active);
-    }
-  }
-
-  #checkRows(names: unknown, first: Tensor | undefined): readonly string[] {
-    const where = 'LoraModel.forward: adapterNames';
-    if (!Array.isArray(names))
-      throw new TypeError(`${where} is ${describe(names)}, expected an array of names`);
-    const rows = first instanceof Tensor ? first.shape[0] : undefined;
-    if (names.length === 0 || names.length !== rows) {
-      const shape = first instanceof Tensor ? showShape(first.shape) : describe(first);
-      throw new AdapterError(`${where} has ${names.length} names, expected one for each row of ${shape}`);
-    }
-    for (const name of names) {
-      if (name === '__base__') continue;
-      const { copies } = this.#adapter(where, name as string);
-      if (copies.length > 0)
-        throw new AdapterError(
-          `${where}: '${name}' carries trained biases or saved modules, which rows cannot have; expected setAdapter()`,
-        );
-    }
-    const merged = this.mergedAdapters[0];
-    if (merged !== undefined)
-      throw new AdapterError(`${where} while adapter '${merged}' is merged, expected unmerge() first`);
-    if (this.namedModules().some(([, module]) => module.training))
-      throw new AdapterError(`${where} in training mode, expected eval() first`);
-    return names as string[];
-  }
-
-  #adapter(where: string, name: string): Adapter {
-    const adapter = this.#adapters.get(name);
-    if (adapter === undefined) {
-      throw new AdapterError(
-        `${where}: there is no adapter ${describe(name)}, expected one of ${this.adapters.join(', ') || 'none'}`,
-      );
-    }
-    return adapter;
-  }
-
-  #checkNewName(where: string, name: string): void {
-    checkAdapterName(where, name);
-    if (this.#adapters.has(name))
-      throw new AdapterError(`${where}: adapter '${name}' exists already, expected a new name`);
   }
 
   #checkAttached(where: string): void {
