@@ -30,16 +30,26 @@ export interface AdapterPlan {
   readonly notes: readonly string[];
 }
 
-/** Every child module by its dotted name, a shared one once. */
+/** Every child module by its dotted name; a shared one once, under its first name, and replaced in every place. */
 export function childrenOf(model: Module): Map<string, Child> {
   const found = new Map<string, Child>();
-  const seen = new Set<Module>();
+  const places = new Map<Module, Child[]>();
   const visit = (module: Module, prefix: string): void => {
     for (const child of module.children()) {
-      if (seen.has(child.module)) continue;
-      seen.add(child.module);
+      const known = places.get(child.module);
+      if (known !== undefined) {
+        known.push(child);
+        continue;
+      }
+      const all = [child];
+      places.set(child.module, all);
       const path = prefix === '' ? child.name : `${prefix}.${child.name}`;
-      found.set(path, child);
+      found.set(path, {
+        ...{ name: child.name, module: child.module },
+        replace: (other) => {
+          for (const place of all) place.replace(other);
+        },
+      });
       visit(child.module, path);
     }
   };

@@ -232,6 +232,20 @@ describeRuntimes('adapters and their state', (rt) => {
     expect(apart(valuesOf(rt(), plain, ids), on)).toBeLessThan(1e-5);
   });
 
+  test('a layer that stands in two places is adapted, and given back, in both', () => {
+    const shared = new Linear(rt(), 6, 6);
+    const model = new Sequential(shared, new Linear(rt(), 6, 6), shared);
+    const x = rt().normal([3, 6]).keep();
+    const base = valuesOf(rt(), model, x);
+    const lora = LoraModel.attach(model, { r: 2, targetModules: ['0'] });
+    expect(model.layers[0]).toBe(model.layers[2]);
+    expect(model.layers[0]).toBeInstanceOf(LoraLinear);
+    stirAll(rt(), lora, 'default');
+    expect(apart(valuesOf(rt(), lora.eval(), x), base)).toBeGreaterThan(1e-3);
+    expect(valuesOf(rt(), lora.unload(), x)).toEqual(base);
+    expect(model.layers[2]).toBe(shared);
+  });
+
   test('merging any subset: the forward is the base with every active adapter, however many are merged', () => {
     const lora = LoraModel.attach(new Headed(rt()), CONFIG, 'a');
     lora.addAdapter('b', { ...CONFIG, r: 3 });
