@@ -19,6 +19,10 @@ declare module 'onnxruntime-web/wasm' {
   };
 }
 
+declare module 'onnxruntime-web' {
+  export * from 'onnxruntime-web/wasm';
+}
+
 declare module '@tensorflow/tfjs' {
   export interface Tensor {
     matMul(other: Tensor): Tensor;
@@ -75,7 +79,7 @@ declare module '@tensorflow/tfjs' {
 }
 
 declare module '@tensorflow/tfjs-backend-wasm' {
-  interface TfjsWasm {
+  export interface TfjsWasm {
     readonly version_wasm: string;
     setWasmPaths(folder: string): void;
     setThreadsCount(count: number): void;
@@ -116,11 +120,7 @@ declare module '@jax-js/jax' {
   export function blockUntilReady<T>(x: T): Promise<T>;
 }
 
-declare module '*/nanogpt/dist/layers/LoRA.js' {
-  export interface Lora {
-    attach(): void;
-    dispose(): void;
-  }
-  const LoRA: new (name: string, store: unknown, alpha: number, rank: number, variables: string[]) => Lora;
-  export default LoRA;
-}
+/** Files behind no entry of their package; nanogpt.ts says what it takes from them. */
+declare module '*/nanogpt/dist/layers/LoRA.js';
+declare module '*/nanogpt/dist/layers/WeightStore.js';
+declare module '*/nanogpt/dist/training/AdamW.js';
