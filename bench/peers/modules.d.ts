@@ -1,27 +1,8 @@
 /** The part of the peers' interfaces that the comparison uses: the project type-checks without them installed. */
 
-declare module 'onnxruntime-web/wasm' {
-  export class Tensor {
-    constructor(type: 'float32', data: Float32Array, dims: readonly number[]);
-    readonly data: Float32Array;
-  }
-  export interface InferenceSession {
-    run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>>;
-    release(): Promise<void>;
-  }
-  export const InferenceSession: {
-    create(model: Uint8Array, options: Record<string, unknown>): Promise<InferenceSession>;
-  };
-  export const env: {
-    versions: { web?: string; common: string };
-    wasm: { numThreads?: number; wasmPaths?: string; proxy?: boolean };
-    logLevel?: string;
-  };
-}
-
-declare module 'onnxruntime-web' {
-  export * from 'onnxruntime-web/wasm';
-}
+/** onnx.ts says what it takes from it. */
+declare module 'onnxruntime-web';
+declare module 'onnxruntime-web/wasm';
 
 declare module '@tensorflow/tfjs' {
   export interface Tensor {

@@ -2,12 +2,35 @@
 import { linearModel } from './onnx-model.js';
 import type { Loader, Peer } from './peer.js';
 
+interface Tensor {
+  readonly data: Float32Array;
+}
+
+interface Ort {
+  readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
+  readonly InferenceSession: {
+    create(
+      model: Uint8Array,
+      options: Record<string, unknown>,
+    ): Promise<{
+      run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>>;
+      release(): Promise<void>;
+    }>;
+  };
+  readonly env: {
+    readonly versions: { readonly web?: string; readonly common: string };
+    readonly wasm: { numThreads?: number; wasmPaths?: string; proxy?: boolean };
+    logLevel?: string;
+  };
+}
+
 const INFERENCE_ONLY = 'onnxruntime-web runs finished models and has no backward';
 
 export const loadOnnx: Loader = async ({ threads, filesOf }): Promise<Peer> => {
   // The package's main entry has a file for Node, with threads; in a page it brings backends that are not measured.
   const page = typeof document !== 'undefined';
-  const ort = page ? await import('onnxruntime-web/wasm') : await import('onnxruntime-web');
+  const loaded: unknown = page ? await import('onnxruntime-web/wasm') : await import('onnxruntime-web');
+  const ort = loaded as Ort;
   ort.env.logLevel = 'error';
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.proxy = false;
