@@ -2,9 +2,13 @@
 import { PACKAGE } from '../records.js';
 import type { Loader } from './peer.js';
 
+/** Native, and started from Node alone: node-host.ts adds it. */
 export const PYTORCH = 'pytorch+peft';
 
-export const CONTESTANTS: Readonly<Record<string, () => Promise<Loader>>> = {
+export type Contestants = Readonly<Record<string, () => Promise<Loader>>>;
+
+/** Those that run in Node and in a page. */
+export const CONTESTANTS: Contestants = {
   [PACKAGE]: async () => (await import('./own.js')).loadOwn,
   'onnxruntime-web': async () => (await import('./onnx.js')).loadOnnx,
   '@tensorflow/tfjs': async () => (await import('./tfjs.js')).loadTfjs,
@@ -12,5 +16,4 @@ export const CONTESTANTS: Readonly<Record<string, () => Promise<Loader>>> = {
   '@genai-fi/nanogpt': async () => (await import('./nanogpt.js')).loadNanogpt,
   'plain TypeScript': async () => (await import('./loops.js')).loadPlainTypeScript,
   'naive WASM': async () => (await import('./loops.js')).loadNaiveWasm,
-  [PYTORCH]: async () => (await import('./pytorch.js')).loadPytorch,
 };

@@ -4,7 +4,7 @@
  */
 import { Bench } from 'tinybench';
 import type { NotMeasured } from '../records.js';
-import { CONTESTANTS } from './contestants.js';
+import type { Contestants } from './contestants.js';
 import type { Operation, Peer, Place, Prepared } from './peer.js';
 import { problemOf, type Shape, shapeOf, Twin } from './problem.js';
 
@@ -30,12 +30,14 @@ export function reasonOf(error: unknown): string {
 
 /** The host of this process or page. */
 export class LocalHost implements Host {
+  readonly #contestants: Contestants;
   readonly #place: (threads: number) => Promise<Place>;
   #peers: Peer[] = [];
   #prepared = new Map<string, Prepared>();
   #twin: { readonly key: string; readonly twin: Twin } | null = null;
 
-  constructor(place: (threads: number) => Promise<Place>) {
+  constructor(contestants: Contestants, place: (threads: number) => Promise<Place>) {
+    this.#contestants = contestants;
     this.#place = place;
   }
 
@@ -44,7 +46,7 @@ export class LocalHost implements Host {
     const place = await this.#place(threads);
     for (const name of names) {
       try {
-        this.#peers.push(await (await CONTESTANTS[name]!())(place));
+        this.#peers.push(await (await this.#contestants[name]!())(place));
       } catch (error) {
         const operation = `${EVERY_OPERATION}, ${threadsText(threads)}`;
         missing.push({ contestant: name, operation, reason: reasonOf(error) });

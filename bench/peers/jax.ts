@@ -10,14 +10,11 @@ const [BETA1, BETA2, EPSILON, DECAY] = [0.9, 0.999, 1e-8, 0.01];
 export const loadJax: Loader = async ({ threads }: Place): Promise<Peer> => {
   const workers = typeof SharedArrayBuffer !== 'undefined' && typeof Worker !== 'undefined';
   if (threads > 1 && !workers) throw new Error('jax-js has threads where a global Worker is, not in Node');
-  // It takes every core when it can; it asks for Worker once, while its device starts.
-  const { Worker: worker } = globalThis;
-  if (threads === 1 && workers) Reflect.deleteProperty(globalThis, 'Worker');
+  // It takes every core when it sees Worker, and looks again at every kernel: on one thread nobody here needs it.
+  if (threads === 1) Object.assign(globalThis, { Worker: undefined });
   const jax = await import('@jax-js/jax');
   await jax.init('wasm');
   jax.defaultDevice('wasm');
-  jax.numpy.zeros([1]).dispose();
-  if (threads === 1 && workers) globalThis.Worker = worker;
   return {
     name: '@jax-js/jax',
     version: '0.1.25',

@@ -89,7 +89,6 @@ declare module '@jax-js/jax' {
     mean(a: JaxArray): JaxArray;
     sqrt(a: JaxArray): JaxArray;
     square(a: JaxArray): JaxArray;
-    zeros(shape: readonly number[]): JaxArray;
   };
   export function init(device: 'wasm'): Promise<string[]>;
   export function defaultDevice(device: 'wasm'): string;

@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildNaive } from '../naive.js';
+import { CONTESTANTS, PYTORCH } from './contestants.js';
 import { type Host, LocalHost, reasonOf } from './host.js';
 
 interface Call {
@@ -62,7 +63,13 @@ function serve(): void {
     fileURLToPath(new URL(`./node_modules/${name}/dist/`, import.meta.url));
   const { BENCH_PYTHON = '' } = process.env;
   const python = existsSync(BENCH_PYTHON) ? BENCH_PYTHON : null;
-  const host = new LocalHost(async (threads) => ({ threads, filesOf, naive: await buildNaive(), python }));
+  const contestants = { ...CONTESTANTS, [PYTORCH]: async () => (await import('./pytorch.js')).loadPytorch };
+  const host = new LocalHost(contestants, async (threads) => ({
+    threads,
+    filesOf,
+    naive: await buildNaive(),
+    python,
+  }));
   process.on('message', async ({ method, args }: Call) => {
     try {
       const value = await (host[method] as (...all: unknown[]) => Promise<unknown>)(...args);
