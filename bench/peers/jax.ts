@@ -10,8 +10,7 @@ const [BETA1, BETA2, EPSILON, DECAY] = [0.9, 0.999, 1e-8, 0.01];
 export const loadJax: Loader = async ({ threads }: Place): Promise<Peer> => {
   const workers = typeof SharedArrayBuffer !== 'undefined' && typeof Worker !== 'undefined';
   if (threads > 1 && !workers) throw new Error('jax-js has threads where a global Worker is, not in Node');
-  // It takes every core when it sees Worker, and looks again at every kernel: on one thread nobody here needs it.
-  if (threads === 1) Object.assign(globalThis, { Worker: undefined });
+  if (threads === 1) hideWorker();
   const jax = await import('@jax-js/jax');
   await jax.init('wasm');
   jax.defaultDevice('wasm');
@@ -29,6 +28,14 @@ export const loadJax: Loader = async ({ threads }: Place): Promise<Peer> => {
         : forward(jax, problem, operation === 'LoRA forward'),
   };
 };
+
+/**
+ * It takes every core when it sees Worker, and looks again at every kernel; in Node onnxruntime-web leaves one there. On
+ * one thread nobody here needs it.
+ */
+function hideWorker(): void {
+  Object.defineProperty(globalThis, 'Worker', { get: () => undefined, set: () => {}, configurable: true });
+}
 
 interface Layer {
   readonly x: JaxArray;

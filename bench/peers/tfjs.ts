@@ -20,6 +20,8 @@ export async function startTfjs({ threads, filesOf }: Place): Promise<{ tf: Tfjs
   await tf.setBackend('wasm');
   await tf.ready();
   if (tf.getBackend() !== 'wasm') throw new Error(`tfjs runs on ${tf.getBackend()}, expected wasm`);
+  if (wasm.getThreadsCount() !== threads && threads > 1)
+    throw new Error(`tfjs runs on ${wasm.getThreadsCount()} threads, expected ${threads}`);
   return { tf, wasm };
 }
 
