@@ -16,9 +16,14 @@ export async function startTfjs({ threads, filesOf }: Place): Promise<{ tf: Tfjs
     throw new Error('tfjs-backend-wasm has threads in isolated pages only, not in Node');
   if (threads === 1) tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
   wasm.setWasmPaths(filesOf('@tensorflow/tfjs-backend-wasm'));
-  if (threads > 1) wasm.setThreadsCount(threads);
+  if (threads > 1) {
+    wasm.setThreadsCount(threads);
+    // It never takes more than half the cores: it is told of twice as many while it starts.
+    Object.defineProperty(navigator, 'hardwareConcurrency', { value: 2 * threads, configurable: true });
+  }
   await tf.setBackend('wasm');
   await tf.ready();
+  if (threads > 1) Reflect.deleteProperty(navigator, 'hardwareConcurrency');
   if (tf.getBackend() !== 'wasm') throw new Error(`tfjs runs on ${tf.getBackend()}, expected wasm`);
   if (wasm.getThreadsCount() !== threads && threads > 1)
     throw new Error(`tfjs runs on ${wasm.getThreadsCount()} threads, expected ${threads}`);
