@@ -1,6 +1,7 @@
 /** Where results come from: the commit, the command, the processor. */
 import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
+import { basename, isAbsolute } from 'node:path';
 import type { Ceilings } from './records.js';
 
 /** The commit, with `+changes` where sources differ from it. */
@@ -15,9 +16,13 @@ export function commitOf(): string {
   }
 }
 
-/** This command as it would be typed: the npm script where npm runs it, else `file`. */
+/** This command as it would be typed, absolute paths by their last name: the npm script where npm runs it, else `file`. */
 export function commandLine(script: string, file: string): string {
-  const args = process.argv.slice(2).map((arg) => (/^[@\w.=/-]+$/.test(arg) ? arg : `'${arg}'`));
+  const short = (arg: string): string => (isAbsolute(arg) ? basename(arg) : arg);
+  const args = process.argv
+    .slice(2)
+    .map(short)
+    .map((arg) => (/^[@\w.=/-]+$/.test(arg) ? arg : `'${arg}'`));
   const start =
     process.env.npm_lifecycle_event === script
       ? [`npm run ${script}`, ...(args.length > 0 ? ['--'] : [])]
