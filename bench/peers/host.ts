@@ -116,8 +116,13 @@ export function threadsText(threads: number): string {
   return threads === 1 ? 'one thread' : `${threads} threads`;
 }
 
-/** The results against the twin, and for a training step a loss that falls. @throws Error */
-async function check(twin: Twin, name: string, operation: Operation, prepared: Prepared): Promise<void> {
+/** Holds results against the twin, and for a training step wants a loss that falls. @throws Error */
+export async function check(
+  twin: Twin,
+  name: string,
+  operation: Operation,
+  prepared: Prepared,
+): Promise<void> {
   const step = operation === 'LoRA training step';
   if (!step) await prepared.run();
   twin.check(`${name} ${operation}`, operation, await prepared.read());
