@@ -1,5 +1,5 @@
 /** Drives the hosts of one engine: all contestants of one operation and shape in one interleaved run of rounds. */
-import { summarise } from '../measure.js';
+import { type Effort, summarise } from '../measure.js';
 import { gflopsOf, type NotMeasured, type Row } from '../records.js';
 import type { Host, PeerInfo } from './host.js';
 import { OPERATIONS, type Operation } from './peer.js';
@@ -8,11 +8,6 @@ import { flopsOf, SHAPES, type Shape, shapeOf } from './problem.js';
 export interface PeerRow extends Row {
   readonly version: string;
   readonly settings: string;
-}
-
-export interface Effort {
-  readonly rounds: number;
-  readonly roundMs: number;
 }
 
 /** One host: who runs there, on how many threads. */

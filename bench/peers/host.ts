@@ -28,12 +28,17 @@ export function reasonOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0]!.slice(0, 200);
 }
 
+interface Ready {
+  readonly prepared: Prepared;
+  readonly async: boolean;
+}
+
 /** The host of this process or page. */
 export class LocalHost implements Host {
   readonly #contestants: Contestants;
   readonly #place: (threads: number) => Promise<Place>;
   #peers: Peer[] = [];
-  #prepared = new Map<string, Prepared>();
+  #prepared = new Map<string, Ready>();
   #twin: { readonly key: string; readonly twin: Twin } | null = null;
 
   constructor(contestants: Contestants, place: (threads: number) => Promise<Place>) {
@@ -76,13 +81,12 @@ export class LocalHost implements Host {
       try {
         prepared = await peer.prepare(operation, problem);
         await check(this.#twin.twin, name, operation, prepared);
-        this.#prepared.set(name, prepared);
+        this.#prepared.set(name, { ...(await warmUp(prepared)), prepared });
       } catch (error) {
         prepared?.dispose();
         miss(reasonOf(error), `${operation}, ${shapeOf(shape, operation)}, ${threadsText(threads)}`);
       }
     }
-    for (const prepared of this.#prepared.values()) await warmUp(prepared);
     return { ready: [...this.#prepared.keys()], missing };
   }
 
@@ -90,13 +94,13 @@ export class LocalHost implements Host {
     const running = [...this.#prepared];
     if (reversed) running.reverse();
     const times: Record<string, number> = {};
-    for (const [name, prepared] of running) {
+    for (const [name, { prepared, async }] of running) {
       if (prepared.time !== undefined) {
         times[name] = await prepared.time(ms);
         continue;
       }
       const bench = new Bench({ time: ms, iterations: 1, warmup: false, throws: true });
-      bench.add(name, () => prepared.run() as undefined);
+      bench.add(name, () => prepared.run() as undefined, { async });
       const [task] = await bench.run();
       const { result } = task!;
       if (result.state !== 'completed')
@@ -107,7 +111,7 @@ export class LocalHost implements Host {
   }
 
   async clear(): Promise<void> {
-    for (const prepared of this.#prepared.values()) prepared.dispose();
+    for (const { prepared } of this.#prepared.values()) prepared.dispose();
     this.#prepared.clear();
   }
 }
@@ -134,12 +138,16 @@ export async function check(
     throw new Error(`check: ${name}: loss is ${after} after three steps, expected below ${before}`);
 }
 
-/** Calls until the engine's best compiler has seen it. */
-async function warmUp(prepared: Prepared): Promise<void> {
+/** Calls until the engine's best compiler has seen it; tells whether a call is to be awaited. */
+async function warmUp(prepared: Prepared): Promise<{ async: boolean }> {
   if (prepared.time !== undefined) {
     await prepared.time(WARM_UP_MS);
-    return;
+    return { async: true };
   }
   const start = performance.now();
-  while (performance.now() - start < WARM_UP_MS) await prepared.run();
+  for (;;) {
+    const result = prepared.run();
+    await result;
+    if (performance.now() - start >= WARM_UP_MS) return { async: result instanceof Promise };
+  }
 }

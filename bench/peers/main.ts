@@ -11,6 +11,7 @@ import { type Ceilings, PACKAGE, type Report } from '../records.js';
 import { type PageEngine, startChromium } from './chromium.js';
 import { CONTESTANTS, PYTORCH } from './contestants.js';
 import { drive, type Outcome, type Party, type PeerRow } from './drive.js';
+import { FULL, QUICK } from './effort.js';
 import { type Remote, startNodeHost } from './node-host.js';
 import { SHAPES } from './problem.js';
 import { printPeers } from './table.js';
@@ -22,9 +23,6 @@ interface Options {
   readonly quick?: boolean;
   readonly only?: string[];
 }
-
-const FULL = { rounds: 9, roundMs: 60 };
-const QUICK = { rounds: 2, roundMs: 2 };
 
 function readOptions(): Options {
   return new Command('npm run bench:peers --')
