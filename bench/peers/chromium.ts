@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium } from 'playwright';
-import { build } from 'vite';
+import { build, type Plugin } from 'vite';
 import { compile } from '../compile.js';
 import type { Ceilings } from '../records.js';
 import { hostOver, type Remote } from './node-host.js';
@@ -65,11 +65,31 @@ async function openPage(browser: Browser, address: string): ReturnType<PageEngin
   return { host, ceilings, close: () => page.close() };
 }
 
+/** A package that is not installed becomes a module that says so when it is imported. */
+function missingPackages(): Plugin {
+  const mark = '\0missing:';
+  return {
+    name: 'missing-packages',
+    enforce: 'pre',
+    async resolveId(source, importer, options) {
+      if (importer === undefined || !importer.startsWith(here('./')) || importer.includes('node_modules'))
+        return null;
+      const resolved = await this.resolve(source, importer, { ...options, skipSelf: true });
+      return resolved ?? mark + source;
+    },
+    load(id) {
+      if (!id.startsWith(mark)) return null;
+      return `throw new Error("Cannot find package '${id.slice(mark.length)}'")`;
+    },
+  };
+}
+
 async function bundle(): Promise<void> {
   await build({
     configFile: false,
     root: here('./'),
     logLevel: 'error',
+    plugins: [missingPackages()],
     resolve: { alias: [{ find: /^lora-wasm$/, replacement: here('../../dist/index.js') }] },
     build: {
       outDir: OUT,

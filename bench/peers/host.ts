@@ -24,8 +24,13 @@ export interface Host {
 export const EVERY_OPERATION = 'every operation';
 const WARM_UP_MS = 200;
 
+/** An error's first line, without the folders of this machine. */
 export function reasonOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0]!.slice(0, 200);
+  const [line] = (error instanceof Error ? error.message : String(error)).split('\n');
+  return line!
+    .replace(/ imported from .*/, '')
+    .replace(/(?<![\w@.:/])\/(?:[\w.@-]+\/)+/g, '')
+    .slice(0, 200);
 }
 
 interface Ready {

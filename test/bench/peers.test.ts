@@ -4,7 +4,7 @@ import { plainForward } from '../../bench/naive-product.js';
 import { chartOf, tickStep } from '../../bench/peers/chart.js';
 import type { Contestants } from '../../bench/peers/contestants.js';
 import { drive } from '../../bench/peers/drive.js';
-import { type Host, LocalHost } from '../../bench/peers/host.js';
+import { type Host, LocalHost, reasonOf } from '../../bench/peers/host.js';
 import { loadOwn } from '../../bench/peers/own.js';
 import type { Loader, Operation, Place, Prepared } from '../../bench/peers/peer.js';
 import { flopsOf, problemOf, type Shape, shapeOf } from '../../bench/peers/problem.js';
@@ -87,6 +87,14 @@ describe('a host', () => {
     expect(missing[0]!.operation).toBe('every operation, 4096 threads');
     expect(missing[0]!.reason.length).toBeGreaterThan(10);
   });
+});
+
+test.each([
+  ["Cannot find package 'x' imported from /a/b/c.ts\n at d", "Cannot find package 'x'"],
+  ['spawn /opt/some/python ENOENT', 'spawn python ENOENT'],
+  ["no '@tensorflow/tfjs' at http://a/b/c", "no '@tensorflow/tfjs' at http://a/b/c"],
+])('a reason names no folder: %s', (message, reason) => {
+  expect(reasonOf(new Error(message))).toBe(reason);
 });
 
 test('rounds of several hosts alternate, hosts and contestants reversed every round', async () => {
