@@ -1,8 +1,9 @@
 /**
  * The comparison as a picture: bars of GFLOP/s, one a contestant and number of threads, the range as a whisker, the
- * 128-bit ceiling of one thread as a line. Plain SVG without a background, readable on light and on dark pages.
+ * 128-bit ceiling as a line for each number of threads. Plain SVG without a background, readable on light and on dark pages.
  */
 import { PACKAGE, type Report, type Row } from '../records.js';
+import { threadsText } from './host.js';
 import { sortedRows } from './table.js';
 
 const WIDTH = 760;
@@ -11,7 +12,8 @@ const RIGHT = 60;
 const BAR = 15;
 const GAP = 5;
 const TITLE = 34;
-const FOOT = 46;
+const FOOT = 24;
+const LABEL = 16;
 
 const STYLE = `
 text { font: 12px system-ui, sans-serif; fill: #3d444d }
@@ -36,8 +38,10 @@ export function chartOf(report: Report, shape: RegExp): string {
     groups.set(title, [...(groups.get(title) ?? []), row]);
   }
   const ceiling = report.ceilings.fused ?? report.ceilings.plain;
-  const step = tickStep(Math.max(ceiling, ...rows.map((row) => speedRange(row).high)));
-  const top = step * Math.ceil(Math.max(ceiling, ...rows.map((row) => speedRange(row).high)) / step);
+  const threads = [...new Set(rows.map((row) => row.threads))].sort((a, b) => a - b);
+  const fastest = Math.max(ceiling * threads.at(-1)!, ...rows.map((row) => speedRange(row).high));
+  const step = tickStep(fastest);
+  const top = step * Math.ceil(fastest / step);
   const x = (gflops: number): number => LEFT + ((WIDTH - LEFT - RIGHT) * gflops) / top;
   const parts: string[] = [];
   let y = 0;
@@ -49,16 +53,15 @@ export function chartOf(report: Report, shape: RegExp): string {
       y += BAR + GAP;
     }
   }
-  const height = y + FOOT;
+  const height = y + FOOT + LABEL * threads.length;
   const description = `GFLOP/s of ${rows.length} measurements in ${report.engine}; the ceiling is ${ceiling.toFixed(1)}`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img">`,
     `<title>${escaped(description)}</title>`,
     `<style>${STYLE}</style>`,
     ...ticks(step, top, x, y),
+    ...ceilings(ceiling, threads, x, y),
     ...parts,
-    line('ceiling', x(ceiling), TITLE - 6, x(ceiling), y),
-    `<text class="ceiling-text" x="${fixed(x(ceiling))}" y="${y + 34}" text-anchor="middle">128-bit ceiling of one thread, ${ceiling.toFixed(0)} GFLOP/s</text>`,
     '</svg>',
     '',
   ].join('\n');
@@ -74,7 +77,7 @@ function barOf(row: Row, y: number, x: (gflops: number) => number): string {
   const middle = y + BAR / 2;
   const kind = `${row.contestant === PACKAGE ? 'own' : 'peer'}${row.threads > 1 ? ' many' : ''}`;
   const name = row.threads > 1 ? `${row.contestant}, ${row.threads} threads` : row.contestant;
-  const value = `<text x="${fixed(x(Math.max(high, row.gflops)) + 6)}" y="${y + BAR - 3}">${row.gflops.toFixed(1)}</text>`;
+  const value = `<text x="${WIDTH}" y="${y + BAR - 3}" text-anchor="end">${row.gflops.toFixed(1)}</text>`;
   return [
     `<text x="${LEFT - 8}" y="${y + BAR - 3}" text-anchor="end">${escaped(name)}</text>`,
     `<rect class="${kind}" x="${LEFT}" y="${y}" width="${fixed(x(row.gflops) - LEFT)}" height="${BAR}" rx="2"/>`,
@@ -83,6 +86,24 @@ function barOf(row: Row, y: number, x: (gflops: number) => number): string {
     line('whisker', x(high), middle - 3, x(high), middle + 3),
     value,
   ].join('\n');
+}
+
+/** A line for each number of threads, each label on a line of its own. */
+function ceilings(
+  one: number,
+  threads: readonly number[],
+  x: (gflops: number) => number,
+  bottom: number,
+): string[] {
+  return threads.flatMap((count, i) => {
+    const at = x(one * count);
+    const label = `128-bit ceiling of ${threadsText(count)}, ${(one * count).toFixed(0)} GFLOP/s`;
+    const y = bottom + FOOT + LABEL * (i + 0.5);
+    return [
+      line('ceiling', at, TITLE - 6, at, y - 11),
+      `<text class="ceiling-text" x="${fixed(at)}" y="${fixed(y)}" text-anchor="middle">${label}</text>`,
+    ];
+  });
 }
 
 function ticks(step: number, top: number, x: (gflops: number) => number, bottom: number): string[] {

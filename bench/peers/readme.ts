@@ -12,8 +12,9 @@ import { chartOf } from './chart.js';
 import { FULL } from './effort.js';
 import { PEER_COLUMNS, peerCells, sortedRows } from './table.js';
 
-/** The shape that the chart shows; the table holds all. */
+/** The shape that the chart shows, and those of the table; the files hold all. */
 const CHARTED = /^M=256 /;
+const SHOWN = /^M=(256|10|1) /;
 
 /** One file's section in Markdown. `chart` is the chart's path in the repository. */
 export function peersSection(report: Report, file: string, chart: string): string {
@@ -30,7 +31,9 @@ export function peersSection(report: Report, file: string, chart: string): strin
     '',
     markdownTable(
       [...PEER_COLUMNS],
-      sortedRows(report.rows).map((row) => peerCells(row, report.rows)),
+      sortedRows(report.rows.filter((row) => SHOWN.test(row.shape))).map((row) =>
+        peerCells(row, report.rows),
+      ),
     ),
     '',
     ...[...versions].map(([name, text]) => `- ${name}: ${text}`),

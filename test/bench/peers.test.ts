@@ -223,15 +223,16 @@ describe('the chart', () => {
   const numbers = (pattern: RegExp): number[] => [...svg.matchAll(pattern)].map((match) => Number(match[1]));
 
   test('bars are as long as their speed, the ceiling stands at its own', () => {
-    // 100 GFLOP/s is the largest: the axis is 510 wide.
-    expect(numbers(/<rect[^>]* width="([\d.]+)"/g)).toEqual([510, 204, 51, 408]);
-    expect(numbers(/<line class="ceiling" x1="([\d.]+)"/g)).toEqual([190 + 306]);
+    // The ceiling of two threads, 120, is the largest: the axis is 510 wide.
+    expect(numbers(/<rect[^>]* width="([\d.]+)"/g)).toEqual([425, 170, 42.5, 340]);
+    expect(numbers(/<line class="ceiling" x1="([\d.]+)"/g)).toEqual([190 + 255, 190 + 510]);
+    expect(svg).toContain('128-bit ceiling of 2 threads, 120 GFLOP/s');
     expect(svg).toContain('128-bit ceiling of one thread, 60 GFLOP/s');
   });
 
   test('whiskers reach from the slowest to the fastest round', () => {
     // This package at one thread: 200/8 = 25 to 200/4 = 50 GFLOP/s.
-    expect(svg).toContain('<line class="whisker" x1="317.5" y1="61.5" x2="445" y2="61.5"/>');
+    expect(svg).toContain('<line class="whisker" x1="296.3" y1="61.5" x2="402.5" y2="61.5"/>');
   });
 
   test('names are escaped, threads are told, both colour schemes are there', () => {
