@@ -2,9 +2,7 @@
  * `npm run bench`: this package against plain TypeScript, naive WebAssembly and itself (plain, LoRA unfused, fused, merged;
  * LoRA step against full step), one thread, every result verified before it is timed. See `measure.ts` for how.
  */
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { Command, Option } from 'commander';
 import { createRuntime } from 'lora-wasm';
 import { adapterRows } from './adapters.js';
@@ -13,6 +11,7 @@ import { layerContest, MNIST_CONTEST, MNIST_SIZES } from './contest.js';
 import { type Context, type ForwardShape, forwardRows, productRow } from './forward.js';
 import { PRODUCT_SIZES } from './goals.js';
 import { buildNaive } from './naive.js';
+import { commandLine, commitOf, cpuName, higher, today } from './provenance.js';
 import { type Ceilings, type NotMeasured, OP, PACKAGE, type Report, type Row } from './records.js';
 import { printReport } from './table.js';
 import { trainingRows } from './training.js';
@@ -53,39 +52,6 @@ function readOptions(): Options {
       "regular expression over operation and shape, e.g. 'forward M=256' or 'MNIST'",
     );
   return command.parse().opts<Options>();
-}
-
-function commandLine(): string {
-  const args = process.argv.slice(2).map((arg) => (/^[\w.=/-]+$/.test(arg) ? arg : `'${arg}'`));
-  const start =
-    process.env.npm_lifecycle_event === 'bench'
-      ? ['npm run bench', ...(args.length > 0 ? ['--'] : [])]
-      : ['node --import tsx bench/main.ts'];
-  return [...start, ...args].join(' ');
-}
-
-function commitOf(): string {
-  const git = (...args: string[]): string =>
-    execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  try {
-    return (
-      git('rev-parse', 'HEAD') +
-      (git('status', '--porcelain', '--', 'src', 'assembly', 'bench/*.ts') === '' ? '' : '+changes')
-    );
-  } catch {
-    return 'none';
-  }
-}
-
-/** The larger of two measurements around the run: a ceiling that noise pushed down is none. */
-function higher(a: Ceilings, b: Ceilings): Ceilings {
-  const top = (x: number | null, y: number | null): number | null =>
-    x === null || y === null ? (x ?? y) : Math.max(x, y);
-  return {
-    fused: top(a.fused, b.fused),
-    plain: Math.max(a.plain, b.plain),
-    readGBs: top(a.readGBs, b.readGBs),
-  };
 }
 
 function notMeasured(kernels: string, ceilings: Ceilings): NotMeasured[] {
@@ -155,10 +121,10 @@ async function main(): Promise<void> {
   const top = build === 'relaxed-simd' ? ceilings.fused : ceilings.plain;
   const report: Report = {
     commit: commitOf(),
-    cpu: cpus()[0]?.model ?? 'unknown',
+    cpu: cpuName(),
     engine: `Node ${process.versions.node} (V8 ${process.versions.v8})`,
-    command: commandLine(),
-    date: new Date().toISOString().slice(0, 10),
+    command: commandLine('bench', 'bench/main.ts'),
+    date: today(),
     ceilings,
     rows: rows.map((row) => ({ ...row, percentOfCeiling: top === null ? null : (100 * row.gflops) / top })),
     notMeasured: notMeasured(build, ceilings),

@@ -8,18 +8,16 @@ import { goalsOf } from './goals.js';
 import { isReport, type Report } from './records.js';
 import { COLUMNS, ceilingsText, cellsOf } from './table.js';
 
-const START = '<!-- bench:start -->';
-const END = '<!-- bench:end -->';
-
 /** Shapes that the README shows; the files hold all. */
 const SHOWN = /^M=240|^MNIST|^M=256 N=768 K=768( r=8)?$|^M=256 N=2048 K=2048( r=16)?$|^M=10 N=2000 K=1000/;
 
-/** Puts `tables` between the marks of `readme`. @throws Error when a mark is missing */
-export function insertTables(readme: string, tables: string): string {
-  const [from, to] = [readme.indexOf(START), readme.indexOf(END)];
+/** Puts `tables` between the marks `name` of `readme`. @throws Error when a mark is missing */
+export function insertTables(readme: string, tables: string, name = 'bench'): string {
+  const [start, end] = [`<!-- ${name}:start -->`, `<!-- ${name}:end -->`];
+  const [from, to] = [readme.indexOf(start), readme.indexOf(end)];
   if (from < 0 || to < from)
-    throw new Error(`insertTables: README has no ${START} before ${END}, expected both`);
-  return `${readme.slice(0, from + START.length)}\n${tables.trim()}\n${readme.slice(to)}`;
+    throw new Error(`insertTables: README has no ${start} before ${end}, expected both`);
+  return `${readme.slice(0, from + start.length)}\n${tables.trim()}\n${readme.slice(to)}`;
 }
 
 /** One file's section in Markdown. */
@@ -45,29 +43,30 @@ export function sectionOf(report: Report, file: string): string {
   ].join('\n');
 }
 
-function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** The newest `*-bench.json` of each engine, read and checked. @throws Error when a file has another form */
-function latestReports(folder: URL): [string, Report][] {
+/** The newest `*-<suite>.json` of each engine, read and checked. @throws Error when a file has another form */
+export function latestReports(folder: URL, suite: string): [string, Report][] {
+  const named = new RegExp(`^\\d{4}-\\d\\d-\\d\\d-(.+)-${suite}\\.json$`);
   const byEngine = new Map<string, string>();
   for (const file of readdirSync(folder).sort()) {
-    const engine = /^\d{4}-\d\d-\d\d-(.+)-bench\.json$/.exec(file)?.[1];
+    const engine = named.exec(file)?.[1];
     if (engine !== undefined) byEngine.set(engine, file);
   }
   return [...byEngine.values()].map((file) => {
     const report: unknown = JSON.parse(readFileSync(new URL(file, folder), 'utf8'));
     if (!isReport(report))
-      throw new Error(`readme-tables: ${file} has another form, expected what npm run bench writes`);
+      throw new Error(`readme-tables: ${file} has another form, expected what a benchmark's --json writes`);
     return [file, report];
   });
 }
 
 function main(): void {
   const path = new URL('../README.md', import.meta.url);
-  const sections = latestReports(new URL('./results/', import.meta.url)).map(([file, report]) =>
+  const sections = latestReports(new URL('./results/', import.meta.url), 'bench').map(([file, report]) =>
     sectionOf(report, file),
   );
   writeFileSync(path, insertTables(readFileSync(path, 'utf8'), sections.join('\n\n')));

@@ -1,0 +1,158 @@
+/**
+ * One engine's contestants at one number of threads: loaded, then for each operation and shape prepared, verified, warmed
+ * up and timed a round at a time, so that whoever drives several hosts can interleave their rounds.
+ */
+import { Bench } from 'tinybench';
+import type { NotMeasured } from '../records.js';
+import type { Contestants } from './contestants.js';
+import type { Operation, Peer, Place, Prepared } from './peer.js';
+import { problemOf, type Shape, shapeOf, Twin } from './problem.js';
+
+export type PeerInfo = Pick<Peer, 'name' | 'version' | 'settings' | 'kernels' | 'threads'>;
+
+/** What crosses a process's or a page's border: plain values only. */
+export interface Host {
+  load(names: readonly string[], threads: number): Promise<{ peers: PeerInfo[]; missing: NotMeasured[] }>;
+  /** Names of those that are verified and ready for rounds. */
+  prepare(operation: Operation, shape: Shape): Promise<{ ready: string[]; missing: NotMeasured[] }>;
+  /** Median ms a call of each, running at least `ms` each. */
+  round(ms: number, reversed: boolean): Promise<Record<string, number>>;
+  /** Ends the present operation. */
+  clear(): Promise<void>;
+}
+
+export const EVERY_OPERATION = 'every operation';
+const WARM_UP_MS = 200;
+
+/** An error's first line, without the folders of this machine. */
+export function reasonOf(error: unknown): string {
+  const [line] = (error instanceof Error ? error.message : String(error)).split('\n');
+  return line!
+    .replace(/ imported from .*/, '')
+    .replace(/(?<![\w@.:/])\/(?:[\w.@-]+\/)+/g, '')
+    .slice(0, 200);
+}
+
+interface Ready {
+  readonly prepared: Prepared;
+  readonly async: boolean;
+}
+
+/** The host of this process or page. */
+export class LocalHost implements Host {
+  readonly #contestants: Contestants;
+  readonly #place: (threads: number) => Promise<Place>;
+  #peers: Peer[] = [];
+  #prepared = new Map<string, Ready>();
+  #twin: { readonly key: string; readonly twin: Twin } | null = null;
+
+  constructor(contestants: Contestants, place: (threads: number) => Promise<Place>) {
+    this.#contestants = contestants;
+    this.#place = place;
+  }
+
+  async load(names: readonly string[], threads: number): ReturnType<Host['load']> {
+    const missing: NotMeasured[] = [];
+    const place = await this.#place(threads);
+    for (const name of names) {
+      try {
+        this.#peers.push(await (await this.#contestants[name]!())(place));
+      } catch (error) {
+        const operation = `${EVERY_OPERATION}, ${threadsText(threads)}`;
+        missing.push({ contestant: name, operation, reason: reasonOf(error) });
+      }
+    }
+    const peers = this.#peers.map(({ name, version, settings, kernels, threads }) => {
+      return { name, version, settings, kernels, threads };
+    });
+    return { peers, missing };
+  }
+
+  async prepare(operation: Operation, shape: Shape): ReturnType<Host['prepare']> {
+    const missing: NotMeasured[] = [];
+    const problem = problemOf(shape);
+    const key = JSON.stringify(shape);
+    if (this.#twin?.key !== key) this.#twin = { key, twin: new Twin(problem) };
+    for (const peer of this.#peers) {
+      const { name, threads } = peer;
+      const miss = (reason: string, text: string = operation): void =>
+        void missing.push({ contestant: name, operation: text, reason });
+      const lack = peer.lacks[operation];
+      if (lack !== undefined) {
+        miss(lack);
+        continue;
+      }
+      let prepared: Prepared | null = null;
+      try {
+        prepared = await peer.prepare(operation, problem);
+        await check(this.#twin.twin, name, operation, prepared);
+        this.#prepared.set(name, { ...(await warmUp(prepared)), prepared });
+      } catch (error) {
+        prepared?.dispose();
+        miss(reasonOf(error), `${operation}, ${shapeOf(shape, operation)}, ${threadsText(threads)}`);
+      }
+    }
+    return { ready: [...this.#prepared.keys()], missing };
+  }
+
+  async round(ms: number, reversed: boolean): Promise<Record<string, number>> {
+    const running = [...this.#prepared];
+    if (reversed) running.reverse();
+    const times: Record<string, number> = {};
+    for (const [name, { prepared, async }] of running) {
+      if (prepared.time !== undefined) {
+        times[name] = await prepared.time(ms);
+        continue;
+      }
+      const bench = new Bench({ time: ms, iterations: 1, warmup: false, throws: true });
+      bench.add(name, () => prepared.run() as undefined, { async });
+      const [task] = await bench.run();
+      const { result } = task!;
+      if (result.state !== 'completed')
+        throw new Error(`round: ${name} is ${result.state}, expected completed`);
+      times[name] = result.latency.p50;
+    }
+    return times;
+  }
+
+  async clear(): Promise<void> {
+    for (const { prepared } of this.#prepared.values()) prepared.dispose();
+    this.#prepared.clear();
+  }
+}
+
+export function threadsText(threads: number): string {
+  return threads === 1 ? 'one thread' : `${threads} threads`;
+}
+
+/** Holds results against the twin, and for a training step wants a loss that falls. @throws Error */
+export async function check(
+  twin: Twin,
+  name: string,
+  operation: Operation,
+  prepared: Prepared,
+): Promise<void> {
+  const step = operation === 'LoRA training step';
+  if (!step) await prepared.run();
+  twin.check(`${name} ${operation}`, operation, await prepared.read());
+  if (!step) return;
+  const before = await prepared.loss!();
+  for (let i = 0; i < 3; i++) await prepared.run();
+  const after = await prepared.loss!();
+  if (!(after < before))
+    throw new Error(`check: ${name}: loss is ${after} after three steps, expected below ${before}`);
+}
+
+/** Calls until the engine's best compiler has seen it; tells whether a call is to be awaited. */
+async function warmUp(prepared: Prepared): Promise<{ async: boolean }> {
+  if (prepared.time !== undefined) {
+    await prepared.time(WARM_UP_MS);
+    return { async: true };
+  }
+  const start = performance.now();
+  for (;;) {
+    const result = prepared.run();
+    await result;
+    if (performance.now() - start >= WARM_UP_MS) return { async: result instanceof Promise };
+  }
+}

@@ -1,0 +1,51 @@
+/** The loops that people write first, in plain TypeScript and in scalar WebAssembly: a forward product, nothing else. */
+import { naiveProduct, plainForward } from '../naive-product.js';
+import type { Loader, Operation, Peer } from './peer.js';
+
+const PRODUCT_ONLY = 'the baselines have a forward product only';
+const LACKS: Partial<Record<Operation, string>> = {
+  'LoRA forward': PRODUCT_ONLY,
+  'LoRA training step': PRODUCT_ONLY,
+};
+
+const oneThread = (threads: number): void => {
+  if (threads > 1) throw new Error('the baselines run on one thread');
+};
+
+export const loadPlainTypeScript: Loader = async ({ threads }): Promise<Peer> => {
+  oneThread(threads);
+  return {
+    name: 'plain TypeScript',
+    version: '',
+    settings: 'three loops over Float32Array',
+    kernels: 'none',
+    threads,
+    lacks: LACKS,
+    prepare: (_operation, { M, N, K, x, w, bias }) => {
+      const y = new Float32Array(M * N);
+      return { run: () => plainForward(M, N, K, x, w, bias, y), read: () => ({ y }), dispose: () => {} };
+    },
+  };
+};
+
+export const loadNaiveWasm: Loader = async ({ threads, naive }): Promise<Peer> => {
+  oneThread(threads);
+  return {
+    name: 'naive WASM',
+    version: '',
+    settings: 'the same loops in AssemblyScript, scalar',
+    kernels: 'none',
+    threads,
+    lacks: LACKS,
+    prepare: (_operation, { M, N, K, x, w, bias }) => {
+      const product = naiveProduct(naive, M, N, K, w, bias);
+      product.setX(x);
+      const read = (): { y: Float32Array } => {
+        const y = new Float32Array(M * N);
+        product.getY(y);
+        return { y };
+      };
+      return { run: product.run, read, dispose: () => {} };
+    },
+  };
+};

@@ -1,0 +1,110 @@
+/**
+ * @genai-fi/nanogpt: a LoRA layer as it computes one, W + scaling·A·B made anew at every read, one product with it, and
+ * its own AdamW. It has no wasm backend of its own; its tensors run on tfjs's here, which is faster than its `cpu`.
+ */
+import type { Tensor, Tfjs, Variable } from '@tensorflow/tfjs';
+import { transposed } from './arrays.js';
+import { LEARNING_RATE, type Loader, type Peer, type Prepared } from './peer.js';
+import type { Problem } from './problem.js';
+import { startTfjs } from './tfjs.js';
+
+interface Store {
+  addVariable(name: string, variable: Variable): void;
+  getVariable(name: string): Tensor;
+  getRawVariable(name: string): Variable & { assign(value: Tensor): void };
+  dispose(): void;
+}
+
+interface Parts {
+  readonly LoRA: new (
+    name: string,
+    store: Store,
+    alpha: number,
+    rank: number,
+    variables: string[],
+  ) => { attach(): void; dispose(): void };
+  readonly WeightStore: new () => Store;
+  readonly AdamWOptimizer: new (
+    options: Record<string, number>,
+  ) => { applyGradients(gradients: Record<string, Tensor>): Tensor; dispose(): void };
+}
+
+/** Its LoRA is behind no entry of the package: the files are named. */
+async function importParts(): Promise<Parts> {
+  const lora: unknown = await import('./node_modules/@genai-fi/nanogpt/dist/layers/LoRA.js');
+  const store: unknown = await import('./node_modules/@genai-fi/nanogpt/dist/layers/WeightStore.js');
+  const adam: unknown = await import('./node_modules/@genai-fi/nanogpt/dist/training/AdamW.js');
+  return {
+    LoRA: (lora as { default: Parts['LoRA'] }).default,
+    WeightStore: (store as { default: Parts['WeightStore'] }).default,
+    AdamWOptimizer: (adam as Pick<Parts, 'AdamWOptimizer'>).AdamWOptimizer,
+  };
+}
+
+export const loadNanogpt: Loader = async (place): Promise<Peer> => {
+  const { tf } = await startTfjs(place);
+  // Its bundle of tfjs asks Node for `util` in a way that only CommonJS answers: it is told that this is a browser.
+  tf.env().set('IS_BROWSER', true);
+  tf.env().set('IS_NODE', false);
+  const parts = await importParts();
+  const has = (name: string): boolean => tf.getKernelsForBackend('wasm').some((k) => k.kernelName === name);
+  for (const kernel of tf.getKernelsForBackend('cpu')) {
+    const { kernelName } = kernel;
+    if (/^Adam/.test(kernelName) && !has(kernelName)) tf.registerKernel({ ...kernel, backendName: 'wasm' });
+  }
+  return {
+    name: '@genai-fi/nanogpt',
+    version: '1.3.0',
+    settings: "its LoRA and AdamW over tfjs's wasm backend (its own choices are cpu, webgl, webgpu)",
+    kernels: 'own',
+    threads: place.threads,
+    lacks: { 'linear forward': 'the product is that of tfjs, measured there' },
+    prepare: (operation, problem) => prepare(tf, parts, problem, operation === 'LoRA training step'),
+  };
+};
+
+function prepare(tf: Tfjs, parts: Parts, problem: Problem, step: boolean): Prepared {
+  const { M, N, K, low } = problem;
+  const store = new parts.WeightStore();
+  store.addVariable('w', tf.variable(tf.tensor2d(transposed(problem.w, N, K), [K, N]), false));
+  const lora = new parts.LoRA('bench', store, low.r * low.scaling, low.r, ['w']);
+  lora.attach();
+  const [a, b] = ['loraA', 'loraB'].map((part) => store.getRawVariable(`w_bench_${part}`));
+  a!.assign(tf.tensor2d(transposed(low.a, low.r, K), [K, low.r]));
+  b!.assign(tf.tensor2d(transposed(low.b, N, low.r), [low.r, N]));
+  const x = tf.variable(tf.tensor2d(problem.x, [M, K]));
+  const bias = tf.tensor1d(problem.bias);
+  const target = tf.tensor2d(problem.target, [M, N]);
+  const layer = (): Tensor => tf.matMul(x, store.getVariable('w')).add(bias);
+  const loss = (): Tensor => tf.losses.meanSquaredError(target, layer());
+  const gradients = (): Record<string, Tensor> => tf.variableGrads(loss, [x, a!, b!]).grads;
+  const options = { learningRate: LEARNING_RATE, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, lossScaling: 1 };
+  const schedule = { warmupSteps: 0, epochSteps: 1e6, decayEpochs: 1, minLearningRate: LEARNING_RATE };
+  const adam = new parts.AdamWOptimizer({ ...options, ...schedule, weightDecay: 0.01 });
+  let y: Tensor | null = null;
+  const dispose = (): void => {
+    for (const owner of [lora, store, x, bias, target, adam, y]) owner?.dispose();
+  };
+  if (!step) {
+    const run = (): void => {
+      y?.dispose();
+      y = tf.tidy(layer);
+    };
+    return { run, read: () => ({ y: Float32Array.from(y!.dataSync()) }), dispose };
+  }
+  return {
+    run: () =>
+      tf.tidy(() => {
+        const grads = gradients();
+        adam.applyGradients({ [a!.name]: grads[a!.name]!, [b!.name]: grads[b!.name]! });
+      }),
+    read: () =>
+      tf.tidy(() => {
+        const grads = gradients();
+        const of = (variable: Variable): Float32Array => Float32Array.from(grads[variable.name]!.dataSync());
+        return { da: transposed(of(a!), K, low.r), db: transposed(of(b!), low.r, N), dx: of(x) };
+      }),
+    loss: () => tf.tidy(() => loss().dataSync()[0]!),
+    dispose,
+  };
+}
