@@ -1,5 +1,6 @@
 /** @jax-js/jax on its wasm device: everything of one call in one jitted function, W as it lies. */
 import type { JaxArray } from '@jax-js/jax';
+import pins from './package.json' with { type: 'json' };
 import { LEARNING_RATE, type Loader, type Peer, type Place, type Prepared } from './peer.js';
 import type { Problem } from './problem.js';
 
@@ -16,7 +17,7 @@ export const loadJax: Loader = async ({ threads }: Place): Promise<Peer> => {
   jax.defaultDevice('wasm');
   return {
     name: '@jax-js/jax',
-    version: '0.1.25',
+    version: pins.dependencies['@jax-js/jax'],
     settings:
       'wasm device, one jitted function a call, AdamW written out (its optimisers are another package)',
     kernels: 'own',

@@ -4,6 +4,7 @@
  */
 import type { Tensor, Tfjs, Variable } from '@tensorflow/tfjs';
 import { transposed } from './arrays.js';
+import pins from './package.json' with { type: 'json' };
 import { LEARNING_RATE, type Loader, type Peer, type Prepared } from './peer.js';
 import type { Problem } from './problem.js';
 import { startTfjs } from './tfjs.js';
@@ -54,7 +55,7 @@ export const loadNanogpt: Loader = async (place): Promise<Peer> => {
   }
   return {
     name: '@genai-fi/nanogpt',
-    version: '1.3.0',
+    version: pins.dependencies['@genai-fi/nanogpt'],
     settings: "its LoRA and AdamW over tfjs's wasm backend (its own choices are cpu, webgl, webgpu)",
     kernels: 'own',
     threads: place.threads,
