@@ -114,9 +114,9 @@ async function main(): Promise<void> {
       rows.push(...forwardRows(context(shape.N === 768 ? GOAL_EFFORT : FULL_EFFORT), shape));
     }
     progress('');
-    const { rounds } = GOAL_EFFORT;
-    rows.push(...(await adapterRows(rt, rounds, (title) => pattern?.test(title) ?? true)));
   }
+  const { rounds } = quick ? QUICK_EFFORT : GOAL_EFFORT;
+  rows.push(...(await adapterRows(rt, rounds, (title) => pattern?.test(title) ?? true)));
   const ceilings = quick ? before : higher(before, await measureCeilings());
   const top = build === 'relaxed-simd' ? ceilings.fused : ceilings.plain;
   const report: Report = {

@@ -20,7 +20,7 @@ import {
 type Kernel = (...values: number[]) => unknown;
 
 /** Milliseconds that a worker stays awake for the next job: a wake-up costs tens of microseconds, and a step's next product comes soon. */
-const AWAKE = 0.2;
+const AWAKE = 0.1;
 /** Looks at the ticket between two looks at the clock. */
 const LOOKS = 500;
 
