@@ -256,6 +256,24 @@ describeRuntimes('merge, unmerge, arithmetic', (rt) => {
     ).rejects.toThrow(/lora_magnitude_vector is \[9\], expected \[5\]/);
   });
 
+  test('A20 the scale multiplies the delta alone: with B = 0 the output is the base', () => {
+    const base = new Linear(rt(), 9, 7);
+    const x = rt().normal([4, 9]).keep();
+    const before = valuesOf(rt(), base, x);
+    const layer = LoraLinear.from(base, { r: 2, loraAlpha: 4 });
+    expect(layer.scaling).toBe(2);
+    expect(valuesOf(rt(), layer, x)).toEqual(before);
+  });
+
+  test('A27 merging in training mode leaves dropout out: W + s·B·A exactly', () => {
+    const layer = LoraLinear.from(new Linear(rt(), 9, 7), { r: 2, loraAlpha: 4, loraDropout: 0.5 });
+    stir(rt(), layer);
+    const [weight, delta] = [layer.weight.toArray(), layer.deltaWeight().toArray()];
+    expect(layer.training).toBe(true);
+    rt().noGrad(() => layer.merge());
+    expect([...layer.weight.toArray()]).toEqual([...weight].map((w, i) => Math.fround(w + delta[i]!)));
+  });
+
   test('A22 backward has the same mask: what was dropped gives A no gradient', () => {
     const layer = LoraLinear.from(new Linear(rt(), 6, 4), { r: 2, loraDropout: 0.9, initLoraWeights: false });
     const x = rt().full([1, 6], 1).keep();
@@ -281,11 +299,14 @@ describeRuntimes('merge, unmerge, arithmetic', (rt) => {
     expect(apart(y, want)).toBeLessThan(1e-4);
   });
 
-  test('A23 A24 the scale is alpha/r, alpha is 8 unless given, and a weak one is noted', () => {
+  test('A23 the scale is alpha/r: doubling r halves it', () => {
     const scale = (options: object): number => LoraLinear.from(new Linear(rt(), 4, 4), options).scaling;
     expect(scale({ r: 8, loraAlpha: 16 })).toBe(2);
     expect(scale({ r: 16, loraAlpha: 16 })).toBe(1);
-    expect(scale({ r: 128 })).toBe(8 / 128);
+  });
+
+  test('A24 alpha is 8 unless given, the report shows the scale, and a weak one is noted', () => {
+    expect(LoraLinear.from(new Linear(rt(), 4, 4), { r: 128 }).scaling).toBe(8 / 128);
     const lora = LoraModel.attach(new Sequential(new Linear(rt(), 4, 4)), { r: 128, targetModules: ['0'] });
     const report = lora.report();
     expect(report.adapters[0]!.notes.join()).toContain('alpha/r is 8/128');

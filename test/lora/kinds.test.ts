@@ -8,7 +8,7 @@ const HALF = { r: 4, loraAlpha: 6 };
 
 describeRuntimes('every kind of layer', (rt) => {
   for (const { name, base: make, wrap, input } of LAYER_KINDS) {
-    test(`A16 A20 ${name}: a fresh adapter, of any scale, leaves every bit as it was`, () => {
+    test(`A16 ${name}: a fresh adapter, of any scale, leaves every bit as it was`, () => {
       for (const options of [
         HALF,
         { ...HALF, loraAlpha: 64 },
@@ -63,7 +63,7 @@ describeRuntimes('every kind of layer', (rt) => {
       }
     });
 
-    test(`A17 A9 ${name}: merged equals unmerged; the weight moves by deltaWeight; unmerge restores every byte`, () => {
+    test(`A17 ${name}: merged equals unmerged; the weight moves by deltaWeight; unmerge restores every byte`, () => {
       for (const options of [HALF, { ...HALF, useDora: true }] as LoraLayerOptions[]) {
         const layer = wrap(make(rt()), options).eval() as AnyLoraLayer;
         stir(rt(), layer);
@@ -85,7 +85,7 @@ describeRuntimes('every kind of layer', (rt) => {
       }
     });
 
-    test(`A22 A27 ${name}: dropout works in training on the branch alone, and merging leaves it out`, () => {
+    test(`A22 ${name}: dropout works in training on the branch alone, and merging leaves it out`, () => {
       const layer = wrap(make(rt()), { ...HALF, loraDropout: 0.5 });
       const x = input(rt());
       const fresh = valuesOf(rt(), layer, x);
