@@ -83,6 +83,15 @@ describe('the MNIST story at reduced size', () => {
   });
 });
 
+test('several adapters over one base', () => {
+  const { status, output } = run('examples/adapters.ts');
+  expect(status, output).toBe(0);
+  expect(output).toContain('rows with adapters of their own equal full runs: yes');
+  expect(output).toContain('by combining and by setScale: the same');
+  expect(output).toContain('the output is the same: yes');
+  expect(output).toContain('product: active, trainable, over a changed base');
+});
+
 test('an operation of one’s own agrees with differences', () => {
   const { status, output } = run('examples/custom-op.ts');
   expect(status, output).toBe(0);
