@@ -287,13 +287,7 @@ export class LoraModel<M extends Module = Module> extends Module {
   withAdaptersDisabled<T>(fn: () => T): T {
     if (typeof fn !== 'function')
       throw new TypeError(`LoraModel.withAdaptersDisabled: got ${describe(fn)}, expected a function`);
-    // Merged bytes leave while the biases that they were merged into are still in place.
-    let run = (): T => this.#adapters.withOriginals(fn);
-    for (const { layer } of this.#wrapped.values()) {
-      const inner = run;
-      run = () => layer.withBaseAlone(inner);
-    }
-    const result = run();
+    const result = this.#withBaseAlone(fn);
     refusePromise('LoraModel.withAdaptersDisabled', result);
     return result;
   }
@@ -455,17 +449,19 @@ export class LoraModel<M extends Module = Module> extends Module {
     init: boolean | string = config.initLoraWeights,
   ): void {
     this.#adapters.checkNewName(where, name);
-    const adapter = this.#adapters.withOriginals(() => {
+    // Copies of biases, PiSSA's factors and DoRA's magnitudes come from the base, whatever is merged now.
+    const adapter = this.#withBaseAlone(() => {
       const plan = planAdapter(where, this.model, config, strict);
-      return new Adapter(where, this.#runtime, this.model, name, config, plan);
+      const made = new Adapter(where, this.#runtime, this.model, name, config, plan);
+      try {
+        for (const { path, layer } of plan.layers)
+          initialise(`${where}: ${path}`, layer, name, layer.base.weight, init);
+      } catch (error) {
+        made.dispose();
+        throw error;
+      }
+      return made;
     });
-    try {
-      for (const { path, layer } of adapter.plan.layers)
-        initialise(`${where}: ${path}`, layer, name, layer.base.weight, init);
-    } catch (error) {
-      adapter.dispose();
-      throw error;
-    }
     for (const { path, layer, child } of adapter.plan.layers) {
       if (this.#wrapped.has(path)) continue;
       layer.train(this.model.training);
@@ -484,6 +480,17 @@ export class LoraModel<M extends Module = Module> extends Module {
     this.#wrapped.clear();
     this.#attached = false;
     return this.model;
+  }
+
+  /** Runs `fn` over the base as it is without any adapter. */
+  #withBaseAlone<T>(fn: () => T): T {
+    // Merged bytes leave while the biases that they were merged into are still in place.
+    let run = (): T => this.#adapters.withOriginals(fn);
+    for (const { layer } of this.#wrapped.values()) {
+      const inner = run;
+      run = () => layer.withBaseAlone(inner);
+    }
+    return run();
   }
 
   #checkAttached(where: string): void {
