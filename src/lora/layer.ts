@@ -235,12 +235,12 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
   }
 
   /** @internal Gives the base layer back, with what is merged in it for good. */
-  finish(): Module {
+  finish(): BaseLayer {
     return this.#merge.finish();
   }
 
   /** @internal The base layer with another weight in the place of its own. */
-  rebuilt(weight: Parameter): Module {
+  rebuilt(weight: Parameter): BaseLayer {
     for (const slot of this.base.parameterSlots()) if (slot.name === 'weight') slot.set(weight);
     return this.base;
   }

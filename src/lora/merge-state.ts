@@ -3,12 +3,11 @@
  * Nothing is ever subtracted. A tied weight is not touched: the layer computes with a copy of its own while merged; so
  * does a grouped convolution, whose merged weight sees every channel.
  */
-import type { Module } from '../nn/module.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import { AdapterError } from './errors.js';
 import type { LoraFactors, MergeOptions } from './factors.js';
 import { strengthOf } from './factors.js';
-import type { LoraLayer } from './layer.js';
+import type { BaseLayer, LoraLayer } from './layer.js';
 
 interface Kept {
   readonly weight: Float32Array<ArrayBuffer>;
@@ -123,7 +122,7 @@ export class MergeState {
   }
 
   /** The base layer for good: a merged weight that lies elsewhere moves into it. */
-  finish(): Module {
+  finish(): BaseLayer {
     const layer = this.#layer;
     const merged = layer.weight;
     const { base } = layer;
@@ -132,7 +131,14 @@ export class MergeState {
     this.#kept = null;
     this.#standIn = null;
     if (standIn !== null) return layer.rebuilt(standIn);
-    if (merged !== base.weight) base.weight.set(merged.toArray());
+    if (merged === base.weight) return base;
+    if (this.tied) {
+      // The adapter's own base goes with the adapter, and the other holders keep the weight they share.
+      const own = new ParameterBlock(layer.runtime, [merged.shape]).parameters[0]!;
+      own.set(merged.toArray());
+      return layer.rebuilt(own);
+    }
+    base.weight.set(merged.toArray());
     return base;
   }
 

@@ -390,7 +390,13 @@ export class LoraModel<M extends Module = Module> extends Module {
     // Trained biases and saved modules move into the base's own parameters.
     for (const { original, own } of this.#adapters.activeCopies()) original.set(own.toArray());
     putOriginals(this.#adapters.activeCopies());
-    const finished = new Map([...this.#wrapped].map(([path, { layer }]) => [path, layer.finish()]));
+    const finished = new Map<string, Module>();
+    for (const [path, { layer }] of this.#wrapped) {
+      const trained = this.#frozen.get(layer.base.weight) ?? true;
+      const module = layer.finish();
+      this.#frozen.set(module.weight, trained);
+      finished.set(path, module);
+    }
     return this.#detach(finished);
   }
 

@@ -1,6 +1,14 @@
 /** Operations in orders that are easy to get wrong: what one adapter does must not reach another, nor the plain model. */
 import { expect, test } from 'vitest';
-import { Linear, type LoraConfig, LoraModel, Module, type Runtime, type Tensor } from '../../src/index.js';
+import {
+  Embedding,
+  Linear,
+  type LoraConfig,
+  LoraModel,
+  Module,
+  type Runtime,
+  type Tensor,
+} from '../../src/index.js';
 import { describeRuntimes } from '../support/runtimes.js';
 
 class Mlp extends Module {
@@ -15,6 +23,22 @@ class Mlp extends Module {
 
   override forward(x: Tensor): Tensor {
     return this.fc2.forward(this.fc1.forward(x));
+  }
+}
+
+/** The head's weight is the embedding's. */
+class Tied extends Module {
+  readonly embed: Embedding;
+  readonly head: Linear;
+
+  constructor(rt: Runtime) {
+    super();
+    this.embed = new Embedding(rt, 9, 8);
+    this.head = new Linear(rt, 8, 9, { bias: false, weight: this.embed.weight });
+  }
+
+  override forward(ids: Tensor): Tensor {
+    return this.head.forward(this.embed.forward(ids));
   }
 }
 
@@ -56,6 +80,24 @@ describeRuntimes('orders of operations', (rt) => {
       lora.setAdapter('second');
       expect(apart(valuesOf(rt(), lora, x), base)).toBeLessThan(1e-4);
       expect(apart(merged, base)).toBeGreaterThan(0.1);
+    });
+  }
+
+  for (const options of [{}, { initLoraWeights: 'pissa' }, { initLoraWeights: 'olora' }] as const) {
+    test(`a tied head with ${JSON.stringify(options)} merged for good leaves the embedding alone, and what was frozen frozen`, () => {
+      const model = new Tied(rt());
+      for (const parameter of model.parameters()) parameter.requiresGrad = false;
+      const lora = LoraModel.attach(model, { r: 4, targetModules: ['head'], ...options }).eval();
+      stir(rt(), lora);
+      const ids = rt()
+        .tensor(Int32Array.of(0, 3, 8), [3], { dtype: 'i32' })
+        .keep();
+      const table = [...model.embed.weight.toArray()];
+      const before = valuesOf(rt(), lora, ids);
+      expect(lora.mergeAndUnload()).toBe(model);
+      expect([...model.embed.weight.toArray()]).toEqual(table);
+      expect(apart(valuesOf(rt(), model, ids), before)).toBeLessThan(1e-3);
+      expect(model.parameters().map(({ requiresGrad }) => requiresGrad)).toEqual([false, false]);
     });
   }
 });
