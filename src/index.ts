@@ -39,12 +39,11 @@ export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from 
 export { type MaxPool2dOptions, maxPool2d } from './ops/max-pool2d.js';
 export { argmax, type MeanOptions, mean, reshape, softmax, sum } from './ops/reduce.js';
 export { clipGradNorm } from './optim/clip.js';
-export type { ParameterGroup } from './optim/groups.js';
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions, type Trainables } from './optim/optimizer.js';
 export type { RuntimeInfo, RuntimeOptions } from './runtime/engine.js';
 export { OutOfMemoryError, WorkerError } from './runtime/errors.js';
 export type { WasmOption, WasmSource } from './runtime/wasm.js';
-export type { Parameter } from './tensor/parameter.js';
+export type { Parameter, ParameterGroup } from './tensor/parameter.js';
 export { createRuntime, type MemoryUse, type Runtime, type TensorOptions } from './tensor/runtime.js';
 export type { DType, Shape } from './tensor/shape.js';
 export type { Tensor } from './tensor/tensor.js';

@@ -1,7 +1,6 @@
 /** Parameter groups for an optimiser: LoRA+'s learning rate for B, and what weight decay leaves out. */
-import type { ParameterGroup } from '../optim/groups.js';
 import { checkBoolean, checkNumber, checkOptions } from '../runtime/errors.js';
-import type { Parameter } from '../tensor/parameter.js';
+import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
 
 export interface GroupOptions {
   /** Learning rate of A and of everything without one of its own. */

@@ -4,9 +4,8 @@
  */
 
 import { type Child, Module } from '../nn/module.js';
-import type { ParameterGroup } from '../optim/groups.js';
 import { checkOptions, describe } from '../runtime/errors.js';
-import type { Parameter } from '../tensor/parameter.js';
+import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
 import { type Runtime, refusePromise } from '../tensor/runtime.js';
 import { Tensor } from '../tensor/tensor.js';
 import { Adapter } from './adapter.js';
@@ -251,7 +250,7 @@ export class LoraModel<M extends Module = Module> extends Module {
 
   /**
    * Multiplies an adapter's scaling everywhere from now on: 0 gives the base bit for bit, 1 is the start. DoRA's magnitude,
-   * trained biases and saved modules are not scaled.
+   * trained biases and saved modules are not scaled. Files do not hold it: `exportAdapter` writes the adapter at 1.
    * @throws TypeError, RangeError; AdapterError when it is merged or unknown
    */
   setScale(name: string, multiplier: number): void {

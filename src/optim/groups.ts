@@ -3,7 +3,7 @@
  * step, because values, gradients and state lie side by side in the same order.
  */
 import { checkNumber, checkOptions, describe } from '../runtime/errors.js';
-import { Parameter } from '../tensor/parameter.js';
+import { Parameter, type ParameterGroup } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { Storage } from '../tensor/storage.js';
 
@@ -16,14 +16,6 @@ export interface Run {
   readonly state: readonly number[];
   /** Which steps this run has had, this one included. */
   readonly step: number;
-}
-
-/** Parameters with settings of their own; what a group leaves out is the optimiser's. */
-export interface ParameterGroup {
-  readonly parameters: readonly Parameter[];
-  /** Learning rate. */
-  readonly lr?: number;
-  readonly weightDecay?: number;
 }
 
 /** A group whose settings are complete. */

@@ -1,8 +1,8 @@
 /** SGD, Adam and AdamW with PyTorch's formulas and defaults; one kernel call for parameters that lie side by side. */
 import type { Kernels } from '../runtime/abi.js';
 import { checkBoolean, checkNumber, checkOptions, describe } from '../runtime/errors.js';
-import type { Parameter } from '../tensor/parameter.js';
-import { checkGroups, type ParameterGroup, ParameterState, type ResolvedGroup, type Run } from './groups.js';
+import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
+import { checkGroups, ParameterState, type ResolvedGroup, type Run } from './groups.js';
 
 const MAX = Number.MAX_VALUE;
 

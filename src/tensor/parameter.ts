@@ -25,6 +25,14 @@ export class Parameter extends Tensor {
   }
 }
 
+/** Parameters with settings of their own for an optimiser; what a group leaves out is the optimiser's. */
+export interface ParameterGroup {
+  readonly parameters: readonly Parameter[];
+  /** Learning rate. */
+  readonly lr?: number;
+  readonly weightDecay?: number;
+}
+
 /** Releases the gradients of a block that was dropped without dispose(). */
 const forgotten = new FinalizationRegistry<Storage>((storage) => storage.release());
 
