@@ -44,7 +44,7 @@ export function copySites(
   for (const [path, module] of modules) {
     const slots = [...module.parameterSlots()];
     const saved = roots.some((root) => path === root || path.startsWith(`${root}.`));
-    if (saved && module instanceof LoraLayer)
+    if (saved && module instanceof LoraLayer && module.adapters.length > 0)
       throw new AdapterError(
         `${where}: saved module '${path}' is adapted by another adapter, expected a plain module`,
       );

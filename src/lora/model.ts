@@ -47,6 +47,7 @@ export class LoraModel<M extends Module = Module> extends Module {
   readonly #adapters = new AdapterSet();
   readonly #frozen = new Map<Parameter, boolean>();
   #attached = true;
+  #disabled = 0;
 
   private constructor(model: M, runtime: Runtime) {
     super();
@@ -242,6 +243,7 @@ export class LoraModel<M extends Module = Module> extends Module {
    */
   setAdapter(names: string | readonly string[]): void {
     const where = 'LoraModel.setAdapter';
+    this.#checkEnabled(where);
     const wanted = typeof names === 'string' ? [names] : [...names];
     this.#adapters.activate(where, wanted, this.mergedAdapters);
     for (const { layer } of this.#wrapped.values())
@@ -263,6 +265,7 @@ export class LoraModel<M extends Module = Module> extends Module {
   /** Removes an adapter and gives its memory back; if it was active, it no longer is. @throws AdapterError when it is merged or unknown */
   deleteAdapter(name: string): void {
     const adapter = this.#adapters.get('LoraModel.deleteAdapter', name);
+    this.#checkEnabled('LoraModel.deleteAdapter');
     if (this.mergedAdapters.includes(name)) {
       throw new AdapterError(
         `LoraModel.deleteAdapter: adapter '${name}' is merged, expected unmerge() first`,
@@ -281,12 +284,18 @@ export class LoraModel<M extends Module = Module> extends Module {
   /**
    * Runs a synchronous function over the base alone: bit for bit the plain model, also while adapters are merged, and
    * as it was again after an exception.
-   * @throws TypeError when `fn` returns a promise
+   * @throws TypeError when `fn` returns a promise; AdapterError when it switches, deletes, merges or unloads adapters
    */
   withAdaptersDisabled<T>(fn: () => T): T {
     if (typeof fn !== 'function')
       throw new TypeError(`LoraModel.withAdaptersDisabled: got ${describe(fn)}, expected a function`);
-    const result = this.#withBaseAlone(fn);
+    this.#disabled++;
+    let result: T;
+    try {
+      result = this.#withBaseAlone(fn);
+    } finally {
+      this.#disabled--;
+    }
     refusePromise('LoraModel.withAdaptersDisabled', result);
     return result;
   }
@@ -298,6 +307,7 @@ export class LoraModel<M extends Module = Module> extends Module {
   merge(names?: readonly string[], options: MergeOptions = {}): void {
     const where = 'LoraModel.merge';
     this.#checkAttached(where);
+    this.#checkEnabled(where);
     checkOptions(where, options, ['safe']);
     const merged = this.mergedAdapters;
     const wanted = names ?? this.#adapters.active.filter((name) => !merged.includes(name));
@@ -331,6 +341,7 @@ export class LoraModel<M extends Module = Module> extends Module {
 
   /** Takes adapters (all merged ones by default) out of the weights again: the kept bytes, with the others merged anew. @throws AdapterError */
   unmerge(names?: readonly string[]): void {
+    this.#checkEnabled('LoraModel.unmerge');
     const merged = this.mergedAdapters;
     if (merged.length === 0)
       throw new AdapterError('LoraModel.unmerge: nothing is merged, expected merge() before');
@@ -383,6 +394,7 @@ export class LoraModel<M extends Module = Module> extends Module {
   /** Merges the active adapters for good and gives the plain model back, unfrozen as it was; the LoraModel is spent. */
   mergeAndUnload(options: MergeOptions = {}): M {
     this.#checkAttached('LoraModel.mergeAndUnload');
+    this.#checkEnabled('LoraModel.mergeAndUnload');
     const merged = this.mergedAdapters;
     if (this.#adapters.active.some((name) => !merged.includes(name)) || merged.length === 0)
       this.merge(undefined, options);
@@ -402,6 +414,7 @@ export class LoraModel<M extends Module = Module> extends Module {
   /** Takes the adapters away and gives the plain model back, unfrozen as it was; the LoraModel is spent. */
   unload(): M {
     this.#checkAttached('LoraModel.unload');
+    this.#checkEnabled('LoraModel.unload');
     if (this.merged) this.unmerge();
     return this.#detach();
   }
@@ -428,7 +441,7 @@ export class LoraModel<M extends Module = Module> extends Module {
     this.#adapters.checkNewName(where, name);
     const file = await readSource(where, source, options);
     this.#checkAttached(where);
-    this.#add(where, name, file.config, file.strict, file.init);
+    const wrapped = this.#add(where, name, file.config, file.strict, file.init);
     const adapter = this.#adapters.get(where, name);
     try {
       const report = file.apply(adapter.tensors());
@@ -436,6 +449,11 @@ export class LoraModel<M extends Module = Module> extends Module {
       return { ...report, unmatched: adapter.plan.unmatched, warnings: file.warnings };
     } catch (error) {
       this.deleteAdapter(name);
+      for (const path of wrapped) {
+        const { layer, child } = this.#wrapped.get(path)!;
+        child.replace(layer.base);
+        this.#wrapped.delete(path);
+      }
       throw error;
     }
   }
@@ -446,13 +464,14 @@ export class LoraModel<M extends Module = Module> extends Module {
     this.model.dispose();
   }
 
+  /** @returns the paths that were not wrapped before */
   #add(
     where: string,
     name: string,
     config: ResolvedConfig,
     strict = true,
     init: boolean | string = config.initLoraWeights,
-  ): void {
+  ): string[] {
     this.#adapters.checkNewName(where, name);
     // Copies of biases, PiSSA's factors and DoRA's magnitudes come from the base, whatever is merged now.
     const adapter = this.#withBaseAlone(() => {
@@ -467,13 +486,14 @@ export class LoraModel<M extends Module = Module> extends Module {
       }
       return made;
     });
-    for (const { path, layer, child } of adapter.plan.layers) {
-      if (this.#wrapped.has(path)) continue;
+    const fresh = adapter.plan.layers.filter(({ path }) => !this.#wrapped.has(path));
+    for (const { path, layer, child } of fresh) {
       layer.train(this.model.training);
       child.replace(layer);
       this.#wrapped.set(path, { layer, child });
     }
     this.#adapters.add(adapter);
+    return fresh.map(({ path }) => path);
   }
 
   #detach(finished?: ReadonlyMap<string, Module>): M {
@@ -496,6 +516,11 @@ export class LoraModel<M extends Module = Module> extends Module {
       run = () => layer.withBaseAlone(inner);
     }
     return run();
+  }
+
+  #checkEnabled(where: string): void {
+    if (this.#disabled > 0)
+      throw new AdapterError(`${where}: called inside withAdaptersDisabled, expected a call outside of it`);
   }
 
   #checkAttached(where: string): void {

@@ -100,4 +100,61 @@ describeRuntimes('orders of operations', (rt) => {
       expect(model.parameters().map(({ requiresGrad }) => requiresGrad)).toEqual([false, false]);
     });
   }
+
+  test('switching, deleting, merging and unloading inside withAdaptersDisabled are refused, and nothing changes', () => {
+    const lora = LoraModel.attach(new Mlp(rt()), { ...PLAIN, bias: 'all' }, 'first').eval();
+    lora.addAdapter('second', PLAIN);
+    stir(rt(), lora);
+    const x = rt().normal([2, 13]).keep();
+    for (const merged of [false, true]) {
+      if (merged) lora.merge();
+      const before = valuesOf(rt(), lora, x);
+      const calls: [string, () => unknown][] = [
+        ['setAdapter', () => lora.setAdapter('second')],
+        ['deleteAdapter', () => lora.deleteAdapter('first')],
+        ['merge', () => lora.merge()],
+        ['unmerge', () => lora.unmerge()],
+        ['unload', () => lora.unload()],
+        ['mergeAndUnload', () => lora.mergeAndUnload()],
+      ];
+      for (const [name, call] of calls) {
+        expect(() => lora.withAdaptersDisabled(call)).toThrow(
+          `LoraModel.${name}: called inside withAdaptersDisabled, expected a call outside of it`,
+        );
+        expect(lora.activeAdapters).toEqual(['first']);
+        expect(lora.mergedAdapters).toEqual(merged ? ['first'] : []);
+        expect(valuesOf(rt(), lora, x)).toEqual(before);
+      }
+    }
+  });
+
+  test('a load that fails leaves no layer wrapped that was not before, and no memory held', async () => {
+    const files = LoraModel.attach(new Mlp(rt()), { r: 4, targetModules: ['fc2'] }).exportAdapter();
+    const model = new Mlp(rt());
+    const { fc2 } = model;
+    const lora = LoraModel.attach(model, { r: 4, targetModules: ['fc1'] });
+    const { held } = rt().memory();
+    await expect(lora.loadAdapter('other', files, { prefix: 'elsewhere.' })).rejects.toThrow('nothing in');
+    expect(lora.report().wrapped).toEqual(['fc1']);
+    expect(model.fc2).toBe(fc2);
+    expect(rt().memory().held).toBe(held);
+    await lora.loadAdapter('other', files);
+    expect(lora.report().wrapped).toEqual(['fc1', 'fc2']);
+  });
+
+  test('a module that a deleted adapter adapted can be saved whole', () => {
+    const lora = LoraModel.attach(new Mlp(rt()), PLAIN, 'gone').eval();
+    lora.deleteAdapter('gone');
+    const x = rt().normal([2, 13]).keep();
+    const base = valuesOf(rt(), lora, x);
+    lora.addAdapter('whole', { r: 4, targetModules: ['fc1'], modulesToSave: ['fc2'] });
+    lora.setAdapter('whole');
+    expect(valuesOf(rt(), lora, x)).toEqual(base);
+    stir(rt(), lora);
+    const after = valuesOf(rt(), lora, x);
+    expect(apart(after, base)).toBeGreaterThan(0.1);
+    expect(lora.withAdaptersDisabled(() => valuesOf(rt(), lora, x))).toEqual(base);
+    const plain = lora.mergeAndUnload();
+    expect(apart(valuesOf(rt(), plain, x), after)).toBeLessThan(1e-4);
+  });
 });
