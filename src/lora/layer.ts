@@ -250,7 +250,11 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
     throw new Error(`${this.constructor.name}: the delta has the weight's shape`);
   }
 
-  /** @internal A second holder of the base weight, outside this layer, or false. */
+  /** @internal Whether another layer holds the base weight too. */
+  get tied(): boolean {
+    return this.#merge.tied;
+  }
+
   set tied(value: boolean) {
     this.#merge.tied = value;
   }

@@ -156,7 +156,7 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
     });
     weight.holders = 1;
     (layer as { bias: Parameter | null }).bias = bias;
-    this.base.weight.block.dispose();
+    if (!this.tied) this.base.weight.block.dispose();
     return layer;
   }
 

@@ -460,6 +460,7 @@ export class LoraModel<M extends Module = Module> extends Module {
 
   override dispose(): void {
     putOriginals(this.#adapters.activeCopies());
+    for (const { layer } of this.#wrapped.values()) layer.dispose();
     for (const { block } of this.#adapters.all) block.dispose();
     this.model.dispose();
   }

@@ -1,6 +1,7 @@
 /** Operations in orders that are easy to get wrong: what one adapter does must not reach another, nor the plain model. */
 import { expect, test } from 'vitest';
 import {
+  Conv2d,
   Embedding,
   Linear,
   type LoraConfig,
@@ -156,5 +157,34 @@ describeRuntimes('orders of operations', (rt) => {
     expect(lora.withAdaptersDisabled(() => valuesOf(rt(), lora, x))).toEqual(base);
     const plain = lora.mergeAndUnload();
     expect(apart(valuesOf(rt(), plain, x), after)).toBeLessThan(1e-4);
+  });
+
+  test('a grouped convolution merged for good leaves the weight it shared to the other holder', () => {
+    const options = { groups: 2, padding: 1 };
+    class Convs extends Module {
+      readonly c1 = new Conv2d(rt(), 4, 4, 3, options);
+      readonly c2 = new Conv2d(rt(), 4, 4, 3, { ...options, weight: this.c1.weight });
+      override forward(x: Tensor): Tensor {
+        return this.c2.forward(this.c1.forward(x));
+      }
+    }
+    const lora = LoraModel.attach(new Convs(), { r: 4, targetModules: ['c1'] }).eval();
+    stir(rt(), lora);
+    const x = rt().normal([2, 4, 5, 5]).keep();
+    const before = valuesOf(rt(), lora, x);
+    expect(apart(valuesOf(rt(), lora.mergeAndUnload(), x), before)).toBeLessThan(1e-3);
+  });
+
+  test('dispose gives every byte back, of an adapter with a base of its own and of a merged tied layer too', () => {
+    for (const [make, options] of [
+      [() => new Mlp(rt()), { ...PLAIN, initLoraWeights: 'pissa' }],
+      [() => new Tied(rt()), { r: 4, targetModules: ['head'] }],
+    ] as const) {
+      const { held } = rt().memory();
+      const lora = LoraModel.attach<Module>(make(), options);
+      lora.merge();
+      lora.dispose();
+      expect(rt().memory().held).toBe(held);
+    }
   });
 });
