@@ -86,6 +86,7 @@ export class LoraModel<M extends Module = Module> extends Module {
         `${where}: the model has no Linear, Embedding or Conv2d, expected at least one to adapt`,
       );
     const lora = new LoraModel(model, parameters[0].runtime);
+    lora.setMode(model.training);
     for (const parameter of parameters) {
       lora.#frozen.set(parameter, parameter.requiresGrad);
       parameter.requiresGrad = false;
@@ -157,6 +158,13 @@ export class LoraModel<M extends Module = Module> extends Module {
 
   override ownParameters(): Iterable<[string, Parameter]> {
     return this.model.ownParameters();
+  }
+
+  /** Switches the tree, the wrapped model itself with it, to training mode (or out of it). */
+  override train(mode = true): this {
+    super.train(mode);
+    this.model.setMode(mode);
+    return this;
   }
 
   /** Every parameter: the model's under their own names, the adapters' beside them, their copies of biases and saved modules last. */
@@ -369,7 +377,8 @@ export class LoraModel<M extends Module = Module> extends Module {
     if (this.#adapters.active.length === 0)
       throw new AdapterError(`${where}: no adapter is active, expected at least one`);
     const merged = this.mergedAdapters;
-    const training = this.namedModules().map(([, module]) => module.training);
+    const modules = [this.model, ...this.namedModules().map(([, module]) => module)];
+    const training = modules.map((module) => module.training);
     const output = (): Float32Array =>
       this.#runtime.scope(() =>
         this.#runtime.noGrad(() => this.model.forward(...inputs).toArray()),
@@ -387,7 +396,7 @@ export class LoraModel<M extends Module = Module> extends Module {
         if (this.merged) this.unmerge();
         this.merge(merged);
       }
-      for (const [i, [, module]] of this.namedModules().entries()) module.setMode(training[i]!);
+      for (const [i, module] of modules.entries()) module.setMode(training[i]!);
     }
   }
 
@@ -489,7 +498,7 @@ export class LoraModel<M extends Module = Module> extends Module {
     });
     const fresh = adapter.plan.layers.filter(({ path }) => !this.#wrapped.has(path));
     for (const { path, layer, child } of fresh) {
-      layer.train(this.model.training);
+      layer.train(this.training);
       child.replace(layer);
       this.#wrapped.set(path, { layer, child });
     }

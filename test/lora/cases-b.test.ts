@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import {
   AdamW,
   AdapterError,
+  Conv2d,
   Embedding,
   LayerNorm,
   Linear,
@@ -10,13 +11,15 @@ import {
   LoraLinear,
   LoraModel,
   Module,
+  mean,
   mseLoss,
   type Runtime,
   Sequential,
   type Tensor,
+  tanh,
 } from '../../src/index.js';
 import { apart, stir, valuesOf } from '../support/layers.js';
-import { describeRuntimes } from '../support/runtimes.js';
+import { describeRuntimes, gradientError } from '../support/runtimes.js';
 
 class Headed extends Module {
   readonly layers: Sequential[];
@@ -203,6 +206,84 @@ describeRuntimes('adapters and their state', (rt) => {
     lora.setAdapter('a');
     lora.merge();
     expect(() => mixed(names)).toThrow("while adapter 'a' is merged");
+  });
+
+  test('B13 rows of embeddings, convolutions and every shape of adapter are bit-equal to full runs', () => {
+    class Images extends Module {
+      readonly wte = new Embedding(rt(), 9, 6);
+      readonly conv = new Conv2d(rt(), 2, 4, 3, { padding: 1, groups: 2 });
+      readonly fc = new Linear(rt(), 4, 5, { fanInFanOut: true });
+      override forward(ids: Tensor): Tensor {
+        return this.fc.forward(mean(tanh(this.conv.forward(this.wte.forward(ids))), [2, 3]));
+      }
+    }
+    const targetModules = ['wte', 'conv', 'fc'];
+    const configs: Record<string, LoraConfig> = {
+      plain: { r: 4, targetModules },
+      dora: { r: 2, targetModules, useDora: true },
+      pissa: { r: 2, targetModules: ['fc'], initLoraWeights: 'pissa' },
+      slices: { r: 2, targetModules: ['fc'], fusedSlices: { fc: { sizes: [2, 3], adapted: [false, true] } } },
+      biased: { r: 2, targetModules: ['conv', 'fc'], loraBias: true },
+    };
+    const lora = LoraModel.attach(new Images()).eval() as LoraModel<Images>;
+    for (const [name, config] of Object.entries(configs)) {
+      lora.addAdapter(name, config);
+      const named = lora.namedParameters().filter(([key]) => key.split('.').includes(name));
+      for (const [, parameter] of named) {
+        const drawn = rt().normal(parameter.shape, 0.4);
+        parameter.set(drawn);
+        drawn.dispose();
+      }
+    }
+    const names = ['dora', 'plain', '__base__', 'pissa', 'slices', 'biased', 'plain', '__base__'];
+    const ids = rt().tensor(
+      Int32Array.from({ length: 8 * 2 * 4 }, (_, i) => (i * 5) % 9),
+      [8, 2, 4],
+    );
+    const y = rt().scope(() => rt().noGrad(() => [...lora.forward(ids, { adapterNames: names }).toArray()]));
+    for (const [i, name] of names.entries()) {
+      lora.setAdapter(name === '__base__' ? [] : name);
+      expect(y.slice(5 * i, 5 * i + 5), name).toEqual(valuesOf(rt(), lora, ids).slice(5 * i, 5 * i + 5));
+    }
+  });
+
+  test.each([false, true])(
+    'fused slices, fanInFanOut %s: gradients against differences, with dropout',
+    (fanInFanOut) => {
+      const base = new Linear(rt(), 8, 9, { fanInFanOut });
+      const slices = { sizes: [4, 2, 3], adapted: [true, false, true] };
+      const layer = LoraLinear.from(base, { r: 2, loraDropout: 0.3, slices });
+      stir(rt(), layer);
+      const x = rt().normal([5, 8]).keep();
+      x.requiresGrad = true;
+      const target = rt().normal([5, 9]).keep();
+      for (const leaf of [layer.factors('default').A, layer.factors('default').B, x]) {
+        const { error, largest } = gradientError(
+          rt(),
+          leaf,
+          () => {
+            layer.restartMasks();
+            return mseLoss(layer.forward(x), target, { reduction: 'sum' });
+          },
+          2e-2,
+        );
+        expect(largest).toBeGreaterThan(0.01);
+        expect(error).toBeLessThan(0.02 * largest + 1e-4);
+      }
+    },
+  );
+
+  test('one adapter trains while another is merged', () => {
+    const lora = LoraModel.attach(new Headed(rt()), CONFIG, 'a');
+    stirAll(rt(), lora, 'a');
+    lora.addAdapter('b', CONFIG);
+    lora.setAdapter(['a', 'b']);
+    lora.setTrainable('b');
+    lora.merge(['a']);
+    const [a, b] = [lora.exportAdapter('a'), lora.exportAdapter('b')];
+    train(rt(), lora);
+    expect(lora.exportAdapter('a')).toEqual(a);
+    expect(lora.exportAdapter('b')).not.toEqual(b);
   });
 
   test('B15 a tied weight: merging changes the adapted layer alone, and says so', () => {
