@@ -60,7 +60,11 @@ export function stackParts(terms: readonly LoraTerm[], N: number): { parts: Part
 }
 
 /** The outputs cut where a part begins or ends, each piece with the parts that cover it. */
-export function pieces(parts: readonly Part[], N: number): (OutputRange & { parts: Part[] })[] {
+export function pieces(
+  parts: readonly Part[],
+  N: number,
+): (OutputRange & { readonly parts: readonly Part[] })[] {
+  if (parts.every(({ size }) => size === N)) return [{ from: 0, size: N, parts }];
   const cuts = [...new Set([0, N, ...parts.flatMap(({ from, size }) => [from, from + size])])].sort(
     (a, b) => a - b,
   );
