@@ -47,11 +47,6 @@ export function strengthOf({ scaling, multiplier }: Pick<LoraFactors, 'scaling' 
   return scaling * multiplier;
 }
 
-/** An adapter's parameters in the order of its block: null ones left out. */
-export function parametersOf({ A, B, bias, magnitude }: LoraFactors): Parameter[] {
-  return [A, B, ...(bias === null ? [] : [bias]), ...(magnitude === null ? [] : [magnitude])];
-}
-
 /** Options of `merge`. */
 export interface MergeOptions {
   /** Refuse a merged weight with NaN or infinity, leaving the layer as it was. Default false. */

@@ -1,5 +1,6 @@
 /** How an adapter's parameters start in a layer: PEFT's initialisations by name. */
 
+import { transposed } from '../formats/scaled.js';
 import { RANDOM_STREAM } from '../runtime/engine.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
@@ -95,14 +96,14 @@ function fromBase(
     return;
   }
   const W = turned
-    ? transposed(weight.toArray() as Float32Array, width, out)
+    ? transposed({ shape: [width, out], data: weight.toArray() as Float32Array }).data
     : (weight.toArray() as Float32Array);
   const found = factorise(init, W, out, width, r, scaling, randomOf(rt));
   A.set(found.A);
   B.set(found.B);
   const left = new ParameterBlock(rt, [weight.shape]).parameters[0]!;
   left.requiresGrad = false;
-  left.set(turned ? transposed(found.residual, out, width) : found.residual);
+  left.set(turned ? transposed({ shape: [out, width], data: found.residual }).data : found.residual);
   factors.changed?.weight.block.dispose();
   factors.changed = { weight: left, A0: found.A, B0: found.B };
 }
@@ -131,10 +132,4 @@ function randomOf(rt: Runtime): (count: number) => Float64Array {
     drawn.dispose();
     return values;
   };
-}
-
-function transposed(a: Float32Array, rows: number, cols: number): Float32Array {
-  const t = new Float32Array(a.length);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) t[j * rows + i] = a[i * cols + j]!;
-  return t;
 }

@@ -9,12 +9,13 @@ import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './config.js';
 import { AdapterError } from './errors.js';
-import type { FactorShapes, LoraFactors } from './factors.js';
-import { type DoraOperands, LoraLayer } from './layer.js';
-import { addMatrixDelta, type MatrixLayout, matrixNorms, scaleMatrixOutputs } from './matrix-delta.js';
+import type { FactorShapes } from './factors.js';
+import type { DoraOperands } from './layer.js';
+import type { MatrixLayout } from './matrix-delta.js';
+import { MatrixLoraLayer } from './matrix-layer.js';
 import { wrapAlone } from './wrap-alone.js';
 
-export class LoraEmbedding extends LoraLayer<Embedding> {
+export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
   readonly kind = 'embedding';
   readonly numEmbeddings: number;
   readonly embeddingDim: number;
@@ -78,21 +79,7 @@ export class LoraEmbedding extends LoraLayer<Embedding> {
   }
 
   /** @internal */
-  addDelta(factors: LoraFactors, w: number, out: number): void {
-    addMatrixDelta(this.#matrix(), factors, w, out);
-  }
-
-  /** @internal */
-  norms(factors: LoraFactors, w: number, out: number): void {
-    matrixNorms(this.#matrix(), factors, w, out);
-  }
-
-  /** @internal */
-  scaleOutputs(g: number, weight: number): void {
-    scaleMatrixOutputs(this.#matrix(), g, weight);
-  }
-
-  #matrix(): MatrixLayout {
+  protected get matrix(): MatrixLayout {
     return { rt: this.runtime, N: this.embeddingDim, K: this.numEmbeddings, turned: true };
   }
 }

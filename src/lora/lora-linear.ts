@@ -18,12 +18,13 @@ import {
   resolveLayerOptions,
 } from './config.js';
 import { AdapterError } from './errors.js';
-import type { FactorShapes, LoraFactors } from './factors.js';
-import { type DoraOperands, LoraLayer } from './layer.js';
-import { addMatrixDelta, type MatrixLayout, matrixNorms, scaleMatrixOutputs } from './matrix-delta.js';
+import type { FactorShapes } from './factors.js';
+import type { DoraOperands } from './layer.js';
+import type { MatrixLayout } from './matrix-delta.js';
+import { MatrixLoraLayer } from './matrix-layer.js';
 import { wrapAlone } from './wrap-alone.js';
 
-export class LoraLinear extends LoraLayer<Linear> {
+export class LoraLinear extends MatrixLoraLayer<Linear> {
   readonly kind = 'linear';
   readonly inFeatures: number;
   readonly outFeatures: number;
@@ -103,21 +104,7 @@ export class LoraLinear extends LoraLayer<Linear> {
   }
 
   /** @internal */
-  addDelta(factors: LoraFactors, w: number, out: number): void {
-    addMatrixDelta(this.#matrix(), factors, w, out);
-  }
-
-  /** @internal */
-  norms(factors: LoraFactors, w: number, out: number): void {
-    matrixNorms(this.#matrix(), factors, w, out);
-  }
-
-  /** @internal */
-  scaleOutputs(g: number, weight: number): void {
-    scaleMatrixOutputs(this.#matrix(), g, weight);
-  }
-
-  #matrix(): MatrixLayout {
+  protected get matrix(): MatrixLayout {
     return { rt: this.runtime, N: this.outFeatures, K: this.inFeatures, turned: this.fanInFanOut };
   }
 

@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import { addColumns, type ConvSizes, imageColumns } from './conv-sizes.js';
 import { backwardConvBias, backwardConvInput, forEachGroup } from './conv2d.js';
 import type { ConvRanks } from './lora-conv2d.js';
-import { drop, type LoraTerm, withMasked } from './lora-terms.js';
+import { drop, type LoraTerm, withInverse, withMasked } from './lora-terms.js';
 
 type Address = () => number;
 
@@ -78,15 +78,13 @@ function magnitudeGradient(s: ConvSizes, { dy, target }: BackwardContext, z: num
   const { kernels } = rt.engine;
   const dm = target(MAGNITUDE);
   if (dm === null) return;
-  const share = rt.empty([O], 'f32');
-  kernels.fill(O, 1, share.pointer);
-  kernels.quotient(O, share.pointer, norms, share.pointer);
-  for (let b = 0; b < B; b++) {
-    const plane = b * O * P * 4;
-    const accumulate = b === 0 ? dm.accumulate : 1;
-    kernels.dotRows(O, P, dy.pointer + plane, P, z + plane, P, share.pointer, accumulate, dm.pointer);
-  }
-  share.dispose();
+  withInverse(rt, O, norms, (w) => {
+    for (let b = 0; b < B; b++) {
+      const plane = b * O * P * 4;
+      const accumulate = b === 0 ? dm.accumulate : 1;
+      kernels.dotRows(O, P, dy.pointer + plane, P, z + plane, P, w, accumulate, dm.pointer);
+    }
+  });
 }
 
 /** d(lora_B.bias) = scaling·Σ dy. */

@@ -8,7 +8,7 @@ import { type Conv2dOperationOptions, type ConvSizes, checkConv2d, imageColumns 
 import { forEachGroup } from './conv2d.js';
 import { backwardLoraConv } from './lora-conv2d-backward.js';
 import type { Dora } from './lora-embedding.js';
-import { addressOf, drop, type LoraTerm } from './lora-terms.js';
+import { addressOf, drop, type LoraTerm, totalBias } from './lora-terms.js';
 
 /** Ranks of one group: those of every term, and one more for the bias where the product adds it. */
 export interface ConvRanks {
@@ -39,7 +39,7 @@ export function loraConv2d(
   const { rt, B, C, H, W, O, P, columns } = s;
   const { kernels } = rt.engine;
   const make = (shape: readonly number[]): Tensor => rt.withoutScope(() => rt.empty(shape, 'f32'));
-  const shift = totalBias(s, bias, terms);
+  const shift = totalBias(rt, O, bias, terms);
   const inProduct = shift !== null && dora === null;
   const layout = ranksOf(s, terms, inProduct);
   const R = layout.width * s.groups;
@@ -58,8 +58,14 @@ export function loraConv2d(
   for (let image = 0; image < B; image++) {
     const hidden = h.pointer + image * P * R * 4;
     if (inProduct) for (let g = 1; g <= s.groups; g++) fillColumn(s, hidden, R, g * layout.width - 1);
+    // The columns of one source are made once: undropped terms share them with the base.
+    let held = 0;
+    const fill = (source: number): void => {
+      if (held !== source) imageColumns(s, source, image, cols.pointer);
+      held = source;
+    };
     for (const [i, { A }] of terms.entries()) {
-      imageColumns(s, masked[i]?.pointer ?? x.pointer, image, cols.pointer);
+      fill(masked[i]?.pointer ?? x.pointer);
       const r = layout.ranks[i]!;
       for (let g = 0; g < s.groups; g++) {
         const to = hidden + 4 * (g * layout.width + layout.columns[i]!);
@@ -76,7 +82,7 @@ export function loraConv2d(
         );
       }
     }
-    imageColumns(s, base, image, cols.pointer);
+    fill(base);
     convolve(s, weight.pointer, cols.pointer, image, z.pointer, {
       left: b.pointer,
       right: hidden,
@@ -110,18 +116,6 @@ export function loraConv2d(
   });
   for (const tensor of [...made, cols, b, ...masked, shift === bias ? null : shift]) tensor?.dispose();
   return y;
-}
-
-/** bias + Σ scaling·term.bias; the bias itself where no term has one. */
-function totalBias({ rt, O }: ConvSizes, bias: Tensor | null, terms: readonly LoraTerm[]): Tensor | null {
-  const own = terms.filter((term) => term.bias !== null && term.scaling !== 0);
-  if (own.length === 0) return bias;
-  const { kernels } = rt.engine;
-  const total = rt.withoutScope(() => rt.empty([O], 'f32'));
-  if (bias === null) kernels.fill(O, 0, total.pointer);
-  else kernels.scale(O, 1, bias.pointer, total.pointer);
-  for (const term of own) kernels.axpy(O, term.scaling, term.bias!.pointer, total.pointer);
-  return total;
 }
 
 function ranksOf(s: ConvSizes, terms: readonly LoraTerm[], withBias: boolean): ConvRanks {

@@ -6,7 +6,7 @@
 import type { Tensor } from '../tensor/tensor.js';
 import { checkLinear, type LinearLayout } from './linear.js';
 import { inputGradient, NO_RANK, outputs, weightGradient } from './linear-products.js';
-import { addressOf, drop, type LoraTerm, withMasked } from './lora-terms.js';
+import { addressOf, drop, type LoraTerm, withInverse, withMasked } from './lora-terms.js';
 
 /**
  * @param magnitude - [out]
@@ -65,13 +65,10 @@ export function doraLinear(
         ...[number, number, number, number],
       ];
       const dm = target(5);
-      if (dm !== null) {
-        const share = rt.empty([N], 'f32');
-        kernels.fill(N, 1, share.pointer);
-        kernels.quotient(N, share.pointer, np, share.pointer);
-        kernels.dotColumns(M, N, dy.pointer, N, zp, N, share.pointer, dm.accumulate, dm.pointer);
-        share.dispose();
-      }
+      if (dm !== null)
+        withInverse(rt, N, np, (w) =>
+          kernels.dotColumns(M, N, dy.pointer, N, zp, N, w, dm.accumulate, dm.pointer),
+        );
       const db = target(2);
       if (db !== null) kernels.sumRows(M, N, dy.pointer, N, db.accumulate, db.pointer);
       const dz = rt.empty([M, N], 'f32');

@@ -5,7 +5,7 @@
 import type { Tensor } from '../tensor/tensor.js';
 import { checkEmbedding } from './embedding.js';
 import { withTransposed } from './linear-products.js';
-import { addressOf, type LoraTerm } from './lora-terms.js';
+import { addressOf, type LoraTerm, withInverse } from './lora-terms.js';
 
 /** DoRA's magnitude [out] and the norms [out] it is divided by. */
 export interface Dora {
@@ -71,13 +71,10 @@ export function loraEmbedding(
       const dz = gAt === null ? dy : rt.empty([M, N], 'f32');
       if (gAt !== null) kernels.affineColumns(M, N, dy.pointer, N, gAt(), 0, dz.pointer, N);
       const dm = target(1);
-      if (dm !== null && normsAt !== null) {
-        const share = rt.empty([N], 'f32');
-        kernels.fill(N, 1, share.pointer);
-        kernels.quotient(N, share.pointer, normsAt(), share.pointer);
-        kernels.dotColumns(M, N, dy.pointer, N, zAt(), N, share.pointer, dm.accumulate, dm.pointer);
-        share.dispose();
-      }
+      if (dm !== null && normsAt !== null)
+        withInverse(rt, N, normsAt(), (w) =>
+          kernels.dotColumns(M, N, dy.pointer, N, zAt(), N, w, dm.accumulate, dm.pointer),
+        );
       const dw = target(0);
       if (dw !== null) {
         if (dw.accumulate === 0) kernels.fill(rows * N, 0, dw.pointer);

@@ -14,6 +14,7 @@ import {
   type Part,
   pieces,
   stackParts,
+  totalBias,
   withColumnsOf,
   withMasked,
   withRowsOf,
@@ -52,23 +53,23 @@ export function loraLinear(
   }
   // A scale of 0 leaves the base's own bits, whatever the factors hold.
   const used = parts.filter(({ term }) => terms[term]!.scaling !== 0);
-  withBias(sizes, bias, terms, (shift) => {
-    const at = { x: x.pointer, w: weight.pointer, bias: shift, y: y.pointer };
-    for (const piece of pieces(used, N)) {
-      withColumnsOf(rt, piece.parts, M, h.pointer, R, (left) => {
-        const b = rt.withoutScope(() => rt.empty([piece.size, left.R], 'f32'));
-        let column = 0;
-        for (const { term, r, from, rowB } of piece.parts) {
-          const { B, scaling } = terms[term]!;
-          const rows = B.pointer + 4 * (rowB + piece.from - from) * r;
-          kernels.loraScaleB(piece.size, r, scaling, rows, r, b.pointer + 4 * column, left.R);
-          column += r;
-        }
-        outputs(sizes, piece.from, piece.size, at, { ...left, right: b.pointer, ldr: left.R });
-        b.dispose();
-      });
-    }
-  });
+  const shift = totalBias(rt, N, bias, terms);
+  const at = { x: x.pointer, w: weight.pointer, bias: shift?.pointer ?? 0, y: y.pointer };
+  for (const piece of pieces(used, N)) {
+    withColumnsOf(rt, piece.parts, M, h.pointer, R, (left) => {
+      const b = rt.withoutScope(() => rt.empty([piece.size, left.R], 'f32'));
+      let column = 0;
+      for (const { term, r, from, rowB } of piece.parts) {
+        const { B, scaling } = terms[term]!;
+        const rows = B.pointer + 4 * (rowB + piece.from - from) * r;
+        kernels.loraScaleB(piece.size, r, scaling, rows, r, b.pointer + 4 * column, left.R);
+        column += r;
+      }
+      outputs(sizes, piece.from, piece.size, at, { ...left, right: b.pointer, ldr: left.R });
+      b.dispose();
+    });
+  }
+  if (shift !== bias) shift?.dispose();
 
   const factors = terms.flatMap(({ A, B }) => [A, B]);
   const needsX = weight.requiresGrad || terms.some(({ A }) => A.requiresGrad);
@@ -80,27 +81,6 @@ export function loraLinear(
   });
   h.dispose();
   return y;
-}
-
-/** Gives `use` the address of bias + Σ scaling·term.bias, or of the bias itself where no term has one. */
-function withBias(
-  { rt, N }: LinearSizes,
-  bias: Tensor | null,
-  terms: readonly LoraTerm[],
-  use: (bias: number) => void,
-): void {
-  const own = terms.filter((term) => term.bias !== null && term.scaling !== 0);
-  if (own.length === 0) {
-    use(bias?.pointer ?? 0);
-    return;
-  }
-  const { kernels } = rt.engine;
-  const total = rt.withoutScope(() => rt.empty([N], 'f32'));
-  if (bias === null) kernels.fill(N, 0, total.pointer);
-  else kernels.scale(N, 1, bias.pointer, total.pointer);
-  for (const term of own) kernels.axpy(N, term.scaling, term.bias!.pointer, total.pointer);
-  use(total.pointer);
-  total.dispose();
 }
 
 function backwardOf(

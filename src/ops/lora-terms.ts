@@ -174,3 +174,29 @@ export function withRowsOf(
 export function addressOf({ storage, offset }: Tensor): () => number {
   return () => storage.pointer + offset;
 }
+
+/** bias + Σ scaling·term.bias over N outputs, a temporary to dispose of; the bias itself where no term has one. */
+export function totalBias(
+  rt: Runtime,
+  N: number,
+  bias: Tensor | null,
+  terms: readonly LoraTerm[],
+): Tensor | null {
+  const own = terms.filter((term) => term.bias !== null && term.scaling !== 0);
+  if (own.length === 0) return bias;
+  const { kernels } = rt.engine;
+  const total = rt.withoutScope(() => rt.empty([N], 'f32'));
+  if (bias === null) kernels.fill(N, 0, total.pointer);
+  else kernels.scale(N, 1, bias.pointer, total.pointer);
+  for (const term of own) kernels.axpy(N, term.scaling, term.bias!.pointer, total.pointer);
+  return total;
+}
+
+/** Gives `use` the address of 1/norms over N outputs, 0 where a norm is 0: the gradient of DoRA's magnitude in y/g. */
+export function withInverse(rt: Runtime, N: number, norms: number, use: (inverse: number) => void): void {
+  const { kernels } = rt.engine;
+  const inverse = rt.withoutScope(() => rt.full([N], 1));
+  kernels.quotient(N, inverse.pointer, norms, inverse.pointer);
+  use(inverse.pointer);
+  inverse.dispose();
+}
