@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { goalsOf } from './goals.js';
-import { isReport, type Report } from './records.js';
+import { isReport, type Report, type Row } from './records.js';
 import { COLUMNS, ceilingsText, cellsOf } from './table.js';
 
 /** Shapes that the README shows; the files hold all. */
@@ -64,12 +64,41 @@ export function latestReports(folder: URL, suite: string): [string, Report][] {
   });
 }
 
+/** One file of one thread against several: times side by side, and how often the first holds the second. */
+export function threadsSection(report: Report, file: string): string {
+  const text = ({ median, min, max }: Row): string =>
+    `${median.toPrecision(3)} (${min.toPrecision(3)}-${max.toPrecision(3)})`;
+  const rows = report.rows.flatMap((shared) => {
+    if (shared.threads === 1 || shared.ratio === null) return [];
+    const { operation, shape, threads, ratio } = shared;
+    const alone = report.rows.find(
+      (row) => row.threads === 1 && row.operation === operation && row.shape === shape,
+    );
+    const times = (1 / ratio).toFixed(2);
+    return alone === undefined ? [] : [[operation, shape, text(alone), `${threads}`, text(shared), times]];
+  });
+  const head = ['operation', 'shape', '1 thread, ms (range)', 'threads', 'ms (range)', 'times as fast'];
+  return [
+    `#### ${report.engine}, ${report.rows[0]?.kernels ?? 'no'} kernels`,
+    '',
+    `${report.cpu}; \`${report.command}\`, in [${file}](bench/results/${file}).`,
+    '',
+    markdownTable(head, rows),
+  ].join('\n');
+}
+
 function main(): void {
   const path = new URL('../README.md', import.meta.url);
-  const sections = latestReports(new URL('./results/', import.meta.url), 'bench').map(([file, report]) =>
-    sectionOf(report, file),
-  );
-  writeFileSync(path, insertTables(readFileSync(path, 'utf8'), sections.join('\n\n')));
+  const folder = new URL('./results/', import.meta.url);
+  let readme = readFileSync(path, 'utf8');
+  for (const [suite, section] of [
+    ['bench', sectionOf],
+    ['threads', threadsSection],
+  ] as const) {
+    const sections = latestReports(folder, suite).map(([file, report]) => section(report, file));
+    readme = insertTables(readme, sections.join('\n\n'), suite);
+  }
+  writeFileSync(path, readme);
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) main();

@@ -1,9 +1,10 @@
 /**
  * `npm run bench:threads`: one thread against two, taking turns, in products and LoRA steps. The results of both are
- * compared bit for bit before anything is timed. Another count of threads is the first argument.
+ * compared bit for bit before anything is timed. `--threads N` takes another count, `--json FILE` keeps the results.
  */
-import { cpus } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import Table from 'cli-table3';
+import { Command } from 'commander';
 import {
   AdamW,
   createRuntime,
@@ -15,16 +16,27 @@ import {
   Sequential,
   type Tensor,
 } from 'lora-wasm';
+import { measureCeilings } from './ceilings.js';
 import { type Effort, measure, pairedRatio, type Timing } from './measure.js';
+import { commandLine, commitOf, cpuName, today } from './provenance.js';
+import { gflopsOf, OP, PACKAGE, type Report, type Row, shapeText } from './records.js';
 
-const THREADS = Number(process.argv[2] ?? 2);
+const options = new Command('npm run bench:threads --')
+  .description('One thread against several, taking turns')
+  .option('--threads <n>', 'the count beside one', '2')
+  .option('--json <file>', 'also write the results as JSON')
+  .parse()
+  .opts<{ threads: string; json?: string }>();
+const THREADS = Number(options.threads);
 const EFFORT: Effort = { rounds: 15, roundMs: 60 };
 
 type Numbers = ReturnType<Tensor['toArray']>;
 
 /** What both runtimes do. `run` gives the numbers that must be the same. */
 interface Case {
-  readonly name: string;
+  readonly operation: string;
+  readonly shape: string;
+  readonly flops: number;
   readonly prepare: (rt: Runtime) => () => Numbers;
 }
 
@@ -34,7 +46,7 @@ function product(M: number, N: number, K: number): Case {
     const [x, w] = [rt.normal([M, K]), rt.normal([N, K])];
     return () => rt.scope(() => linear(x, w).toArray());
   };
-  return { name: `product M=${M} N=${N} K=${K}`, prepare };
+  return { operation: OP.product, shape: shapeText(M, N, K), flops: 2 * M * N * K, prepare };
 }
 
 /** Forward, loss, backward with a gradient of x, and AdamW: one inner layer. */
@@ -55,7 +67,9 @@ function step(M: number, d: number, r: number): Case {
         return loss.toArray();
       });
   };
-  return { name: `LoRA step M=${M} N=${d} K=${d} r=${r}`, prepare };
+  // Two large products (forward, dx) and six skinny ones.
+  const flops = 4 * M * d * d + 12 * M * r * d;
+  return { operation: OP.loraStep, shape: shapeText(M, d, d, r), flops, prepare };
 }
 
 const CASES = [
@@ -78,10 +92,13 @@ async function main(): Promise<void> {
   const more = await createRuntime({ threads: THREADS, seed: 1 });
   const { threads, threadsReason, kernels } = more.info();
   if (threads !== THREADS) throw new Error(`bench: ${threads} threads: ${threadsReason}`);
-  console.log(`${cpus()[0]?.model}, Node ${process.versions.node}, ${kernels} kernels`);
+  const ceilings = await measureCeilings();
+  const rows: Row[] = [];
+  console.log(`${cpuName()}, Node ${process.versions.node}, ${kernels} kernels`);
   const columns = ['', '1 thread, ms (range)', `${threads} threads, ms (range)`, 'times as fast'];
   const table = new Table({ head: columns, style: { head: [], border: [], compact: true } });
-  for (const { name, prepare } of CASES) {
+  for (const { operation, shape, flops, prepare } of CASES) {
+    const name = `${operation} ${shape}`;
     const [a, b] = [prepare(one), prepare(more)];
     for (let i = 0; i < 3; i++) {
       const [x, y] = [a(), b()];
@@ -94,8 +111,29 @@ async function main(): Promise<void> {
     const timings = measure(tasks, EFFORT);
     const [alone, shared] = [timings.get('one')!, timings.get('more')!];
     table.push([name, show(alone), show(shared), pairedRatio(alone, shared).toFixed(2)]);
+    const top = kernels === 'relaxed-simd' ? ceilings.fused : ceilings.plain;
+    for (const [count, timing] of [
+      [1, alone],
+      [threads, shared],
+    ] as const) {
+      const gflops = gflopsOf(flops, timing.median);
+      rows.push({
+        ...{ contestant: PACKAGE, operation, shape, kernels, threads: count, ...timing, gflops },
+        ...{ percentOfCeiling: top === null ? null : (100 * gflops) / (top * count), endToEnd: null },
+        ...{ ratio: pairedRatio(timing, alone), flopRatio: 1, ratioTo: `${operation}, one thread` },
+      });
+    }
   }
   console.log(table.toString());
+  if (options.json !== undefined) {
+    const report: Report = {
+      ...{ commit: commitOf(), cpu: cpuName() },
+      engine: `Node ${process.versions.node} (V8 ${process.versions.v8})`,
+      command: commandLine('bench:threads', 'bench/threads.ts'),
+      ...{ date: today(), ceilings, rows, notMeasured: [] },
+    };
+    writeFileSync(options.json, `${JSON.stringify(report, null, 1)}\n`);
+  }
   one.dispose();
   more.dispose();
 }
