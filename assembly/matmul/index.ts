@@ -1,13 +1,15 @@
 // The three products of a linear layer for f32, row-major. `path` comes from src/runtime/plan.ts: its low four bits are the
-// tile's rows MR (packed) or columns NR (dot), the next four say how.
+// tile's rows MR (packed) or columns NR (dot), the next four say how: dot, packed, packed with W in place, or streamed.
 import { dotProduct } from './dot';
 import { B_COPIED, B_IN_PLACE, B_TRANSPOSED, packedProduct } from './packed';
+import { streamProduct } from './stream';
 
 /** Elements of x that one pass over W works on: they stay in the second-level cache. */
 const DOT_ELEMENTS: i32 = 1 << 18;
 
 const DOT: i32 = 0;
 const IN_PLACE: i32 = 2;
+const STREAM: i32 = 3;
 
 /**
  * y[M,N] = colScale ⊙ (x[M,K]·Wᵀ + h[M,R]·Bᵀ) + bias, W [N,K], B [N,R]; h, b, colScale and bias may be 0.
@@ -22,22 +24,31 @@ export function linearForward(path: i32, M: i32, N: i32, K: i32, R: i32, x: usiz
       dotProduct(width, min(rows, M - m), N, K, R, x + at * ldx, ldx, w, ldw, h + at * ldh, ldh, b, ldb, y + at * ldy, ldy);
     }
   } else {
-    packedProduct(width, B_TRANSPOSED, M, N, K, R, x, (<usize>ldx) << 2, 4, w, (<usize>ldw) << 2, h, (<usize>ldh) << 2, b, (<usize>ldb) << 2, 0, y, (<usize>ldy) << 2, scratch);
+    packedProduct(width, 0, B_TRANSPOSED, M, N, K, R, x, (<usize>ldx) << 2, w, (<usize>ldw) << 2, h, (<usize>ldh) << 2, b, (<usize>ldb) << 2, 0, y, (<usize>ldy) << 2, scratch);
   }
   if (colScale !== 0 || bias !== 0) finish(M, N, colScale, bias, y, ldy);
 }
 
 /** dx[M,K] (+)= dy[M,N]·W[N,K] + u[M,R]·a[R,K]. */
 export function linearBackwardInput(path: i32, M: i32, N: i32, K: i32, R: i32, dy: usize, lddy: i32, w: usize, ldw: i32, u: usize, ldu: i32, a: usize, lda: i32, accumulate: i32, dx: usize, lddx: i32, scratch: usize): void {
+  if (path >> 4 === STREAM) {
+    streamProduct(M, K, N, 1, dy, (<usize>lddy) << 2, 4, w, (<usize>ldw) << 2, accumulate, dx, (<usize>lddx) << 2);
+    if (R > 0) streamProduct(M, K, R, 1, u, (<usize>ldu) << 2, 4, a, (<usize>lda) << 2, 1, dx, (<usize>lddx) << 2);
+    return;
+  }
   const width = path & 15;
   const kind = path >> 4 === IN_PLACE ? B_IN_PLACE : B_COPIED;
-  packedProduct(width, kind, M, K, N, R, dy, (<usize>lddy) << 2, 4, w, (<usize>ldw) << 2, u, (<usize>ldu) << 2, a, (<usize>lda) << 2, accumulate, dx, (<usize>lddx) << 2, scratch);
+  packedProduct(width, 0, kind, M, K, N, R, dy, (<usize>lddy) << 2, w, (<usize>ldw) << 2, u, (<usize>ldu) << 2, a, (<usize>lda) << 2, accumulate, dx, (<usize>lddx) << 2, scratch);
 }
 
 /** dw[N,K] (+)= dyᵀ·x over M rows. */
 export function linearBackwardWeight(path: i32, M: i32, N: i32, K: i32, dy: usize, lddy: i32, x: usize, ldx: i32, accumulate: i32, dw: usize, lddw: i32, scratch: usize): void {
+  if (path >> 4 === STREAM) {
+    streamProduct(N, K, M, 1, dy, 4, (<usize>lddy) << 2, x, (<usize>ldx) << 2, accumulate, dw, (<usize>lddw) << 2);
+    return;
+  }
   const kind = path >> 4 === IN_PLACE ? B_IN_PLACE : B_COPIED;
-  packedProduct(path & 15, kind, N, K, M, 0, dy, 4, (<usize>lddy) << 2, x, (<usize>ldx) << 2, 0, 0, 0, 0, accumulate, dw, (<usize>lddw) << 2, scratch);
+  packedProduct(path & 15, 1, kind, N, K, M, 0, dy, (<usize>lddy) << 2, x, (<usize>ldx) << 2, 0, 0, 0, 0, accumulate, dw, (<usize>lddw) << 2, scratch);
 }
 
 /** db[N] (+)= sum over rows of dy[M,N], row by row. */

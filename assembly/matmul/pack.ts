@@ -1,20 +1,46 @@
-// Packing: blocks of a matrix copied into contiguous scratch in the order in which the tiles read them. What lies outside is 0.
+// Packing: blocks of a matrix copied into contiguous scratch in the order in which the tiles read them. Columns outside are 0.
 
-/** A panel of MR rows: out[k][i] = a[(m + i), k], `rows` of them real; strides in bytes. Rows step by `row`, depth by `deep`. */
-export function packRows(MR: i32, rows: i32, depth: i32, a: usize, row: usize, deep: usize, out: usize): void {
-  const step = (<usize>MR) << 2;
-  for (let i = 0; i < MR; i++) {
+/** Steps of depth in a block: a panel of B (8·DEPTH·4 bytes) stays in the first-level cache. Fixed: it decides the bits. */
+export const DEPTH: i32 = 512;
+/** Steps that the low-rank pair may add to the last block. */
+export const RANK: i32 = 64;
+/** Bytes from a panel of B to the second one. */
+export const NEXT_PANEL: i32 = 8 * (DEPTH + RANK) * 4;
+
+/** A panel of `rows` rows, 1 to 6, from a row-major matrix: out[k][i] = a[i, k]; a's rows step by aStep bytes. Four by four elements at a time. */
+export function packRows(rows: i32, depth: i32, a: usize, aStep: usize, out: usize): void {
+  const step = (<usize>rows) << 2;
+  let i = 0;
+  for (; i + 4 <= rows; i += 4) {
+    const whole = depth & ~3;
+    let from = a + <usize>i * aStep;
     let to = out + ((<usize>i) << 2);
-    if (i < rows) {
-      let from = a + <usize>i * row;
-      for (let k = 0; k < depth; k++, from += deep, to += step) store<f32>(to, load<f32>(from));
-    } else {
-      for (let k = 0; k < depth; k++, to += step) store<f32>(to, 0);
+    for (let k = 0; k < whole; k += 4, from += 16, to += 4 * step) fourByFour(from, aStep, to, step);
+    for (let j: usize = 0; j < 4; j++) packRow(depth - whole, from + j * aStep, to + (j << 2), step);
+  }
+  for (; i < rows; i++) packRow(depth, a + <usize>i * aStep, out + ((<usize>i) << 2), step);
+}
+
+function packRow(depth: i32, a: usize, out: usize, step: usize): void {
+  for (let k = 0; k < depth; k++, a += 4, out += step) store<f32>(out, load<f32>(a));
+}
+
+/** The same from the transpose: out[k][i] = a[k, i]; a's rows, one a step of depth, step by aStep bytes. */
+export function packRowsTransposed(rows: i32, depth: i32, a: usize, aStep: usize, out: usize): void {
+  for (let k = 0; k < depth; k++, a += aStep) {
+    let i = rows;
+    let from = a;
+    if (i >= 4) {
+      v128.store(out, v128.load(from));
+      i -= 4;
+      from += 16;
+      out += 16;
     }
+    for (; i > 0; i--, from += 4, out += 4) store<f32>(out, load<f32>(from));
   }
 }
 
-/** A panel of eight columns of B[depth, N], rows as they lie: out[k][j] = b[k, n + j]; `columns` of them real; bStep in bytes. */
+/** A panel of eight columns of B[depth, N], rows as they lie: out[k][j] = b[k, j]; `columns` of them real; bStep in bytes. */
 export function packColumns(columns: i32, depth: i32, b: usize, bStep: usize, out: usize): void {
   if (columns === 8) {
     for (let k = 0; k < depth; k++, b += bStep, out += 32) {
@@ -28,13 +54,23 @@ export function packColumns(columns: i32, depth: i32, b: usize, bStep: usize, ou
   }
 }
 
-/** The same from the transpose: out[k][j] = w[n + j, k]; w's rows step by wStep bytes. Four by four elements at a time. */
+/** Two panels of eight columns at once, `out` and `next`: whole cache lines are read, which matters where rows collide in the cache. */
+export function packColumnPair(depth: i32, b: usize, bStep: usize, out: usize, next: usize): void {
+  for (let k = 0; k < depth; k++, b += bStep, out += 32, next += 32) {
+    v128.store(out, v128.load(b));
+    v128.store(out, v128.load(b, 16), 16);
+    v128.store(next, v128.load(b, 32));
+    v128.store(next, v128.load(b, 48), 16);
+  }
+}
+
+/** A panel of eight columns from the transpose: out[k][j] = w[j, k]; w's rows step by wStep bytes. Four by four elements at a time. */
 export function packTransposed(columns: i32, depth: i32, w: usize, wStep: usize, out: usize): void {
   let k = 0;
   if (columns === 8) {
     for (; k + 4 <= depth; k += 4, w += 16, out += 128) {
-      fourByFour(w, wStep, out);
-      fourByFour(w + 4 * wStep, wStep, out + 16);
+      fourByFour(w, wStep, out, 32);
+      fourByFour(w + 4 * wStep, wStep, out + 16, 32);
     }
   }
   for (; k < depth; k++, w += 4, out += 32) {
@@ -42,9 +78,10 @@ export function packTransposed(columns: i32, depth: i32, w: usize, wStep: usize,
   }
 }
 
+/** out[k][j] = w[j, k] for four j and k; rows of w step by wStep bytes, those of out by outStep. */
 // @ts-ignore: decorator
 @inline
-function fourByFour(w: usize, wStep: usize, out: usize): void {
+export function fourByFour(w: usize, wStep: usize, out: usize, outStep: usize): void {
   const a = v128.load(w);
   const b = v128.load(w + wStep);
   const c = v128.load(w + 2 * wStep);
@@ -54,7 +91,7 @@ function fourByFour(w: usize, wStep: usize, out: usize): void {
   const cd0 = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
   const cd1 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
   v128.store(out, v128.shuffle<f32>(ab0, cd0, 0, 1, 4, 5));
-  v128.store(out, v128.shuffle<f32>(ab0, cd0, 2, 3, 6, 7), 32);
-  v128.store(out, v128.shuffle<f32>(ab1, cd1, 0, 1, 4, 5), 64);
-  v128.store(out, v128.shuffle<f32>(ab1, cd1, 2, 3, 6, 7), 96);
+  v128.store(out + outStep, v128.shuffle<f32>(ab0, cd0, 2, 3, 6, 7));
+  v128.store(out + 2 * outStep, v128.shuffle<f32>(ab1, cd1, 0, 1, 4, 5));
+  v128.store(out + 3 * outStep, v128.shuffle<f32>(ab1, cd1, 2, 3, 6, 7));
 }

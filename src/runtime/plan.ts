@@ -14,60 +14,58 @@ export interface Plan {
 const DOT = 0 << 4;
 const COPIED = 1 << 4;
 const IN_PLACE = 2 << 4;
-/** Sizes of a block in `assembly/matmul/packed.ts`. */
+const STREAM = 3 << 4;
+/** Sizes in `assembly/matmul/packed.ts`: a block of A, two panels of B, a corner. */
 const DEPTH = 512;
 const RANK = 64;
 const ROWS = 300;
+const PACKED_BYTES = 4 * ((ROWS + 16) * (DEPTH + RANK) + 6 * 8);
 
-function packed(kind: number, MR: number): Plan {
-  return { path: kind | MR, scratchBytes: 4 * ((ROWS + MR + 8) * (DEPTH + RANK) + 8 * 8) };
+/** Rows of the widest tile that V8 keeps in registers, by level (bench/variants). */
+const TILE_ROWS = [5, 6] as const;
+
+function packed(level: number, kind: number): Plan {
+  return { path: kind | TILE_ROWS[level]!, scratchBytes: PACKED_BYTES };
 }
 
-/** Speed of a tile beside that of six rows, relaxed SIMD, as bench/variants measured it. */
-const TILE_SPEED: readonly (readonly [rows: number, speed: number])[] = [
-  [6, 1],
-  [5, 0.94],
-  [4, 0.93],
-];
-
-/** The tile that is fastest once the rows that it wastes are counted. The plain build spills with more than four rows: half the speed (bench/variants). */
-function tileRows(level: number, rows: number): number {
-  if (rows <= 2) return Math.max(rows, 1);
-  if (level === 0) return 4;
-  let best = 6;
-  let bestSpeed = 0;
-  for (const [MR, speed] of TILE_SPEED) {
-    const useful = (speed * rows) / (Math.ceil(rows / MR) * MR);
-    if (useful > bestSpeed) [best, bestSpeed] = [MR, useful];
-  }
-  return best;
+function unpacked(path: number): Plan {
+  return { path, scratchBytes: 0 };
 }
 
-/** A row length at which neighbouring rows fall on the same cache lines. */
-function conflicts(rowLength: number): boolean {
-  return rowLength % 256 === 0;
+/** A row length at which neighbouring rows fall on the same lines of the cache: a multiple of 4 KiB. */
+function collides(rowLength: number): boolean {
+  return rowLength % 1024 === 0;
 }
 
-/** y = x·Wᵀ + h·Bᵀ. level: 0 simd, 1 relaxed-simd. */
-export function planForward(level: number, M: number, _N: number, _K: number, _R: number): Plan {
-  // Relaxed: unpacked is as fast as packed at any M. Plain: faster for few rows, level with packed from a few dozen
-  // rows on (bench/variants).
-  if (level === 1) return { path: DOT | 6, scratchBytes: 0 };
-  return M < 24 ? { path: DOT | 4, scratchBytes: 0 } : packed(COPIED, tileRows(level, M));
+/**
+ * y = x·Wᵀ + h·Bᵀ. level: 0 simd, 1 relaxed-simd. The dot tiles read both operands as they lie and are the faster ones for few
+ * rows; packing repays itself from so many rows on, and sooner where a dot is short, very long, or W's rows collide.
+ */
+export function planForward(level: number, M: number, N: number, K: number, _R: number): Plan {
+  if (level === 0) return M < 24 ? unpacked(DOT | 4) : packed(level, COPIED);
+  const awkward = K <= 256 || K >= 8192 || collides(K);
+  const rows = K <= 32 ? 4 : awkward ? 24 : 96;
+  return M < rows || N < 24 ? unpacked(DOT | 6) : packed(level, COPIED);
 }
 
-/** dx = dy·W + u·A. */
+/**
+ * dx = dy·W + u·A. Streaming W's rows wins for very few rows of dy, and for more of them where W's rows collide; up to some
+ * dozens W is read in place, beyond them copied.
+ */
 export function planBackwardInput(level: number, M: number, _N: number, K: number, _R: number): Plan {
-  return packed(M < 24 && !conflicts(K) ? IN_PLACE : COPIED, tileRows(level, M));
+  const [streamed, inPlace] = level === 0 ? [2, 16] : [3, 64];
+  if (M <= streamed || (collides(K) && M < (level === 0 ? 8 : 24))) return unpacked(STREAM);
+  return packed(level, M < inPlace && !collides(K) ? IN_PLACE : COPIED);
 }
 
-/** dW = dyᵀ·x. */
-export function planBackwardWeight(level: number, _M: number, N: number, _K: number): Plan {
-  return packed(COPIED, tileRows(level, N));
+/** dW = dyᵀ·x. Few rows of x are few steps of depth: a tile would end as soon as it began. */
+export function planBackwardWeight(level: number, M: number, _N: number, _K: number): Plan {
+  return M <= (level === 0 ? 4 : 12) ? unpacked(STREAM) : packed(level, COPIED);
 }
 
 /** What a cut of the output keeps together: whole tiles of the path, and whole cache lines of columns. */
 export function grainOf(path: number): Grain {
   const width = path & 15;
-  return path >> 4 === DOT ? { rows: 2, columns: width === 6 ? 48 : 16 } : { rows: width, columns: 16 };
+  if (path === STREAM) return { rows: 2, columns: 16 };
+  return (path & ~15) === DOT ? { rows: 2, columns: width === 6 ? 48 : 16 } : { rows: width, columns: 16 };
 }

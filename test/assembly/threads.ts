@@ -9,7 +9,7 @@ import { startPool } from '../../src/runtime/pool/start.js';
 import { cutOutput } from '../../src/runtime/split.js';
 
 /** What the tallest tile, six rows, needs of scratch, at any size. */
-const SCRATCH = planBackwardWeight(1, 1, 6, 1).scratchBytes;
+const SCRATCH = planBackwardWeight(1, 66, 1, 1).scratchBytes;
 const THREADS = 2;
 
 /** @param scratch - address of memory for the scratch of two threads */

@@ -1,0 +1,203 @@
+// Products with few rows of c: b is read once, row by row as it lies, and c stays in the cache. No packing, no scratch, and row
+// lengths at which neighbouring rows collide in the cache do no harm. Each element is one chain of `madd` in order of depth,
+// whatever the tile. A pass takes four rows of b to two rows of c: V8 spills with more (bench/variants).
+import { madd } from '../simd';
+
+/**
+ * c[I,J] (+)= Σ_d s·a(i,d)·b[d,j] for d < D. Strides in bytes: a by aRow along i and aDeep along d. With D of 0, c is cleared
+ * unless it accumulates.
+ */
+export function streamProduct(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, accumulate: i32, c: usize, ldc: usize): void {
+  if (D === 0) {
+    if (accumulate === 0) for (let i: usize = 0; i < <usize>I; i++) memory.fill(c + i * ldc, 0, (<usize>J) << 2);
+    return;
+  }
+  for (let d = 0; d < D; ) {
+    const depth = D - d >= 4 ? 4 : D - d >= 2 ? 2 : 1;
+    const add = d > 0 ? 1 : accumulate;
+    const bd = b + <usize>d * ldb;
+    let ai = a + <usize>d * aDeep;
+    let ci = c;
+    for (let left = I; left > 0; left -= 2, ai += 2 * aRow, ci += 2 * ldc) {
+      if (left >= 2) {
+        if (depth === 4) twoByFour(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
+        else if (depth === 2) twoByTwo(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
+        else twoByOne(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
+      } else {
+        if (depth === 4) oneByFour(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
+        else if (depth === 2) oneByTwo(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
+        else oneByOne(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
+      }
+    }
+    d += depth;
+  }
+  if (J & 3) lastColumns(I, J, D, s, a, aRow, aDeep, b, ldb, accumulate, c, ldc);
+}
+
+/** The last J % 4 columns, in the first lane of a vector: the same operations as in the tiles. */
+function lastColumns(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, accumulate: i32, c: usize, ldc: usize): void {
+  for (let i: usize = 0; i < <usize>I; i++) {
+    for (let j = <usize>(J & ~3); j < <usize>J; j++) {
+      const at = c + i * ldc + (j << 2);
+      let t = accumulate ? v128.load32_zero(at) : f32x4.splat(0);
+      let p = a + i * aRow;
+      let q = b + (j << 2);
+      for (let d = 0; d < D; d++, p += aDeep, q += ldb) t = madd(splatScaled(s, p), v128.load32_zero(q), t);
+      store<f32>(at, f32x4.extract_lane(t, 0));
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function splatScaled(s: f32, a: usize): v128 {
+  return f32x4.splat(s * load<f32>(a));
+}
+
+// @ts-ignore: decorator
+@inline
+function twoByFourLoop(add: bool, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  const s00 = splatScaled(s, a);
+  const s01 = splatScaled(s, a + aDeep);
+  const s02 = splatScaled(s, a + 2 * aDeep);
+  const s03 = splatScaled(s, a + 3 * aDeep);
+  const s10 = splatScaled(s, a + aRow);
+  const s11 = splatScaled(s, a + aRow + aDeep);
+  const s12 = splatScaled(s, a + aRow + 2 * aDeep);
+  const s13 = splatScaled(s, a + aRow + 3 * aDeep);
+  let b1 = b + ldb;
+  let b2 = b + 2 * ldb;
+  let b3 = b + 3 * ldb;
+  let c1 = c + ldc;
+  for (const end = c + ((<usize>(J & ~3)) << 2); c < end; b += 16, b1 += 16, b2 += 16, b3 += 16, c += 16, c1 += 16) {
+    let v = v128.load(b);
+    let t0 = madd(s00, v, add ? v128.load(c) : f32x4.splat(0));
+    let t1 = madd(s10, v, add ? v128.load(c1) : f32x4.splat(0));
+    v = v128.load(b1);
+    t0 = madd(s01, v, t0);
+    t1 = madd(s11, v, t1);
+    v = v128.load(b2);
+    t0 = madd(s02, v, t0);
+    t1 = madd(s12, v, t1);
+    v = v128.load(b3);
+    t0 = madd(s03, v, t0);
+    t1 = madd(s13, v, t1);
+    v128.store(c, t0);
+    v128.store(c1, t1);
+  }
+}
+
+function twoByFour(add: i32, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  if (add) twoByFourLoop(true, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+  else twoByFourLoop(false, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+}
+
+// @ts-ignore: decorator
+@inline
+function twoByTwoLoop(add: bool, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  const s00 = splatScaled(s, a);
+  const s01 = splatScaled(s, a + aDeep);
+  const s10 = splatScaled(s, a + aRow);
+  const s11 = splatScaled(s, a + aRow + aDeep);
+  let b1 = b + ldb;
+  let c1 = c + ldc;
+  for (const end = c + ((<usize>(J & ~3)) << 2); c < end; b += 16, b1 += 16, c += 16, c1 += 16) {
+    let v = v128.load(b);
+    let t0 = madd(s00, v, add ? v128.load(c) : f32x4.splat(0));
+    let t1 = madd(s10, v, add ? v128.load(c1) : f32x4.splat(0));
+    v = v128.load(b1);
+    t0 = madd(s01, v, t0);
+    t1 = madd(s11, v, t1);
+    v128.store(c, t0);
+    v128.store(c1, t1);
+  }
+}
+
+function twoByTwo(add: i32, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  if (add) twoByTwoLoop(true, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+  else twoByTwoLoop(false, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+}
+
+// @ts-ignore: decorator
+@inline
+function twoByOneLoop(add: bool, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  const s00 = splatScaled(s, a);
+  const s10 = splatScaled(s, a + aRow);
+  let c1 = c + ldc;
+  for (const end = c + ((<usize>(J & ~3)) << 2); c < end; b += 16, c += 16, c1 += 16) {
+    const v = v128.load(b);
+    const t0 = madd(s00, v, add ? v128.load(c) : f32x4.splat(0));
+    const t1 = madd(s10, v, add ? v128.load(c1) : f32x4.splat(0));
+    v128.store(c, t0);
+    v128.store(c1, t1);
+  }
+}
+
+function twoByOne(add: i32, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  if (add) twoByOneLoop(true, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+  else twoByOneLoop(false, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+}
+
+// @ts-ignore: decorator
+@inline
+function oneByFourLoop(add: bool, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  const s00 = splatScaled(s, a);
+  const s01 = splatScaled(s, a + aDeep);
+  const s02 = splatScaled(s, a + 2 * aDeep);
+  const s03 = splatScaled(s, a + 3 * aDeep);
+  let b1 = b + ldb;
+  let b2 = b + 2 * ldb;
+  let b3 = b + 3 * ldb;
+  for (const end = c + ((<usize>(J & ~3)) << 2); c < end; b += 16, b1 += 16, b2 += 16, b3 += 16, c += 16) {
+    let v = v128.load(b);
+    let t0 = madd(s00, v, add ? v128.load(c) : f32x4.splat(0));
+    v = v128.load(b1);
+    t0 = madd(s01, v, t0);
+    v = v128.load(b2);
+    t0 = madd(s02, v, t0);
+    v = v128.load(b3);
+    t0 = madd(s03, v, t0);
+    v128.store(c, t0);
+  }
+}
+
+function oneByFour(add: i32, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  if (add) oneByFourLoop(true, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+  else oneByFourLoop(false, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+}
+
+// @ts-ignore: decorator
+@inline
+function oneByTwoLoop(add: bool, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  const s00 = splatScaled(s, a);
+  const s01 = splatScaled(s, a + aDeep);
+  let b1 = b + ldb;
+  for (const end = c + ((<usize>(J & ~3)) << 2); c < end; b += 16, b1 += 16, c += 16) {
+    let v = v128.load(b);
+    let t0 = madd(s00, v, add ? v128.load(c) : f32x4.splat(0));
+    v = v128.load(b1);
+    t0 = madd(s01, v, t0);
+    v128.store(c, t0);
+  }
+}
+
+function oneByTwo(add: i32, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  if (add) oneByTwoLoop(true, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+  else oneByTwoLoop(false, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+}
+
+// @ts-ignore: decorator
+@inline
+function oneByOneLoop(add: bool, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  const s00 = splatScaled(s, a);
+  for (const end = c + ((<usize>(J & ~3)) << 2); c < end; b += 16, c += 16) {
+    const v = v128.load(b);
+    const t0 = madd(s00, v, add ? v128.load(c) : f32x4.splat(0));
+    v128.store(c, t0);
+  }
+}
+
+function oneByOne(add: i32, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  if (add) oneByOneLoop(true, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+  else oneByOneLoop(false, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+}
