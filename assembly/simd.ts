@@ -1,10 +1,13 @@
 // Multiply-add, horizontal sum, tails. The only file that asks which SIMD level it is built for.
 
+/** Whether multiply-adds are fused: what tiles and paths are chosen by. */
+export const FUSED: bool = ASC_FEATURE_RELAXED_SIMD;
+
 /** a·b + c: one rounding in the relaxed build where the processor fuses, two in the plain one. */
 // @ts-ignore: decorator
 @inline
 export function madd(a: v128, b: v128, c: v128): v128 {
-  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
+  return FUSED ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
 }
 
 /** Sum of the four lanes, always as (0+2) + (1+3). */

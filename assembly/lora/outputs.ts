@@ -1,5 +1,5 @@
 // Per-output arithmetic of LoRA layers: scales and shifts of columns or rows, their gradients, norms of the rows or
-// columns of a weight (DoRA), and transposed copies of the small factors. Matrices row-major, ld in elements.
+// columns of a weight (DoRA). Matrices row-major, ld in elements.
 
 /** y[m,n] = scale[n]·x[m,n] + shift[n]; scale or shift may be 0 (absent); y may be x. */
 export function affineColumns(M: i32, N: i32, x: usize, ldx: i32, scale: usize, shift: usize, y: usize, ldy: i32): void {
@@ -112,13 +112,5 @@ export function quotient(n: i32, a: usize, b: usize, y: usize): void {
   for (const end = y + ((<usize>n) << 2); y < end; y += 4, a += 4, b += 4) {
     const d = load<f32>(b);
     store<f32>(y, d === 0 ? 0 : load<f32>(a) / d);
-  }
-}
-
-/** y[N,M] = s·x[M,N]ᵀ */
-export function transposeScaled(M: i32, N: i32, s: f32, x: usize, ldx: i32, y: usize, ldy: i32): void {
-  for (let m: usize = 0; m < <usize>M; m++, x += (<usize>ldx) << 2) {
-    let to = y + (m << 2);
-    for (let n: usize = 0, end = (<usize>N) << 2; n < end; n += 4, to += (<usize>ldy) << 2) store<f32>(to, s * load<f32>(x + n));
   }
 }

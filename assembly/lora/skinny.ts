@@ -1,10 +1,12 @@
-// The skinny products of a LoRA layer, straight from the matrices as they lie. A [R,K], B [N,R], row-major; r is small.
-import { dotProduct } from '../matmul/dot';
-import { madd } from '../simd';
+// The skinny products' inner parts, straight from the matrices as they lie.
+import { streamProduct } from '../matmul/stream';
+import { FUSED, madd } from '../simd';
 
-/** h[M,R] = x[M,K]·Aᵀ: every row of x meets the few rows of A, which stay in the first-level cache. */
-export function loraDown(M: i32, K: i32, R: i32, x: usize, ldx: i32, a: usize, lda: i32, h: usize, ldh: i32): void {
-  dotProduct(ASC_FEATURE_RELAXED_SIMD ? 6 : 4, M, R, K, 0, x, ldx, a, lda, 0, 0, 0, 0, h, ldh);
+/** c[I,J] (+)= s·aᵀ·b for a [D,I], b [D,J]: few rows of c over all of b's width. Strides of rows in bytes. */
+export function wideProduct(I: i32, J: i32, D: i32, s: f32, a: usize, lda: usize, b: usize, ldb: usize, accumulate: i32, c: usize, ldc: usize): void {
+  // Fused, streaming b is the fastest at any I; else from four rows on a tile of four by eight is (bench/variants).
+  if (FUSED || I < 4) streamProduct(I, J, D, s, a, 4, lda, b, ldb, accumulate, c, ldc);
+  else broadcastProduct(I, J, D, s, a, 4, lda, b, ldb, accumulate, c, ldc);
 }
 
 /** out[N,R] = s·b[N,R]: an adapter's scaled B at its columns of the stacked B. */

@@ -1,42 +1,70 @@
 // Products of rows with rows, straight from both matrices as they lie: y[m,n] = Σ x[m,k]·w[n,k] + Σ h[m,r]·b[n,r].
 // No packing, no scratch. Cuts the output into the tiles of dot-tiles.ts.
-import { dot1x1, dot1x4, dot1x6, dot2x1, dot2x4, dot2x6, dot4x1 } from './dot-tiles';
+import { dot1x1, dot1x2, dot1x3, dot1x4, dot1x6, dot2x1, dot2x4, dot2x6, dot3x3, dot4x2, dot6x1, dot8x1 } from './dot-tiles';
 
-/** y[M,N] = x[M,K]·w[N,K]ᵀ + h[M,R]·b[N,R]ᵀ; NR is 6 or 4, the widest tile used. Strides in elements. */
+/**
+ * y[M,N] = x[M,K]·w[N,K]ᵀ + h[M,R]·b[N,R]ᵀ; NR is the widest tile used: 6 where multiply-adds are fused, 4 where not, since
+ * larger tiles spill there (bench/variants). Strides in elements.
+ */
 export function dotProduct(NR: i32, M: i32, N: i32, K: i32, R: i32, x: usize, ldx: i32, w: usize, ldw: i32, h: usize, ldh: i32, b: usize, ldb: i32, y: usize, ldy: i32): void {
   const sx = (<usize>ldx) << 2;
   const sw = (<usize>ldw) << 2;
   const sh = (<usize>ldh) << 2;
   const sb = (<usize>ldb) << 2;
   const sy = (<usize>ldy) << 2;
-  let n = 0;
   // Columns outside, rows inside: a few rows of w stay in the first-level cache while all of x passes.
-  while (n < N) {
+  for (let n = 0; n < N; ) {
+    const columns = columnsOf(NR, N - n);
     const wn = w + <usize>n * sw;
     const bn = b + <usize>n * sb;
     const yn = y + ((<usize>n) << 2);
-    const left = N - n;
-    const width = left >= NR ? NR : left >= 4 ? 4 : 1;
-    let m = 0;
-    for (; width === 1 && m + 4 <= M; m += 4) {
-      dot4x1(K, R, x + <usize>m * sx, sx, wn, sw, h + <usize>m * sh, sh, bn, sb, yn + <usize>m * sy, sy);
-    }
-    for (; m + 2 <= M; m += 2) {
+    for (let m = 0; m < M; ) {
+      const rows = rowsOf(NR, columns, M - m);
       const xm = x + <usize>m * sx;
       const hm = h + <usize>m * sh;
       const ym = yn + <usize>m * sy;
-      if (width === 6) dot2x6(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
-      else if (width === 4) dot2x4(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
-      else dot2x1(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+      if (columns === 6) {
+        if (rows === 2) dot2x6(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+        else dot1x6(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+      } else if (columns === 4) {
+        if (rows === 2) dot2x4(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+        else dot1x4(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+      } else if (columns === 3) {
+        if (rows === 3) dot3x3(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+        else dot1x3(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+      } else if (columns === 2) {
+        if (rows === 4) dot4x2(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+        else dot1x2(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+      } else {
+        if (rows === 8) dot8x1(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+        else if (rows === 6) dot6x1(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+        else if (rows === 2) dot2x1(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+        else dot1x1(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
+      }
+      m += rows;
     }
-    if (m < M) {
-      const xm = x + <usize>m * sx;
-      const hm = h + <usize>m * sh;
-      const ym = yn + <usize>m * sy;
-      if (width === 6) dot1x6(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
-      else if (width === 4) dot1x4(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
-      else dot1x1(K, R, xm, sx, wn, sw, hm, sh, bn, sb, ym, sy);
-    }
-    n += width;
+    n += columns;
   }
+}
+
+/** Columns of the next tile. */
+// @ts-ignore: decorator
+@inline
+function columnsOf(NR: i32, left: i32): i32 {
+  if (left >= NR) return NR;
+  if (left >= 4) return 4;
+  return NR === 4 ? min(left, 2) : left;
+}
+
+/** Rows of the next tile: the narrower, the higher, so that enough sums run at once to hide the latency of a multiply-add. */
+// @ts-ignore: decorator
+@inline
+function rowsOf(NR: i32, columns: i32, left: i32): i32 {
+  if (columns >= 4) return min(left, 2);
+  if (columns === 1) {
+    const most = NR === 6 ? 8 : 6;
+    return left >= most ? most : min(left, 2);
+  }
+  const whole = columns === 3 ? 3 : 4;
+  return left >= whole ? whole : 1;
 }

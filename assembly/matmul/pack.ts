@@ -1,4 +1,5 @@
 // Packing: blocks of a matrix copied into contiguous scratch in the order in which the tiles read them. Columns outside are 0.
+import { fourByFour } from './transpose';
 
 /** Steps of depth in a block: a panel of B (8·DEPTH·4 bytes) stays in the first-level cache. Fixed: it decides the bits. */
 export const DEPTH: i32 = 512;
@@ -15,7 +16,7 @@ export function packRows(rows: i32, depth: i32, a: usize, aStep: usize, out: usi
     const whole = depth & ~3;
     let from = a + <usize>i * aStep;
     let to = out + ((<usize>i) << 2);
-    for (let k = 0; k < whole; k += 4, from += 16, to += 4 * step) fourByFour(from, aStep, to, step);
+    for (let k = 0; k < whole; k += 4, from += 16, to += 4 * step) turnFour(from, aStep, to, step);
     for (let j: usize = 0; j < 4; j++) packRow(depth - whole, from + j * aStep, to + (j << 2), step);
   }
   for (; i < rows; i++) packRow(depth, a + <usize>i * aStep, out + ((<usize>i) << 2), step);
@@ -69,8 +70,8 @@ export function packTransposed(columns: i32, depth: i32, w: usize, wStep: usize,
   let k = 0;
   if (columns === 8) {
     for (; k + 4 <= depth; k += 4, w += 16, out += 128) {
-      fourByFour(w, wStep, out, 32);
-      fourByFour(w + 4 * wStep, wStep, out + 16, 32);
+      turnFour(w, wStep, out, 32);
+      turnFour(w + 4 * wStep, wStep, out + 16, 32);
     }
   }
   for (; k < depth; k++, w += 4, out += 32) {
@@ -81,17 +82,6 @@ export function packTransposed(columns: i32, depth: i32, w: usize, wStep: usize,
 /** out[k][j] = w[j, k] for four j and k; rows of w step by wStep bytes, those of out by outStep. */
 // @ts-ignore: decorator
 @inline
-export function fourByFour(w: usize, wStep: usize, out: usize, outStep: usize): void {
-  const a = v128.load(w);
-  const b = v128.load(w + wStep);
-  const c = v128.load(w + 2 * wStep);
-  const d = v128.load(w + 3 * wStep);
-  const ab0 = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
-  const ab1 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
-  const cd0 = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
-  const cd1 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
-  v128.store(out, v128.shuffle<f32>(ab0, cd0, 0, 1, 4, 5));
-  v128.store(out + outStep, v128.shuffle<f32>(ab0, cd0, 2, 3, 6, 7));
-  v128.store(out + 2 * outStep, v128.shuffle<f32>(ab1, cd1, 0, 1, 4, 5));
-  v128.store(out + 3 * outStep, v128.shuffle<f32>(ab1, cd1, 2, 3, 6, 7));
+function turnFour(w: usize, wStep: usize, out: usize, outStep: usize): void {
+  fourByFour(v128.load(w), v128.load(w + wStep), v128.load(w + 2 * wStep), v128.load(w + 3 * wStep), out, outStep);
 }

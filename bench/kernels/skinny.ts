@@ -53,7 +53,19 @@ const SKINNY: readonly Skinny[] = [
     operation: KERNEL.hiddenGradient,
     sizes: (M, N, _K, R) => [M, R, N],
     call: (rt, { dy, b, out }, M, N, _K, R) =>
-      rt.engine.kernels.loraBackwardHidden(M, N, R, SCALE, dy.pointer, N, b.pointer, R, out.pointer, R),
+      rt.engine.kernels.loraBackwardHidden(
+        M,
+        N,
+        R,
+        SCALE,
+        dy.pointer,
+        N,
+        b.pointer,
+        R,
+        out.pointer,
+        R,
+        rt.engine.scratch(4 * N * R),
+      ),
     term: ({ dy, b }, [, N, , R], m, r, n) => [SCALE * dy[m * N + n]!, b[n * R + r]!],
   },
   {
@@ -67,7 +79,20 @@ const SKINNY: readonly Skinny[] = [
     operation: KERNEL.gradB,
     sizes: (M, N, _K, R) => [N, R, M],
     call: (rt, { dy, h, out }, M, N, _K, R) =>
-      rt.engine.kernels.loraGradB(M, N, R, SCALE, dy.pointer, N, h.pointer, R, 0, out.pointer, R),
+      rt.engine.kernels.loraGradB(
+        M,
+        N,
+        R,
+        SCALE,
+        dy.pointer,
+        N,
+        h.pointer,
+        R,
+        0,
+        out.pointer,
+        R,
+        rt.engine.scratch(4 * N * R),
+      ),
     term: ({ dy, h }, [, N, , R], n, r, m) => [SCALE * dy[m * N + n]!, h[m * R + r]!],
   },
 ];

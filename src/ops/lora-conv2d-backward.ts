@@ -182,10 +182,23 @@ function termGradients(
           0,
           u.pointer + 4 * group * rg,
           r,
+          rt.engine.scratch(4 * P * rg),
         );
         if (dB === null) return;
         const h = at.h() + 4 * (b * P * R + group * layout.width + layout.columns[i]!);
-        kernels.loraBackwardHidden(s.groupOutputs, P, rg, scaling, g, P, h, R, part.pointer + rows, rg);
+        kernels.loraBackwardHidden(
+          s.groupOutputs,
+          P,
+          rg,
+          scaling,
+          g,
+          P,
+          h,
+          R,
+          part.pointer + rows,
+          rg,
+          rt.engine.scratch(4 * P * rg),
+        );
       });
       if (dB !== null) kernels.axpy(O * rg, 1, part.pointer, dB.pointer);
       if (dA !== null) {

@@ -75,10 +75,35 @@ export function doraLinear(
       kernels.affineColumns(M, N, dy.pointer, N, gp, 0, dz.pointer, N);
       const dB = target(4);
       if (dB !== null)
-        kernels.loraGradB(M, N, r, scaling, dz.pointer, N, hp, r, dB.accumulate, dB.pointer, r);
+        kernels.loraGradB(
+          M,
+          N,
+          r,
+          scaling,
+          dz.pointer,
+          N,
+          hp,
+          r,
+          dB.accumulate,
+          dB.pointer,
+          r,
+          rt.engine.scratch(4 * N * r),
+        );
       const u = rt.empty([M, r], 'f32');
       if (wants(0) || wants(3))
-        kernels.loraBackwardHidden(M, N, r, scaling, dz.pointer, N, bp, r, u.pointer, r);
+        kernels.loraBackwardHidden(
+          M,
+          N,
+          r,
+          scaling,
+          dz.pointer,
+          N,
+          bp,
+          r,
+          u.pointer,
+          r,
+          rt.engine.scratch(4 * N * r),
+        );
       const dA = target(3);
       const dw = target(1);
       if (dA !== null || dw !== null)

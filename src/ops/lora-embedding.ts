@@ -84,10 +84,35 @@ export function loraEmbedding(
         const r = B.shape[1]!;
         const dB = target(FACTORS + 2 * i + 1);
         if (dB !== null)
-          kernels.loraGradB(M, N, r, scaling, dz.pointer, N, hAt[i]!(), r, dB.accumulate, dB.pointer, r);
+          kernels.loraGradB(
+            M,
+            N,
+            r,
+            scaling,
+            dz.pointer,
+            N,
+            hAt[i]!(),
+            r,
+            dB.accumulate,
+            dB.pointer,
+            r,
+            rt.engine.scratch(4 * N * r),
+          );
         if (!wants(FACTORS + 2 * i)) continue;
         const u = rt.empty([M, r], 'f32');
-        kernels.loraBackwardHidden(M, N, r, scaling, dz.pointer, N, bAt[i]!(), r, u.pointer, r);
+        kernels.loraBackwardHidden(
+          M,
+          N,
+          r,
+          scaling,
+          dz.pointer,
+          N,
+          bAt[i]!(),
+          r,
+          u.pointer,
+          r,
+          rt.engine.scratch(4 * N * r),
+        );
         const dA = target(FACTORS + 2 * i)!;
         if (dA.accumulate === 0) kernels.fill(A.size, 0, dA.pointer);
         kernels.scatterAddColumns(M, r, idsAt(), skip, u.pointer, r, dA.pointer, rows);

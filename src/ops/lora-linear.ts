@@ -122,6 +122,7 @@ function backwardOf(
             dB.accumulate,
             dB.pointer + row,
             r,
+            rt.engine.scratch(4 * size * r),
           );
         if (wants(0) || wantsA)
           kernels.loraBackwardHidden(
@@ -135,6 +136,7 @@ function backwardOf(
             r,
             u.pointer + 4 * column,
             R,
+            rt.engine.scratch(4 * size * r),
           );
       }
       const dA = target(FACTORS + PER_TERM * i);

@@ -86,7 +86,7 @@ export interface Kernels {
   ): void;
   /** out[N,R] = s·b[N,R]: places one adapter's scaled B at its columns of the stacked B. */
   loraScaleB(N: number, R: number, s: number, b: number, ldb: number, out: number, ldo: number): void;
-  /** u[M,R] = s·dy[M,N]·B. */
+  /** u[M,R] = s·dy[M,N]·B; scratch of 4·N·R bytes. */
   loraBackwardHidden(
     M: number,
     N: number,
@@ -98,6 +98,7 @@ export interface Kernels {
     ldb: number,
     u: number,
     ldu: number,
+    scratch: number,
   ): void;
   /** da[R,K] (+)= u[M,R]ᵀ·x[M,K]. */
   loraGradA(
@@ -112,7 +113,7 @@ export interface Kernels {
     da: number,
     ldda: number,
   ): void;
-  /** db[N,R] (+)= s·dy[M,N]ᵀ·h[M,R]. */
+  /** db[N,R] (+)= s·dy[M,N]ᵀ·h[M,R]; scratch of 4·N·R bytes. */
   loraGradB(
     M: number,
     N: number,
@@ -125,6 +126,7 @@ export interface Kernels {
     accumulate: number,
     db: number,
     lddb: number,
+    scratch: number,
   ): void;
   /** out[N,K] = w + s·B·A; w may be 0 (delta alone) or equal to out (in place). */
   loraMerge(

@@ -51,7 +51,19 @@ describeBuilds((h) => {
       const [H, S, U] = [empty(M, R), empty(K, R), empty(M, R)];
       h.kernels.loraDown(M, K, R, X.ptr, X.ld, A.ptr, A.ld, H.ptr, H.ld);
       h.kernels.loraScaleB(K, R, SCALE, B.ptr, B.ld, S.ptr, S.ld);
-      h.kernels.loraBackwardHidden(M, K, R, SCALE, X.ptr, X.ld, B.ptr, B.ld, U.ptr, U.ld);
+      h.kernels.loraBackwardHidden(
+        M,
+        K,
+        R,
+        SCALE,
+        X.ptr,
+        X.ld,
+        B.ptr,
+        B.ld,
+        U.ptr,
+        U.ld,
+        h.scratch(4 * K * R),
+      );
       const zero = draw(M * R, 0).map(() => 0);
       if (
         !holds(
@@ -105,7 +117,20 @@ describeBuilds((h) => {
           const before = accumulate ? old : old.map(() => Number.NaN);
           const [DA, DB] = [h.matrix(R, K, before, gap), h.matrix(K, R, before, gap)];
           h.kernels.loraGradA(M, K, R, U.ptr, U.ld, X.ptr, X.ld, accumulate, DA.ptr, DA.ld);
-          h.kernels.loraGradB(M, K, R, SCALE, X.ptr, X.ld, U.ptr, U.ld, accumulate, DB.ptr, DB.ld);
+          h.kernels.loraGradB(
+            M,
+            K,
+            R,
+            SCALE,
+            X.ptr,
+            X.ld,
+            U.ptr,
+            U.ld,
+            accumulate,
+            DB.ptr,
+            DB.ld,
+            h.scratch(4 * K * R),
+          );
           const start = accumulate ? old : old.map(() => 0);
           const label = `[${M}, ${K}, ${R}] accumulate ${accumulate} gap ${gap}`;
           if (
