@@ -18,7 +18,7 @@ import {
 } from 'lora-wasm';
 import { measureCeilings } from './ceilings.js';
 import { type Effort, measure, pairedRatio, type Timing } from './measure.js';
-import { commandLine, commitOf, cpuName, today } from './provenance.js';
+import { commandLine, commitOf, cpuName, nodeName, today } from './provenance.js';
 import { gflopsOf, OP, PACKAGE, type Report, type Row, shapeText } from './records.js';
 
 const options = new Command('npm run bench:threads --')
@@ -128,7 +128,7 @@ async function main(): Promise<void> {
   if (options.json !== undefined) {
     const report: Report = {
       ...{ commit: commitOf(), cpu: cpuName() },
-      engine: `Node ${process.versions.node} (V8 ${process.versions.v8})`,
+      engine: nodeName(),
       command: commandLine('bench:threads', 'bench/threads.ts'),
       ...{ date: today(), ceilings, rows, notMeasured: [] },
     };

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { insertTables, latestReports, markdownTable } from '../readme-tables.js';
 import type { Report } from '../records.js';
-import { SCALING_COLUMNS, type ScalingRow, scalingCells } from '../scaling.js';
+import { type ScalingRow, scaling } from '../scaling/suite.js';
 import { ceilingsText } from '../table.js';
 import { chartOf } from './chart.js';
 import { FULL } from './effort.js';
@@ -65,8 +65,8 @@ export function scalingSection(report: Report, file: string): string {
     `${report.cpu}; ${ceilingsText(report)} of one thread. \`${report.command}\`, [${file}](bench/results/${file}). One size moves at a time; growth is over the first row of its group.`,
     '',
     markdownTable(
-      [...SCALING_COLUMNS],
-      (report.rows as ScalingRow[]).map((row) => scalingCells(row)),
+      scaling.columns,
+      (report.rows as ScalingRow[]).map((row) => scaling.cells(row)),
     ),
   ].join('\n');
 }

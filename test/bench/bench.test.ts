@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { goalsOf } from '../../bench/goals.js';
 import { pairedRatio, summarise } from '../../bench/measure.js';
-import { plainForward } from '../../bench/naive.js';
+import { plainForward } from '../../bench/naive-product.js';
 import { insertTables, sectionOf } from '../../bench/readme-tables.js';
 import { isReport, OP } from '../../bench/records.js';
 import { crossEntropyGradient, type TwinLayer, twinGradients } from '../../bench/twin.js';

@@ -12,7 +12,7 @@ import { peersSection } from '../../bench/peers/readme.js';
 import { peerCells, sortedRows } from '../../bench/peers/table.js';
 import { insertTables } from '../../bench/readme-tables.js';
 import { isReport, PACKAGE, type Report, type Row } from '../../bench/records.js';
-import { scalingCells } from '../../bench/scaling.js';
+import { scaling } from '../../bench/scaling/suite.js';
 
 const SHAPE: Shape = { M: 5, N: 24, K: 17, r: 3 };
 const EMPTY_MODULE = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
@@ -199,14 +199,14 @@ describe('the report', () => {
   });
 
   test('scaling rows show both growths', () => {
-    const scaling = {
+    const moved = {
       ...row(PACKAGE, 1, [4, 5, 8]),
       axis: 'M' as const,
       value: 4,
       timeGrowth: 1.5,
       flopGrowth: 4,
     };
-    expect(scalingCells(scaling).slice(1)).toEqual([
+    expect(scaling.cells(moved).slice(1)).toEqual([
       'M',
       'M=256 N=768 K=768',
       '1',

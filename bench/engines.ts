@@ -1,0 +1,44 @@
+/** Where suites run: in this Node, or in a page of a real Chromium. */
+import { availableParallelism } from 'node:os';
+import { startChromium } from './browser/chromium.js';
+import { measureCeilings } from './ceilings.js';
+import { buildNaive } from './naive.js';
+import { nodeName } from './provenance.js';
+import { type Measured, runSuite } from './run.js';
+import type { RunOptions } from './suite.js';
+import type { SuiteName } from './suites.js';
+
+export interface Engine {
+  /** Name and version, as a report states them. */
+  readonly name: string;
+  run(suite: SuiteName, options: RunOptions, progress: (text: string) => void): Promise<Measured>;
+  close(): Promise<void>;
+}
+
+export function nodeEngine(): Engine {
+  return {
+    name: nodeName(),
+    run: async (suite, options, progress) => {
+      const [naive, cores] = [await buildNaive(), availableParallelism()];
+      return runSuite(suite, options, { naive, cores, ceilings: measureCeilings, progress });
+    },
+    close: async () => {},
+  };
+}
+
+/** Every suite gets a page of its own. @throws Error when Chromium does not start */
+export async function chromiumEngine(executablePath: string): Promise<Engine> {
+  const { version, open, close } = await startChromium(executablePath);
+  return {
+    name: `Chromium ${version}`,
+    run: async (suite, options, progress) => {
+      const page = await open();
+      try {
+        return await page.run(suite, options, progress);
+      } finally {
+        await page.close();
+      }
+    },
+    close,
+  };
+}
