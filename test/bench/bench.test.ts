@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { baselinesSection } from '../../bench/baselines/section.js';
 import { goalsOf } from '../../bench/goals.js';
 import { pairedRatio, summarise } from '../../bench/measure.js';
 import { plainForward } from '../../bench/naive-product.js';
-import { insertTables, sectionOf } from '../../bench/readme-tables.js';
+import { insertTables } from '../../bench/readme-tables.js';
 import { isReport, OP } from '../../bench/records.js';
 import { crossEntropyGradient, type TwinLayer, twinGradients } from '../../bench/twin.js';
 import { expectForward, productSums, randomArray, verify, verifyClose } from '../../bench/verify.js';
@@ -44,7 +45,7 @@ describe('npm run bench', () => {
         expect([contestant, operation, reason].every((text) => text.length > 0)).toBe(true);
       }
       expect(goalsOf(report)).toHaveLength(4);
-      expect(sectionOf(report, 'x.json')).toContain(report.engine);
+      expect(baselinesSection(report, 'x.json')).toContain(report.engine);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -1,7 +1,8 @@
 /** The comparison with peers without any peer: its hosts and rounds over stand-ins, and the report over fixed numbers. */
 import { describe, expect, test } from 'vitest';
+import { tickStep } from '../../bench/chart-parts.js';
 import { plainForward } from '../../bench/naive-product.js';
-import { chartOf, tickStep } from '../../bench/peers/chart.js';
+import { chartOf } from '../../bench/peers/chart.js';
 import type { Contestants } from '../../bench/peers/contestants.js';
 import { drive } from '../../bench/peers/drive.js';
 import { type Host, LocalHost, reasonOf } from '../../bench/peers/host.js';
