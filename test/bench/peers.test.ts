@@ -13,7 +13,6 @@ import { peersSection } from '../../bench/peers/readme.js';
 import { peerCells, sortedRows } from '../../bench/peers/table.js';
 import { insertTables } from '../../bench/readme-tables.js';
 import { isReport, PACKAGE, type Report, type Row } from '../../bench/records.js';
-import { scaling } from '../../bench/scaling/suite.js';
 
 const SHAPE: Shape = { M: 5, N: 24, K: 17, r: 3 };
 const EMPTY_MODULE = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
@@ -197,25 +196,6 @@ describe('the report', () => {
     const readme = 'a\n<!-- peers:start -->\nold\n<!-- peers:end -->\nb';
     expect(insertTables(readme, 'new', 'peers')).toBe('a\n<!-- peers:start -->\nnew\n<!-- peers:end -->\nb');
     expect(() => insertTables(readme, 'new')).toThrow('README has no <!-- bench:start -->');
-  });
-
-  test('scaling rows show both growths', () => {
-    const moved = {
-      ...row(PACKAGE, 1, [4, 5, 8]),
-      axis: 'M' as const,
-      value: 4,
-      timeGrowth: 1.5,
-      flopGrowth: 4,
-    };
-    expect(scaling.cells(moved).slice(1)).toEqual([
-      'M',
-      'M=256 N=768 K=768',
-      '1',
-      '5.00 (4.00-8.00)',
-      '40.0',
-      '1.50x',
-      '4.00x',
-    ]);
   });
 });
 
