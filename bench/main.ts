@@ -3,7 +3,7 @@
  * timed; see `measure.ts` for how. Prints a table, and keeps the results where `--json` says.
  */
 import { writeFileSync } from 'node:fs';
-import { Argument, Command, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { chromiumEngine, nodeEngine } from './engines.js';
 import { printReport, showProgress } from './print.js';
 import { commandLine, commitOf, cpuName, today } from './provenance.js';
@@ -11,7 +11,8 @@ import type { Report } from './records.js';
 import type { RunOptions } from './suite.js';
 import { SUITE_NAMES, SUITES, type SuiteName } from './suites.js';
 
-interface Options extends Omit<RunOptions, 'filter'> {
+interface Options extends Omit<RunOptions, 'filter' | 'threads'> {
+  readonly threads?: number;
   readonly filter?: string;
   readonly json?: string;
   readonly chromium?: string;
@@ -23,6 +24,7 @@ function readCommand(): [SuiteName, Options] {
     .addArgument(new Argument('[suite]', 'what to measure').choices(SUITE_NAMES).default('bench'))
     .option('--json <file>', 'also write the results as JSON')
     .option('--chromium <path>', 'measure in an isolated page of this Chromium instead of in this Node')
+    .option('--threads <n>', 'the most threads to measure; default: the cores', threadsOf)
     .option('--quick', 'a few small shapes, to see whether all works', false)
     .addOption(
       new Option('--kernels <build>', 'kernel build')
@@ -37,6 +39,13 @@ function readCommand(): [SuiteName, Options] {
   return [command.processedArgs[0], command.opts<Options>()];
 }
 
+function threadsOf(text: string): number {
+  const threads = Number(text);
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new InvalidArgumentError('Expected a count from 1 up.');
+  return threads;
+}
+
 /** The npm script of a suite names it as its first argument, save for the default. */
 function commandOf(suite: SuiteName): string {
   return suite === 'bench'
@@ -45,10 +54,10 @@ function commandOf(suite: SuiteName): string {
 }
 
 async function main(): Promise<void> {
-  const [suite, { json, chromium, quick, kernels, filter = null }] = readCommand();
+  const [suite, { json, chromium, quick, kernels, threads = null, filter = null }] = readCommand();
   const engine = chromium === undefined ? nodeEngine() : await chromiumEngine(chromium);
   try {
-    const measured = await engine.run(suite, { quick, kernels, filter }, showProgress);
+    const measured = await engine.run(suite, { quick, kernels, threads, filter }, showProgress);
     showProgress('');
     const report: Report = {
       commit: commitOf(),

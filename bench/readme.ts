@@ -8,7 +8,7 @@ import { insertTables, latestReports } from './readme-tables.js';
 import type { Report } from './records.js';
 import { scalingChart } from './scaling/chart.js';
 import { scalingSection } from './scaling/section.js';
-import { threadsSection } from './threads-section.js';
+import { threadsSection } from './threads/section.js';
 
 interface Part {
   readonly suite: string;

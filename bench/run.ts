@@ -19,10 +19,10 @@ export interface Measured extends Outcome {
 
 /** @throws Error when a result is wrong */
 export async function runSuite(name: SuiteName, options: RunOptions, tools: Tools): Promise<Measured> {
-  const { quick, kernels, filter } = options;
+  const { quick, kernels, filter, threads } = options;
   const runtimes: Runtime[] = [];
   const runtimeOf = async (threads: number): Promise<Runtime> => {
-    const rt = await createRuntime({ kernels, threads });
+    const rt = await createRuntime({ kernels, threads, seed: 1 });
     runtimes.push(rt);
     const info = rt.info();
     if (info.threads !== threads) throw new Error(info.threadsReason);
@@ -35,7 +35,8 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
     const pattern = filter === null ? null : new RegExp(filter);
     const before = await tools.ceilings();
     const environment: Environment = {
-      ...{ rt, runtimeOf, quick, naive: tools.naive, cores: tools.cores, progress: tools.progress },
+      ...{ rt, runtimeOf, quick, naive: tools.naive, progress: tools.progress },
+      threads: threads ?? tools.cores,
       ...{ ceilings: before, ceiling: topOf(before), wanted: (title) => pattern?.test(title) ?? true },
     };
     const { rows, notMeasured } = await SUITES[name].run(environment);

@@ -11,18 +11,21 @@ export interface RunOptions {
   /** A few small shapes and rounds. */
   readonly quick: boolean;
   readonly kernels: 'auto' | 'simd' | 'relaxed-simd';
+  /** The most threads to measure, or null for as many as there are cores. */
+  readonly threads: number | null;
   /** Source of a regular expression over titles, or null for all. */
   readonly filter: string | null;
 }
 
 export interface Environment {
-  /** One thread, with the kernels that were asked for. */
+  /** One thread, with the kernels that were asked for, seeded: random numbers are the same every time. */
   readonly rt: Runtime;
   /** Another runtime with the same kernels, disposed after the suite. @throws Error where it has not so many threads */
   readonly runtimeOf: (threads: number) => Promise<Runtime>;
   /** The baseline's module, for `naiveProduct`. */
   readonly naive: WebAssembly.Module;
-  readonly cores: number;
+  /** The most threads to measure. */
+  readonly threads: number;
   /** As measured before the suite. */
   readonly ceilings: Ceilings;
   /** GFLOP/s of one thread: the ceiling of the build of `rt`. */

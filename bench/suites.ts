@@ -2,9 +2,10 @@
 import { baselines } from './baselines/suite.js';
 import { scaling } from './scaling/suite.js';
 import type { Suite } from './suite.js';
+import { threads } from './threads/suite.js';
 
 /** By the name that stands in the files of `results/`. */
-export const SUITES = { bench: baselines, scaling } as const satisfies Record<string, Suite>;
+export const SUITES = { bench: baselines, scaling, threads } as const satisfies Record<string, Suite>;
 
 export type SuiteName = keyof typeof SUITES;
 

@@ -77,15 +77,12 @@ async function run(environment: Environment): Promise<Outcome<ScalingRow>> {
   return { rows, notMeasured };
 }
 
-/** The package at one thread, two, and so on to all cores. */
-async function peersByThreads(
-  { rt, runtimeOf, cores }: Environment,
-  notMeasured: NotMeasured[],
-): Promise<Peer[]> {
-  const peers = [peerOf(rt)];
-  for (let threads = 2; threads <= cores; threads++) {
+/** The package at one thread, two, and so on. */
+async function peersByThreads(environment: Environment, notMeasured: NotMeasured[]): Promise<Peer[]> {
+  const peers = [peerOf(environment.rt)];
+  for (let threads = 2; threads <= environment.threads; threads++) {
     try {
-      peers.push(peerOf(await runtimeOf(threads)));
+      peers.push(peerOf(await environment.runtimeOf(threads)));
     } catch (error) {
       notMeasured.push({ contestant: PACKAGE, operation: `${threads} threads`, reason: reasonOf(error) });
     }

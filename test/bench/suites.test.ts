@@ -14,7 +14,7 @@ import { SUITE_NAMES, SUITES, type SuiteName } from '../../bench/suites.js';
 import { findChromium } from '../browser/chromium.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const QUICK = { quick: true, kernels: 'auto', filter: null } as const;
+const QUICK = { quick: true, kernels: 'auto', threads: 2, filter: null } as const;
 const HANDLING: readonly string[] = [OP.loadAdapter, OP.switchAdapter, OP.mergeAdapter];
 
 /** What every row keeps, whatever its suite. */
@@ -40,10 +40,17 @@ const PROMISES: Readonly<Record<SuiteName, (rows: readonly Row[]) => void>> = {
     const operations = new Set(rows.map(({ operation }) => operation));
     expect(operations).toEqual(new Set(['LoRA forward', 'LoRA training step']));
     const axes = new Set((rows as ScalingRow[]).map(({ axis }) => axis));
-    expect([...axes]).toEqual(expect.arrayContaining(['M', 'd', 'r']));
+    expect([...axes]).toEqual(['M', 'd', 'r', 'threads']);
     for (const row of rows as ScalingRow[]) {
       if (row.axis === 'M') expect(row.flopGrowth).toBeCloseTo(row.value, 10);
       if (row.axis === 'threads') expect(row).toMatchObject({ threads: row.value, flopGrowth: 1 });
+    }
+  },
+  threads: (rows) => {
+    expect(rows.map(({ threads }) => threads)).toEqual([1, 2, 1, 2]);
+    for (const { threads, ratio } of rows) {
+      if (threads === 1) expect(ratio).toBe(1);
+      else expect(ratio).toBeGreaterThan(0);
     }
   },
 };
@@ -55,12 +62,14 @@ test.each(SUITE_NAMES)(
     const folder = mkdtempSync(join(tmpdir(), 'lora-wasm-bench-'));
     try {
       const file = join(folder, 'out.json');
-      const args = ['--import', 'tsx', 'bench/main.ts', name, '--quick', '--json', file];
+      const args = ['--import', 'tsx', 'bench/main.ts', name, '--quick', '--threads', '2', '--json', file];
       const printed = execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
       const report: unknown = JSON.parse(readFileSync(file, 'utf8'));
       if (!isReport(report)) throw new Error(`${name}: out.json has another form`);
       expect(report.engine).toBe(`Node ${process.versions.node} (V8 ${process.versions.v8})`);
-      expect(report.command).toBe(`node --import tsx bench/main.ts ${name} --quick --json out.json`);
+      expect(report.command).toBe(
+        `node --import tsx bench/main.ts ${name} --quick --threads 2 --json out.json`,
+      );
       expect(report.ceilings.plain).toBeGreaterThan(0);
       expectRows(report.rows);
       PROMISES[name](report.rows);

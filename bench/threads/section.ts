@@ -1,6 +1,6 @@
-/** The README's section of one run of `npm run bench:threads`. */
-import { markdownTable } from './readme-tables.js';
-import type { Report, Row } from './records.js';
+/** The README's section of one run of the suite `threads`. */
+import { markdownTable } from '../readme-tables.js';
+import type { Report, Row } from '../records.js';
 
 /** In Markdown: times of one thread and of several side by side, and how often the first holds the second. */
 export function threadsSection(report: Report, file: string): string {
