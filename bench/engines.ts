@@ -1,6 +1,5 @@
 /** Where suites run: in this Node, or in a page of a real Chromium. */
 import { availableParallelism } from 'node:os';
-import { startChromium } from './browser/chromium.js';
 import { measureCeilings } from './ceilings.js';
 import { buildNaive } from './naive.js';
 import { nodeName } from './provenance.js';
@@ -28,6 +27,8 @@ export function nodeEngine(): Engine {
 
 /** Every suite gets a page of its own. @throws Error when Chromium does not start */
 export async function chromiumEngine(executablePath: string): Promise<Engine> {
+  // The bundler and the browser's driver stay out of a process that measures itself.
+  const { startChromium } = await import('./browser/chromium.js');
   const { version, open, close } = await startChromium(executablePath);
   return {
     name: `Chromium ${version}`,

@@ -26,8 +26,8 @@ export function cellsOf(row: Row): string[] {
 }
 
 /** Three digits that count. */
-export function figure(ms: Range['median']): string {
-  return ms >= 100 ? ms.toFixed(0) : ms.toPrecision(3);
+export function figure(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
 /** The median, and the range of the rounds' medians. */

@@ -1,7 +1,7 @@
 /** The README's section of one run of the suite `scaling`: its chart, the growth from end to end, and every row folded. */
 import { folded, markdownTable } from '../readme-tables.js';
 import type { Report } from '../records.js';
-import { ceilingsText } from '../table.js';
+import { ceilingsText, figure } from '../table.js';
 import { type ScalingRow, scaling } from './suite.js';
 
 /** In Markdown. `chart` is the chart's path in the repository. */
@@ -41,8 +41,8 @@ function endToEnd(rows: readonly ScalingRow[]): string[][] {
     return [
       first.operation,
       `${first.axis} from ${first.value} to ${last.value}`,
-      `${last.flopGrowth.toFixed(2)}x`,
-      `${last.timeGrowth.toFixed(2)}x`,
+      `${figure(last.flopGrowth)}x`,
+      `${figure(last.timeGrowth)}x`,
       `${first.gflops.toFixed(1)} to ${last.gflops.toFixed(1)}`,
     ];
   });

@@ -70,7 +70,7 @@ describe('the section of scaling', () => {
 
   test('shows the growth from end to end, folds the rest, and says what is missing', () => {
     const section = scalingSection(REPORT, 'f.json', 'bench/results/f.svg');
-    expect(section).toContain('| LoRA forward | M from 1 to 16 | 16.00x | 1.50x | 10.0 to 25.0 |');
+    expect(section).toContain('| LoRA forward | M from 1 to 16 | 16.0x | 1.50x | 10.0 to 25.0 |');
     expect(section).toContain('| LoRA forward | threads from 1 to 2 | 2.00x | 1.50x | 25.0 to 40.0 |');
     expect(section).toContain('<summary>all 5 rows</summary>');
     expect(section).toContain('](bench/results/f.svg)');
