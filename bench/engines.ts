@@ -1,6 +1,6 @@
 /** Where suites run: in this Node, or in a page of a real Chromium. */
 import { availableParallelism } from 'node:os';
-import { measureCeilings } from './ceilings.js';
+import { buildCeilingLoops, measureCeilings } from './ceilings.js';
 import { buildNaive } from './naive.js';
 import { nodeName } from './provenance.js';
 import { type Measured, runSuite } from './run.js';
@@ -18,8 +18,13 @@ export function nodeEngine(): Engine {
   return {
     name: nodeName(),
     run: async (suite, options, progress) => {
-      const [naive, cores] = [await buildNaive(), availableParallelism()];
-      return runSuite(suite, options, { naive, cores, ceilings: measureCeilings, progress });
+      return runSuite(suite, options, {
+        naive: await buildNaive(),
+        cores: availableParallelism(),
+        ceilingLoops: buildCeilingLoops,
+        ceilings: measureCeilings,
+        progress,
+      });
     },
     close: async () => {},
   };

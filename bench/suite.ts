@@ -4,6 +4,7 @@
  */
 import type { Runtime } from 'lora-wasm';
 import type { Goal } from './goals.js';
+import type { Yardstick } from './peak.js';
 import type { Ceilings, NotMeasured, Report, Row } from './records.js';
 
 /** What the command line asks of a suite; plain values, which cross a page's border. */
@@ -22,6 +23,8 @@ export interface Environment {
   readonly rt: Runtime;
   /** Another runtime with the same kernels, disposed after the suite. @throws Error where it has not so many threads */
   readonly runtimeOf: (threads: number) => Promise<Runtime>;
+  /** The ceiling's and the reading loop of the build of `rt`, for suites that time them beside their rows. */
+  readonly yardstick: Yardstick;
   /** The baseline's module, for `naiveProduct`. */
   readonly naive: WebAssembly.Module;
   /** The most threads to measure. */
@@ -49,6 +52,8 @@ export interface Suite<R extends Row = Row> {
   /** Heads of the table and a row's cells, printed here and written in Markdown. */
   readonly columns: readonly string[];
   cells(row: R): string[];
+  /** Rows state the percentage of ceilings of their own rounds, not of those around the run. */
+  readonly ownCeilings?: boolean;
   /** A line under the printed table. */
   readonly note?: string;
   readonly goals?: (report: Pick<Report, 'rows' | 'ceilings'>) => Goal[];

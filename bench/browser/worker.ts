@@ -2,7 +2,7 @@
 import { type Measured, runSuite } from '../run.js';
 import type { RunOptions } from '../suite.js';
 import type { SuiteName } from '../suites.js';
-import { naiveModule, pageCeilings } from './compiled.js';
+import { ceilingLoops, naiveModule, pageCeilings } from './compiled.js';
 
 export type WorkerAnswer =
   | { readonly progress: string }
@@ -18,6 +18,7 @@ globalThis.onmessage = async ({
     const measured = await runSuite(suite, options, {
       naive: await naiveModule(),
       cores: navigator.hardwareConcurrency,
+      ceilingLoops,
       ceilings: pageCeilings,
       progress: (progress) => answer({ progress }),
     });

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { baselinesSection } from '../../bench/baselines/section.js';
 import { chromiumEngine, type Engine, nodeEngine } from '../../bench/engines.js';
 import { goalsOf } from '../../bench/goals.js';
+import type { KernelRow } from '../../bench/kernels/suite.js';
 import { isReport, OP, PACKAGE, type Report, type Row } from '../../bench/records.js';
 import type { ScalingRow } from '../../bench/scaling/suite.js';
 import { SUITE_NAMES, SUITES, type SuiteName } from '../../bench/suites.js';
@@ -35,6 +36,15 @@ const PROMISES: Readonly<Record<SuiteName, (rows: readonly Row[]) => void>> = {
     expect(new Set(rows.map(({ operation }) => operation))).toEqual(new Set(Object.values(OP)));
     const contestants = new Set(rows.map(({ contestant }) => contestant));
     expect(contestants).toEqual(new Set([PACKAGE, 'plain TypeScript', 'naive WASM']));
+  },
+  kernels: (rows) => {
+    const groups = new Set((rows as KernelRow[]).map(({ group }) => group));
+    expect([...groups]).toEqual(expect.arrayContaining(['skinny', 'vector']));
+    for (const { limitMs, percentOfLimit, percentRange } of rows as KernelRow[]) {
+      expect(limitMs).toBeGreaterThan(0);
+      expect(percentRange[0]).toBeLessThanOrEqual(percentOfLimit);
+      expect(percentOfLimit).toBeLessThanOrEqual(percentRange[1]);
+    }
   },
   scaling: (rows) => {
     const operations = new Set(rows.map(({ operation }) => operation));
