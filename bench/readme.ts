@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { baselinesSection } from './baselines/section.js';
+import { kernelsSection } from './kernels/section.js';
 import { insertTables, latestReports } from './readme-tables.js';
 import type { Report } from './records.js';
 import { scalingChart } from './scaling/chart.js';
@@ -19,6 +20,7 @@ interface Part {
 
 const PARTS: readonly Part[] = [
   { suite: 'bench', section: baselinesSection },
+  { suite: 'kernels', section: kernelsSection },
   { suite: 'scaling', section: scalingSection, chart: scalingChart },
   { suite: 'threads', section: threadsSection },
 ];
@@ -33,6 +35,7 @@ for (const { suite, section, chart } of PARTS) {
     if (chart !== undefined) writeFileSync(new URL(svg, folder), chart(report));
     return section(report, file, `bench/results/${svg}`);
   });
-  readme = insertTables(readme, sections.join('\n\n'), suite);
+  const text = sections.length > 0 ? sections.join('\n\n') : 'No results are kept yet.';
+  readme = insertTables(readme, text, suite);
 }
 writeFileSync(path, readme);

@@ -1,5 +1,7 @@
 /** What the README and its charts are made of, over fixed numbers. */
 import { describe, expect, test } from 'vitest';
+import { kernelsSection } from '../../bench/kernels/section.js';
+import type { KernelRow } from '../../bench/kernels/suite.js';
 import { folded, insertTables, markdownTable } from '../../bench/readme-tables.js';
 import { PACKAGE, type Report } from '../../bench/records.js';
 import { scalingChart } from '../../bench/scaling/chart.js';
@@ -51,6 +53,20 @@ const REPORT: Report = {
   ],
   notMeasured: [{ contestant: PACKAGE, operation: '3 threads', reason: 'there are two cores' }],
 };
+
+test('the section of kernels shows what each group reaches, and its lowest', () => {
+  const kernel = (group: KernelRow['group'], operation: string, percentOfLimit: number): KernelRow => ({
+    ...point('M', 4, 20),
+    ...{ group, operation, percentOfLimit, percentRange: [percentOfLimit - 1, percentOfLimit + 1] },
+    ...{ limitMs: 1, limitedBy: 'ceiling', readGBs: 30, ceiling: 50 },
+  });
+  const rows = [kernel('skinny', 'dA', 50), kernel('skinny', 'dB', 71), kernel('vector', 'add', 99)];
+  const section = kernelsSection({ ...REPORT, rows }, 'f.json');
+  expect(section).toContain('| skinny | 2 | 61 | 50: dA, M=4 N=768 K=768 r=8 |');
+  expect(section).toContain('| vector | 1 | 99 | 99: add, M=4 N=768 K=768 r=8 |');
+  expect(section).toContain('<summary>all 3 rows</summary>');
+  expect(section).toContain('| 71 (70-72) |');
+});
 
 describe('the section of scaling', () => {
   test('cells of a row', () => {
