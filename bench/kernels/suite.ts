@@ -127,8 +127,11 @@ function limitOf(one: KernelCase, { gflops, gbs, beside }: Speeds, i: number): [
 }
 
 function recordOf({ rt }: KernelContext, one: KernelCase, rounds: number[], speeds: Speeds): KernelRow {
-  const limits = rounds.map((_, i) => limitOf(one, speeds, i));
-  const percents = rounds.map((ms, i) => (100 * limits[i]![0]) / ms);
+  // A call that is slow sits out after some rounds: only those that all ran can be compared.
+  const { gflops: fast, gbs, beside } = speeds;
+  const shared = Math.min(...[rounds, fast, gbs, beside ?? rounds].map(({ length }) => length));
+  const limits = rounds.slice(0, shared).map((_, i) => limitOf(one, speeds, i));
+  const percents = limits.map(([ms], i) => (100 * ms) / rounds[i]!);
   const timing: Timing = {
     median: medianOf(rounds),
     min: Math.min(...rounds),
