@@ -12,11 +12,17 @@ import { compile } from './compile.js';
 import { peakOf, readSpeedOf } from './peak.js';
 import type { Ceilings } from './records.js';
 
+const PLAIN = ['simd'];
 const RELAXED = ['simd', 'relaxed-simd'];
+
+/** The module of the loops, compiled when its source changed. */
+export async function buildCeilingLoops(relaxed: boolean): Promise<WebAssembly.Module> {
+  return new WebAssembly.Module(await compile('ceiling', relaxed ? RELAXED : PLAIN));
+}
 
 /** Both ceilings and the read speed, each the best of several calls after the compiler's first ones. */
 export async function measureCeilings(): Promise<Ceilings> {
-  const plain = new WebAssembly.Module(await compile('ceiling', ['simd']));
+  const plain = await buildCeilingLoops(false);
   const bytes = await compile('ceiling', RELAXED);
   const fused = WebAssembly.validate(bytes) ? peakOf(new WebAssembly.Module(bytes)) : fusedElsewhere();
   return { fused, plain: peakOf(plain), readGBs: readSpeedOf(plain) };

@@ -4,7 +4,7 @@
  */
 import { add, Linear, LoraLinear, linear, type Runtime, scale, type Tensor } from 'lora-wasm';
 import { type Effort, measure, pairedRatio, type Task, type Timing } from './measure.js';
-import { naiveProduct, plainForward } from './naive.js';
+import { naiveProduct, plainForward } from './naive-product.js';
 import { gflopsOf, OP, PACKAGE, type Row, shapeText } from './records.js';
 import { type Expected, expectForward, type LowRank, productSums, randomArray, verify } from './verify.js';
 

@@ -28,20 +28,23 @@ export interface Effort {
 /** A contestant whose call takes longer than this sits out after three rounds. */
 const SLOW_MS = 150;
 const SLOW_ROUNDS = 3;
+/** A sample takes this many steps of the clock at least: its grain is a hundredth. */
+const STEPS = 100;
 
 /** Times a group. */
 export function measure(tasks: readonly Task[], effort: Effort): Map<string, Timing> {
   const slow = new Set(tasks.filter((task) => warmUp(task, effort.roundMs) > SLOW_MS));
+  const calls = new Map(tasks.map(({ name, run }) => [name, callsASample(run)]));
   const rounds = new Map<string, number[]>(tasks.map(({ name }) => [name, []]));
   for (let round = 0; round < effort.rounds; round++) {
     const running = tasks.filter((task) => round < SLOW_ROUNDS || !slow.has(task));
     if (round % 2 === 1) running.reverse();
     const bench = new Bench({ time: effort.roundMs, iterations: 1, warmup: false, throws: true });
-    for (const { name, run } of running) bench.add(name, run);
+    for (const { name, run } of running) bench.add(name, repeated(run, calls.get(name)!));
     for (const { name, result } of bench.runSync()) {
       if (result.state !== 'completed')
         throw new Error(`measure: ${name} is ${result.state}, expected completed`);
-      rounds.get(name)!.push(result.latency.p50);
+      rounds.get(name)!.push(result.latency.p50 / calls.get(name)!);
     }
   }
   return new Map([...rounds].map(([name, medians]) => [name, summarise(medians)]));
@@ -56,6 +59,38 @@ function warmUp({ run }: Task, ms: number): number {
     if (now - start >= ms) return now - before;
     before = now;
   }
+}
+
+/**
+ * Calls that make one sample: as many as fill a hundred steps of the clock. A page's clock goes in steps of 5 µs, Node's is
+ * so fine that only calls of a few microseconds are taken together.
+ */
+export function callsASample(run: () => void, clock: () => number = () => performance.now()): number {
+  const least = STEPS * clockStep(clock);
+  for (let calls = 1; ; calls *= 2) {
+    const start = clock();
+    repeated(run, calls)();
+    if (clock() - start >= least) return calls;
+  }
+}
+
+/** The smallest of several steps of the clock, in milliseconds. */
+function clockStep(clock: () => number): number {
+  let step = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 20; i++) {
+    const start = clock();
+    let now = start;
+    while (now === start) now = clock();
+    step = Math.min(step, now - start);
+  }
+  return step;
+}
+
+function repeated(run: () => void, calls: number): () => void {
+  if (calls === 1) return run;
+  return () => {
+    for (let i = 0; i < calls; i++) run();
+  };
 }
 
 /** @internal */

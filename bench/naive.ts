@@ -4,8 +4,6 @@
  */
 import { compile } from './compile.js';
 
-export { naiveProduct, plainForward } from './naive-product.js';
-
 /** The module, compiled when its source changed. */
 export async function buildNaive(): Promise<WebAssembly.Module> {
   return new WebAssembly.Module(await compile('naive'));

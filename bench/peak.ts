@@ -1,4 +1,5 @@
 /** Speeds of a compiled `assembly/ceiling.ts`: GFLOP/s of register-only multiply-adds and GB/s of a summing loop. */
+import type { Ceilings } from './records.js';
 
 interface CeilingExports {
   readonly memory: WebAssembly.Memory;
@@ -82,4 +83,15 @@ export function readSpeedOf(module: WebAssembly.Module): number {
   const yardstick = new Yardstick(module);
   yardstick.prepareRead(READ_BYTES);
   return READ_BYTES / best(6, () => void yardstick.read(READ_BYTES)) / 1e6;
+}
+
+/** The larger of two measurements around the run: a ceiling that noise pushed down is none. */
+export function higher(a: Ceilings, b: Ceilings): Ceilings {
+  const top = (x: number | null, y: number | null): number | null =>
+    x === null || y === null ? (x ?? y) : Math.max(x, y);
+  return {
+    fused: top(a.fused, b.fused),
+    plain: Math.max(a.plain, b.plain),
+    readGBs: top(a.readGBs, b.readGBs),
+  };
 }

@@ -2,7 +2,6 @@
 import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { basename, isAbsolute } from 'node:path';
-import type { Ceilings } from './records.js';
 
 /** The commit, with `+changes` where sources differ from it. */
 export function commitOf(): string {
@@ -16,18 +15,26 @@ export function commitOf(): string {
   }
 }
 
-/** This command as it would be typed, absolute paths by their last name: the npm script where npm runs it, else `file`. */
-export function commandLine(script: string, file: string): string {
+/**
+ * This command as it would be typed, absolute paths by their last name: the npm script where npm runs it, else `file`.
+ * @param given - how many arguments the npm script itself gives
+ */
+export function commandLine(script: string, file: string, given = 0): string {
+  const byNpm = process.env.npm_lifecycle_event === script;
   const short = (arg: string): string => (isAbsolute(arg) ? basename(arg) : arg);
   const args = process.argv
-    .slice(2)
+    .slice(byNpm ? 2 + given : 2)
     .map(short)
     .map((arg) => (/^[@\w.=/-]+$/.test(arg) ? arg : `'${arg}'`));
-  const start =
-    process.env.npm_lifecycle_event === script
-      ? [`npm run ${script}`, ...(args.length > 0 ? ['--'] : [])]
-      : [`node --import tsx ${file}`];
+  const start = byNpm
+    ? [`npm run ${script}`, ...(args.length > 0 ? ['--'] : [])]
+    : [`node --import tsx ${file}`];
   return [...start, ...args].join(' ');
+}
+
+/** This Node, as a report names its engine. */
+export function nodeName(): string {
+  return `Node ${process.versions.node} (V8 ${process.versions.v8})`;
 }
 
 export function cpuName(): string {
@@ -36,15 +43,4 @@ export function cpuName(): string {
 
 export function today(): string {
   return new Date().toISOString().slice(0, 10);
-}
-
-/** The larger of two measurements around the run: a ceiling that noise pushed down is none. */
-export function higher(a: Ceilings, b: Ceilings): Ceilings {
-  const top = (x: number | null, y: number | null): number | null =>
-    x === null || y === null ? (x ?? y) : Math.max(x, y);
-  return {
-    fused: top(a.fused, b.fused),
-    plain: Math.max(a.plain, b.plain),
-    readGBs: top(a.readGBs, b.readGBs),
-  };
 }

@@ -1,14 +1,14 @@
 /**
  * Every kernel against its limit: ceiling, memory and kernel take turns within each round, so that what the machine's clock
- * does meanwhile falls on all of them. Runs in Node and in a page: `main.ts` and `bench/browser/` call it.
+ * does meanwhile falls on all of them.
  */
-import type { Runtime } from 'lora-wasm';
 import { type Effort, measure, medianOf, type Timing } from '../measure.js';
-import type { Yardstick } from '../peak.js';
 import { gflopsOf, PACKAGE, type Row } from '../records.js';
+import type { Environment, Suite } from '../suite.js';
 import type { Group, KernelCase } from './cases.js';
 import { productCases } from './products.js';
 import { skinnyCases } from './skinny.js';
+import { KERNEL_COLUMNS, kernelCells } from './table.js';
 import { vectorCases } from './vectors.js';
 
 /** What the least time of a call is made of. */
@@ -28,14 +28,15 @@ export interface KernelRow extends Row {
   readonly ceiling: number;
 }
 
-export interface KernelContext {
-  readonly rt: Runtime;
-  /** Of the build that runs: fused multiply-adds for relaxed SIMD, separate ones for plain SIMD. */
-  readonly yardstick: Yardstick;
-  readonly quick: boolean;
-  readonly wanted: (title: string) => boolean;
-  readonly progress: (text: string) => void;
-}
+export type KernelContext = Pick<Environment, 'rt' | 'yardstick' | 'quick' | 'wanted' | 'progress'>;
+
+export const kernels: Suite<KernelRow> = {
+  about: 'every kernel of a training step against the limit of the machine',
+  run: (environment) => ({ rows: kernelRows(environment), notMeasured: [] }),
+  columns: KERNEL_COLUMNS,
+  cells: kernelCells,
+  ownCeilings: true,
+};
 
 const FULL: Effort = { rounds: 9, roundMs: 10 };
 const QUICK: Effort = { rounds: 2, roundMs: 1 };
@@ -126,8 +127,11 @@ function limitOf(one: KernelCase, { gflops, gbs, beside }: Speeds, i: number): [
 }
 
 function recordOf({ rt }: KernelContext, one: KernelCase, rounds: number[], speeds: Speeds): KernelRow {
-  const limits = rounds.map((_, i) => limitOf(one, speeds, i));
-  const percents = rounds.map((ms, i) => (100 * limits[i]![0]) / ms);
+  // A call that is slow sits out after some rounds: only those that all ran can be compared.
+  const { gflops: fast, gbs, beside } = speeds;
+  const shared = Math.min(...[rounds, fast, gbs, beside ?? rounds].map(({ length }) => length));
+  const limits = rounds.slice(0, shared).map((_, i) => limitOf(one, speeds, i));
+  const percents = limits.map(([ms], i) => (100 * ms) / rounds[i]!);
   const timing: Timing = {
     median: medianOf(rounds),
     min: Math.min(...rounds),

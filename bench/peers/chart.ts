@@ -2,6 +2,7 @@
  * The comparison as a picture: bars of GFLOP/s, one a contestant and number of threads, the range as a whisker, the
  * 128-bit ceiling as a line for each number of threads. Plain SVG without a background, readable on light and on dark pages.
  */
+import { escaped, fixed, line, speedRange, tickStep } from '../chart-parts.js';
 import { PACKAGE, type Report, type Row } from '../records.js';
 import { threadsText } from './host.js';
 import { sortedRows } from './table.js';
@@ -67,11 +68,6 @@ export function chartOf(report: Report, shape: RegExp): string {
   ].join('\n');
 }
 
-/** Smallest, median and largest GFLOP/s: the times' range turned round. */
-function speedRange({ gflops, median, min, max }: Row): { low: number; high: number } {
-  return { low: (gflops * median) / max, high: (gflops * median) / min };
-}
-
 function barOf(row: Row, y: number, x: (gflops: number) => number): string {
   const { low, high } = speedRange(row);
   const middle = y + BAR / 2;
@@ -113,22 +109,4 @@ function ticks(step: number, top: number, x: (gflops: number) => number, bottom:
     parts.push(`<text x="${fixed(x(value))}" y="${bottom + 16}" text-anchor="middle">${value}</text>`);
   }
   return parts;
-}
-
-/** 1, 2 or 5 times a power of ten: at most eight steps up to `top`. */
-export function tickStep(top: number): number {
-  const power = 10 ** Math.floor(Math.log10(top / 8));
-  return power * [1, 2, 5, 10].find((factor) => power * factor * 8 >= top)!;
-}
-
-function line(kind: string, x1: number, y1: number, x2: number, y2: number): string {
-  return `<line class="${kind}" x1="${fixed(x1)}" y1="${fixed(y1)}" x2="${fixed(x2)}" y2="${fixed(y2)}"/>`;
-}
-
-function fixed(value: number): string {
-  return String(Math.round(value * 10) / 10);
-}
-
-function escaped(text: string): string {
-  return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 }

@@ -5,10 +5,11 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
+import { type Chromium, startChromium } from '../browser/chromium.js';
 import { measureCeilings } from '../ceilings.js';
-import { commandLine, commitOf, cpuName, higher, today } from '../provenance.js';
+import { higher } from '../peak.js';
+import { commandLine, commitOf, cpuName, nodeName, today } from '../provenance.js';
 import { type Ceilings, PACKAGE, type Report } from '../records.js';
-import { type PageEngine, startChromium } from './chromium.js';
 import { CONTESTANTS, PYTORCH } from './contestants.js';
 import { drive, type Outcome, type Party, type PeerRow } from './drive.js';
 import { FULL, QUICK } from './effort.js';
@@ -45,7 +46,7 @@ interface Engine {
 
 function nodeEngine(): Engine {
   return {
-    name: `Node ${process.versions.node} (V8 ${process.versions.v8})`,
+    name: nodeName(),
     open: async () => startNodeHost(null),
     ceilings: measureCeilings,
     close: async () => {},
@@ -53,7 +54,7 @@ function nodeEngine(): Engine {
 }
 
 /** The ceilings are taken in a page of their own. */
-function pageEngine(pages: PageEngine): Engine {
+function pageEngine(pages: Chromium): Engine {
   return {
     name: `Chromium ${pages.version}`,
     open: pages.open,

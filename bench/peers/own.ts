@@ -17,11 +17,17 @@ export const loadOwn: Loader = async ({ threads }): Promise<Peer> => {
   const rt = await runtimeOf(threads);
   const info = rt.info();
   if (info.threads !== threads) throw new Error(info.threadsReason);
+  return peerOf(rt);
+};
+
+/** The contestant over a runtime of whoever calls. */
+export function peerOf(rt: Runtime): Peer {
+  const { kernels, threads } = rt.info();
   return {
     name: PACKAGE,
     version: '',
-    settings: `${info.kernels} kernels, AdamW`,
-    kernels: info.kernels,
+    settings: `${kernels} kernels, AdamW`,
+    kernels,
     threads,
     lacks: {},
     prepare: (operation, problem) => {
@@ -29,7 +35,7 @@ export const loadOwn: Loader = async ({ threads }): Promise<Peer> => {
       return forward(rt, problem, operation === 'LoRA forward');
     },
   };
-};
+}
 
 /** A runtime of so many threads; where the runtime does not know the option yet, one of its own choice. */
 async function runtimeOf(threads: number): Promise<Runtime> {

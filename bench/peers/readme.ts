@@ -4,9 +4,8 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import { insertTables, latestReports, markdownTable } from '../readme-tables.js';
+import { folded, insertTables, latestReports, markdownTable } from '../readme-tables.js';
 import type { Report } from '../records.js';
-import { SCALING_COLUMNS, type ScalingRow, scalingCells } from '../scaling.js';
 import { ceilingsText } from '../table.js';
 import { chartOf } from './chart.js';
 import { FULL } from './effort.js';
@@ -22,6 +21,9 @@ export function peersSection(report: Report, file: string, chart: string): strin
   const missing = report.notMeasured.map(
     ({ contestant, operation, reason }) => `- ${contestant}, ${operation}: ${reason}`,
   );
+  const shown = sortedRows(report.rows.filter((row) => SHOWN.test(row.shape))).map((row) =>
+    peerCells(row, report.rows),
+  );
   return [
     `#### ${report.engine}`,
     '',
@@ -29,18 +31,18 @@ export function peersSection(report: Report, file: string, chart: string): strin
     '',
     `![GFLOP/s of each contestant in ${report.engine}, with the 128-bit ceiling](${chart})`,
     '',
-    markdownTable(
-      [...PEER_COLUMNS],
-      sortedRows(report.rows.filter((row) => SHOWN.test(row.shape))).map((row) =>
-        peerCells(row, report.rows),
-      ),
+    folded(`${shown.length} of ${report.rows.length} rows`, markdownTable([...PEER_COLUMNS], shown)),
+    '',
+    folded(
+      'versions, settings, and what was not measured',
+      [
+        ...[...versions].map(([name, text]) => `- ${name}: ${text}`),
+        '',
+        'Not measured:',
+        '',
+        ...missing,
+      ].join('\n'),
     ),
-    '',
-    ...[...versions].map(([name, text]) => `- ${name}: ${text}`),
-    '',
-    'Not measured:',
-    '',
-    ...missing,
   ].join('\n');
 }
 
@@ -57,20 +59,6 @@ A LoRA training step is forward, mean squared error, the gradients of A, B and x
 The ceiling is that of 128-bit SIMD on one thread, times the threads in the column; native code has wider registers and no
 percentage.`;
 
-/** How the cost grows, of one engine, in Markdown. */
-export function scalingSection(report: Report, file: string): string {
-  return [
-    `#### How the cost grows, ${report.engine}`,
-    '',
-    `${report.cpu}; ${ceilingsText(report)} of one thread. \`${report.command}\`, [${file}](bench/results/${file}). One size moves at a time; growth is over the first row of its group.`,
-    '',
-    markdownTable(
-      [...SCALING_COLUMNS],
-      (report.rows as ScalingRow[]).map((row) => scalingCells(row)),
-    ),
-  ].join('\n');
-}
-
 function describe(row: object): string {
   const { version, settings } = row as { version?: unknown; settings?: unknown };
   return [version, settings].filter((text) => typeof text === 'string' && text !== '').join('; ');
@@ -84,10 +72,9 @@ function main(): void {
     writeFileSync(new URL(chart, folder), chartOf(report, CHARTED));
     return peersSection(report, file, `bench/results/${chart}`);
   });
-  const scaling = latestReports(folder, 'scaling').map(([file, report]) => scalingSection(report, file));
   writeFileSync(
     path,
-    insertTables(readFileSync(path, 'utf8'), [INTRODUCTION, ...sections, ...scaling].join('\n\n'), 'peers'),
+    insertTables(readFileSync(path, 'utf8'), [INTRODUCTION, ...sections].join('\n\n'), 'peers'),
   );
 }
 

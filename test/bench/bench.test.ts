@@ -1,55 +1,9 @@
-/** The benchmark itself: it runs, its JSON has the promised form, and its check refuses wrong results. */
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+/** What the benchmark rests on: its check refuses wrong results, its twin is right, its timing is fair. */
 import { describe, expect, test } from 'vitest';
-import { goalsOf } from '../../bench/goals.js';
-import { pairedRatio, summarise } from '../../bench/measure.js';
-import { plainForward } from '../../bench/naive.js';
-import { insertTables, sectionOf } from '../../bench/readme-tables.js';
-import { isReport, OP } from '../../bench/records.js';
+import { callsASample, pairedRatio, summarise } from '../../bench/measure.js';
+import { plainForward } from '../../bench/naive-product.js';
 import { crossEntropyGradient, type TwinLayer, twinGradients } from '../../bench/twin.js';
 import { expectForward, productSums, randomArray, verify, verifyClose } from '../../bench/verify.js';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-
-describe('npm run bench', () => {
-  test('--quick measures every contestant and writes JSON of the promised form', { timeout: 120_000 }, () => {
-    const folder = mkdtempSync(join(tmpdir(), 'lora-wasm-bench-'));
-    try {
-      const file = join(folder, 'bench.json');
-      const args = ['--import', 'tsx', 'bench/main.ts', '--quick', '--json', file];
-      const printed = execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
-      const report: unknown = JSON.parse(readFileSync(file, 'utf8'));
-      if (!isReport(report)) throw new Error('bench.json has another form');
-      expect(printed).toContain('How fast');
-      expect(report.ceilings.plain).toBeGreaterThan(0);
-      expect(new Set(report.rows.map(({ operation }) => operation))).toEqual(new Set(Object.values(OP)));
-      expect(new Set(report.rows.map(({ contestant }) => contestant))).toEqual(
-        new Set(['lora-wasm', 'plain TypeScript', 'naive WASM']),
-      );
-      for (const row of report.rows) {
-        expect(row.min).toBeLessThanOrEqual(row.median);
-        expect(row.median).toBeLessThanOrEqual(row.max);
-        // Handling adapters is no arithmetic: its rows have a time and no speed.
-        const handling = [OP.loadAdapter, OP.switchAdapter, OP.mergeAdapter].some(
-          (name) => name === row.operation,
-        );
-        if (handling) expect(row.median).toBeGreaterThan(0);
-        else expect(row.gflops).toBeGreaterThan(0);
-      }
-      for (const { contestant, operation, reason } of report.notMeasured) {
-        expect([contestant, operation, reason].every((text) => text.length > 0)).toBe(true);
-      }
-      expect(goalsOf(report)).toHaveLength(4);
-      expect(sectionOf(report, 'x.json')).toContain(report.engine);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-});
 
 describe('verify', () => {
   const [M, N, K] = [3, 5, 17];
@@ -142,8 +96,29 @@ test('medians and paired ratios', () => {
   expect(pairedRatio({ rounds: [2, 20, 2] }, { rounds: [1, 10, 1] })).toBe(2);
 });
 
-test('insertTables replaces what stands between the marks and needs both', () => {
-  const readme = 'a\n<!-- bench:start -->\nold\n<!-- bench:end -->\nb';
-  expect(insertTables(readme, 'new')).toBe('a\n<!-- bench:start -->\nnew\n<!-- bench:end -->\nb');
-  expect(() => insertTables('a', 'new')).toThrow('README has no <!-- bench:start -->');
+/** A clock that goes in steps, over a time that each call of `run` and each look at the clock takes. */
+function steppingClock(step: number, call: number): { run: () => void; clock: () => number } {
+  let time = 0;
+  return {
+    run: () => {
+      time += call;
+    },
+    clock: () => {
+      time += step / 8;
+      return step * Math.floor(time / step);
+    },
+  };
+}
+
+test.each([
+  // A page's clock of 5 microseconds: half a millisecond a sample.
+  [0.005, 0.001, 512],
+  [0.005, 0.05, 16],
+  [0.005, 0.6, 1],
+  // Node's, of a tenth of a microsecond.
+  [0.0001, 0.001, 16],
+  [0.0001, 0.05, 1],
+])('with a clock of %d ms a call of %d ms is sampled %d at a time', (step, call, calls) => {
+  const { run, clock } = steppingClock(step, call);
+  expect(callsASample(run, clock)).toBe(calls);
 });

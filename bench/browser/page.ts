@@ -1,0 +1,50 @@
+/** What a page answers: `chromium.ts` opens it and calls what it leaves on `globalThis`. */
+import { CONTESTANTS } from '../peers/contestants.js';
+import { type Host, LocalHost } from '../peers/host.js';
+import type { Ceilings } from '../records.js';
+import type { Measured } from '../run.js';
+import type { RunOptions } from '../suite.js';
+import type { SuiteName } from '../suites.js';
+import { naiveModule, pageCeilings } from './compiled.js';
+import type { WorkerAnswer } from './worker.js';
+
+export interface PageCalls {
+  /** The peers' host, on this main thread. */
+  host(method: keyof Host, args: unknown[]): Promise<unknown>;
+  ceilings(): Promise<Ceilings>;
+  /** A suite, in a worker. */
+  run(suite: SuiteName, options: RunOptions): Promise<Measured>;
+}
+
+const host = new LocalHost(CONTESTANTS, async (threads) => ({
+  threads,
+  filesOf: (name) => `/files/${name}/`,
+  naive: await naiveModule(),
+  python: null,
+}));
+
+/**
+ * A worker, as users are told to train: there the calling thread may sleep until the others are done, and a runtime of
+ * several threads computes as it does in Node, while a page's main thread would have to spin.
+ */
+function run(suite: SuiteName, options: RunOptions): Promise<Measured> {
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
+  const { showProgress } = globalThis as unknown as { showProgress: (text: string) => void };
+  return new Promise<Measured>((resolve, reject) => {
+    worker.onmessage = ({ data }: MessageEvent<WorkerAnswer>) => {
+      if ('progress' in data) showProgress(data.progress);
+      else if ('error' in data) reject(new Error(data.error));
+      else resolve(data.measured);
+    };
+    worker.onerror = ({ message }) => reject(new Error(`the worker of ${suite} failed: ${message}`));
+    worker.postMessage({ suite, options });
+  }).finally(() => worker.terminate());
+}
+
+const calls: PageCalls = {
+  host: (method, args) => (host[method] as (...all: unknown[]) => Promise<unknown>)(...args),
+  ceilings: pageCeilings,
+  run,
+};
+
+Object.assign(globalThis, { benchPage: calls });

@@ -1,0 +1,29 @@
+/** The module worker in which a page runs a suite: `page.ts` starts it and hears its answers. */
+import { type Measured, runSuite } from '../run.js';
+import type { RunOptions } from '../suite.js';
+import type { SuiteName } from '../suites.js';
+import { ceilingLoops, naiveModule, pageCeilings } from './compiled.js';
+
+export type WorkerAnswer =
+  | { readonly progress: string }
+  | { readonly measured: Measured }
+  | { readonly error: string };
+
+const answer = (message: WorkerAnswer): void => globalThis.postMessage(message);
+
+globalThis.onmessage = async ({
+  data: { suite, options },
+}: MessageEvent<{ suite: SuiteName; options: RunOptions }>) => {
+  try {
+    const measured = await runSuite(suite, options, {
+      naive: await naiveModule(),
+      cores: navigator.hardwareConcurrency,
+      ceilingLoops,
+      ceilings: pageCeilings,
+      progress: (progress) => answer({ progress }),
+    });
+    answer({ measured });
+  } catch (error) {
+    answer({ error: error instanceof Error ? error.message : String(error) });
+  }
+};

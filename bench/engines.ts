@@ -1,0 +1,50 @@
+/** Where suites run: in this Node, or in a page of a real Chromium. */
+import { availableParallelism } from 'node:os';
+import { buildCeilingLoops, measureCeilings } from './ceilings.js';
+import { buildNaive } from './naive.js';
+import { nodeName } from './provenance.js';
+import { type Measured, runSuite } from './run.js';
+import type { RunOptions } from './suite.js';
+import type { SuiteName } from './suites.js';
+
+export interface Engine {
+  /** Name and version, as a report states them. */
+  readonly name: string;
+  run(suite: SuiteName, options: RunOptions, progress: (text: string) => void): Promise<Measured>;
+  close(): Promise<void>;
+}
+
+export function nodeEngine(): Engine {
+  return {
+    name: nodeName(),
+    run: async (suite, options, progress) => {
+      return runSuite(suite, options, {
+        naive: await buildNaive(),
+        cores: availableParallelism(),
+        ceilingLoops: buildCeilingLoops,
+        ceilings: measureCeilings,
+        progress,
+      });
+    },
+    close: async () => {},
+  };
+}
+
+/** Every suite gets a page of its own. @throws Error when Chromium does not start */
+export async function chromiumEngine(executablePath: string): Promise<Engine> {
+  // The bundler and the browser's driver stay out of a process that measures itself.
+  const { startChromium } = await import('./browser/chromium.js');
+  const { version, open, close } = await startChromium(executablePath);
+  return {
+    name: `Chromium ${version}`,
+    run: async (suite, options, progress) => {
+      const page = await open();
+      try {
+        return await page.run(suite, options, progress);
+      } finally {
+        await page.close();
+      }
+    },
+    close,
+  };
+}

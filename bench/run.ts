@@ -1,0 +1,60 @@
+/** Runs one suite in this engine, Node or a page: its environment before, the ceilings around it, its runtimes' end. */
+import { createRuntime, type Runtime } from 'lora-wasm';
+import { higher, Yardstick } from './peak.js';
+import type { Ceilings, Row } from './records.js';
+import type { Environment, Outcome, RunOptions, Suite } from './suite.js';
+import { SUITES, type SuiteName } from './suites.js';
+
+/** What an engine does its own way. */
+export interface Tools {
+  readonly naive: WebAssembly.Module;
+  readonly cores: number;
+  /** The loops of `assembly/ceiling.ts`, in plain or in relaxed SIMD. */
+  readonly ceilingLoops: (relaxed: boolean) => Promise<WebAssembly.Module>;
+  readonly ceilings: () => Promise<Ceilings>;
+  readonly progress: (text: string) => void;
+}
+
+export interface Measured extends Outcome {
+  readonly ceilings: Ceilings;
+}
+
+/** @throws Error when a result is wrong */
+export async function runSuite(name: SuiteName, options: RunOptions, tools: Tools): Promise<Measured> {
+  const { quick, kernels, filter, threads } = options;
+  const suite: Suite = SUITES[name];
+  const runtimes: Runtime[] = [];
+  const runtimeOf = async (threads: number): Promise<Runtime> => {
+    const rt = await createRuntime({ kernels, threads, seed: 1 });
+    runtimes.push(rt);
+    const info = rt.info();
+    if (info.threads !== threads) throw new Error(info.threadsReason);
+    return rt;
+  };
+  try {
+    const rt = await runtimeOf(1);
+    const relaxed = rt.info().kernels === 'relaxed-simd';
+    const topOf = ({ fused, plain }: Ceilings): number | null => (relaxed ? fused : plain);
+    const pattern = filter === null ? null : new RegExp(filter);
+    const before = await tools.ceilings();
+    const environment: Environment = {
+      ...{ rt, runtimeOf, quick, naive: tools.naive, progress: tools.progress },
+      ...{ ceilings: before, ceiling: topOf(before) },
+      yardstick: new Yardstick(await tools.ceilingLoops(relaxed)),
+      threads: threads ?? tools.cores,
+      wanted: (title) => pattern?.test(title) ?? true,
+    };
+    const { rows, notMeasured } = await suite.run(environment);
+    const ceilings = quick ? before : higher(before, await tools.ceilings());
+    const top = suite.ownCeilings === true ? null : topOf(ceilings);
+    return { ceilings, rows: rows.map((row) => withCeiling(row, top)), notMeasured };
+  } finally {
+    for (const rt of runtimes) rt.dispose();
+  }
+}
+
+/** A row that states its percentage states it of the higher of both ceilings, times its threads. */
+function withCeiling(row: Row, top: number | null): Row {
+  if (row.percentOfCeiling === null || top === null) return row;
+  return { ...row, percentOfCeiling: (100 * row.gflops) / (top * row.threads) };
+}

@@ -1,0 +1,60 @@
+/**
+ * What a suite of measurements is: a function of its environment, which Node and a page set up alike. A suite, and what it
+ * imports, names nothing of Node; `suites.ts` lists all, `run.ts` runs one.
+ */
+import type { Runtime } from 'lora-wasm';
+import type { Goal } from './goals.js';
+import type { Yardstick } from './peak.js';
+import type { Ceilings, NotMeasured, Report, Row } from './records.js';
+
+/** What the command line asks of a suite; plain values, which cross a page's border. */
+export interface RunOptions {
+  /** A few small shapes and rounds. */
+  readonly quick: boolean;
+  readonly kernels: 'auto' | 'simd' | 'relaxed-simd';
+  /** The most threads to measure, or null for as many as there are cores. */
+  readonly threads: number | null;
+  /** Source of a regular expression over titles, or null for all. */
+  readonly filter: string | null;
+}
+
+export interface Environment {
+  /** One thread, with the kernels that were asked for, seeded: random numbers are the same every time. */
+  readonly rt: Runtime;
+  /** Another runtime with the same kernels, disposed after the suite. @throws Error where it has not so many threads */
+  readonly runtimeOf: (threads: number) => Promise<Runtime>;
+  /** The ceiling's and the reading loop of the build of `rt`, for suites that time them beside their rows. */
+  readonly yardstick: Yardstick;
+  /** The baseline's module, for `naiveProduct`. */
+  readonly naive: WebAssembly.Module;
+  /** The most threads to measure. */
+  readonly threads: number;
+  /** As measured before the suite. */
+  readonly ceilings: Ceilings;
+  /** GFLOP/s of one thread: the ceiling of the build of `rt`. */
+  readonly ceiling: number | null;
+  readonly quick: boolean;
+  /** Whether a group of this title is to run. */
+  readonly wanted: (title: string) => boolean;
+  /** Tells what is being measured. */
+  readonly progress: (text: string) => void;
+}
+
+export interface Outcome<R extends Row = Row> {
+  readonly rows: R[];
+  readonly notMeasured: NotMeasured[];
+}
+
+export interface Suite<R extends Row = Row> {
+  /** A sentence for `--help`. */
+  readonly about: string;
+  run(environment: Environment): Outcome<R> | Promise<Outcome<R>>;
+  /** Heads of the table and a row's cells, printed here and written in Markdown. */
+  readonly columns: readonly string[];
+  cells(row: R): string[];
+  /** Rows state the percentage of ceilings of their own rounds, not of those around the run. */
+  readonly ownCeilings?: boolean;
+  /** A line under the printed table. */
+  readonly note?: string;
+  readonly goals?: (report: Pick<Report, 'rows' | 'ceilings'>) => Goal[];
+}
