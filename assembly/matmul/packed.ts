@@ -24,13 +24,12 @@ export function packedProduct(MR: i32, aTransposed: i32, bKind: i32, M: i32, N: 
     packedProduct(MR, 0, bKind, M, N, R, 0, h, hStep, g, gStep, 0, 0, 0, 0, 1, c, ldc, scratch);
     return;
   }
-  // Blocks of nearly equal height: a short last one would not repay its panels.
-  const blocks = (M + ROWS - 1) / ROWS;
-  const height = blocks > 0 ? ((M + blocks * MR - 1) / (blocks * MR)) * MR : MR;
+  const height = piece(M, ROWS, MR);
+  const deep = piece(D, DEPTH, 4);
   const panels = scratch + ((<usize>(ROWS * (DEPTH + RANK))) << 2);
   let d = 0;
   do {
-    const depth = min(DEPTH, D - d);
+    const depth = min(deep, D - d);
     const rank = d + depth === D ? R : 0;
     const add = d > 0 ? 1 : accumulate;
     const bAt = b + (bKind === B_TRANSPOSED ? (<usize>d) << 2 : <usize>d * bStep);
@@ -52,8 +51,16 @@ export function packedProduct(MR: i32, aTransposed: i32, bKind: i32, M: i32, N: 
         if (columns > 8) rowTiles(MR, rows, columns - 8, depth + rank, scratch, panels + NEXT_PANEL, 32, add, cAt + at + 32, ldc, panels);
       }
     }
-    d += DEPTH;
+    d += deep;
   } while (d < D);
+}
+
+/** Size of nearly equal pieces of at most `most`, in whole grains: a short last piece would not repay its panels. */
+// @ts-ignore: decorator
+@inline
+function piece(size: i32, most: i32, grain: i32): i32 {
+  const pieces = max((size + most - 1) / most, 1);
+  return max(((size + pieces * grain - 1) / (pieces * grain)) * grain, grain);
 }
 
 /** Rows of the next tile: MR as long as two tiles remain, then what cuts the rest into nearly equal ones. Never more than is left. */

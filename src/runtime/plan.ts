@@ -53,7 +53,7 @@ export function planForward(level: number, M: number, N: number, K: number, _R: 
  * dozens W is read in place, beyond them copied.
  */
 export function planBackwardInput(level: number, M: number, _N: number, K: number, _R: number): Plan {
-  const [streamed, inPlace] = level === 0 ? [2, 16] : [3, 64];
+  const [streamed, inPlace] = level === 0 ? [2, 16] : [3, 73];
   if (M <= streamed || (collides(K) && M < (level === 0 ? 8 : 24))) return unpacked(STREAM);
   return packed(level, M < inPlace && !collides(K) ? IN_PLACE : COPIED);
 }
