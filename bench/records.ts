@@ -11,6 +11,8 @@ export interface Range {
 export interface Row extends Range {
   /** `lora-wasm`, or the name of a baseline. */
   readonly contestant: string;
+  /** Tells the ways apart in which one contestant takes part; absent for the one that needs no name. */
+  readonly variant?: string;
   readonly operation: string;
   /** M=rows N=outputs K=inputs, and r for LoRA. */
   readonly shape: string;
@@ -74,6 +76,11 @@ export const MNIST_SHAPE = 'MNIST network, batch 10, r=1';
 
 export function shapeText(M: number, N: number, K: number, r: number | null = null): string {
   return `M=${M} N=${N} K=${K}${r === null ? '' : ` r=${r}`}`;
+}
+
+/** A contestant as tables, charts and lists name it. */
+export function labelOf({ contestant, variant }: Pick<Row, 'contestant' | 'variant'>): string {
+  return variant === undefined ? contestant : `${contestant} (${variant})`;
 }
 
 /** GFLOP/s at `ms` a call. */

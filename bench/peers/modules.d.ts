@@ -46,6 +46,13 @@ declare module '@tensorflow/tfjs' {
     customGrad(
       body: (x: Tensor) => { value: Tensor; gradFunc: (dy: Tensor) => Tensor },
     ): (x: Tensor) => Tensor;
+    customGrad(
+      body: (
+        a: Tensor,
+        b: Tensor,
+        save: (inputs: [Tensor, Tensor]) => void,
+      ) => { value: Tensor; gradFunc: (dy: Tensor, saved: [Tensor, Tensor]) => [Tensor, Tensor] },
+    ): (a: Tensor, b: Tensor) => Tensor;
     variableGrads(
       loss: () => Tensor,
       variables: Variable[],

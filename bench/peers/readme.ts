@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { insertTables, latestReports, markdownTable } from '../readme-tables.js';
-import type { Report } from '../records.js';
+import { labelOf, type Report } from '../records.js';
 import { SCALING_COLUMNS, type ScalingRow, scalingCells } from '../scaling.js';
 import { ceilingsText } from '../table.js';
 import { chartOf } from './chart.js';
@@ -18,7 +18,7 @@ const SHOWN = /^M=(256|10|1) /;
 
 /** One file's section in Markdown. `chart` is the chart's path in the repository. */
 export function peersSection(report: Report, file: string, chart: string): string {
-  const versions = new Map(report.rows.map((row) => [row.contestant, describe(row)]));
+  const versions = new Map(report.rows.map((row) => [labelOf(row), describe(row)]));
   const missing = report.notMeasured.map(
     ({ contestant, operation, reason }) => `- ${contestant}, ${operation}: ${reason}`,
   );

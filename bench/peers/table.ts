@@ -1,6 +1,6 @@
 /** The readable form of a comparison: one table, printed here and written in Markdown by `readme.ts`. */
 import Table from 'cli-table3';
-import { PACKAGE, type Report, type Row } from '../records.js';
+import { labelOf, PACKAGE, type Report, type Row } from '../records.js';
 import { ceilingsText, figure } from '../table.js';
 
 export const PEER_COLUMNS = [
@@ -35,7 +35,7 @@ export function peerCells(row: Row, rows: readonly Row[]): string[] {
     row.operation,
     row.shape,
     String(row.threads),
-    row.contestant,
+    labelOf(row),
     `${figure(row.median)} (${figure(row.min)}-${figure(row.max)})`,
     row.gflops.toFixed(1),
     row.percentOfCeiling === null ? '' : row.percentOfCeiling.toFixed(0),
