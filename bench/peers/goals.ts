@@ -82,7 +82,7 @@ function timesAsFast(own: Row, other: Row): Timing {
 export function whyMissed({ limit, result }: PeerGoal): string {
   if (result === null || result.met) return '';
   const { atCeiling } = result;
-  if (atCeiling < limit) return `out of reach: at the ceiling itself it would be ${atCeiling.toFixed(2)}`;
+  if (atCeiling < limit) return `the ceiling allows ${atCeiling.toFixed(2)} at most`;
   return `would need ${((100 * limit) / atCeiling).toFixed(0)} % of the ceiling`;
 }
 
