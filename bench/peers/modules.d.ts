@@ -41,6 +41,7 @@ declare module '@tensorflow/tfjs' {
     tensor1d(data: Float32Array): Tensor;
     variable(start: Tensor, trainable?: boolean, name?: string): Variable;
     matMul(a: Tensor, b: Tensor): Tensor;
+    fused: { matMul(operands: { a: Tensor; b: Tensor; bias: Tensor }): Tensor };
     transpose(a: Tensor): Tensor;
     tidy<T>(body: () => T): T;
     customGrad(
