@@ -78,11 +78,6 @@ export function shapeText(M: number, N: number, K: number, r: number | null = nu
   return `M=${M} N=${N} K=${K}${r === null ? '' : ` r=${r}`}`;
 }
 
-/** A contestant as tables, charts and lists name it. */
-export function labelOf({ contestant, variant }: Pick<Row, 'contestant' | 'variant'>): string {
-  return variant === undefined ? contestant : `${contestant} (${variant})`;
-}
-
 /** GFLOP/s at `ms` a call. */
 export function gflopsOf(flops: number, ms: number): number {
   return flops / ms / 1e6;

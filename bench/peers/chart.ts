@@ -2,8 +2,9 @@
  * The comparison as a picture: bars of GFLOP/s, one a contestant and number of threads, the range as a whisker, the
  * 128-bit ceiling as a line for each number of threads. Plain SVG without a background, readable on light and on dark pages.
  */
-import { labelOf, PACKAGE, type Report, type Row } from '../records.js';
+import { PACKAGE, type Report, type Row } from '../records.js';
 import { threadsText } from './host.js';
+import { labelOf } from './label.js';
 import { sortedRows } from './table.js';
 
 const WIDTH = 860;

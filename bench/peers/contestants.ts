@@ -1,5 +1,6 @@
 /** Who takes part; each is imported when it is asked for, so that a missing package hurts nobody else. */
-import { labelOf, PACKAGE } from '../records.js';
+import { PACKAGE } from '../records.js';
+import { labelOf } from './label.js';
 import { CUSTOM_GRADIENT, type Loader } from './peer.js';
 
 /** Native, and started from Node alone: node-host.ts adds it. */

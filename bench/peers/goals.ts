@@ -4,7 +4,8 @@
  */
 import { summarise, type Timing } from '../measure.js';
 import { markdownTable } from '../readme-tables.js';
-import { labelOf, PACKAGE, type Report, type Row, shapeText } from '../records.js';
+import { PACKAGE, type Report, type Row, shapeText } from '../records.js';
+import { labelOf } from './label.js';
 import type { Operation } from './peer.js';
 
 const SIZES = [256, 768, 768] as const;

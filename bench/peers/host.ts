@@ -3,8 +3,9 @@
  * up and timed a round at a time, so that whoever drives several hosts can interleave their rounds.
  */
 import { Bench } from 'tinybench';
-import { labelOf, type NotMeasured } from '../records.js';
+import type { NotMeasured } from '../records.js';
 import type { Contestants } from './contestants.js';
+import { labelOf } from './label.js';
 import type { Operation, Peer, Place, Prepared } from './peer.js';
 import { problemOf, type Shape, shapeOf, Twin } from './problem.js';
 

@@ -5,12 +5,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { insertTables, latestReports, markdownTable } from '../readme-tables.js';
-import { labelOf, type Report } from '../records.js';
+import type { Report } from '../records.js';
 import { SCALING_COLUMNS, type ScalingRow, scalingCells } from '../scaling.js';
 import { ceilingsText } from '../table.js';
 import { chartOf } from './chart.js';
 import { FULL } from './effort.js';
 import { goalsTable } from './goals.js';
+import { labelOf } from './label.js';
 import { PEER_COLUMNS, peerCells, sortedRows } from './table.js';
 
 /** The shape that the chart shows, and those of the table; the files hold all. */

@@ -1,7 +1,8 @@
 /** The readable form of a comparison: one table, printed here and written in Markdown by `readme.ts`. */
 import Table from 'cli-table3';
-import { labelOf, PACKAGE, type Report, type Row } from '../records.js';
+import { PACKAGE, type Report, type Row } from '../records.js';
 import { ceilingsText, figure } from '../table.js';
+import { labelOf } from './label.js';
 
 export const PEER_COLUMNS = [
   'operation',

@@ -5,10 +5,11 @@ import { chartOf } from '../../bench/peers/chart.js';
 import { CONTESTANTS } from '../../bench/peers/contestants.js';
 import { drive } from '../../bench/peers/drive.js';
 import { LocalHost } from '../../bench/peers/host.js';
+import { labelOf } from '../../bench/peers/label.js';
 import { CUSTOM_GRADIENT, type Loader, type Place } from '../../bench/peers/peer.js';
 import { peersSection } from '../../bench/peers/readme.js';
 import { peerCells } from '../../bench/peers/table.js';
-import { labelOf, type Report } from '../../bench/records.js';
+import type { Report } from '../../bench/records.js';
 
 const SHAPE = { M: 3, N: 8, K: 5, r: null };
 const EMPTY_MODULE = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
