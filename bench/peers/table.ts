@@ -1,5 +1,6 @@
 /** The readable form of a comparison: one table, printed here and written in Markdown by `readme.ts`. */
 import Table from 'cli-table3';
+import { pairedRatio } from '../measure.js';
 import { PACKAGE, type Report, type Row } from '../records.js';
 import { ceilingsText, figure } from '../table.js';
 import { labelOf } from './label.js';
@@ -26,7 +27,7 @@ function groupOf(row: Row): string {
   return `${row.operation} ${row.shape}`;
 }
 
-/** Cells of a row; the last column is over this package at the same operation, shape and threads. */
+/** Cells of a row; the last column is over this package at the same operation, shape and threads, round by round. */
 export function peerCells(row: Row, rows: readonly Row[]): string[] {
   const own = rows.find(
     (other) =>
@@ -40,7 +41,7 @@ export function peerCells(row: Row, rows: readonly Row[]): string[] {
     `${figure(row.median)} (${figure(row.min)}-${figure(row.max)})`,
     row.gflops.toFixed(1),
     row.percentOfCeiling === null ? '' : row.percentOfCeiling.toFixed(0),
-    own === undefined || own === row ? '' : (row.median / own.median).toFixed(2),
+    own === undefined || own === row ? '' : pairedRatio(row, own).toFixed(2),
   ];
 }
 
