@@ -11,6 +11,8 @@ export interface Range {
 export interface Row extends Range {
   /** `lora-wasm`, or the name of a baseline. */
   readonly contestant: string;
+  /** Tells the ways apart in which one contestant takes part; absent for the one that needs no name. */
+  readonly variant?: string;
   readonly operation: string;
   /** M=rows N=outputs K=inputs, and r for LoRA. */
   readonly shape: string;

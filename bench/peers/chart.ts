@@ -5,10 +5,11 @@
 import { escaped, fixed, line, speedRange, tickStep } from '../chart-parts.js';
 import { PACKAGE, type Report, type Row } from '../records.js';
 import { threadsText } from './host.js';
+import { labelOf } from './label.js';
 import { sortedRows } from './table.js';
 
-const WIDTH = 760;
-const LEFT = 190;
+const WIDTH = 860;
+const LEFT = 290;
 const RIGHT = 60;
 const BAR = 15;
 const GAP = 5;
@@ -72,7 +73,7 @@ function barOf(row: Row, y: number, x: (gflops: number) => number): string {
   const { low, high } = speedRange(row);
   const middle = y + BAR / 2;
   const kind = `${row.contestant === PACKAGE ? 'own' : 'peer'}${row.threads > 1 ? ' many' : ''}`;
-  const name = row.threads > 1 ? `${row.contestant}, ${row.threads} threads` : row.contestant;
+  const name = row.threads > 1 ? `${labelOf(row)}, ${row.threads} threads` : labelOf(row);
   const value = `<text x="${WIDTH}" y="${y + BAR - 3}" text-anchor="end">${row.gflops.toFixed(1)}</text>`;
   return [
     `<text x="${LEFT - 8}" y="${y + BAR - 3}" text-anchor="end">${escaped(name)}</text>`,

@@ -1,6 +1,7 @@
 /** Drives the hosts of one engine: all contestants of one operation and shape in one interleaved run of rounds. */
-import { type Effort, summarise } from '../measure.js';
+import { summarise } from '../measure.js';
 import { gflopsOf, type NotMeasured, type Row } from '../records.js';
+import type { PeerEffort } from './effort.js';
 import type { Host, PeerInfo } from './host.js';
 import { OPERATIONS, type Operation } from './peer.js';
 import { flopsOf, SHAPES, type Shape, shapeOf } from './problem.js';
@@ -25,7 +26,7 @@ export interface Outcome {
 /** Runs everything. `shapes` and `operations` may be fewer for a quick run. */
 export async function drive(
   parties: readonly Party[],
-  effort: Effort,
+  effort: PeerEffort,
   progress: (text: string) => void,
   shapes: readonly Shape[] = SHAPES,
 ): Promise<Outcome> {
@@ -34,7 +35,7 @@ export async function drive(
   const infos: Map<string, PeerInfo>[] = [];
   for (const { host, names, threads } of parties) {
     const { peers, missing } = await host.load(names, threads);
-    infos.push(new Map(peers.map((peer) => [peer.name, peer])));
+    infos.push(new Map(peers.map((peer) => [peer.label, peer])));
     notMeasured.push(...missing);
   }
   for (const shape of shapes) {
@@ -45,7 +46,7 @@ export async function drive(
       const times = await interleave(parties, effort);
       for (const { host } of parties) await host.clear();
       for (const [i, info] of infos.entries()) {
-        for (const [name, rounds] of times[i]!) rows.push(rowOf(info.get(name)!, operation, shape, rounds));
+        for (const [label, rounds] of times[i]!) rows.push(rowOf(info.get(label)!, operation, shape, rounds));
       }
     }
   }
@@ -53,17 +54,20 @@ export async function drive(
 }
 
 /** Rounds over all hosts in turn, the order of hosts and of contestants reversed every round. */
-async function interleave(parties: readonly Party[], effort: Effort): Promise<Map<string, number[]>[]> {
+async function interleave(
+  parties: readonly Party[],
+  { rounds: count, roundMs, settleMs }: PeerEffort,
+): Promise<Map<string, number[]>[]> {
   const times = parties.map(() => new Map<string, number[]>());
   const order = parties.map((_, i) => i);
-  for (let round = 0; round < effort.rounds; round++) {
+  for (let round = 0; round < count; round++) {
     const reversed = round % 2 === 1;
     for (const i of reversed ? [...order].reverse() : order) {
-      const medians = await parties[i]!.host.round(effort.roundMs, reversed);
-      for (const [name, ms] of Object.entries(medians)) {
-        const rounds = times[i]!.get(name) ?? [];
+      const medians = await parties[i]!.host.round(roundMs, settleMs, reversed);
+      for (const [label, ms] of Object.entries(medians)) {
+        const rounds = times[i]!.get(label) ?? [];
         rounds.push(ms);
-        times[i]!.set(name, rounds);
+        times[i]!.set(label, rounds);
       }
     }
   }
@@ -74,6 +78,7 @@ function rowOf(peer: PeerInfo, operation: Operation, shape: Shape, rounds: numbe
   const timing = summarise(rounds);
   return {
     contestant: peer.name,
+    ...(peer.variant !== undefined && { variant: peer.variant }),
     version: peer.version,
     settings: peer.settings,
     operation,

@@ -5,24 +5,30 @@
 import { Bench } from 'tinybench';
 import type { NotMeasured } from '../records.js';
 import type { Contestants } from './contestants.js';
+import { labelOf } from './label.js';
 import type { Operation, Peer, Place, Prepared } from './peer.js';
 import { problemOf, type Shape, shapeOf, Twin } from './problem.js';
 
-export type PeerInfo = Pick<Peer, 'name' | 'version' | 'settings' | 'kernels' | 'threads'>;
+export type PeerInfo = Pick<Peer, 'name' | 'variant' | 'version' | 'settings' | 'kernels' | 'threads'> & {
+  /** As rounds name it. */
+  readonly label: string;
+};
 
 /** What crosses a process's or a page's border: plain values only. */
 export interface Host {
   load(names: readonly string[], threads: number): Promise<{ peers: PeerInfo[]; missing: NotMeasured[] }>;
-  /** Names of those that are verified and ready for rounds. */
+  /** Labels of those that are verified and ready for rounds. */
   prepare(operation: Operation, shape: Shape): Promise<{ ready: string[]; missing: NotMeasured[] }>;
-  /** Median ms a call of each, running at least `ms` each. */
-  round(ms: number, reversed: boolean): Promise<Record<string, number>>;
+  /** Median ms a call of each by its label, each running `ms` at least after a pause of `settleMs`. */
+  round(ms: number, settleMs: number, reversed: boolean): Promise<Record<string, number>>;
   /** Ends the present operation. */
   clear(): Promise<void>;
 }
 
 export const EVERY_OPERATION = 'every operation';
 const WARM_UP_MS = 200;
+/** After a pause: threads are to be awake, caches filled and the clock up before a call counts. */
+const WAKE_UP_MS = 20;
 
 /** An error's first line, without the folders of this machine. */
 export function reasonOf(error: unknown): string {
@@ -62,10 +68,7 @@ export class LocalHost implements Host {
         missing.push({ contestant: name, operation, reason: reasonOf(error) });
       }
     }
-    const peers = this.#peers.map(({ name, version, settings, kernels, threads }) => {
-      return { name, version, settings, kernels, threads };
-    });
-    return { peers, missing };
+    return { peers: this.#peers.map(infoOf), missing };
   }
 
   async prepare(operation: Operation, shape: Shape): ReturnType<Host['prepare']> {
@@ -74,9 +77,9 @@ export class LocalHost implements Host {
     const key = JSON.stringify(shape);
     if (this.#twin?.key !== key) this.#twin = { key, twin: new Twin(problem) };
     for (const peer of this.#peers) {
-      const { name, threads } = peer;
+      const { label } = infoOf(peer);
       const miss = (reason: string, text: string = operation): void =>
-        void missing.push({ contestant: name, operation: text, reason });
+        void missing.push({ contestant: label, operation: text, reason });
       const lack = peer.lacks[operation];
       if (lack !== undefined) {
         miss(lack);
@@ -85,32 +88,36 @@ export class LocalHost implements Host {
       let prepared: Prepared | null = null;
       try {
         prepared = await peer.prepare(operation, problem);
-        await check(this.#twin.twin, name, operation, prepared);
-        this.#prepared.set(name, { ...(await warmUp(prepared)), prepared });
+        await check(this.#twin.twin, label, operation, prepared);
+        this.#prepared.set(label, { ...(await warmUp(prepared, WARM_UP_MS)), prepared });
       } catch (error) {
         prepared?.dispose();
-        miss(reasonOf(error), `${operation}, ${shapeOf(shape, operation)}, ${threadsText(threads)}`);
+        miss(reasonOf(error), `${operation}, ${shapeOf(shape, operation)}, ${threadsText(peer.threads)}`);
       }
     }
     return { ready: [...this.#prepared.keys()], missing };
   }
 
-  async round(ms: number, reversed: boolean): Promise<Record<string, number>> {
+  async round(ms: number, settleMs: number, reversed: boolean): Promise<Record<string, number>> {
     const running = [...this.#prepared];
     if (reversed) running.reverse();
     const times: Record<string, number> = {};
-    for (const [name, { prepared, async }] of running) {
+    for (const [label, { prepared, async }] of running) {
+      if (settleMs > 0) {
+        await new Promise((resolve) => setTimeout(resolve, settleMs));
+        await warmUp(prepared, WAKE_UP_MS);
+      }
       if (prepared.time !== undefined) {
-        times[name] = await prepared.time(ms);
+        times[label] = await prepared.time(ms);
         continue;
       }
       const bench = new Bench({ time: ms, iterations: 1, warmup: false, throws: true });
-      bench.add(name, () => prepared.run() as undefined, { async });
+      bench.add(label, () => prepared.run() as undefined, { async });
       const [task] = await bench.run();
       const { result } = task!;
       if (result.state !== 'completed')
-        throw new Error(`round: ${name} is ${result.state}, expected completed`);
-      times[name] = result.latency.p50;
+        throw new Error(`round: ${label} is ${result.state}, expected completed`);
+      times[label] = result.latency.p50;
     }
     return times;
   }
@@ -123,6 +130,19 @@ export class LocalHost implements Host {
 
 export function threadsText(threads: number): string {
   return threads === 1 ? 'one thread' : `${threads} threads`;
+}
+
+function infoOf({ name, variant, version, settings, kernels, threads }: Peer): PeerInfo {
+  const ways = variant === undefined ? {} : { variant };
+  return {
+    name,
+    ...ways,
+    label: labelOf({ contestant: name, ...ways }),
+    version,
+    settings,
+    kernels,
+    threads,
+  };
 }
 
 /** Holds results against the twin, and for a training step wants a loss that falls. @throws Error */
@@ -143,16 +163,16 @@ export async function check(
     throw new Error(`check: ${name}: loss is ${after} after three steps, expected below ${before}`);
 }
 
-/** Calls until the engine's best compiler has seen it; tells whether a call is to be awaited. */
-async function warmUp(prepared: Prepared): Promise<{ async: boolean }> {
+/** Calls for `ms`, at first until the engine's best compiler has seen it; tells whether a call is to be awaited. */
+async function warmUp(prepared: Prepared, ms: number): Promise<{ async: boolean }> {
   if (prepared.time !== undefined) {
-    await prepared.time(WARM_UP_MS);
+    await prepared.time(ms);
     return { async: true };
   }
   const start = performance.now();
   for (;;) {
     const result = prepared.run();
     await result;
-    if (performance.now() - start >= WARM_UP_MS) return { async: result instanceof Promise };
+    if (performance.now() - start >= ms) return { async: result instanceof Promise };
   }
 }

@@ -19,7 +19,7 @@ export const loadJax: Loader = async ({ threads }: Place): Promise<Peer> => {
     name: '@jax-js/jax',
     version: pins.dependencies['@jax-js/jax'],
     settings:
-      'wasm device, one jitted function a call, AdamW written out (its optimisers are another package)',
+      'wasm device, W as [N,K], everything jitted, AdamW written out (its optimisers are another package)',
     kernels: 'own',
     threads,
     lacks: {},

@@ -31,7 +31,7 @@ function readOptions(): Options {
     .option('--json <file>', 'also write the results as JSON')
     .option('--python <path>', 'a Python that has torch and peft: measures them too')
     .option('--chromium <path>', 'measure in this Chromium instead of in this Node')
-    .option('--only <name...>', 'these contestants alone')
+    .option('--only <name...>', 'these contestants alone, with their variants')
     .option('--quick', 'the smallest shape and few rounds, to see whether all works')
     .parse()
     .opts<Options>();
@@ -77,11 +77,12 @@ function withCeilings(rows: readonly PeerRow[], { fused, plain }: Ceilings): Pee
   });
 }
 
-/** Every contestant at one thread and at all, PyTorch in processes of its own beside them. */
+/** Every contestant at one thread and at all, each in a process or page of its own: one's garbage is no other's time. */
 async function measure(engine: Engine, { python, quick = false, only }: Options): Promise<Outcome> {
   const all = availableParallelism();
-  const wanted = (name: string): boolean => only === undefined || only.includes(name);
-  const names = Object.keys(CONTESTANTS).filter(wanted);
+  const wanted = (name: string): boolean =>
+    only === undefined || only.some((one) => name === one || name.startsWith(`${one} (`));
+  const names = [...Object.keys(CONTESTANTS), PYTORCH].filter(wanted);
   const remotes: Remote[] = [];
   const parties: Party[] = [];
   const join = (remote: Remote, party: Omit<Party, 'host'>): void => {
@@ -89,8 +90,10 @@ async function measure(engine: Engine, { python, quick = false, only }: Options)
     parties.push({ host: remote.host, ...party });
   };
   for (const threads of all > 1 ? [1, all] : [1]) {
-    join(await engine.open(), { names, threads });
-    if (wanted(PYTORCH)) join(startNodeHost(python ?? null), { names: [PYTORCH], threads });
+    for (const name of names) {
+      const remote = name === PYTORCH ? startNodeHost(python ?? null) : await engine.open();
+      join(remote, { names: [name], threads });
+    }
   }
   const progress = (text: string): void =>
     void (process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`));

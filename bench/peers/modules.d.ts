@@ -41,11 +41,19 @@ declare module '@tensorflow/tfjs' {
     tensor1d(data: Float32Array): Tensor;
     variable(start: Tensor, trainable?: boolean, name?: string): Variable;
     matMul(a: Tensor, b: Tensor): Tensor;
+    fused: { matMul(operands: { a: Tensor; b: Tensor; bias: Tensor }): Tensor };
     transpose(a: Tensor): Tensor;
     tidy<T>(body: () => T): T;
     customGrad(
       body: (x: Tensor) => { value: Tensor; gradFunc: (dy: Tensor) => Tensor },
     ): (x: Tensor) => Tensor;
+    customGrad(
+      body: (
+        a: Tensor,
+        b: Tensor,
+        save: (inputs: [Tensor, Tensor]) => void,
+      ) => { value: Tensor; gradFunc: (dy: Tensor, saved: [Tensor, Tensor]) => [Tensor, Tensor] },
+    ): (a: Tensor, b: Tensor) => Tensor;
     variableGrads(
       loss: () => Tensor,
       variables: Variable[],

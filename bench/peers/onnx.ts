@@ -39,7 +39,8 @@ export const loadOnnx: Loader = async ({ threads, filesOf }): Promise<Peer> => {
   return {
     name: 'onnxruntime-web',
     version: ort.env.versions.web ?? ort.env.versions.common,
-    settings: 'wasm backend with SIMD, every graph optimisation, Gemm over constant W; copies included',
+    settings:
+      'wasm backend with SIMD, every graph optimisation, Gemm over constant W, packed once; copies included',
     kernels: 'own',
     threads,
     lacks: { 'LoRA training step': INFERENCE_ONLY },

@@ -26,6 +26,8 @@ export interface Prepared {
 export interface Peer {
   /** Name of its npm package, or `pytorch+peft`. */
   readonly name: string;
+  /** Where one package takes part in several ways: which one this is. The plainest has no name. */
+  readonly variant?: string;
   readonly version: string;
   /** How it runs: build, backend, optimiser. */
   readonly settings: string;
@@ -52,3 +54,6 @@ export interface Place {
 export type Loader = (place: Place) => Promise<Peer>;
 
 export const LEARNING_RATE = 1e-3;
+
+/** A variant: the package's products, with gradients that the comparison wrote for it. */
+export const CUSTOM_GRADIENT = 'custom gradient';

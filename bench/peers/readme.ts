@@ -9,6 +9,8 @@ import type { Report } from '../records.js';
 import { ceilingsText } from '../table.js';
 import { chartOf } from './chart.js';
 import { FULL } from './effort.js';
+import { goalsTable } from './goals.js';
+import { labelOf } from './label.js';
 import { PEER_COLUMNS, peerCells, sortedRows } from './table.js';
 
 /** The shape that the chart shows, and those of the table; the files hold all. */
@@ -17,7 +19,7 @@ const SHOWN = /^M=(256|10|1) /;
 
 /** One file's section in Markdown. `chart` is the chart's path in the repository. */
 export function peersSection(report: Report, file: string, chart: string): string {
-  const versions = new Map(report.rows.map((row) => [row.contestant, describe(row)]));
+  const versions = new Map(report.rows.map((row) => [labelOf(row), describe(row)]));
   const missing = report.notMeasured.map(
     ({ contestant, operation, reason }) => `- ${contestant}, ${operation}: ${reason}`,
   );
@@ -28,6 +30,8 @@ export function peersSection(report: Report, file: string, chart: string): strin
     `#### ${report.engine}`,
     '',
     `${report.cpu}; ${ceilingsText(report)} of one thread. \`${report.command}\`, every row in [${file}](bench/results/${file}).`,
+    '',
+    goalsTable(report),
     '',
     `![GFLOP/s of each contestant in ${report.engine}, with the 128-bit ceiling](${chart})`,
     '',
@@ -52,12 +56,13 @@ const INTRODUCTION = `
 
 \`npm run bench:peers:install\` installs the peers, \`npm run bench:peers\` measures them: one layer, the same numbers for all.
 Each contestant's output (of a training step: its gradients, and a loss that falls) is held against float64 before it is timed.
-One process for one thread and one for all threads take turns, and the contestants within them, in ${FULL.rounds} rounds, the order
-reversed every round; medians with their range. A call takes its input and leaves its output where the contestant keeps its
-tensors; onnxruntime-web keeps none and copies. GFLOP/s count what the operation cannot do without, whatever a contestant does.
+Each has a process (in Chromium a page) of its own for every number of threads. They take turns in ${FULL.rounds} rounds, the order
+reversed every round; a turn starts with a pause, in which the threads of the one before fall asleep, and with calls that do not
+count. Medians with their range. A call takes its input and leaves its output where the contestant keeps its tensors;
+onnxruntime-web keeps none and copies. GFLOP/s count what the operation cannot do without, whatever a contestant does.
 A LoRA training step is forward, mean squared error, the gradients of A, B and x, and one step of AdamW (or Adam where there is no AdamW).
 The ceiling is that of 128-bit SIMD on one thread, times the threads in the column; native code has wider registers and no
-percentage.`;
+percentage. [docs/benchmarks.md](docs/benchmarks.md) says which settings of each peer were tried and how to read the figures.`;
 
 function describe(row: object): string {
   const { version, settings } = row as { version?: unknown; settings?: unknown };

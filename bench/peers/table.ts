@@ -1,7 +1,9 @@
 /** The readable form of a comparison: one table, printed here and written in Markdown by `readme.ts`. */
 import Table from 'cli-table3';
+import { pairedRatio } from '../measure.js';
 import { PACKAGE, type Report, type Row } from '../records.js';
 import { ceilingsText, figure } from '../table.js';
+import { labelOf } from './label.js';
 
 export const PEER_COLUMNS = [
   'operation',
@@ -25,7 +27,7 @@ function groupOf(row: Row): string {
   return `${row.operation} ${row.shape}`;
 }
 
-/** Cells of a row; the last column is over this package at the same operation, shape and threads. */
+/** Cells of a row; the last column is over this package at the same operation, shape and threads, round by round. */
 export function peerCells(row: Row, rows: readonly Row[]): string[] {
   const own = rows.find(
     (other) =>
@@ -35,11 +37,11 @@ export function peerCells(row: Row, rows: readonly Row[]): string[] {
     row.operation,
     row.shape,
     String(row.threads),
-    row.contestant,
+    labelOf(row),
     `${figure(row.median)} (${figure(row.min)}-${figure(row.max)})`,
     row.gflops.toFixed(1),
     row.percentOfCeiling === null ? '' : row.percentOfCeiling.toFixed(0),
-    own === undefined || own === row ? '' : (row.median / own.median).toFixed(2),
+    own === undefined || own === row ? '' : pairedRatio(row, own).toFixed(2),
   ];
 }
 

@@ -1,12 +1,15 @@
 /**
- * @tensorflow/tfjs on its wasm backend. Its product is fast only for two operands that lie as it reads them: W is kept
- * twice, [K,N] for forward and [N,K] for backward, and a gradient of our own takes the second where tfjs would transpose.
+ * @tensorflow/tfjs on its wasm backend, as its users call it: x·W with W as [K,N], and its own gradients. Its product is fast
+ * for two operands as they lie and about twelve times slower for a transposed one, which its gradients ask for;
+ * `tfjs-custom.ts` goes round that.
  */
 import type { Tensor, Tfjs, Variable } from '@tensorflow/tfjs';
 import type { TfjsWasm } from '@tensorflow/tfjs-backend-wasm';
 import { transposed } from './arrays.js';
 import { LEARNING_RATE, type Loader, type Peer, type Place, type Prepared } from './peer.js';
 import type { Problem } from './problem.js';
+
+export const TFJS = '@tensorflow/tfjs';
 
 /** tfjs with the wasm backend ready. @throws Error when it cannot have these threads here */
 export async function startTfjs({ threads, filesOf }: Place): Promise<{ tf: Tfjs; wasm: TfjsWasm }> {
@@ -38,18 +41,38 @@ function unwrapped<T>(module: { default: T }): T {
 export const loadTfjs: Loader = async (place): Promise<Peer> => {
   const { tf, wasm } = await startTfjs(place);
   return {
-    name: '@tensorflow/tfjs',
-    version: `${tf.version.tfjs}, backend ${wasm.version_wasm}`,
-    settings: 'wasm backend with SIMD, W kept twice, Adam (it has no AdamW)',
-    kernels: 'own',
-    threads: place.threads,
+    ...describeTfjs(tf, wasm, place),
+    settings:
+      'wasm backend with SIMD, W as [K,N], fused.matMul forward, its own gradients, Adam (it has no AdamW)',
     lacks: {},
     prepare: (operation, problem) =>
       operation === 'LoRA training step'
-        ? trainingStep(tf, problem)
+        ? trainingStep(tf, problem, (w) => ({
+            withW: (x) => tf.matMul(x, w),
+            product: (left, right) => tf.matMul(left, right),
+            dispose: () => {},
+          }))
         : forward(tf, problem, operation === 'LoRA forward'),
   };
 };
+
+/** What every variant of it is. */
+export function describeTfjs(
+  tf: Tfjs,
+  wasm: TfjsWasm,
+  { threads }: Place,
+): Pick<Peer, 'name' | 'version' | 'kernels' | 'threads'> {
+  const version = `${tf.version.tfjs}, backend ${wasm.version_wasm}`;
+  return { name: TFJS, version, kernels: 'own', threads };
+}
+
+/** The products of a training step, each with the gradient of its variant. */
+export interface Products {
+  /** x·W. */
+  withW(x: Tensor): Tensor;
+  product(left: Tensor, right: Tensor): Tensor;
+  dispose(): void;
+}
 
 interface Layer {
   readonly x: Tensor;
@@ -70,12 +93,13 @@ function layerOf(tf: Tfjs, { M, N, K, x, w, bias, low }: Problem): Layer {
   };
 }
 
+/** A bias added by the product saves a pass over y; in one row the call costs more than that. */
 function forward(tf: Tfjs, problem: Problem, withLora: boolean): Prepared {
   const layer = layerOf(tf, problem);
   const { x, w, bias, a, b } = layer;
   let y: Tensor | null = null;
   const compute = (): Tensor => {
-    const plain = tf.matMul(x, w).add(bias);
+    const plain = problem.M > 1 ? tf.fused.matMul({ a: x, b: w, bias }) : tf.matMul(x, w).add(bias);
     return withLora ? plain.add(tf.matMul(tf.matMul(x, a), b).mul(problem.low.scaling)) : plain;
   };
   return {
@@ -90,10 +114,11 @@ function forward(tf: Tfjs, problem: Problem, withLora: boolean): Prepared {
   };
 }
 
-function trainingStep(tf: Tfjs, problem: Problem): Prepared {
+/** Forward, backward and Adam; W, [K,N], is a constant. */
+export function trainingStep(tf: Tfjs, problem: Problem, productsOf: (w: Tensor) => Products): Prepared {
   const { N, M, K, low } = problem;
   const { x: input, w, bias, a: aStart, b: bStart } = layerOf(tf, problem);
-  const wBack = tf.tensor2d(problem.w, [N, K]);
+  const products = productsOf(w);
   const target = tf.tensor2d(problem.target, [M, N]);
   const [x, a, b] = [input, aStart, bStart].map((start) => tf.variable(start)) as [
     Variable,
@@ -101,11 +126,9 @@ function trainingStep(tf: Tfjs, problem: Problem): Prepared {
     Variable,
   ];
   const adam = tf.train.adam(LEARNING_RATE);
-  const frozen = tf.customGrad((v) => ({ value: tf.matMul(v, w), gradFunc: (dy) => tf.matMul(dy, wBack) }));
   const loss = (): Tensor => {
-    const y = frozen(x)
-      .add(bias)
-      .add(tf.matMul(tf.matMul(x, a), b).mul(low.scaling));
+    const branch = products.product(products.product(x, a), b).mul(low.scaling);
+    const y = products.withW(x).add(bias).add(branch);
     return tf.losses.meanSquaredError(target, y);
   };
   const gradients = () => tf.variableGrads(loss, [x, a, b]).grads;
@@ -123,7 +146,7 @@ function trainingStep(tf: Tfjs, problem: Problem): Prepared {
       }),
     loss: () => tf.tidy(() => loss().dataSync()[0]!),
     dispose: () => {
-      for (const owner of [input, aStart, bStart, x, a, b, w, wBack, bias, target, adam]) owner.dispose();
+      for (const owner of [input, aStart, bStart, x, a, b, w, products, bias, target, adam]) owner.dispose();
     },
   };
 }

@@ -55,7 +55,7 @@ describe('a host', () => {
   test('measures what is verified and says why the rest is not', { timeout: 60_000 }, async () => {
     const host = new LocalHost(STAND_INS, placeOf);
     const names = Object.keys(STAND_INS);
-    const effort = { rounds: 3, roundMs: 1 };
+    const effort = { rounds: 3, roundMs: 1, settleMs: 1 };
     const outcome = await drive([{ host, names, threads: 1 }], effort, () => {}, [SHAPE]);
     const measured = outcome.rows.map(({ contestant, operation }) => `${contestant}: ${operation}`);
     expect(measured.sort()).toEqual([
@@ -100,11 +100,11 @@ test.each([
 test('rounds of several hosts alternate, hosts and contestants reversed every round', async () => {
   const order: string[] = [];
   const hostOf = (name: string, ms: number): Host => {
-    const info = { name, version: '', settings: '', kernels: 'own', threads: 1 };
+    const info = { name, label: name, version: '', settings: '', kernels: 'own', threads: 1 };
     return {
       load: async () => ({ peers: [info], missing: [] }),
       prepare: async () => ({ ready: [name], missing: [{ contestant: name, operation: 'x', reason: 'y' }] }),
-      round: async (_ms, reversed) => {
+      round: async (_ms, _settleMs, reversed) => {
         order.push(`${name} ${reversed}`);
         return { [name]: ms };
       },
@@ -113,7 +113,9 @@ test('rounds of several hosts alternate, hosts and contestants reversed every ro
   };
   const parties = [hostOf('a', 2), hostOf('b', 4)].map((host) => ({ host, names: [], threads: 1 }));
   const shape = { M: 1, N: 1000, K: 1000, r: null };
-  const { rows, notMeasured } = await drive(parties, { rounds: 3, roundMs: 1 }, () => {}, [shape]);
+  const { rows, notMeasured } = await drive(parties, { rounds: 3, roundMs: 1, settleMs: 0 }, () => {}, [
+    shape,
+  ]);
   expect(order).toEqual(['a false', 'b false', 'b true', 'a true', 'a false', 'b false']);
   expect(rows.map(({ contestant, median, gflops }) => [contestant, median, gflops])).toEqual([
     ['a', 2, 1],
@@ -206,14 +208,14 @@ describe('the chart', () => {
   test('bars are as long as their speed, the ceiling stands at its own', () => {
     // The ceiling of two threads, 120, is the largest: the axis is 510 wide.
     expect(numbers(/<rect[^>]* width="([\d.]+)"/g)).toEqual([425, 170, 42.5, 340]);
-    expect(numbers(/<line class="ceiling" x1="([\d.]+)"/g)).toEqual([190 + 255, 190 + 510]);
+    expect(numbers(/<line class="ceiling" x1="([\d.]+)"/g)).toEqual([290 + 255, 290 + 510]);
     expect(svg).toContain('128-bit ceiling of 2 threads, 120 GFLOP/s');
     expect(svg).toContain('128-bit ceiling of one thread, 60 GFLOP/s');
   });
 
   test('whiskers reach from the slowest to the fastest round', () => {
     // This package at one thread: 200/8 = 25 to 200/4 = 50 GFLOP/s.
-    expect(svg).toContain('<line class="whisker" x1="296.3" y1="61.5" x2="402.5" y2="61.5"/>');
+    expect(svg).toContain('<line class="whisker" x1="396.3" y1="61.5" x2="502.5" y2="61.5"/>');
   });
 
   test('names are escaped, threads are told, both colour schemes are there', () => {

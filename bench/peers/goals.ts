@@ -1,0 +1,125 @@
+/**
+ * What the package promises beside its peers, held against the rows of a comparison: how many times as fast it is on one
+ * thread, and how many times as fast it could be, since nothing on 128-bit SIMD runs faster than the ceiling.
+ */
+import { summarise, type Timing } from '../measure.js';
+import { markdownTable } from '../readme-tables.js';
+import { PACKAGE, type Report, type Row, shapeText } from '../records.js';
+import { labelOf } from './label.js';
+import type { Operation } from './peer.js';
+
+const SIZES = [256, 768, 768] as const;
+const RANK = 8;
+const FORWARD = { limit: 1.8, peers: ['onnxruntime-web', '@tensorflow/tfjs'] } as const;
+/** Of every peer that has a backward on WebAssembly. */
+const STEP = { limit: 3 } as const;
+
+export interface PeerGoal {
+  readonly operation: Operation;
+  /** The peer's label. */
+  readonly peer: string;
+  /** Times as fast as the peer, at least. */
+  readonly limit: number;
+  /** Null, and so the rest, where the run did not measure both. */
+  readonly result: {
+    /** Times as fast as the peer: median and range over the rounds. */
+    readonly times: Pick<Timing, 'median' | 'min' | 'max'>;
+    readonly met: boolean;
+    /** Percent of the ceiling of the build that ran. */
+    readonly peerPercent: number;
+    readonly ownPercent: number;
+    /** Times as fast as the peer that a call at the ceiling itself would be. */
+    readonly atCeiling: number;
+  } | null;
+}
+
+/** Every goal with its figures. */
+export function peerGoals(rows: readonly Row[]): PeerGoal[] {
+  const step = rows.filter(
+    (row) => row.operation === 'LoRA training step' && row.contestant !== PACKAGE && row.kernels !== 'native',
+  );
+  const withBackward = [...new Set(step.map(labelOf))];
+  return [
+    ...(['linear forward', 'LoRA forward'] as const).flatMap((operation) =>
+      FORWARD.peers.map((peer) => goalOf(rows, operation, peer, FORWARD.limit)),
+    ),
+    ...withBackward.map((peer) => goalOf(rows, 'LoRA training step', peer, STEP.limit)),
+  ];
+}
+
+function goalOf(rows: readonly Row[], operation: Operation, peer: string, limit: number): PeerGoal {
+  const shape = shapeText(...SIZES, operation === 'linear forward' ? null : RANK);
+  const find = (label: string): Row | undefined =>
+    rows.find(
+      (row) =>
+        labelOf(row) === label && row.operation === operation && row.shape === shape && row.threads === 1,
+    );
+  const [own, other] = [find(PACKAGE), find(peer)];
+  if (own === undefined || other === undefined || own.percentOfCeiling === null)
+    return { operation, peer, limit, result: null };
+  const times = timesAsFast(own, other);
+  const ceiling = (100 * own.gflops) / own.percentOfCeiling;
+  return {
+    operation,
+    peer,
+    limit,
+    result: {
+      times,
+      met: times.median >= limit,
+      peerPercent: (100 * other.gflops) / ceiling,
+      ownPercent: own.percentOfCeiling,
+      atCeiling: ceiling / other.gflops,
+    },
+  };
+}
+
+/** The ratios of rounds that are neighbours in time: noise that moves both cancels. */
+function timesAsFast(own: Row, other: Row): Timing {
+  const count = Math.min(own.rounds.length, other.rounds.length);
+  return summarise(Array.from({ length: count }, (_, i) => other.rounds[i]! / own.rounds[i]!));
+}
+
+/** Why a goal is missed, from its figures; nothing where it is met. */
+export function whyMissed({ limit, result }: PeerGoal): string {
+  if (result === null || result.met) return '';
+  const { atCeiling } = result;
+  if (atCeiling < limit) return `the ceiling allows ${atCeiling.toFixed(2)} at most`;
+  return `would need ${((100 * limit) / atCeiling).toFixed(0)} % of the ceiling`;
+}
+
+/** The goals of one engine, in Markdown. */
+export function goalsTable({ rows }: Pick<Report, 'rows'>): string {
+  const plain = rows.some((row) => row.contestant === PACKAGE && row.kernels === 'simd');
+  const head = [
+    'goal',
+    'times as fast, at least',
+    'measured (range)',
+    'met',
+    "the peer's % of ceiling",
+    'lora-wasm at the ceiling',
+    "lora-wasm's % of ceiling",
+    'why not',
+  ];
+  const cells = peerGoals(rows).map((goal) => {
+    const { operation, peer, limit, result } = goal;
+    const name = `${operation}, over ${peer}`;
+    if (result === null) return [name, String(limit), 'not measured', '', '', '', '', ''];
+    const { times, met, peerPercent, ownPercent, atCeiling } = result;
+    return [
+      name,
+      String(limit),
+      `${times.median.toFixed(2)} (${times.min.toFixed(2)}-${times.max.toFixed(2)})`,
+      met ? 'yes' : 'no',
+      peerPercent.toFixed(0),
+      atCeiling.toFixed(2),
+      ownPercent.toFixed(0),
+      whyMissed(goal),
+    ];
+  });
+  const build = plain ? ' They are set for relaxed SIMD; this engine runs plain SIMD.' : '';
+  return [
+    `Goals at ${shapeText(...SIZES, RANK)}, one thread against one thread.${build}`,
+    '',
+    markdownTable(head, cells),
+  ].join('\n');
+}
