@@ -5,12 +5,12 @@
 import type { Runtime } from 'lora-wasm';
 
 /** Which limit a case is held against, and how closely. */
-export type Group = 'M >= 64' | 'M 9-63' | 'M 1-8' | 'skinny' | 'vector';
+export type Group = 'M >= 64' | 'M 9-63' | 'M 1-8' | 'odd sizes' | 'skinny' | 'vector';
 
 export interface Ready {
   /** One call. */
   readonly run: () => void;
-  /** Another call whose time is part of the limit: the big product beside a skinny one. */
+  /** Another call whose time is part of the limit: the big product beside a skinny one, the even neighbour of an odd size. */
   readonly beside?: () => void;
   /** Holds the result against float64. @throws Error naming the element */
   readonly verify: () => void;

@@ -7,7 +7,7 @@ type Sizes = readonly [M: number, N: number, K: number];
 
 const SQUARE = [768, 768] as const;
 
-/** Many rows. N and K: everyday ones, powers of two (rows collide in the cache), odd ones, and a vocabulary's. */
+/** Many rows. N and K: everyday ones, powers of two (rows collide in the cache), and a vocabulary's. */
 const MANY: readonly Sizes[] = [
   [64, ...SQUARE],
   [256, ...SQUARE],
@@ -15,12 +15,6 @@ const MANY: readonly Sizes[] = [
   [256, 1024, 1024],
   [256, 2048, 2048],
   [64, 4096, 4096],
-  [256, 769, 769],
-  [71, 769, 769],
-  [256, 17, 768],
-  [256, 768, 17],
-  [256, 7, 768],
-  [256, 768, 7],
   [64, 32000, 768],
   [64, 768, 32000],
 ];
@@ -43,6 +37,33 @@ const FEW: readonly Sizes[] = [1, 2, 3, 4, 5, 6, 7, 8]
     [4, 4096, 4096],
     [8, 4096, 4096],
   ]);
+/** Odd sizes, each with an even neighbour, whose speed it should keep. */
+const ODD: readonly (readonly [Sizes, Sizes])[] = [
+  [
+    [71, 769, 769],
+    [72, 768, 768],
+  ],
+  [
+    [256, 769, 769],
+    [256, 768, 768],
+  ],
+  [
+    [256, 17, 768],
+    [256, 16, 768],
+  ],
+  [
+    [256, 768, 17],
+    [256, 768, 16],
+  ],
+  [
+    [256, 7, 768],
+    [256, 8, 768],
+  ],
+  [
+    [256, 768, 7],
+    [256, 768, 8],
+  ],
+];
 /** The fused low-rank term at these ranks, where the sizes are everyday ones. */
 const RANKS = [8, 64];
 
@@ -52,13 +73,31 @@ export function productCases(quick: boolean): KernelCase[] {
     ['M 9-63', SOME],
     ['M 1-8', FEW],
   ];
-  return groups.flatMap(([group, sizes]) =>
-    (quick ? sizes.slice(0, 1) : sizes).flatMap((size) => casesOf(group, size)),
-  );
+  const some = <T>(list: readonly T[]): readonly T[] => (quick ? list.slice(0, 1) : list);
+  return [
+    ...groups.flatMap(([group, sizes]) => some(sizes).flatMap((size) => casesOf(group, size))),
+    ...some(ODD).flatMap(([odd, even]) => {
+      const neighbours = casesOf('odd sizes', even);
+      return casesOf('odd sizes', odd).map((one, i) => beside(one, neighbours[i]!));
+    }),
+  ];
+}
+
+/** The case with its neighbour's call as its limit. */
+function beside(one: KernelCase, neighbour: KernelCase): KernelCase {
+  const prepare = (rt: Runtime): Ready => {
+    const [ready, other] = [one.prepare(rt), neighbour.prepare(rt)];
+    const dispose = (): void => {
+      ready.dispose();
+      other.dispose();
+    };
+    return { ...ready, beside: other.run, dispose };
+  };
+  return { ...one, share: one.flops / neighbour.flops, prepare };
 }
 
 function casesOf(group: Group, [M, N, K]: Sizes): KernelCase[] {
-  const ranks = N === K && N === SQUARE[0] && M >= 64 ? [0, ...RANKS] : [0];
+  const ranks = N === K && N === SQUARE[0] && group === 'M >= 64' ? [0, ...RANKS] : [0];
   return [
     ...ranks.map((R) => forward(group, M, N, K, R)),
     ...ranks.map((R) => backwardInput(group, M, N, K, R)),

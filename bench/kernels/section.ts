@@ -1,34 +1,30 @@
-/** The README's section of one run of the suite `kernels`: what each group reaches of its limit, and every row folded. */
-import { medianOf } from '../measure.js';
+/** The README's section of one run of the suite `kernels`: the promises, the rows that miss theirs, and every row folded. */
 import { folded, markdownTable } from '../readme-tables.js';
 import type { Report } from '../records.js';
 import { ceilingsText } from '../table.js';
+import { kernelGoals, reaches } from './goals.js';
 import type { KernelRow } from './suite.js';
 import { KERNEL_COLUMNS, kernelCells } from './table.js';
 
 /** In Markdown. */
 export function kernelsSection(report: Report, file: string): string {
   const rows = report.rows as KernelRow[];
+  const missed = rows.filter((row) => reaches(row, report.ceilings.fused) === false);
+  const goals = kernelGoals(report).map(({ goal, limit, measured, met }) => [
+    goal,
+    limit,
+    measured ?? 'not measured',
+    met === null ? '' : met ? 'yes' : 'no',
+  ]);
   return [
     `#### ${report.engine}, ${rows[0]?.kernels ?? 'no'} kernels`,
     '',
     `${report.cpu}, one thread; ${ceilingsText(report)}. \`${report.command}\`, in [${file}](bench/results/${file}).`,
     '',
-    markdownTable(['group', 'rows', '% of limit, median', 'lowest'], groupsOf(rows)),
+    markdownTable(['goal', 'limit', 'rows that reach it', 'all'], goals),
+    '',
+    folded(`the ${missed.length} rows that do not`, markdownTable(KERNEL_COLUMNS, missed.map(kernelCells))),
     '',
     folded(`all ${rows.length} rows`, markdownTable(KERNEL_COLUMNS, rows.map(kernelCells))),
   ].join('\n');
-}
-
-function groupsOf(rows: readonly KernelRow[]): string[][] {
-  return [...new Set(rows.map(({ group }) => group))].map((group) => {
-    const members = rows.filter((row) => row.group === group);
-    const lowest = members.reduce((a, b) => (b.percentOfLimit < a.percentOfLimit ? b : a));
-    return [
-      group,
-      String(members.length),
-      medianOf(members.map((row) => row.percentOfLimit)).toFixed(0),
-      `${lowest.percentOfLimit.toFixed(0)}: ${lowest.operation}, ${lowest.shape}`,
-    ];
-  });
 }

@@ -6,13 +6,14 @@ import { type Effort, measure, medianOf, type Timing } from '../measure.js';
 import { gflopsOf, PACKAGE, type Row } from '../records.js';
 import type { Environment, Suite } from '../suite.js';
 import type { Group, KernelCase } from './cases.js';
+import { kernelGoals } from './goals.js';
 import { productCases } from './products.js';
 import { skinnyCases } from './skinny.js';
 import { KERNEL_COLUMNS, kernelCells } from './table.js';
 import { vectorCases } from './vectors.js';
 
 /** What the least time of a call is made of. */
-export type LimitedBy = 'ceiling' | 'reading' | 'flop share';
+export type LimitedBy = 'ceiling' | 'reading' | 'flop share' | 'even neighbour';
 
 export interface KernelRow extends Row {
   readonly group: Group;
@@ -22,6 +23,8 @@ export interface KernelRow extends Row {
   /** limit / time of the rounds: median, smallest and largest, in percent. */
   readonly percentOfLimit: number;
   readonly percentRange: readonly [number, number];
+  /** Percent of the call's time that reading its bytes takes by itself: what a kernel that does not hide it loses. */
+  readonly readingPercent: number;
   /** GB/s of the summing loop over as many bytes as the call moves. */
   readonly readGBs: number;
   /** GFLOP/s of the ceiling's loop in the same rounds. */
@@ -36,6 +39,7 @@ export const kernels: Suite<KernelRow> = {
   columns: KERNEL_COLUMNS,
   cells: kernelCells,
   ownCeilings: true,
+  goals: kernelGoals,
 };
 
 const FULL: Effort = { rounds: 9, roundMs: 10 };
@@ -123,7 +127,8 @@ function limitOf(one: KernelCase, { gflops, gbs, beside }: Speeds, i: number): [
   const reading = one.bytes / gbs[i]! / 1e6;
   const computing = beside === null ? one.flops / gflops[i]! / 1e6 : one.share! * beside[i]!;
   if (reading > computing) return [reading, 'reading'];
-  return [computing, beside === null ? 'ceiling' : 'flop share'];
+  if (beside === null) return [computing, 'ceiling'];
+  return [computing, one.group === 'skinny' ? 'flop share' : 'even neighbour'];
 }
 
 function recordOf({ rt }: KernelContext, one: KernelCase, rounds: number[], speeds: Speeds): KernelRow {
@@ -158,6 +163,7 @@ function recordOf({ rt }: KernelContext, one: KernelCase, rounds: number[], spee
     limitedBy: limits[limits.length >> 1]![1],
     percentOfLimit: medianOf(percents),
     percentRange: [Math.min(...percents), Math.max(...percents)],
+    readingPercent: (100 * one.bytes) / medianOf(speeds.gbs) / 1e6 / timing.median,
     readGBs: medianOf(speeds.gbs),
     ceiling,
   };

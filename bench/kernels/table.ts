@@ -10,6 +10,7 @@ export const KERNEL_COLUMNS = [
   'GFLOP/s',
   'limit ms',
   'limited by',
+  'reading alone, % of the time',
   '% of limit (range)',
 ] as const;
 
@@ -23,6 +24,7 @@ export function kernelCells(row: KernelRow): string[] {
     row.gflops.toFixed(1),
     figure(row.limitMs),
     row.limitedBy === 'reading' ? `reading, ${row.readGBs.toFixed(0)} GB/s` : row.limitedBy,
+    row.readingPercent.toFixed(0),
     `${row.percentOfLimit.toFixed(0)} (${low.toFixed(0)}-${high.toFixed(0)})`,
   ];
 }

@@ -1,5 +1,6 @@
 /** What the README and its charts are made of, over fixed numbers. */
 import { describe, expect, test } from 'vitest';
+import { reaches } from '../../bench/kernels/goals.js';
 import { kernelsSection } from '../../bench/kernels/section.js';
 import type { KernelRow } from '../../bench/kernels/suite.js';
 import { folded, insertTables, markdownTable } from '../../bench/readme-tables.js';
@@ -54,18 +55,49 @@ const REPORT: Report = {
   notMeasured: [{ contestant: PACKAGE, operation: '3 threads', reason: 'there are two cores' }],
 };
 
-test('the section of kernels shows what each group reaches, and its lowest', () => {
-  const kernel = (group: KernelRow['group'], operation: string, percentOfLimit: number): KernelRow => ({
+describe('the section of kernels', () => {
+  const kernel = (
+    group: KernelRow['group'],
+    operation: string,
+    percentOfLimit: number,
+    kernels = 'relaxed-simd',
+  ): KernelRow => ({
     ...point('M', 4, 20),
-    ...{ group, operation, percentOfLimit, percentRange: [percentOfLimit - 1, percentOfLimit + 1] },
-    ...{ limitMs: 1, limitedBy: 'ceiling', readGBs: 30, ceiling: 50 },
+    ...{ group, operation, percentOfLimit, percentRange: [percentOfLimit - 1, percentOfLimit + 1], kernels },
+    ...{ limitMs: 1, limitedBy: 'ceiling', readingPercent: 12, readGBs: 30, ceiling: 50 },
   });
-  const rows = [kernel('skinny', 'dA', 50), kernel('skinny', 'dB', 71), kernel('vector', 'add', 99)];
-  const section = kernelsSection({ ...REPORT, rows }, 'f.json');
-  expect(section).toContain('| skinny | 2 | 61 | 50: dA, M=4 N=768 K=768 r=8 |');
-  expect(section).toContain('| vector | 1 | 99 | 99: add, M=4 N=768 K=768 r=8 |');
-  expect(section).toContain('<summary>all 3 rows</summary>');
-  expect(section).toContain('| 71 (70-72) |');
+
+  test('says how many rows reach their share, shows the lowest, and lists those that miss', () => {
+    const rows = [
+      kernel('skinny', 'dA', 50),
+      kernel('skinny', 'dB', 71),
+      kernel('vector', 'add', 99),
+      kernel('M 9-63', 'dx = dy·W', 70),
+      kernel('M 9-63', 'product x·Wᵀ', 79),
+    ];
+    const section = kernelsSection({ ...REPORT, rows }, 'f.json');
+    const shape = 'M=4 N=768 K=768 r=8';
+    expect(section).toContain(`at least 67 % of the limit | 1 of 2; lowest 50 %: dA, ${shape} | no |`);
+    expect(section).toContain(`at least 75 % of the limit | 1 of 1; lowest 99 %: add, ${shape} | yes |`);
+    expect(section).toContain(
+      `at least 65 % of the limit | 1 of 1; lowest 70 %: dx = dy·W, ${shape} | yes |`,
+    );
+    expect(section).toContain(
+      `at least 80 % of the limit | 0 of 1; lowest 79 %: product x·Wᵀ, ${shape} | no |`,
+    );
+    expect(section).toContain('at least 92 % of the limit | not measured |  |');
+    expect(section).toContain('<summary>the 2 rows that do not</summary>');
+    expect(section).toContain('<summary>all 5 rows</summary>');
+    expect(section).toContain('| 71 (70-72) |');
+  });
+
+  test('plain SIMD meets the first promise by 70 % of the fused ceiling too', () => {
+    const row = { ...kernel('M >= 64', 'dW', 85, 'simd'), gflops: 35 };
+    expect(reaches(row, 50)).toBe(true);
+    expect(reaches({ ...row, gflops: 34.9 }, 50)).toBe(false);
+    expect(reaches(row, null)).toBe(false);
+    expect(reaches({ ...row, kernels: 'relaxed-simd' }, 50)).toBe(false);
+  });
 });
 
 describe('the section of scaling', () => {

@@ -1,0 +1,68 @@
+/** What the package promises of its kernels, held against the rows of a run: how many rows reach their share of the limit. */
+import type { Goal } from '../goals.js';
+import type { Report } from '../records.js';
+import { KERNEL } from './cases.js';
+import type { KernelRow } from './suite.js';
+
+interface Held {
+  readonly goal: string;
+  /** Percent of the limit that a row must reach. */
+  readonly percent: number;
+  readonly covers: (row: KernelRow) => boolean;
+}
+
+/** Forward as its products alone and with the low-rank term. */
+function isForward({ operation }: KernelRow): boolean {
+  return operation.startsWith(KERNEL.product);
+}
+
+const PROMISES: readonly Held[] = [
+  {
+    goal: 'products and fused LoRA, 64 rows and more',
+    percent: 92,
+    covers: (row) => row.group === 'M >= 64',
+  },
+  {
+    goal: 'forward, 9 to 63 rows',
+    percent: 80,
+    covers: (row) => row.group === 'M 9-63' && isForward(row),
+  },
+  {
+    goal: 'gradients, 9 to 63 rows',
+    percent: 65,
+    covers: (row) => row.group === 'M 9-63' && !isForward(row),
+  },
+  { goal: 'products, 1 to 8 rows', percent: 75, covers: (row) => row.group === 'M 1-8' },
+  {
+    goal: 'odd sizes, of the speed of their even neighbours',
+    percent: 75,
+    covers: (row) => row.group === 'odd sizes',
+  },
+  { goal: 'skinny products, ranks 1 to 64', percent: 100 / 1.5, covers: (row) => row.group === 'skinny' },
+  { goal: 'optimisers and element-wise kernels', percent: 75, covers: (row) => row.group === 'vector' },
+];
+
+/** Plain SIMD may meet the first promise by this share of the fused ceiling instead, where the two ceilings are close. */
+const OF_FUSED = 70;
+
+/** Whether a row reaches its promise; null for a row that no promise covers. */
+export function reaches(row: KernelRow, fused: number | null): boolean | null {
+  const promise = PROMISES.find(({ covers }) => covers(row));
+  if (promise === undefined) return null;
+  if (row.percentOfLimit >= promise.percent) return true;
+  const plain = row.kernels === 'simd' && row.group === 'M >= 64' && fused !== null;
+  return plain && (100 * row.gflops) / fused >= OF_FUSED;
+}
+
+/** Every promise: met where all of its rows are. */
+export function kernelGoals({ rows, ceilings }: Pick<Report, 'rows' | 'ceilings'>): Goal[] {
+  return PROMISES.map(({ goal, percent, covers }) => {
+    const covered = (rows as KernelRow[]).filter(covers);
+    const limit = `at least ${percent.toFixed(0)} % of the limit`;
+    if (covered.length === 0) return { goal, limit, measured: null, met: null };
+    const met = covered.filter((row) => reaches(row, ceilings.fused) === true).length;
+    const lowest = covered.reduce((a, b) => (b.percentOfLimit < a.percentOfLimit ? b : a));
+    const measured = `${met} of ${covered.length}; lowest ${lowest.percentOfLimit.toFixed(0)} %: ${lowest.operation}, ${lowest.shape}`;
+    return { goal, limit, measured, met: met === covered.length };
+  });
+}
