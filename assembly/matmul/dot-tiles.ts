@@ -1,23 +1,24 @@
 // The inner tiles of the unpacked product: MR rows of x by NR rows of w, every accumulator in a register. Four partial sums a
 // lane, over K and then over R, then the lanes (hsum), then the K % 4 and R % 4 last terms one by one: the same order in every
 // tile, so bits do not depend on where an element lies. 2x6 fills V8's registers; the others are its edges and the skinny products'.
-// Each tile runs one loop twice, over K and then over R.
+// Each tile runs one loop twice, over K and then over R. Strides in bytes; cy is that between columns of y, as ldw and ldb are
+// between the rows of w and b that belong to them.
 import { hsum, madd } from '../simd';
 
 /** Adds the last K % 4 and R % 4 terms to a tile. */
-function tail(MR: i32, NR: i32, K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+function tail(MR: i32, NR: i32, K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   for (let i: usize = 0; i < <usize>MR; i++) {
     for (let j: usize = 0; j < <usize>NR; j++) {
-      let s = load<f32>(y + i * ldy + (j << 2));
+      let s = load<f32>(y + i * ldy + j * cy);
       for (let k = K & ~3; k < K; k++) s += load<f32>(x + i * ldx + ((<usize>k) << 2)) * load<f32>(w + j * ldw + ((<usize>k) << 2));
       for (let r = R & ~3; r < R; r++) s += load<f32>(h + i * ldh + ((<usize>r) << 2)) * load<f32>(b + j * ldb + ((<usize>r) << 2));
-      store<f32>(y + i * ldy + (j << 2), s);
+      store<f32>(y + i * ldy + j * cy, s);
     }
   }
 }
 
-/** 2 rows of x by 6 rows of w, and the same rows of h by b. Strides in bytes. */
-export function dot2x6(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 2 rows of x by 6 rows of w, and the same rows of h by b. */
+export function dot2x6(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);
   let c02 = f32x4.splat(0);
@@ -74,22 +75,22 @@ export function dot2x6(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
     steps = R & ~3;
   }
   store<f32>(y, hsum(c00));
-  store<f32>(y, hsum(c01), 4);
-  store<f32>(y, hsum(c02), 8);
-  store<f32>(y, hsum(c03), 12);
-  store<f32>(y, hsum(c04), 16);
-  store<f32>(y, hsum(c05), 20);
+  store<f32>(y + cy, hsum(c01));
+  store<f32>(y + 2 * cy, hsum(c02));
+  store<f32>(y + 3 * cy, hsum(c03));
+  store<f32>(y + 4 * cy, hsum(c04));
+  store<f32>(y + 5 * cy, hsum(c05));
   store<f32>(y + ldy, hsum(c10));
-  store<f32>(y + ldy, hsum(c11), 4);
-  store<f32>(y + ldy, hsum(c12), 8);
-  store<f32>(y + ldy, hsum(c13), 12);
-  store<f32>(y + ldy, hsum(c14), 16);
-  store<f32>(y + ldy, hsum(c15), 20);
-  if ((K | R) & 3) tail(2, 6, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  store<f32>(y + ldy + cy, hsum(c11));
+  store<f32>(y + ldy + 2 * cy, hsum(c12));
+  store<f32>(y + ldy + 3 * cy, hsum(c13));
+  store<f32>(y + ldy + 4 * cy, hsum(c14));
+  store<f32>(y + ldy + 5 * cy, hsum(c15));
+  if ((K | R) & 3) tail(2, 6, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 2 rows of x by 4 rows of w, and the same rows of h by b. Strides in bytes. */
-export function dot2x4(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 2 rows of x by 4 rows of w, and the same rows of h by b. */
+export function dot2x4(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);
   let c02 = f32x4.splat(0);
@@ -132,18 +133,18 @@ export function dot2x4(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
     steps = R & ~3;
   }
   store<f32>(y, hsum(c00));
-  store<f32>(y, hsum(c01), 4);
-  store<f32>(y, hsum(c02), 8);
-  store<f32>(y, hsum(c03), 12);
+  store<f32>(y + cy, hsum(c01));
+  store<f32>(y + 2 * cy, hsum(c02));
+  store<f32>(y + 3 * cy, hsum(c03));
   store<f32>(y + ldy, hsum(c10));
-  store<f32>(y + ldy, hsum(c11), 4);
-  store<f32>(y + ldy, hsum(c12), 8);
-  store<f32>(y + ldy, hsum(c13), 12);
-  if ((K | R) & 3) tail(2, 4, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  store<f32>(y + ldy + cy, hsum(c11));
+  store<f32>(y + ldy + 2 * cy, hsum(c12));
+  store<f32>(y + ldy + 3 * cy, hsum(c13));
+  if ((K | R) & 3) tail(2, 4, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 3 rows of x by 3 rows of w, and the same rows of h by b. Strides in bytes. */
-export function dot3x3(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 3 rows of x by 3 rows of w, and the same rows of h by b. */
+export function dot3x3(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);
   let c02 = f32x4.splat(0);
@@ -188,19 +189,19 @@ export function dot3x3(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
     steps = R & ~3;
   }
   store<f32>(y, hsum(c00));
-  store<f32>(y, hsum(c01), 4);
-  store<f32>(y, hsum(c02), 8);
+  store<f32>(y + cy, hsum(c01));
+  store<f32>(y + 2 * cy, hsum(c02));
   store<f32>(y + ldy, hsum(c10));
-  store<f32>(y + ldy, hsum(c11), 4);
-  store<f32>(y + ldy, hsum(c12), 8);
+  store<f32>(y + ldy + cy, hsum(c11));
+  store<f32>(y + ldy + 2 * cy, hsum(c12));
   store<f32>(y + 2 * ldy, hsum(c20));
-  store<f32>(y + 2 * ldy, hsum(c21), 4);
-  store<f32>(y + 2 * ldy, hsum(c22), 8);
-  if ((K | R) & 3) tail(3, 3, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  store<f32>(y + 2 * ldy + cy, hsum(c21));
+  store<f32>(y + 2 * ldy + 2 * cy, hsum(c22));
+  if ((K | R) & 3) tail(3, 3, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 4 rows of x by 2 rows of w, and the same rows of h by b. Strides in bytes. */
-export function dot4x2(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 4 rows of x by 2 rows of w, and the same rows of h by b. */
+export function dot4x2(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);
   let c10 = f32x4.splat(0);
@@ -243,18 +244,18 @@ export function dot4x2(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
     steps = R & ~3;
   }
   store<f32>(y, hsum(c00));
-  store<f32>(y, hsum(c01), 4);
+  store<f32>(y + cy, hsum(c01));
   store<f32>(y + ldy, hsum(c10));
-  store<f32>(y + ldy, hsum(c11), 4);
+  store<f32>(y + ldy + cy, hsum(c11));
   store<f32>(y + 2 * ldy, hsum(c20));
-  store<f32>(y + 2 * ldy, hsum(c21), 4);
+  store<f32>(y + 2 * ldy + cy, hsum(c21));
   store<f32>(y + 3 * ldy, hsum(c30));
-  store<f32>(y + 3 * ldy, hsum(c31), 4);
-  if ((K | R) & 3) tail(4, 2, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  store<f32>(y + 3 * ldy + cy, hsum(c31));
+  if ((K | R) & 3) tail(4, 2, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 8 rows of x by 1 row of w, and the same rows of h by b. Strides in bytes. */
-export function dot8x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 8 rows of x by 1 row of w, and the same rows of h by b. */
+export function dot8x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c10 = f32x4.splat(0);
   let c20 = f32x4.splat(0);
@@ -313,11 +314,11 @@ export function dot8x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
   store<f32>(y + 5 * ldy, hsum(c50));
   store<f32>(y + 6 * ldy, hsum(c60));
   store<f32>(y + 7 * ldy, hsum(c70));
-  if ((K | R) & 3) tail(8, 1, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  if ((K | R) & 3) tail(8, 1, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 6 rows of x by 1 row of w, and the same rows of h by b. Strides in bytes. */
-export function dot6x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 6 rows of x by 1 row of w, and the same rows of h by b. */
+export function dot6x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c10 = f32x4.splat(0);
   let c20 = f32x4.splat(0);
@@ -364,11 +365,11 @@ export function dot6x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
   store<f32>(y + 3 * ldy, hsum(c30));
   store<f32>(y + 4 * ldy, hsum(c40));
   store<f32>(y + 5 * ldy, hsum(c50));
-  if ((K | R) & 3) tail(6, 1, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  if ((K | R) & 3) tail(6, 1, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 2 rows of x by 1 row of w, and the same rows of h by b. Strides in bytes. */
-export function dot2x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 2 rows of x by 1 row of w, and the same rows of h by b. */
+export function dot2x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c10 = f32x4.splat(0);
   let x0 = x;
@@ -391,11 +392,11 @@ export function dot2x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
   }
   store<f32>(y, hsum(c00));
   store<f32>(y + ldy, hsum(c10));
-  if ((K | R) & 3) tail(2, 1, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  if ((K | R) & 3) tail(2, 1, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 1 row of x by 6 rows of w, and the same rows of h by b. Strides in bytes. */
-export function dot1x6(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 1 row of x by 6 rows of w, and the same rows of h by b. */
+export function dot1x6(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);
   let c02 = f32x4.splat(0);
@@ -437,16 +438,16 @@ export function dot1x6(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
     steps = R & ~3;
   }
   store<f32>(y, hsum(c00));
-  store<f32>(y, hsum(c01), 4);
-  store<f32>(y, hsum(c02), 8);
-  store<f32>(y, hsum(c03), 12);
-  store<f32>(y, hsum(c04), 16);
-  store<f32>(y, hsum(c05), 20);
-  if ((K | R) & 3) tail(1, 6, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  store<f32>(y + cy, hsum(c01));
+  store<f32>(y + 2 * cy, hsum(c02));
+  store<f32>(y + 3 * cy, hsum(c03));
+  store<f32>(y + 4 * cy, hsum(c04));
+  store<f32>(y + 5 * cy, hsum(c05));
+  if ((K | R) & 3) tail(1, 6, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 1 row of x by 4 rows of w, and the same rows of h by b. Strides in bytes. */
-export function dot1x4(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 1 row of x by 4 rows of w, and the same rows of h by b. */
+export function dot1x4(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);
   let c02 = f32x4.splat(0);
@@ -478,14 +479,14 @@ export function dot1x4(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
     steps = R & ~3;
   }
   store<f32>(y, hsum(c00));
-  store<f32>(y, hsum(c01), 4);
-  store<f32>(y, hsum(c02), 8);
-  store<f32>(y, hsum(c03), 12);
-  if ((K | R) & 3) tail(1, 4, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  store<f32>(y + cy, hsum(c01));
+  store<f32>(y + 2 * cy, hsum(c02));
+  store<f32>(y + 3 * cy, hsum(c03));
+  if ((K | R) & 3) tail(1, 4, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 1 row of x by 3 rows of w, and the same rows of h by b. Strides in bytes. */
-export function dot1x3(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 1 row of x by 3 rows of w, and the same rows of h by b. */
+export function dot1x3(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);
   let c02 = f32x4.splat(0);
@@ -512,13 +513,13 @@ export function dot1x3(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
     steps = R & ~3;
   }
   store<f32>(y, hsum(c00));
-  store<f32>(y, hsum(c01), 4);
-  store<f32>(y, hsum(c02), 8);
-  if ((K | R) & 3) tail(1, 3, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  store<f32>(y + cy, hsum(c01));
+  store<f32>(y + 2 * cy, hsum(c02));
+  if ((K | R) & 3) tail(1, 3, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 1 row of x by 2 rows of w, and the same rows of h by b. Strides in bytes. */
-export function dot1x2(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 1 row of x by 2 rows of w, and the same rows of h by b. */
+export function dot1x2(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);
   let x0 = x;
@@ -540,12 +541,12 @@ export function dot1x2(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
     steps = R & ~3;
   }
   store<f32>(y, hsum(c00));
-  store<f32>(y, hsum(c01), 4);
-  if ((K | R) & 3) tail(1, 2, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  store<f32>(y + cy, hsum(c01));
+  if ((K | R) & 3) tail(1, 2, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
-/** 1 row of x by 1 row of w, and the same rows of h by b. Strides in bytes. */
-export function dot1x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize): void {
+/** 1 row of x by 1 row of w, and the same rows of h by b. */
+export function dot1x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);
   let x0 = x;
   let w0 = w;
@@ -562,5 +563,5 @@ export function dot1x1(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
     steps = R & ~3;
   }
   store<f32>(y, hsum(c00));
-  if ((K | R) & 3) tail(1, 1, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy);
+  if ((K | R) & 3) tail(1, 1, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }

@@ -1,6 +1,6 @@
 // Products with few rows of c: b is read once, row by row as it lies, and c stays in the cache. No packing, no scratch, and row
-// lengths at which neighbouring rows collide in the cache do no harm. Each element is one chain of `madd` in order of depth,
-// whatever the tile. A pass takes four rows of b to two rows of c: V8 spills with more (bench/variants).
+// lengths at which neighbouring rows collide in the cache do no harm. Each element is one chain of `madd`, by D alone in the same
+// order whatever the tile. A pass takes four rows of b to two rows of c: V8 spills with more (bench/variants).
 import { madd } from '../simd';
 
 /**
@@ -12,37 +12,43 @@ export function streamProduct(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: us
     if (accumulate === 0) for (let i: usize = 0; i < <usize>I; i++) memory.fill(c + i * ldc, 0, (<usize>J) << 2);
     return;
   }
-  for (let d = 0; d < D; ) {
-    const depth = D - d >= 4 ? 4 : D - d >= 2 ? 2 : 1;
-    const add = d > 0 ? 1 : accumulate;
-    const bd = b + <usize>d * ldb;
-    let ai = a + <usize>d * aDeep;
-    let ci = c;
-    for (let left = I; left > 0; left -= 2, ai += 2 * aRow, ci += 2 * ldc) {
-      if (left >= 2) {
-        if (depth === 4) twoByFour(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
-        else if (depth === 2) twoByTwo(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
-        else twoByOne(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
-      } else {
-        if (depth === 4) oneByFour(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
-        else if (depth === 2) oneByTwo(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
-        else oneByOne(add, J, s, ai, aRow, aDeep, bd, ldb, ci, ldc);
-      }
-    }
+  const quarter = D >> 2;
+  // Rows of b a quarter of the depth apart: each is then one long stream from pass to pass, which the processor fetches ahead.
+  const aFar = <usize>quarter * aDeep;
+  const bFar = <usize>quarter * ldb;
+  let d = 0;
+  for (; d < quarter; d++) {
+    const ad = a + <usize>d * aDeep;
+    rows(4, d > 0 ? 1 : accumulate, I, J, s, ad, aRow, aFar, b + <usize>d * ldb, bFar, c, ldc);
+  }
+  for (d *= 4; d < D; ) {
+    const depth = D - d >= 2 ? 2 : 1;
+    rows(depth, d > 0 ? 1 : accumulate, I, J, s, a + <usize>d * aDeep, aRow, aDeep, b + <usize>d * ldb, ldb, c, ldc);
     d += depth;
   }
-  if (J & 3) lastColumns(I, J, D, s, a, aRow, aDeep, b, ldb, accumulate, c, ldc);
 }
 
-/** The last J % 4 columns, in the first lane of a vector: the same operations as in the tiles. */
-function lastColumns(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, accumulate: i32, c: usize, ldc: usize): void {
-  for (let i: usize = 0; i < <usize>I; i++) {
+/** One pass: all rows of c take `depth` rows of b, 4, 2 or 1. */
+function rows(depth: i32, add: i32, I: i32, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  if (J & 3) lastColumns(depth, add, I, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+  for (; I >= 2; I -= 2, a += 2 * aRow, c += 2 * ldc) {
+    if (depth === 4) twoByFour(add, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+    else if (depth === 2) twoByTwo(add, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+    else twoByOne(add, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+  }
+  if (I === 0) return;
+  if (depth === 4) oneByFour(add, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+  else if (depth === 2) oneByTwo(add, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+  else oneByOne(add, J, s, a, aRow, aDeep, b, ldb, c, ldc);
+}
+
+/** The last J % 4 columns of a pass, in the first lane of a vector: the same operations as in the tiles. */
+function lastColumns(depth: i32, add: i32, I: i32, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, c: usize, ldc: usize): void {
+  for (; I > 0; I--, a += aRow, c += ldc) {
     for (let j = <usize>(J & ~3); j < <usize>J; j++) {
-      const at = c + i * ldc + (j << 2);
-      let t = accumulate ? v128.load32_zero(at) : f32x4.splat(0);
-      let p = a + i * aRow;
-      let q = b + (j << 2);
-      for (let d = 0; d < D; d++, p += aDeep, q += ldb) t = madd(splatScaled(s, p), v128.load32_zero(q), t);
+      const at = c + (j << 2);
+      let t = add ? v128.load32_zero(at) : f32x4.splat(0);
+      for (let d: usize = 0; d < <usize>depth; d++) t = madd(splatScaled(s, a + d * aDeep), v128.load32_zero(b + d * ldb + (j << 2)), t);
       store<f32>(at, f32x4.extract_lane(t, 0));
     }
   }
