@@ -22,6 +22,9 @@ const LAUNCH_FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-net
 /** Suites that run in a page as they run in Node. */
 const PORTABLE = ['assembly', 'runtime', 'tensor', 'ops', 'nn', 'lora', 'optim', 'formats', 'browser'];
 
+/** No test is held to a time: only one that hangs ends so, on a machine however busy. */
+const testTimeout = 120_000;
+
 const chromium = findChromium();
 
 const browser: TestProjectInlineConfiguration =
@@ -42,6 +45,7 @@ const browser: TestProjectInlineConfiguration =
         },
         test: {
           name: 'browser',
+          testTimeout,
           include: ['test/readme.test.ts', ...PORTABLE.map((room) => `test/${room}/**/*.test.ts`)],
           exclude: ['test/browser/none.test.ts', 'test/**/*.node.test.ts'],
           browser: {
@@ -63,11 +67,12 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: 'node',
+          testTimeout,
           include: ['test/**/*.test.ts'],
           exclude: ['test/golden.test.ts', 'test/browser/**'],
         },
       },
-      { resolve: { alias }, test: { name: 'golden', include: ['test/golden.test.ts'] } },
+      { resolve: { alias }, test: { name: 'golden', testTimeout, include: ['test/golden.test.ts'] } },
       browser,
     ],
   },
