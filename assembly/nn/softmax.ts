@@ -20,13 +20,27 @@ function rowMax(N: i32, x: usize): f32 {
   }
   for (; x + 16 <= end; x += 16) a = f32x4.pmax(a, v128.load(x));
   a = f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d));
+  if (x < end) a = f32x4.pmax(a, loadTail(x, end));
   a = f32x4.pmax(a, v128.shuffle<f32>(a, a, 2, 3, 0, 1));
-  let best = max<f32>(f32x4.extract_lane(a, 0), f32x4.extract_lane(a, 1));
-  for (; x < end; x += 4) {
-    const v = load<f32>(x);
-    if (best < v) best = v;
-  }
-  return best;
+  return max<f32>(f32x4.extract_lane(a, 0), f32x4.extract_lane(a, 1));
+}
+
+/** The one to three elements before `end`, then -infinity, whose e^x is 0. */
+// @ts-ignore: decorator
+@inline
+function loadTail(x: usize, end: usize): v128 {
+  let v = v128.load32_lane(x, f32x4.splat(-Infinity), 0);
+  if (x + 4 < end) v = v128.load32_lane(x + 4, v, 1);
+  if (x + 8 < end) v = v128.load32_lane(x + 8, v, 2);
+  return v;
+}
+
+// @ts-ignore: decorator
+@inline
+function storeTail(y: usize, v: v128, count: usize): void {
+  v128.store32_lane(y, v, 0);
+  if (count > 1) v128.store32_lane(y + 4, v, 1);
+  if (count > 2) v128.store32_lane(y + 8, v, 2);
 }
 
 /** The sums of lanes 0 and 2 and of lanes 1 and 3. */
@@ -53,16 +67,20 @@ function expRow(N: i32, x: usize, top: f32, y: usize): f64 {
       y += 32;
     }
   }
-  let total = f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
-  for (; x < end; x += 4) {
-    const e = exp1(load<f32>(x) - top);
-    total += e;
+  for (; x + 16 <= end; x += 16) {
+    const e = exp4(f32x4.sub(v128.load(x), t));
+    sums = f64x2.add(sums, pairs(e));
     if (y) {
-      store<f32>(y, e);
-      y += 4;
+      v128.store(y, e);
+      y += 16;
     }
   }
-  return total;
+  if (x < end) {
+    const e = exp4(f32x4.sub(loadTail(x, end), t));
+    sums = f64x2.add(sums, pairs(e));
+    if (y) storeTail(y, e, (end - x) >> 2);
+  }
+  return f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
 }
 
 /** y[M,N] = softmax of each row of x[M,N]. */
