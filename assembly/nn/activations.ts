@@ -1,5 +1,5 @@
-// Smooth activations over n contiguous f32; the tail goes through a lane of the same arithmetic. Two vectors a turn where it is
-// bound by arithmetic: they share the loads of the constants.
+// Smooth activations over n contiguous f32; the tail goes through a lane of the same arithmetic. Two vectors a turn: they
+// share the loads of the constants and the counting.
 import { madd } from '../simd';
 import { exp4, powerOfTwo4, restExpm1, wholePart4 } from './exp';
 
@@ -44,17 +44,26 @@ export function tanhForward(n: i32, x: usize, y: usize): void {
 /** dx (+)= dy·(1 - y²) */
 export function tanhBackward(n: i32, y: usize, dy: usize, accumulate: i32, dx: usize): void {
   const end = dx + ((<usize>n) << 2);
-  const one = f32x4.splat(1);
-  for (; dx + 16 <= end; dx += 16, y += 16, dy += 16) {
-    const v = v128.load(y);
-    const g = f32x4.mul(v128.load(dy), f32x4.sub(one, f32x4.mul(v, v)));
-    v128.store(dx, accumulate ? f32x4.add(v128.load(dx), g) : g);
+  for (; dx + 32 <= end; dx += 32, y += 32, dy += 32) {
+    const first = tanhGradient4(y, dy, accumulate, dx);
+    const second = tanhGradient4(y + 16, dy + 16, accumulate, dx + 16);
+    v128.store(dx, first);
+    v128.store(dx, second, 16);
   }
+  for (; dx + 16 <= end; dx += 16, y += 16, dy += 16) v128.store(dx, tanhGradient4(y, dy, accumulate, dx));
   for (; dx < end; dx += 4, y += 4, dy += 4) {
     const v = load<f32>(y);
     const g = load<f32>(dy) * (1 - v * v);
     store<f32>(dx, accumulate ? load<f32>(dx) + g : g);
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function tanhGradient4(y: usize, dy: usize, accumulate: i32, dx: usize): v128 {
+  const v = v128.load(y);
+  const g = f32x4.mul(v128.load(dy), f32x4.sub(f32x4.splat(1), f32x4.mul(v, v)));
+  return accumulate ? f32x4.add(v128.load(dx), g) : g;
 }
 
 /** y = 1/(1 + e^-x) */
@@ -73,15 +82,24 @@ export function sigmoidForward(n: i32, x: usize, y: usize): void {
 /** dx (+)= dy·y·(1 - y) */
 export function sigmoidBackward(n: i32, y: usize, dy: usize, accumulate: i32, dx: usize): void {
   const end = dx + ((<usize>n) << 2);
-  const one = f32x4.splat(1);
-  for (; dx + 16 <= end; dx += 16, y += 16, dy += 16) {
-    const v = v128.load(y);
-    const g = f32x4.mul(f32x4.mul(v128.load(dy), v), f32x4.sub(one, v));
-    v128.store(dx, accumulate ? f32x4.add(v128.load(dx), g) : g);
+  for (; dx + 32 <= end; dx += 32, y += 32, dy += 32) {
+    const first = sigmoidGradient4(y, dy, accumulate, dx);
+    const second = sigmoidGradient4(y + 16, dy + 16, accumulate, dx + 16);
+    v128.store(dx, first);
+    v128.store(dx, second, 16);
   }
+  for (; dx + 16 <= end; dx += 16, y += 16, dy += 16) v128.store(dx, sigmoidGradient4(y, dy, accumulate, dx));
   for (; dx < end; dx += 4, y += 4, dy += 4) {
     const v = load<f32>(y);
     const g = load<f32>(dy) * v * (1 - v);
     store<f32>(dx, accumulate ? load<f32>(dx) + g : g);
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function sigmoidGradient4(y: usize, dy: usize, accumulate: i32, dx: usize): v128 {
+  const v = v128.load(y);
+  const g = f32x4.mul(f32x4.mul(v128.load(dy), v), f32x4.sub(f32x4.splat(1), v));
+  return accumulate ? f32x4.add(v128.load(dx), g) : g;
 }

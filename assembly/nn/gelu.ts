@@ -100,12 +100,22 @@ export function geluForward(n: i32, approximate: i32, x: usize, y: usize): void 
 /** dx (+)= dy·gelu'(x) */
 export function geluBackward(n: i32, approximate: i32, x: usize, dy: usize, accumulate: i32, dx: usize): void {
   const end = dx + ((<usize>n) << 2);
-  for (; dx + 16 <= end; dx += 16, x += 16, dy += 16) {
-    const g = f32x4.mul(v128.load(dy), slope4(v128.load(x), approximate));
-    v128.store(dx, accumulate ? f32x4.add(v128.load(dx), g) : g);
+  for (; dx + 32 <= end; dx += 32, x += 32, dy += 32) {
+    const first = gradient4(x, approximate, dy, accumulate, dx);
+    const second = gradient4(x + 16, approximate, dy + 16, accumulate, dx + 16);
+    v128.store(dx, first);
+    v128.store(dx, second, 16);
   }
+  for (; dx + 16 <= end; dx += 16, x += 16, dy += 16) v128.store(dx, gradient4(x, approximate, dy, accumulate, dx));
   for (; dx < end; dx += 4, x += 4, dy += 4) {
     const g = load<f32>(dy) * f32x4.extract_lane(slope4(v128.load32_splat(x), approximate), 0);
     store<f32>(dx, accumulate ? load<f32>(dx) + g : g);
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function gradient4(x: usize, approximate: i32, dy: usize, accumulate: i32, dx: usize): v128 {
+  const g = f32x4.mul(v128.load(dy), slope4(v128.load(x), approximate));
+  return accumulate ? f32x4.add(v128.load(dx), g) : g;
 }
