@@ -62,7 +62,7 @@ function exponent4(x: v128): v128 {
 
 // @ts-ignore: decorator
 @inline
-function gelu4(x: v128, approximate: i32): v128 {
+function gelu4(x: v128, approximate: bool): v128 {
   if (!approximate) return f32x4.mul(x, normalCdf4(x, bell4(x)));
   return f32x4.div(x, f32x4.add(constant(TANH, ONE), exp4(exponent4(x))));
 }
@@ -70,7 +70,7 @@ function gelu4(x: v128, approximate: i32): v128 {
 /** Φ(x) + x·φ(x), or the derivative of the form with tanh, s + x·s·(1 - s)·2u' with s = 1/(1 + e^{-2u}). */
 // @ts-ignore: decorator
 @inline
-function slope4(x: v128, approximate: i32): v128 {
+function slope4(x: v128, approximate: bool): v128 {
   if (!approximate) {
     const bell = bell4(x);
     return madd(f32x4.mul(x, constant(EXACT, DENSITY)), bell, normalCdf4(x, bell));
@@ -86,6 +86,20 @@ function slope4(x: v128, approximate: i32): v128 {
 
 /** y = gelu(x); approximate 1: the form with tanh. */
 export function geluForward(n: i32, approximate: i32, x: usize, y: usize): void {
+  if (approximate) forward(n, true, x, y);
+  else forward(n, false, x, y);
+}
+
+/** dx (+)= dy·gelu'(x) */
+export function geluBackward(n: i32, approximate: i32, x: usize, dy: usize, accumulate: i32, dx: usize): void {
+  if (approximate) backward(n, true, x, dy, accumulate, dx);
+  else backward(n, false, x, dy, accumulate, dx);
+}
+
+/** Which form is known when compiled: each has a loop of its own. */
+// @ts-ignore: decorator
+@inline
+function forward(n: i32, approximate: bool, x: usize, y: usize): void {
   const end = y + ((<usize>n) << 2);
   for (; y + 32 <= end; y += 32, x += 32) {
     const first = gelu4(v128.load(x), approximate);
@@ -97,8 +111,9 @@ export function geluForward(n: i32, approximate: i32, x: usize, y: usize): void 
   for (; y < end; y += 4, x += 4) store<f32>(y, f32x4.extract_lane(gelu4(v128.load32_splat(x), approximate), 0));
 }
 
-/** dx (+)= dy·gelu'(x) */
-export function geluBackward(n: i32, approximate: i32, x: usize, dy: usize, accumulate: i32, dx: usize): void {
+// @ts-ignore: decorator
+@inline
+function backward(n: i32, approximate: bool, x: usize, dy: usize, accumulate: i32, dx: usize): void {
   const end = dx + ((<usize>n) << 2);
   for (; dx + 32 <= end; dx += 32, x += 32, dy += 32) {
     const first = gradient4(x, approximate, dy, accumulate, dx);
@@ -115,7 +130,7 @@ export function geluBackward(n: i32, approximate: i32, x: usize, dy: usize, accu
 
 // @ts-ignore: decorator
 @inline
-function gradient4(x: usize, approximate: i32, dy: usize, accumulate: i32, dx: usize): v128 {
+function gradient4(x: usize, approximate: bool, dy: usize, accumulate: i32, dx: usize): v128 {
   const g = f32x4.mul(v128.load(dy), slope4(v128.load(x), approximate));
   return accumulate ? f32x4.add(v128.load(dx), g) : g;
 }
