@@ -10,6 +10,16 @@ export function madd(a: v128, b: v128, c: v128): v128 {
   return FUSED ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
 }
 
+/**
+ * The f32 at `index` of a table in memory, in every lane: one load. A splat of a literal becomes a v128.const, which V8 builds anew
+ * in every turn of a loop from moves through a general register.
+ */
+// @ts-ignore: decorator
+@inline
+export function constant(table: usize, index: usize): v128 {
+  return v128.load32_splat(table + (index << 2));
+}
+
 /** Sum of the four lanes, always as (0+2) + (1+3). */
 // @ts-ignore: decorator
 @inline

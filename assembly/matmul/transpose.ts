@@ -1,12 +1,20 @@
 // Transposed copies of small factors, four by four elements at a time, the rest in pairs and single rows or columns.
 
+/** Columns of x at a time: as many lines of y stay in the first-level cache until they are full. */
+const COLUMNS: i32 = 64;
+
 /** y[n,m] = s·x[m,n] for x [M,N]; ld in elements. */
 export function transposeScaled(M: i32, N: i32, s: f32, x: usize, ldx: i32, y: usize, ldy: i32): void {
   const xStep = (<usize>ldx) << 2;
   const yStep = (<usize>ldy) << 2;
+  for (let n = 0; n < N; n += COLUMNS) {
+    columns(M, min(COLUMNS, N - n), s, x + ((<usize>n) << 2), xStep, y + <usize>n * yStep, yStep);
+  }
+}
+
+function columns(M: i32, N: i32, s: f32, x: usize, xStep: usize, y: usize, yStep: usize): void {
   const scale = f32x4.splat(s);
-  let m = 0;
-  for (; m + 4 <= M; m += 4, x += 4 * xStep, y += 16) fourRows(N, scale, x, xStep, y, yStep);
+  for (let m = 0; m + 4 <= M; m += 4, x += 4 * xStep, y += 16) fourRows(N, scale, x, xStep, y, yStep);
   if (M & 2) {
     twoRows(N, scale, x, xStep, y, yStep);
     x += 2 * xStep;

@@ -1,5 +1,5 @@
 export * from './elementwise';
-export * from './reduce';
+export { allFinite, argmaxRows, squaredDistance, squaredNorm, sum } from './reduce';
 export * from './softmax';
 export { sigmoidBackward, sigmoidForward, tanhBackward, tanhForward } from './activations';
 export * from './gather';

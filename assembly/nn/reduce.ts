@@ -1,6 +1,6 @@
 // Sums over n contiguous f32: four f32 lanes in each of four accumulators over a block of 1024 elements, blocks added in f64.
 // The order depends on n alone.
-import { hsum } from '../simd';
+import { hsum, madd } from '../simd';
 
 const BLOCK: usize = 4096; // bytes
 
@@ -35,23 +35,29 @@ export function squaredNorm(n: i32, x: usize): f64 {
     const stop = min(end, x + BLOCK);
     let a = f32x4.splat(0);
     let b = f32x4.splat(0);
-    for (; x + 32 <= stop; x += 32) {
-      const p = v128.load(x);
-      const q = v128.load(x, 16);
-      a = f32x4.add(a, f32x4.mul(p, p));
-      b = f32x4.add(b, f32x4.mul(q, q));
+    let c = f32x4.splat(0);
+    let d = f32x4.splat(0);
+    for (; x + 64 <= stop; x += 64) {
+      a = addSquare(a, v128.load(x));
+      b = addSquare(b, v128.load(x, 16));
+      c = addSquare(c, v128.load(x, 32));
+      d = addSquare(d, v128.load(x, 48));
     }
-    for (; x + 16 <= stop; x += 16) {
-      const p = v128.load(x);
-      a = f32x4.add(a, f32x4.mul(p, p));
-    }
-    total += hsum(f32x4.add(a, b));
+    for (; x + 16 <= stop; x += 16) a = addSquare(a, v128.load(x));
+    total += hsum(f32x4.add(f32x4.add(a, b), f32x4.add(c, d)));
   }
   for (; x < end; x += 4) {
     const p = load<f32>(x);
     total += p * p;
   }
   return total;
+}
+
+/** total + v² */
+// @ts-ignore: decorator
+@inline
+export function addSquare(total: v128, v: v128): v128 {
+  return madd(v, v, total);
 }
 
 /** Σ (a - b)² */
@@ -61,11 +67,17 @@ export function squaredDistance(n: i32, a: usize, b: usize): f64 {
   while (a + 16 <= end) {
     const stop = min(end, a + BLOCK);
     let p = f32x4.splat(0);
-    for (; a + 16 <= stop; a += 16, b += 16) {
-      const d = f32x4.sub(v128.load(a), v128.load(b));
-      p = f32x4.add(p, f32x4.mul(d, d));
+    let q = f32x4.splat(0);
+    let r = f32x4.splat(0);
+    let s = f32x4.splat(0);
+    for (; a + 64 <= stop; a += 64, b += 64) {
+      p = addSquare(p, f32x4.sub(v128.load(a), v128.load(b)));
+      q = addSquare(q, f32x4.sub(v128.load(a, 16), v128.load(b, 16)));
+      r = addSquare(r, f32x4.sub(v128.load(a, 32), v128.load(b, 32)));
+      s = addSquare(s, f32x4.sub(v128.load(a, 48), v128.load(b, 48)));
     }
-    total += hsum(p);
+    for (; a + 16 <= stop; a += 16, b += 16) p = addSquare(p, f32x4.sub(v128.load(a), v128.load(b)));
+    total += hsum(f32x4.add(f32x4.add(p, q), f32x4.add(r, s)));
   }
   for (; a < end; a += 4, b += 4) {
     const d = load<f32>(a) - load<f32>(b);
@@ -77,29 +89,76 @@ export function squaredDistance(n: i32, a: usize, b: usize): f64 {
 /** 1 when no element is NaN or infinite. */
 export function allFinite(n: i32, x: usize): i32 {
   const end = x + ((<usize>n) << 2);
-  const infinity = f32x4.splat(Infinity);
-  for (; x + 32 <= end; x += 32) {
-    const first = f32x4.lt(f32x4.abs(v128.load(x)), infinity);
-    const second = f32x4.lt(f32x4.abs(v128.load(x, 16)), infinity);
-    if (!i32x4.all_true(v128.and(first, second))) return 0;
+  while (x + 16 <= end) {
+    const stop = min(end, x + BLOCK);
+    // v - v is 0, or NaN where v is not finite; and NaN stays NaN, whatever bits it is joined with.
+    let a = i32x4.splat(0);
+    let b = i32x4.splat(0);
+    for (; x + 64 <= stop; x += 64) {
+      a = v128.or(a, v128.or(zeroOrNaN(v128.load(x)), zeroOrNaN(v128.load(x, 16))));
+      b = v128.or(b, v128.or(zeroOrNaN(v128.load(x, 32)), zeroOrNaN(v128.load(x, 48))));
+    }
+    for (; x + 16 <= stop; x += 16) a = v128.or(a, zeroOrNaN(v128.load(x)));
+    if (v128.any_true(v128.or(a, b))) return 0;
   }
   for (; x < end; x += 4) if ((load<u32>(x) & 0x7f800000) === 0x7f800000) return 0;
   return 1;
 }
 
+// @ts-ignore: decorator
+@inline
+function zeroOrNaN(v: v128): v128 {
+  return f32x4.sub(v, v);
+}
+
 /** out i32[M]: index of the first largest element of each row of x[M,N]; NaN counts as largest. */
 export function argmaxRows(M: i32, N: i32, x: usize, ldx: i32, out: usize): void {
-  for (let m = 0; m < M; m++) {
-    const row = x + (<usize>m * <usize>ldx << 2);
-    let best = load<f32>(row);
-    let at = 0;
-    for (let n = 1; n < N && best === best; n++) {
-      const v = load<f32>(row + ((<usize>n) << 2));
-      if (v > best || v !== v) {
-        best = v;
-        at = n;
-      }
+  for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, out += 4) store<i32>(out, argmax(N, x));
+}
+
+/** The largest element first, then its place: two passes without a branch, the second over a row that is still in the cache. */
+function argmax(N: i32, x: usize): i32 {
+  const end = x + ((<usize>N) << 2);
+  let at = x;
+  let best = load<f32>(x);
+  let unordered = i32x4.splat(0);
+  if (N >= 4) {
+    let a = v128.load(x);
+    let b = a;
+    for (; at + 32 <= end; at += 32) {
+      const first = v128.load(at);
+      const second = v128.load(at, 16);
+      a = f32x4.pmax(a, first);
+      b = f32x4.pmax(b, second);
+      // x - x is NaN for infinity as well: compared instead.
+      unordered = v128.or(unordered, v128.or(f32x4.ne(first, first), f32x4.ne(second, second)));
     }
-    store<i32>(out + ((<usize>m) << 2), at);
+    a = f32x4.pmax(a, b);
+    a = f32x4.pmax(a, v128.shuffle<f32>(a, a, 2, 3, 0, 1));
+    best = max<f32>(f32x4.extract_lane(a, 0), f32x4.extract_lane(a, 1));
   }
+  let nan = v128.any_true(unordered) || best !== best;
+  for (; at < end; at += 4) {
+    const v = load<f32>(at);
+    nan = nan || v !== v;
+    if (v > best) best = v;
+  }
+  return nan ? firstNaN(x) : firstEqual(N, x, best);
+}
+
+function firstNaN(x: usize): i32 {
+  let n = 0;
+  for (let v = load<f32>(x); v === v; v = load<f32>(x + ((<usize>n) << 2))) n++;
+  return n;
+}
+
+function firstEqual(N: i32, x: usize, value: f32): i32 {
+  const wanted = f32x4.splat(value);
+  let n = 0;
+  for (; n + 4 <= N; n += 4) {
+    const same = f32x4.eq(v128.load(x + ((<usize>n) << 2)), wanted);
+    if (v128.any_true(same)) return n + ctz(i32x4.bitmask(same));
+  }
+  while (load<f32>(x + ((<usize>n) << 2)) !== value) n++;
+  return n;
 }

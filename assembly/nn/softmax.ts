@@ -1,50 +1,86 @@
 // Softmax and softmax cross-entropy over rows. The largest element of a row is taken off first, so that no exponent overflows.
-// Row sums are added in f64, in the order of the row; the dot product of softmax's backward in four f64 lanes.
+// Row sums: two vectors are added in f32, those sums in f64.
+import { madd } from '../simd';
 import { scale } from './elementwise';
 import { exp1, exp4 } from './exp';
 
-/** Largest element of a row; NaN if there is one. */
+/** Largest element of a row, NaN left out: e^(x - top) is NaN there all the same. */
 function rowMax(N: i32, x: usize): f32 {
   const end = x + ((<usize>N) << 2);
-  let tops = f32x4.splat(-Infinity);
-  for (; x + 16 <= end; x += 16) tops = f32x4.max(tops, v128.load(x));
-  let best = max<f32>(
-    max<f32>(f32x4.extract_lane(tops, 0), f32x4.extract_lane(tops, 1)),
-    max<f32>(f32x4.extract_lane(tops, 2), f32x4.extract_lane(tops, 3)),
-  );
-  for (; x < end; x += 4) best = max<f32>(best, load<f32>(x));
-  return best;
+  let a = f32x4.splat(-Infinity);
+  let b = a;
+  let c = a;
+  let d = a;
+  // pmax(a, b) is b where a < b, else a: one instruction, where max takes seven for the sake of NaN.
+  for (; x + 64 <= end; x += 64) {
+    a = f32x4.pmax(a, v128.load(x));
+    b = f32x4.pmax(b, v128.load(x, 16));
+    c = f32x4.pmax(c, v128.load(x, 32));
+    d = f32x4.pmax(d, v128.load(x, 48));
+  }
+  for (; x + 16 <= end; x += 16) a = f32x4.pmax(a, v128.load(x));
+  a = f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d));
+  if (x < end) a = f32x4.pmax(a, loadTail(x, end));
+  a = f32x4.pmax(a, v128.shuffle<f32>(a, a, 2, 3, 0, 1));
+  return max<f32>(f32x4.extract_lane(a, 0), f32x4.extract_lane(a, 1));
 }
 
-/** y = e^(x - top); gives the sum. y may be x. */
+/** The one to three elements before `end`, then -infinity, whose e^x is 0. */
+// @ts-ignore: decorator
+@inline
+function loadTail(x: usize, end: usize): v128 {
+  let v = v128.load32_lane(x, f32x4.splat(-Infinity), 0);
+  if (x + 4 < end) v = v128.load32_lane(x + 4, v, 1);
+  if (x + 8 < end) v = v128.load32_lane(x + 8, v, 2);
+  return v;
+}
+
+// @ts-ignore: decorator
+@inline
+function storeTail(y: usize, v: v128, count: usize): void {
+  v128.store32_lane(y, v, 0);
+  if (count > 1) v128.store32_lane(y + 4, v, 1);
+  if (count > 2) v128.store32_lane(y + 8, v, 2);
+}
+
+/** The sums of lanes 0 and 2 and of lanes 1 and 3. */
+// @ts-ignore: decorator
+@inline
+function pairs(v: v128): v128 {
+  return f64x2.add(f64x2.promote_low_f32x4(v), f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 0, 1)));
+}
+
+/** Σ e^(x - top); y = e^(x - top) unless y is 0. y may be x. */
+// @ts-ignore: decorator
+@inline
 function expRow(N: i32, x: usize, top: f32, y: usize): f64 {
   const end = x + ((<usize>N) << 2);
   const t = f32x4.splat(top);
-  let total: f64 = 0;
-  for (; x + 16 <= end; x += 16, y += 16) {
-    const e = exp4(f32x4.sub(v128.load(x), t));
-    v128.store(y, e);
-    total += <f64>f32x4.extract_lane(e, 0) + <f64>f32x4.extract_lane(e, 1) + <f64>f32x4.extract_lane(e, 2) + <f64>f32x4.extract_lane(e, 3);
+  let sums = f64x2.splat(0);
+  for (; x + 32 <= end; x += 32) {
+    const first = exp4(f32x4.sub(v128.load(x), t));
+    const second = exp4(f32x4.sub(v128.load(x, 16), t));
+    sums = f64x2.add(sums, pairs(f32x4.add(first, second)));
+    if (y) {
+      v128.store(y, first);
+      v128.store(y, second, 16);
+      y += 32;
+    }
   }
-  for (; x < end; x += 4, y += 4) {
-    const e = exp1(load<f32>(x) - top);
-    store<f32>(y, e);
-    total += e;
-  }
-  return total;
-}
-
-/** Σ e^(x - top) */
-function expSum(N: i32, x: usize, top: f32): f64 {
-  const end = x + ((<usize>N) << 2);
-  const t = f32x4.splat(top);
-  let total: f64 = 0;
   for (; x + 16 <= end; x += 16) {
     const e = exp4(f32x4.sub(v128.load(x), t));
-    total += <f64>f32x4.extract_lane(e, 0) + <f64>f32x4.extract_lane(e, 1) + <f64>f32x4.extract_lane(e, 2) + <f64>f32x4.extract_lane(e, 3);
+    sums = f64x2.add(sums, pairs(e));
+    if (y) {
+      v128.store(y, e);
+      y += 16;
+    }
   }
-  for (; x < end; x += 4) total += exp1(load<f32>(x) - top);
-  return total;
+  if (x < end) {
+    const e = exp4(f32x4.sub(loadTail(x, end), t));
+    sums = f64x2.add(sums, pairs(e));
+    if (y) storeTail(y, e, (end - x) >> 2);
+  }
+  return f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
 }
 
 /** y[M,N] = softmax of each row of x[M,N]. */
@@ -55,17 +91,20 @@ export function softmaxForward(M: i32, N: i32, x: usize, ldx: i32, y: usize, ldy
   }
 }
 
-/** Σ a·b in f64: the products of f32 are exact there. */
+/** Σ a·b */
 function dot(N: i32, a: usize, b: usize): f64 {
   const end = a + ((<usize>N) << 2);
-  let low = f64x2.splat(0);
-  let high = f64x2.splat(0);
-  for (; a + 16 <= end; a += 16, b += 16) {
-    low = f64x2.add(low, f64x2.mul(f64x2.promote_low_f32x4(v128.load64_zero(a)), f64x2.promote_low_f32x4(v128.load64_zero(b))));
-    high = f64x2.add(high, f64x2.mul(f64x2.promote_low_f32x4(v128.load64_zero(a, 8)), f64x2.promote_low_f32x4(v128.load64_zero(b, 8))));
+  let p = f64x2.splat(0);
+  let q = f64x2.splat(0);
+  for (; a + 64 <= end; a += 64, b += 64) {
+    const low = madd(v128.load(a), v128.load(b), f32x4.mul(v128.load(a, 16), v128.load(b, 16)));
+    const high = madd(v128.load(a, 32), v128.load(b, 32), f32x4.mul(v128.load(a, 48), v128.load(b, 48)));
+    p = f64x2.add(p, pairs(low));
+    q = f64x2.add(q, pairs(high));
   }
-  const both = f64x2.add(low, high);
-  let total = f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
+  for (; a + 16 <= end; a += 16, b += 16) p = f64x2.add(p, pairs(f32x4.mul(v128.load(a), v128.load(b))));
+  p = f64x2.add(p, q);
+  let total = f64x2.extract_lane(p, 0) + f64x2.extract_lane(p, 1);
   for (; a < end; a += 4, b += 4) total += <f64>load<f32>(a) * <f64>load<f32>(b);
   return total;
 }
@@ -92,7 +131,7 @@ export function softmaxBackward(M: i32, N: i32, y: usize, ldy: i32, dy: usize, l
 export function crossEntropyForward(M: i32, N: i32, x: usize, ldx: i32, labels: usize, ignoreIndex: i32, loss: usize): void {
   for (let m: usize = 0, rows = (<usize>M) << 2; m < rows; m += 4, x += (<usize>ldx) << 2) {
     const top = rowMax(N, x);
-    const rest = Math.log(expSum(N, x, top));
+    const rest = Math.log(expRow(N, x, top, 0));
     const label = load<i32>(labels + m);
     store<f32>(loss + m, label === ignoreIndex ? 0 : <f32>(<f64>top - <f64>load<f32>(x + ((<usize>label) << 2)) + rest));
   }
@@ -102,16 +141,46 @@ export function crossEntropyForward(M: i32, N: i32, x: usize, ldx: i32, labels: 
 export function crossEntropyBackward(M: i32, N: i32, x: usize, ldx: i32, labels: usize, ignoreIndex: i32, s: f32, dloss: usize, dlossStride: i32, accumulate: i32, dx: usize, lddx: i32): void {
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, dx += (<usize>lddx) << 2) {
     const label = load<i32>(labels + ((<usize>m) << 2));
-    const used = label !== ignoreIndex;
-    const g: f32 = used ? s * load<f32>(dloss + (<usize>m * <usize>dlossStride << 2)) : 0;
+    if (label === ignoreIndex) {
+      if (!accumulate) memory.fill(dx, 0, (<usize>N) << 2);
+      continue;
+    }
+    const g = s * load<f32>(dloss + (<usize>m * <usize>dlossStride << 2));
     // Softmax anew from the row's own maximum: from a kept logsumexp in f32, large logits would lose their digits.
     const top = rowMax(N, x);
-    const share: f32 = used ? <f32>(1 / expSum(N, x, top)) : 0;
-    for (let n = 0; n < N; n++) {
-      const at = (<usize>n) << 2;
-      let d: f32 = 0;
-      if (used) d = g * (exp1(load<f32>(x + at) - top) * share - (n === label ? <f32>1 : <f32>0));
-      store<f32>(dx + at, accumulate ? load<f32>(dx + at) + d : d);
-    }
+    const hit = (<usize>label) << 2;
+    const e = exp1(load<f32>(x + hit) - top);
+    const before: f32 = accumulate ? load<f32>(dx + hit) : 0;
+    const share = <f32>(1 / expRow(N, x, top, accumulate ? 0 : dx));
+    if (accumulate) addExpRow(N, x, top, share, g, dx);
+    else scaleTwice(N, share, g, dx);
+    const d = g * (e * share - 1);
+    store<f32>(dx + hit, accumulate ? before + d : d);
   }
+}
+
+/** y = g·(share·y) */
+// @ts-ignore: decorator
+@inline
+function scaleTwice(N: i32, share: f32, g: f32, y: usize): void {
+  const end = y + ((<usize>N) << 2);
+  const shares = f32x4.splat(share);
+  const gs = f32x4.splat(g);
+  for (; y + 16 <= end; y += 16) v128.store(y, f32x4.mul(gs, f32x4.mul(v128.load(y), shares)));
+  for (; y < end; y += 4) store<f32>(y, g * (load<f32>(y) * share));
+}
+
+/** y += g·(share·e^(x - top)) */
+// @ts-ignore: decorator
+@inline
+function addExpRow(N: i32, x: usize, top: f32, share: f32, g: f32, y: usize): void {
+  const end = y + ((<usize>N) << 2);
+  const t = f32x4.splat(top);
+  const shares = f32x4.splat(share);
+  const gs = f32x4.splat(g);
+  for (; y + 16 <= end; y += 16, x += 16) {
+    const e = exp4(f32x4.sub(v128.load(x), t));
+    v128.store(y, f32x4.add(v128.load(y), f32x4.mul(gs, f32x4.mul(e, shares))));
+  }
+  for (; y < end; y += 4, x += 4) store<f32>(y, load<f32>(y) + g * (exp1(load<f32>(x) - top) * share));
 }

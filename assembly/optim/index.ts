@@ -4,18 +4,22 @@
 export function sgdStep(n: i32, p: usize, g: usize, buf: usize, lr: f32, momentum: f32, dampening: f64, nesterov: i32, weightDecay: f32, first: i32): void {
   const end = p + ((<usize>n) << 2);
   const keep = <f32>(1 - dampening);
+  const rates = f32x4.splat(lr);
+  const decays = f32x4.splat(weightDecay);
+  const momenta = f32x4.splat(momentum);
+  const keeps = f32x4.splat(keep);
   for (; p + 16 <= end; p += 16, g += 16) {
     const w = v128.load(p);
     let d = v128.load(g);
     // Without decay p takes no part: an infinite one would make the gradient NaN.
-    if (weightDecay !== 0) d = f32x4.add(d, f32x4.mul(f32x4.splat(weightDecay), w));
+    if (weightDecay !== 0) d = f32x4.add(d, f32x4.mul(decays, w));
     if (buf !== 0) {
-      const b = first ? d : f32x4.add(f32x4.mul(f32x4.splat(momentum), v128.load(buf)), f32x4.mul(f32x4.splat(keep), d));
+      const b = first ? d : f32x4.add(f32x4.mul(momenta, v128.load(buf)), f32x4.mul(keeps, d));
       v128.store(buf, b);
-      d = nesterov ? f32x4.add(d, f32x4.mul(f32x4.splat(momentum), b)) : b;
+      d = nesterov ? f32x4.add(d, f32x4.mul(momenta, b)) : b;
       buf += 16;
     }
-    v128.store(p, f32x4.sub(w, f32x4.mul(f32x4.splat(lr), d)));
+    v128.store(p, f32x4.sub(w, f32x4.mul(rates, d)));
   }
   for (; p < end; p += 4, g += 4) {
     const w = load<f32>(p);
@@ -45,17 +49,25 @@ export function adamStep(n: i32, p: usize, g: usize, m: usize, v: usize, lr: f64
   const root = <f32>(1 / sqrtBias2);
   const small = <f32>eps;
   const step = <f32>stepSize;
+  const decays = f32x4.splat(decay);
+  const newMs = f32x4.splat(newM);
+  const oldVs = f32x4.splat(oldV);
+  const newVs = f32x4.splat(newV);
+  const roots = f32x4.splat(root);
+  const smalls = f32x4.splat(small);
+  const shrinks = f32x4.splat(shrink);
+  const steps = f32x4.splat(step);
   for (; p + 16 <= end; p += 16, g += 16, m += 16, v += 16) {
     const before = v128.load(p);
     let d = v128.load(g);
-    if (decay !== 0) d = f32x4.add(d, f32x4.mul(f32x4.splat(decay), before));
+    if (decay !== 0) d = f32x4.add(d, f32x4.mul(decays, before));
     const m0 = v128.load(m);
-    const m1 = f32x4.add(m0, f32x4.mul(f32x4.splat(newM), f32x4.sub(d, m0)));
-    const v1 = f32x4.add(f32x4.mul(f32x4.splat(oldV), v128.load(v)), f32x4.mul(f32x4.mul(f32x4.splat(newV), d), d));
+    const m1 = f32x4.add(m0, f32x4.mul(newMs, f32x4.sub(d, m0)));
+    const v1 = f32x4.add(f32x4.mul(oldVs, v128.load(v)), f32x4.mul(f32x4.mul(newVs, d), d));
     v128.store(m, m1);
     v128.store(v, v1);
-    const below = f32x4.add(f32x4.mul(f32x4.sqrt(v1), f32x4.splat(root)), f32x4.splat(small));
-    v128.store(p, f32x4.sub(f32x4.mul(f32x4.splat(shrink), before), f32x4.div(f32x4.mul(f32x4.splat(step), m1), below)));
+    const below = f32x4.add(f32x4.mul(f32x4.sqrt(v1), roots), smalls);
+    v128.store(p, f32x4.sub(f32x4.mul(shrinks, before), f32x4.div(f32x4.mul(steps, m1), below)));
   }
   for (; p < end; p += 4, g += 4, m += 4, v += 4) {
     const before = load<f32>(p);

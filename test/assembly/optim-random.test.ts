@@ -121,6 +121,27 @@ describeBuilds((h) => {
       expect([...draw(8, 5, 1)]).not.toEqual(values.slice(0, 8));
     });
 
+    test('uniform numbers and masks are the words of Philox, whatever the length of the draw', () => {
+      const words = (count: number): number[] => {
+        h.reset();
+        const out = h.scratch(16);
+        return Array.from({ length: count }, (_, i) => {
+          if (i % 4 === 0) h.kernels.philox(i >> 2, 5, 4, 3, -1, 2, out);
+          return new Uint32Array(h.read(out, 4).buffer)[i % 4]! >>> 8;
+        });
+      };
+      const wanted = words(50);
+      for (const n of [0, 1, 3, 4, 5, 15, 16, 17, 31, 32, 33, 50]) {
+        h.reset();
+        const [y, masked] = [1, 2].map(() => h.matrix(1, n, new Array<number>(n).fill(Number.NaN), 4));
+        h.kernels.randomUniform(n, -1, 2, 3, 4, 5, -3, 1, y!.ptr);
+        h.kernels.dropout(n, -1, 2, 3, 4, 5, 0.5, h.f32(new Array<number>(n).fill(3)), 0, masked!.ptr);
+        expect([...h.values(y!)]).toEqual(wanted.slice(0, n).map((w) => Math.fround(-3 + (4 * w) / 2 ** 24)));
+        expect([...h.values(masked!)]).toEqual(wanted.slice(0, n).map((w) => (w / 2 ** 24 >= 0.5 ? 6 : 0)));
+        expect(h.intact(y!) && h.intact(masked!)).toBe(true);
+      }
+    });
+
     test('uniform numbers fill their range', () => {
       h.reset();
       const at = h.f32(new Array<number>(40_001).fill(Number.NaN));

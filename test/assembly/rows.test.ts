@@ -22,6 +22,30 @@ describeBuilds((h) => {
     }
   });
 
+  test('argmax finds the first of equals, and the first NaN, at every place', () => {
+    for (const n of WIDTHS) {
+      const found = (values: number[]): number => {
+        h.reset();
+        const out = h.f32([0]);
+        h.kernels.argmaxRows(1, n, h.f32(values), n, out);
+        return new Int32Array(h.read(out, 1).buffer)[0]!;
+      };
+      expect(found(filled(n, Number.NEGATIVE_INFINITY)), `all -infinity, n = ${n}`).toBe(0);
+      for (let i = 0; i < n; i++) {
+        for (const [top, low] of [
+          [2, -3],
+          [-3, Number.NEGATIVE_INFINITY],
+          [Number.POSITIVE_INFINITY, 5],
+          [Number.NaN, Number.POSITIVE_INFINITY],
+        ] as const) {
+          const from = filled(n, low).map((v, j) => (j >= i ? top : v));
+          expect(found(from), `${top} from ${i} of ${n} on`).toBe(i);
+          expect(found(filled(n, low).map((v, j) => (j === i ? top : v)))).toBe(i);
+        }
+      }
+    }
+  });
+
   test('softmax takes off the largest element wherever it is, and gives NaN for NaN', () => {
     for (const n of WIDTHS) {
       for (let i = 0; i < n; i++) {
