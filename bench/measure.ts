@@ -8,6 +8,8 @@ import { Bench } from 'tinybench';
 export interface Task {
   readonly name: string;
   readonly run: () => void;
+  /** Called before each round, outside the time. */
+  readonly before?: () => void;
 }
 
 export interface Timing {
@@ -37,7 +39,8 @@ export function measure(tasks: readonly Task[], effort: Effort): Map<string, Tim
     const running = tasks.filter((task) => round < SLOW_ROUNDS || !slow.has(task));
     if (round % 2 === 1) running.reverse();
     const bench = new Bench({ time: effort.roundMs, iterations: 1, warmup: false, throws: true });
-    for (const { name, run } of running) bench.add(name, run);
+    for (const { name, run, before } of running)
+      bench.add(name, run, before === undefined ? {} : { beforeAll: before });
     for (const { name, result } of bench.runSync()) {
       if (result.state !== 'completed')
         throw new Error(`measure: ${name} is ${result.state}, expected completed`);

@@ -43,7 +43,7 @@ describe('npm run bench', () => {
       for (const { contestant, operation, reason } of report.notMeasured) {
         expect([contestant, operation, reason].every((text) => text.length > 0)).toBe(true);
       }
-      expect(goalsOf(report)).toHaveLength(4);
+      expect(goalsOf(report)).toHaveLength(7);
       expect(sectionOf(report, 'x.json')).toContain(report.engine);
     } finally {
       rmSync(folder, { recursive: true });
