@@ -307,7 +307,7 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
     });
     const first = this.factors(names[0]!);
     if (first.magnitude === null) return this.computeAdapted(x, weight, terms, null, planRows);
-    const norms = this.runtime.withoutScope(() => this.runtime.empty([this.outputs], 'f32'));
+    const norms = this.runtime.empty([this.outputs], 'f32');
     this.norms(first, weight.pointer, norms.pointer);
     const y = this.computeAdapted(x, weight, terms, { magnitude: first.magnitude, norms }, planRows);
     norms.dispose();

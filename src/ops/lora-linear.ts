@@ -44,7 +44,7 @@ export function loraLinear(
   const { kernels } = rt.engine;
   const { parts, R } = stackParts(terms, N);
   const y = rt.empty([...x.shape.slice(0, -1), N], 'f32');
-  const h = rt.withoutScope(() => rt.empty([M, R], 'f32'));
+  const h = rt.empty([M, R], 'f32');
   for (const [i, term] of terms.entries()) {
     withMasked(rt, term, M * K, x.pointer, (masked) => {
       for (const { r, column, rowA } of parts.filter((part) => part.term === i))
@@ -57,7 +57,7 @@ export function loraLinear(
   const at = { x: x.pointer, w: weight.pointer, bias: shift?.pointer ?? 0, y: y.pointer };
   for (const piece of pieces(used, N)) {
     withColumnsOf(rt, piece.parts, M, h.pointer, R, (left) => {
-      const b = rt.withoutScope(() => rt.empty([piece.size, left.R], 'f32'));
+      const b = rt.empty([piece.size, left.R], 'f32');
       let column = 0;
       for (const { term, r, from, rowB } of piece.parts) {
         const { B, scaling } = terms[term]!;

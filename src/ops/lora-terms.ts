@@ -87,7 +87,7 @@ export function withMasked(
     use(x);
     return;
   }
-  const masked = rt.withoutScope(() => rt.empty([n], 'f32'));
+  const masked = rt.empty([n], 'f32');
   drop(rt, term, n, x, 0, masked.pointer);
   use(masked.pointer);
   masked.dispose();
@@ -129,7 +129,7 @@ export function withColumnsOf(
     use({ R: rank, left: rank === 0 ? 0 : stacked + 4 * first, ldl: R });
     return;
   }
-  const copy = rt.withoutScope(() => rt.empty([rows, rank], 'f32'));
+  const copy = rt.empty([rows, rank], 'f32');
   let column = 0;
   for (const part of parts) {
     rt.engine.kernels.loraScaleB(
@@ -160,7 +160,7 @@ export function withRowsOf(
     use(at[0] ?? 0);
     return;
   }
-  const stack = rt.withoutScope(() => rt.empty([parts.reduce((total, { r }) => total + r, 0), K], 'f32'));
+  const stack = rt.empty([parts.reduce((total, { r }) => total + r, 0), K], 'f32');
   let row = 0;
   for (const [i, { r }] of parts.entries()) {
     rt.engine.kernels.scale(r * K, 1, at[i]!, stack.pointer + 4 * row * K);
@@ -185,7 +185,7 @@ export function totalBias(
   const own = terms.filter((term) => term.bias !== null && term.scaling !== 0);
   if (own.length === 0) return bias;
   const { kernels } = rt.engine;
-  const total = rt.withoutScope(() => rt.empty([N], 'f32'));
+  const total = rt.empty([N], 'f32');
   if (bias === null) kernels.fill(N, 0, total.pointer);
   else kernels.scale(N, 1, bias.pointer, total.pointer);
   for (const term of own) kernels.axpy(N, term.scaling, term.bias!.pointer, total.pointer);
@@ -195,7 +195,7 @@ export function totalBias(
 /** Gives `use` the address of 1/norms over N outputs, 0 where a norm is 0: the gradient of DoRA's magnitude in y/g. */
 export function withInverse(rt: Runtime, N: number, norms: number, use: (inverse: number) => void): void {
   const { kernels } = rt.engine;
-  const inverse = rt.withoutScope(() => rt.full([N], 1));
+  const inverse = rt.full([N], 1);
   kernels.quotient(N, inverse.pointer, norms, inverse.pointer);
   use(inverse.pointer);
   inverse.dispose();

@@ -187,19 +187,9 @@ export class Runtime {
 
   /** @internal Puts a tensor into the current scope. */
   adopt<T extends Scoped>(item: T): T {
-    this.#scope?.add(item);
+    if (this.#scope === null) item.leftAlone();
+    else this.#scope.add(item);
     return item;
-  }
-
-  /** @internal Runs `fn` with no scope: what it makes, it disposes of itself. */
-  withoutScope<T>(fn: () => T): T {
-    const before = this.#scope;
-    this.#scope = null;
-    try {
-      return fn();
-    } finally {
-      this.#scope = before;
-    }
   }
 
   /** @internal Hangs `output` on the tape if an input wants a gradient and recording is on. */

@@ -95,6 +95,8 @@ export class TapeNode implements Scoped {
     return this.#saved === null;
   }
 
+  leftAlone(): void {}
+
   release(): void {
     for (const { storage } of this.#saved ?? []) storage.release();
     this.#saved = null;
@@ -148,24 +150,16 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
     node.check();
   }
   const pending = new Map<TapeNode, Tensor>();
-  runtime.withoutScope(() => {
+  runtime.scope(() => {
     const seed = gradient?.detach() ?? runtime.full(root.shape, 1);
-    try {
-      if (root.node === null) addToLeaf(root, seed);
-      else pending.set(root.node, seed.detach());
-      for (const node of nodes) {
-        const dy = pending.get(node);
-        if (dy === undefined) continue;
-        pending.delete(node);
-        try {
-          node.run(contextOf(node, dy, pending));
-        } finally {
-          dy.dispose();
-        }
-      }
-    } finally {
-      seed.dispose();
-      for (const rest of pending.values()) rest.dispose();
+    if (root.node === null) addToLeaf(root, seed);
+    else pending.set(root.node, seed);
+    for (const node of nodes) {
+      const dy = pending.get(node);
+      if (dy === undefined) continue;
+      pending.delete(node);
+      node.run(contextOf(node, dy, pending));
+      dy.dispose();
     }
   });
 }
