@@ -43,19 +43,19 @@ export interface Part extends OutputRange {
   readonly rowB: number;
 }
 
-/** The ranks of all terms side by side, and their number. */
-export function stackParts(terms: readonly LoraTerm[], N: number): { parts: Part[]; R: number } {
-  const parts: Part[] = [];
+/** The ranks of all terms side by side: the parts of each term, and the number of ranks. */
+export function stackParts(terms: readonly LoraTerm[], N: number): { parts: Part[][]; R: number } {
   let R = 0;
-  for (const [term, { B, ranges }] of terms.entries()) {
+  const parts = terms.map(({ B, ranges }, term) => {
     const r = B.shape[1]!;
     let rowB = 0;
-    for (const [i, { from, size }] of (ranges ?? [{ from: 0, size: N }]).entries()) {
-      parts.push({ term, from, size, r, column: R, rowA: i * r, rowB });
+    return (ranges ?? [{ from: 0, size: N }]).map(({ from, size }, i): Part => {
+      const part = { term, from, size, r, column: R, rowA: i * r, rowB };
       rowB += size;
       R += r;
-    }
-  }
+      return part;
+    });
+  });
   return { parts, R };
 }
 
@@ -120,11 +120,13 @@ export function withColumnsOf(
   R: number,
   use: (left: Pick<LowRank, 'R' | 'left' | 'ldl'>) => void,
 ): void {
-  const rank = parts.reduce((total, { r }) => total + r, 0);
   const first = parts[0]?.column ?? 0;
-  const neighbours = parts.every(
-    (part, i) => i === 0 || parts[i - 1]!.column + parts[i - 1]!.r === part.column,
-  );
+  let rank = 0;
+  let neighbours = true;
+  for (const { column, r } of parts) {
+    if (column !== first + rank) neighbours = false;
+    rank += r;
+  }
   if (neighbours) {
     use({ R: rank, left: rank === 0 ? 0 : stacked + 4 * first, ldl: R });
     return;
@@ -156,11 +158,17 @@ export function withRowsOf(
   use: (right: number) => void,
 ): void {
   const at = parts.map(({ term, rowA }) => A[term]! + 4 * rowA * K);
-  if (at.every((address, i) => i === 0 || at[i - 1]! + 4 * parts[i - 1]!.r * K === address)) {
+  let rows = 0;
+  let neighbours = true;
+  for (let i = 0; i < parts.length; i++) {
+    if (at[i] !== at[0]! + 4 * rows * K) neighbours = false;
+    rows += parts[i]!.r;
+  }
+  if (neighbours) {
     use(at[0] ?? 0);
     return;
   }
-  const stack = rt.empty([parts.reduce((total, { r }) => total + r, 0), K], 'f32');
+  const stack = rt.empty([rows, K], 'f32');
   let row = 0;
   for (const [i, { r }] of parts.entries()) {
     rt.engine.kernels.scale(r * K, 1, at[i]!, stack.pointer + 4 * row * K);

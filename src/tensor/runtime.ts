@@ -152,7 +152,8 @@ export class Runtime {
     try {
       const result = fn();
       refusePromise('Runtime.scope', result);
-      collect(result, (value) => (value instanceof Tensor ? value : null), escaping);
+      if (typeof result === 'object')
+        collect(result, (value) => (value instanceof Tensor ? value : null), escaping);
       return result;
     } finally {
       this.#scope = scope.parent;
@@ -194,7 +195,7 @@ export class Runtime {
 
   /** @internal Hangs `output` on the tape if an input wants a gradient and recording is on. */
   record(output: Tensor, record: Record): Tensor {
-    if (this.#gradEnabled && record.inputs.some((input) => input?.requiresGrad)) {
+    if (this.#gradEnabled && record.inputs.some(requiresGrad)) {
       output.node = this.adopt(
         new TapeNode(record.name, output.shape, record.inputs, record.saved, record.backward),
       );
@@ -233,6 +234,10 @@ export class Runtime {
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   return new Runtime(await createEngine(options));
+}
+
+function requiresGrad(input: Tensor | null): boolean {
+  return input?.requiresGrad ?? false;
 }
 
 /** @internal */

@@ -31,7 +31,8 @@ interface Saved {
   readonly version: number;
 }
 
-type Edge = { readonly leaf: Tensor } | { readonly node: TapeNode } | null;
+/** Where the gradient of an input goes: to a leaf, to the node that computed it, or nowhere. */
+type Edge = Tensor | TapeNode | null;
 
 let nextId = 0;
 
@@ -57,10 +58,7 @@ export class TapeNode implements Scoped {
   ) {
     this.name = name;
     this.shape = shape;
-    this.edges = inputs.map((input) => {
-      if (input === null || !input.requiresGrad) return null;
-      return input.node === null ? { leaf: input } : { node: input.node };
-    });
+    this.edges = inputs.map((input) => (input?.requiresGrad ? (input.node ?? input) : null));
     this.#saved = saved.map((tensor) => ({
       storage: tensor.storage.retain(),
       version: tensor.storage.version,
@@ -104,9 +102,7 @@ export class TapeNode implements Scoped {
   }
 
   *dependencies(): Iterable<Scoped> {
-    for (const edge of this.edges) {
-      if (edge !== null) yield 'node' in edge ? edge.node : edge.leaf;
-    }
+    for (const edge of this.edges) if (edge !== null) yield edge;
   }
 }
 
@@ -116,9 +112,9 @@ function order(root: TapeNode): TapeNode[] {
   const queue = [root];
   for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
     for (const edge of node.edges) {
-      if (edge !== null && 'node' in edge && !seen.has(edge.node)) {
-        seen.add(edge.node);
-        queue.push(edge.node);
+      if (edge instanceof TapeNode && !seen.has(edge)) {
+        seen.add(edge);
+        queue.push(edge);
       }
     }
   }
@@ -169,35 +165,34 @@ function contextOf(node: TapeNode, dy: Tensor, pending: Map<TapeNode, Tensor>): 
   const target = (i: number): GradTarget | null => {
     const edge = node.edges[i] ?? null;
     if (edge === null) return null;
-    if ('leaf' in edge) {
-      const { leaf } = edge;
-      if (leaf.grad !== null) {
-        leaf.grad.storage.version++;
-        return { pointer: leaf.grad.pointer, accumulate: 1 };
+    if (!(edge instanceof TapeNode)) {
+      if (edge.grad !== null) {
+        edge.grad.storage.version++;
+        return { pointer: edge.grad.pointer, accumulate: 1 };
       }
-      leaf.grad = leaf.makeGrad();
-      return { pointer: leaf.grad.pointer, accumulate: 0 };
+      edge.grad = edge.makeGrad();
+      return { pointer: edge.grad.pointer, accumulate: 0 };
     }
-    let held = pending.get(edge.node);
+    let held = pending.get(edge);
     if (held === undefined) {
-      held = runtime.empty(edge.node.shape, 'f32');
-      pending.set(edge.node, held);
+      held = runtime.empty(edge.shape, 'f32');
+      pending.set(edge, held);
       return { pointer: held.pointer, accumulate: 0 };
     }
     if (held.storage.shared) {
-      const own = runtime.empty(edge.node.shape, 'f32');
+      const own = runtime.empty(edge.shape, 'f32');
       runtime.engine.kernels.scale(held.size, 1, held.pointer, own.pointer);
       held.dispose();
       held = own;
-      pending.set(edge.node, held);
+      pending.set(edge, held);
     }
     return { pointer: held.pointer, accumulate: 1 };
   };
   const pass = (i: number, gradient: Tensor): void => {
     const edge = node.edges[i] ?? null;
     if (edge === null) return;
-    if ('node' in edge && !pending.has(edge.node)) {
-      pending.set(edge.node, gradient.detach());
+    if (edge instanceof TapeNode && !pending.has(edge)) {
+      pending.set(edge, gradient.detach());
       return;
     }
     const place = target(i)!;
