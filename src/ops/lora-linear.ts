@@ -3,6 +3,8 @@
  * ranks of all adapters lie side by side: one product, continued over the stacked ranks, writes y once; an adapter of some
  * outputs only (fused projections) continues only the products of those. Called by `lora`.
  */
+
+import type { Runtime } from '../tensor/runtime.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { backwardWeightAndBias, checkLinear, type LinearLayout } from './linear.js';
@@ -12,6 +14,7 @@ import {
   drop,
   type LoraTerm,
   type Part,
+  type Piece,
   pieces,
   stackParts,
   totalBias,
@@ -58,14 +61,7 @@ export function loraLinear(
   const at = { x: x.pointer, w: weight.pointer, bias: shift?.pointer ?? 0, y: y.pointer };
   for (const piece of pieces(used, N)) {
     withColumnsOf(rt, piece.parts, M, h.pointer, R, (left) => {
-      const b = rt.empty([piece.size, left.R], 'f32');
-      let column = 0;
-      for (const { term, r, from, rowB } of piece.parts) {
-        const { B, scaling } = terms[term]!;
-        const rows = B.pointer + 4 * (rowB + piece.from - from) * r;
-        kernels.loraScaleB(piece.size, r, scaling, rows, r, b.pointer + 4 * column, left.R);
-        column += r;
-      }
+      const b = scaledB(rt, piece, terms, left.R);
       outputs(sizes, piece.from, piece.size, at, { ...left, right: b.pointer, ldr: left.R });
       b.dispose();
     });
@@ -87,6 +83,20 @@ export function loraLinear(
   rt.record(y, { name: where, inputs, saved, backward: (context) => backwardOf(operation, context) });
   h.dispose();
   return y;
+}
+
+/** The scaled B of a piece's parts side by side, [size, R]: a temporary to dispose of. */
+function scaledB(rt: Runtime, { parts, from, size }: Piece, terms: readonly LoraTerm[], R: number): Tensor {
+  const b = rt.empty([size, R], 'f32');
+  let column = 0;
+  for (const part of parts) {
+    const { B, scaling } = terms[part.term]!;
+    const { r } = part;
+    const rows = B.pointer + 4 * (part.rowB + from - part.from) * r;
+    rt.engine.kernels.loraScaleB(size, r, scaling, rows, r, b.pointer + 4 * column, R);
+    column += r;
+  }
+  return b;
 }
 
 /** What backward knows of a forward: addresses are asked for when it runs. */

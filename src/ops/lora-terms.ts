@@ -59,11 +59,13 @@ export function stackParts(terms: readonly LoraTerm[], N: number): { parts: Part
   return { parts, R };
 }
 
+/** Outputs that the same parts cover. */
+export interface Piece extends OutputRange {
+  readonly parts: readonly Part[];
+}
+
 /** The outputs cut where a part begins or ends, each piece with the parts that cover it. */
-export function pieces(
-  parts: readonly Part[],
-  N: number,
-): (OutputRange & { readonly parts: readonly Part[] })[] {
+export function pieces(parts: readonly Part[], N: number): Piece[] {
   if (parts.every(({ size }) => size === N)) return [{ from: 0, size: N, parts }];
   const cuts = [...new Set([0, N, ...parts.flatMap(({ from, size }) => [from, from + size])])].sort(
     (a, b) => a - b,
