@@ -8,6 +8,8 @@ import { Bench } from 'tinybench';
 export interface Task {
   readonly name: string;
   readonly run: () => void;
+  /** Called before each round and each warm-up, outside the time. */
+  readonly before?: () => void;
 }
 
 export interface Timing {
@@ -34,13 +36,19 @@ const STEPS = 100;
 /** Times a group. */
 export function measure(tasks: readonly Task[], effort: Effort): Map<string, Timing> {
   const slow = new Set(tasks.filter((task) => warmUp(task, effort.roundMs) > SLOW_MS));
-  const calls = new Map(tasks.map(({ name, run }) => [name, callsASample(run)]));
+  const calls = new Map(
+    tasks.map(({ name, run, before }) => {
+      before?.();
+      return [name, callsASample(run)];
+    }),
+  );
   const rounds = new Map<string, number[]>(tasks.map(({ name }) => [name, []]));
   for (let round = 0; round < effort.rounds; round++) {
     const running = tasks.filter((task) => round < SLOW_ROUNDS || !slow.has(task));
     if (round % 2 === 1) running.reverse();
     const bench = new Bench({ time: effort.roundMs, iterations: 1, warmup: false, throws: true });
-    for (const { name, run } of running) bench.add(name, repeated(run, calls.get(name)!));
+    for (const { name, run, before } of running)
+      bench.add(name, repeated(run, calls.get(name)!), before === undefined ? {} : { beforeAll: before });
     for (const { name, result } of bench.runSync()) {
       if (result.state !== 'completed')
         throw new Error(`measure: ${name} is ${result.state}, expected completed`);
@@ -51,7 +59,8 @@ export function measure(tasks: readonly Task[], effort: Effort): Map<string, Tim
 }
 
 /** Calls until `ms` have passed, once at least, so that the engine's best compiler has seen it; gives the last call's time. */
-function warmUp({ run }: Task, ms: number): number {
+function warmUp({ run, before: prepare }: Task, ms: number): number {
+  prepare?.();
   const start = performance.now();
   for (let before = start; ; ) {
     run();

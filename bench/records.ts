@@ -66,6 +66,7 @@ export const OP = {
   loraStep: 'training step, LoRA',
   fullStep: 'training step, full',
   ownProducts: 'forward and dx products of the LoRA step',
+  replay: 'kernel calls of the LoRA step, replayed',
   loadAdapter: 'load an adapter from bytes',
   switchAdapter: 'switch to another adapter',
   mergeAdapter: 'merge and unmerge',

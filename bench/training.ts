@@ -6,11 +6,15 @@ import { Adam, Linear, LoraModel, Module, type Runtime, relu, type Tensor } from
 import { type Batch, batchOf, type Contest, SCALING, stepFlops, twinLayers } from './contest.js';
 import type { Context } from './forward.js';
 import { measure, pairedRatio, type Timing } from './measure.js';
+import { ownProducts } from './own-products.js';
 import { gflopsOf, OP, PACKAGE, type Row } from './records.js';
+import { recordReplay } from './replay.js';
 import { type TwinLayer, twinGradients } from './twin.js';
 import { verifyClose } from './verify.js';
 
 const LEARNING_RATE = 1e-4;
+/** Steps until the engine's best compiler has taken over a step's JavaScript: about two thousand in Node 20. */
+const WARM_STEPS = 3000;
 
 class Network extends Module {
   readonly layers: Module[];
@@ -45,32 +49,30 @@ export function trainingRows(context: Context, contest: Contest): Row[] {
   const full = sideOf(rt, contest, twins, data, false);
   checkGradients(contest, twins, data, lora, true);
   checkGradients(contest, twins, data, full, false);
+  warmUp(rt, contest);
   const own = ownProducts(rt, contest, lora.network);
+  const replay = recordReplay(rt, lora.step);
+  const { reset } = recordReplay(rt, full.step);
   const timings = measure(
     [
-      { name: OP.loraStep, run: lora.step },
-      { name: OP.fullStep, run: full.step },
+      { name: OP.loraStep, run: lora.step, before: replay.reset },
+      { name: OP.fullStep, run: full.step, before: reset },
       { name: OP.ownProducts, run: own.run },
+      { name: OP.replay, run: replay.run, before: replay.reset },
     ],
     context.effort,
   );
+  replay.check();
   for (const owner of [lora, full, own, ...data.tensors]) owner.dispose();
   const flops = stepFlops(contest);
-  const [loraTime, fullTime, ownTime] = [OP.loraStep, OP.fullStep, OP.ownProducts].map(
-    (op) => timings.get(op)!,
-  );
+  const against = (to: string, ofFlops: number): Against => ({ to, time: timings.get(to)!, flops: ofFlops });
+  const row = (operation: string, ofFlops: number, other: Against | null): Row =>
+    rowOf(context, contest, operation, timings.get(operation)!, ofFlops, other);
   return [
-    rowOf(context, contest, OP.loraStep, loraTime!, flops.lora, {
-      to: OP.fullStep,
-      time: fullTime!,
-      flops: flops.full,
-    }),
-    rowOf(context, contest, OP.fullStep, fullTime!, flops.full, null),
-    rowOf(context, contest, OP.ownProducts, ownTime!, flops.own, {
-      to: OP.loraStep,
-      time: loraTime!,
-      flops: flops.lora,
-    }),
+    row(OP.loraStep, flops.lora, against(OP.fullStep, flops.full)),
+    row(OP.fullStep, flops.full, null),
+    row(OP.ownProducts, flops.own, against(OP.loraStep, flops.lora)),
+    row(OP.replay, flops.lora, against(OP.loraStep, flops.lora)),
   ];
 }
 
@@ -148,6 +150,18 @@ function sideOf(
   return { network, trainable, gradients, step, dispose };
 }
 
+/** Compiles both sides' steps, on layers so small that it takes no time: a training run is thousands of steps long. */
+function warmUp(rt: Runtime, contest: Contest): void {
+  const small: Contest = { ...contest, M: 2, r: 1, sizes: contest.sizes.map(() => [8, 8]) };
+  const data = batchOf(rt, small);
+  for (const withLora of [true, false]) {
+    const side = sideOf(rt, small, twinLayers(small), data, withLora);
+    for (let i = 0; i < WARM_STEPS; i++) side.step();
+    side.dispose();
+  }
+  for (const tensor of data.tensors) tensor.dispose();
+}
+
 /** The gradients of the first step, then a loss that falls over a few. @throws Error */
 function checkGradients(
   contest: Contest,
@@ -174,75 +188,4 @@ function checkGradients(
   const after = loss();
   if (!(after < before))
     throw new Error(`verify: ${contest.shape}: loss is ${after} after three steps, expected below ${before}`);
-}
-
-/** The forward and dx products that a LoRA step cannot do without, over the same weights, one kernel call each. */
-function ownProducts(
-  rt: Runtime,
-  { M, r, sizes, inner }: Contest,
-  network: Module,
-): { run: () => void; dispose: () => void } {
-  const weights = network
-    .namedParameters()
-    .filter(([name]) => name.endsWith('.weight') && !name.includes('lora_'));
-  const layers = sizes.map(([N, K], i) => ({
-    N,
-    K,
-    w: weights.find(([name]) => name === `layers.${i}.weight`)![1],
-    x: rt.uniform([M, K], -1, 1),
-    y: rt.zeros([M, N]),
-    dy: rt.uniform([M, N], -1, 1),
-    dx: rt.zeros([M, K]),
-    h: rt.uniform([M, r], -1, 1),
-    a: rt.uniform([r, K], -1, 1),
-    b: rt.uniform([N, r], -1, 1),
-  }));
-  const { products } = rt.engine;
-  const run = (): void => {
-    for (const { N, K, w, x, y, h, b } of layers) {
-      products.forward(
-        M,
-        N,
-        K,
-        r,
-        x.pointer,
-        K,
-        w.pointer,
-        K,
-        h.pointer,
-        r,
-        b.pointer,
-        r,
-        0,
-        0,
-        y.pointer,
-        N,
-      );
-    }
-    for (let i = layers.length - 1; i >= (inner ? 0 : 1); i--) {
-      const { N, K, w, dy, h, a, dx } = layers[i]!;
-      products.backwardInput(
-        M,
-        N,
-        K,
-        r,
-        dy.pointer,
-        N,
-        w.pointer,
-        K,
-        h.pointer,
-        r,
-        a.pointer,
-        K,
-        0,
-        dx.pointer,
-        K,
-      );
-    }
-  };
-  const dispose = (): void => {
-    for (const { x, y, dy, dx, h, a, b } of layers)
-      for (const tensor of [x, y, dy, dx, h, a, b]) tensor.dispose();
-  };
-  return { run, dispose };
 }

@@ -20,6 +20,7 @@ const QUICK_EFFORT = { rounds: 3, roundMs: 2 };
 
 const FORWARD_SHAPES: ForwardShape[] = [
   ...MNIST_SIZES.flatMap(([N, K]) => BATCHES.map((M) => ({ M, N, K, ranks: [1] }))),
+  { M: 64, N: 768, K: 768, ranks: RANKS },
   ...[768, 2048].map((d) => ({ M: 256, N: d, K: d, ranks: RANKS })),
 ];
 

@@ -123,7 +123,7 @@ function check(
   return {
     ...{ rank, density: density ?? 1, majoritySignMethod },
     random: (count) => {
-      const drawn = rt.withoutScope(() => rt.uniform([count], 0, 1));
+      const drawn = rt.uniform([count], 0, 1);
       const values = drawn.toArray() as Float32Array;
       drawn.dispose();
       return values;

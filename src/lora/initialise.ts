@@ -126,7 +126,7 @@ function factorise(
 /** Normal numbers of the runtime's generator. */
 function randomOf(rt: Runtime): (count: number) => Float64Array {
   return (count) => {
-    const drawn = rt.withoutScope(() => rt.empty([count], 'f32'));
+    const drawn = rt.empty([count], 'f32');
     rt.fillNormal(drawn, RANDOM_STREAM.init, rt.engine.nextLayer(), 1);
     const values = Float64Array.from(drawn.toArray());
     drawn.dispose();

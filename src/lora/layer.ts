@@ -81,11 +81,15 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
 
   /** The weight that the active adapters go with: the base's, or what an initialisation left of it. */
   get weight(): Parameter {
-    const active = this.enabled || this.merged ? this.#active : [];
-    const changed = active
-      .map((name) => this.#adapters.get(name)?.changed)
-      .find((c) => c !== undefined && c !== null);
-    return this.#merge.standIn ?? changed?.weight ?? this.base.weight;
+    const { standIn } = this.#merge;
+    if (standIn !== null) return standIn;
+    if (this.enabled || this.merged) {
+      for (const name of this.#active) {
+        const changed = this.#adapters.get(name)?.changed ?? null;
+        if (changed !== null) return changed.weight;
+      }
+    }
+    return this.base.weight;
   }
 
   get bias(): Parameter | null {
@@ -300,14 +304,19 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
       const factors = this.factors(name);
       const dropout = this.training && this.kind !== 'embedding' ? factors.options.loraDropout : 0;
       return {
-        ...{ A: factors.A, B: factors.B, bias: factors.bias, ranges: factors.ranges },
-        ...{ scaling: strengthOf(factors), dropout },
-        ...{ maskLayer: this.#maskLayer, maskStep: step * 256 + i },
+        A: factors.A,
+        B: factors.B,
+        bias: factors.bias,
+        scaling: strengthOf(factors),
+        dropout,
+        maskLayer: this.#maskLayer,
+        maskStep: step * 256 + i,
+        ranges: factors.ranges,
       };
     });
     const first = this.factors(names[0]!);
     if (first.magnitude === null) return this.computeAdapted(x, weight, terms, null, planRows);
-    const norms = this.runtime.withoutScope(() => this.runtime.empty([this.outputs], 'f32'));
+    const norms = this.runtime.empty([this.outputs], 'f32');
     this.norms(first, weight.pointer, norms.pointer);
     const y = this.computeAdapted(x, weight, terms, { magnitude: first.magnitude, norms }, planRows);
     norms.dispose();

@@ -119,7 +119,7 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
   norms(factors: LoraFactors, w: number, out: number): void {
     const rt = this.runtime;
     const [O, C] = [this.outChannels, this.#columns];
-    const sum = rt.withoutScope(() => rt.empty([O, C], 'f32'));
+    const sum = rt.empty([O, C], 'f32');
     if (this.groups === 1 || w !== this.base.weight.pointer) this.addDelta(factors, w, sum.pointer);
     else {
       this.expandWeight(this.base.weight, sum);

@@ -32,8 +32,8 @@ export function matrixNorms(layout: MatrixLayout, factors: LoraFactors, w: numbe
   const { kernels } = rt.engine;
   const length = turned ? N : K;
   const rows = turned ? K : N;
-  const block = rt.withoutScope(() => rt.empty([Math.min(BLOCK, rows), length], 'f32'));
-  const sums = turned ? rt.withoutScope(() => rt.full([2 * N], 0)) : null;
+  const block = rt.empty([Math.min(BLOCK, rows), length], 'f32');
+  const sums = turned ? rt.full([2 * N], 0) : null;
   for (let from = 0; from < rows; from += BLOCK) {
     const n = Math.min(BLOCK, rows - from);
     kernels.scale(n * length, 1, w + 4 * from * length, block.pointer);

@@ -171,7 +171,7 @@ function apply(layer: LoraLayer, factors: LoraFactors, sum: Parameter, bias: Arr
   const { kernels } = rt.engine;
   const { magnitude } = factors;
   if (magnitude !== null) {
-    const g = rt.withoutScope(() => rt.empty([layer.outputs], 'f32'));
+    const g = rt.empty([layer.outputs], 'f32');
     layer.norms(factors, sum.pointer, g.pointer);
     kernels.quotient(layer.outputs, magnitude.pointer, g.pointer, g.pointer);
     layer.addDelta(factors, sum.pointer, sum.pointer);

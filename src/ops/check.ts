@@ -11,7 +11,8 @@ export function checkTensors(
   dtype: DType = 'f32',
 ): Runtime {
   let runtime: Runtime | null = null;
-  for (const [name, tensor] of Object.entries(tensors)) {
+  for (const name in tensors) {
+    const tensor = tensors[name]!;
     if (!(tensor instanceof Tensor))
       throw new TypeError(`${where}: ${name} is ${describe(tensor)}, expected a Tensor`);
     if (tensor.disposed)

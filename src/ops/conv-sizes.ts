@@ -141,7 +141,7 @@ export function addColumns(sizes: ConvSizes, cols: number, dx: number, b: number
 /** Runs `fn` with memory for one image's columns, released at the end. */
 export function withColumns(sizes: ConvSizes, fn: (cols: number) => void): void {
   const { rt, P, columns } = sizes;
-  const cols = rt.withoutScope(() => rt.empty([P, columns], 'f32'));
+  const cols = rt.empty([P, columns], 'f32');
   try {
     fn(cols.pointer);
   } finally {

@@ -48,7 +48,7 @@ export function conv2d(
   const { rt, B, P, groupOutputs, groupColumns, columns } = s;
   const { products } = rt.engine;
   const y = rt.empty(s.outShape, 'f32');
-  const ones = bias === null ? null : rt.withoutScope(() => rt.full([P], 1));
+  const ones = bias === null ? null : rt.full([P], 1);
   withColumns(s, (cols) => {
     for (let b = 0; b < B; b++) {
       imageColumns(s, x.pointer, b, cols);

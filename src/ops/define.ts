@@ -62,27 +62,30 @@ export function defineOperation<Inputs extends readonly Tensor[]>(
       inputs,
       saved,
       backward: ({ dy, pass, wants }) => {
-        rt.noGrad(() =>
+        const gradients = rt.noGrad(() =>
           rt.scope(() => {
             const kept = views.map((v) =>
               rt.adopt(new Tensor(rt, v.storage.retain(), v.offset, v.shape, v.dtype)),
             );
-            const gradients = definition.backward({ save: () => {}, saved: kept }, dy);
-            if (!Array.isArray(gradients) || gradients.length !== inputs.length) {
-              const got = Array.isArray(gradients) ? `${gradients.length} gradients` : describe(gradients);
-              throw new TypeError(`${name}: backward gave ${got}, expected an array of ${inputs.length}`);
-            }
-            for (const [i, gradient] of gradients.entries()) {
-              if (gradient === null || !wants(i)) continue;
-              if (!sameShape(gradient.shape, inputs[i]!.shape)) {
-                throw new RangeError(
-                  `${name}: gradient ${i} is ${showShape(gradient.shape)}, expected ${showShape(inputs[i]!.shape)}`,
-                );
-              }
-              pass(i, gradient);
-            }
+            return definition.backward({ save: () => {}, saved: kept }, dy);
           }),
         );
+        if (!Array.isArray(gradients) || gradients.length !== inputs.length) {
+          const got = Array.isArray(gradients) ? `${gradients.length} gradients` : describe(gradients);
+          throw new TypeError(`${name}: backward gave ${got}, expected an array of ${inputs.length}`);
+        }
+        for (const [i, gradient] of gradients.entries()) {
+          if (gradient === null || !wants(i)) continue;
+          if (!sameShape(gradient.shape, inputs[i]!.shape)) {
+            throw new RangeError(
+              `${name}: gradient ${i} is ${showShape(gradient.shape)}, expected ${showShape(inputs[i]!.shape)}`,
+            );
+          }
+          pass(i, gradient);
+        }
+        // What backward made has moved to the scope of dy; what its author keeps is not ours.
+        for (const gradient of gradients)
+          if (gradient !== dy && gradient?.scope === dy.scope) gradient.dispose();
       },
     });
   };

@@ -47,7 +47,7 @@ export function layerNorm(
   const M = x.size / N;
   const { kernels } = rt.engine;
   const y = rt.empty(x.shape, 'f32');
-  const stats = rt.withoutScope(() => rt.empty([M, 2], 'f32'));
+  const stats = rt.empty([M, 2], 'f32');
   kernels.layerNormForward(
     ...([M, N, eps, x.pointer, N, weight?.pointer ?? 0, bias?.pointer ?? 0] as const),
     ...([y.pointer, N, stats.pointer] as const),

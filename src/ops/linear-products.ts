@@ -97,7 +97,7 @@ export function inputGradient(
     products.backwardInput(M, N, K, R, dy, N, w, K, left, ldl, right, ldr, accumulate, dx, K, planRows);
     return;
   }
-  const sum = accumulate === 1 ? rt.withoutScope(() => rt.empty([M, K], 'f32')) : null;
+  const sum = accumulate === 1 ? rt.empty([M, K], 'f32') : null;
   const out = sum?.pointer ?? dx;
   withTransposed(rt, R, K, right, ldr, (turned) => {
     products.forward(M, K, N, R, dy, N, w, N, left, ldl, turned, R, 0, 0, sum?.pointer ?? out, K, planRows);
@@ -159,7 +159,7 @@ export function withTransposed(
     use(0);
     return;
   }
-  const turned = rt.withoutScope(() => rt.empty([cols, rows], 'f32'));
+  const turned = rt.empty([cols, rows], 'f32');
   rt.engine.kernels.transposeScaled(rows, cols, s, a, lda, turned.pointer, rows);
   use(turned.pointer);
   turned.dispose();

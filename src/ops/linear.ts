@@ -86,15 +86,18 @@ export function linearAs(
 ): Tensor {
   const sizes = checkLinear(where, x, weight, bias, layout);
   const { rt, N } = sizes;
-  const y = rt.empty([...x.shape.slice(0, -1), N], 'f32');
+  const y = rt.empty(x.shape.with(-1, N), 'f32');
   const at = { x: x.pointer, w: weight.pointer, bias: bias?.pointer ?? 0, y: y.pointer };
   outputs(sizes, 0, N, at, NO_RANK);
   const [xs, ws] = [x.storage, weight.storage];
   const [xo, wo] = [x.offset, weight.offset];
+  const saved: Tensor[] = [];
+  if (weight.requiresGrad) saved.push(x);
+  if (x.requiresGrad) saved.push(weight);
   return rt.record(y, {
     name: where,
     inputs: [x, weight, bias],
-    saved: [...(weight.requiresGrad ? [x] : []), ...(x.requiresGrad ? [weight] : [])],
+    saved,
     backward: (context) => {
       backwardWeightAndBias(sizes, context, 1, xs.pointer + xo);
       const dx = context.target(0);

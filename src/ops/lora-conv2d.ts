@@ -38,7 +38,7 @@ export function loraConv2d(
   const s = checkConv2d(where, x, weight, bias, options);
   const { rt, B, C, H, W, O, P, columns } = s;
   const { kernels } = rt.engine;
-  const make = (shape: readonly number[]): Tensor => rt.withoutScope(() => rt.empty(shape, 'f32'));
+  const make = (shape: readonly number[]): Tensor => rt.empty(shape, 'f32');
   const shift = totalBias(rt, O, bias, terms);
   const inProduct = shift !== null && dora === null;
   const layout = ranksOf(s, terms, inProduct);
@@ -137,7 +137,7 @@ function stackedB(
   bias: Tensor | null,
 ): Tensor {
   const { rt, O } = s;
-  const b = rt.withoutScope(() => rt.empty([O, width], 'f32'));
+  const b = rt.empty([O, width], 'f32');
   for (const [i, { B, scaling }] of terms.entries()) {
     const r = ranks[i]!;
     rt.engine.kernels.loraScaleB(O, r, scaling, B.pointer, r, b.pointer + 4 * columns[i]!, width);
@@ -177,7 +177,7 @@ function convolve(
 /** y += (x - x̃) ⋆ W: with DoRA the base keeps what dropout took from the branch. */
 function addDropped(s: ConvSizes, x: Tensor, masked: Tensor, weight: Tensor, cols: Tensor, y: Tensor): void {
   const { kernels } = s.rt.engine;
-  const part = s.rt.withoutScope(() => s.rt.empty(s.outShape, 'f32'));
+  const part = s.rt.empty(s.outShape, 'f32');
   kernels.sub(masked.size, x.pointer, masked.pointer, masked.pointer);
   for (let image = 0; image < s.B; image++) {
     imageColumns(s, masked.pointer, image, cols.pointer);

@@ -28,7 +28,7 @@ export function doraLinear(
   const { kernels } = rt.engine;
   const { A, B, scaling } = term;
   const r = B.shape[1]!;
-  const make = (shape: readonly number[]): Tensor => rt.withoutScope(() => rt.empty(shape, 'f32'));
+  const make = (shape: readonly number[]): Tensor => rt.empty(shape, 'f32');
   const [g, h, z, b] = [make([N]), make([M, r]), make([M, N]), make([N, r])];
   kernels.quotient(N, magnitude.pointer, norms.pointer, g.pointer);
   kernels.loraScaleB(N, r, scaling, B.pointer, r, b.pointer, r);

@@ -32,7 +32,7 @@ export function loraEmbedding(
 ): Tensor {
   const { rt, M, N, rows, skip } = checkEmbedding(where, ids, weight, paddingIdx);
   const { kernels, products } = rt.engine;
-  const make = (shape: readonly number[]): Tensor => rt.withoutScope(() => rt.empty(shape, 'f32'));
+  const make = (shape: readonly number[]): Tensor => rt.empty(shape, 'f32');
   const y = rt.empty([...ids.shape, N], 'f32');
   const z = dora === null ? y : make([M, N]);
   kernels.gatherRows(M, N, ids.pointer, weight.pointer, N, z.pointer, N);

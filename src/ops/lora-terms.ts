@@ -43,27 +43,29 @@ export interface Part extends OutputRange {
   readonly rowB: number;
 }
 
-/** The ranks of all terms side by side, and their number. */
-export function stackParts(terms: readonly LoraTerm[], N: number): { parts: Part[]; R: number } {
-  const parts: Part[] = [];
+/** The ranks of all terms side by side: the parts of each term, and the number of ranks. */
+export function stackParts(terms: readonly LoraTerm[], N: number): { parts: Part[][]; R: number } {
   let R = 0;
-  for (const [term, { B, ranges }] of terms.entries()) {
+  const parts = terms.map(({ B, ranges }, term) => {
     const r = B.shape[1]!;
     let rowB = 0;
-    for (const [i, { from, size }] of (ranges ?? [{ from: 0, size: N }]).entries()) {
-      parts.push({ term, from, size, r, column: R, rowA: i * r, rowB });
+    return (ranges ?? [{ from: 0, size: N }]).map(({ from, size }, i): Part => {
+      const part = { term, from, size, r, column: R, rowA: i * r, rowB };
       rowB += size;
       R += r;
-    }
-  }
+      return part;
+    });
+  });
   return { parts, R };
 }
 
+/** Outputs that the same parts cover. */
+export interface Piece extends OutputRange {
+  readonly parts: readonly Part[];
+}
+
 /** The outputs cut where a part begins or ends, each piece with the parts that cover it. */
-export function pieces(
-  parts: readonly Part[],
-  N: number,
-): (OutputRange & { readonly parts: readonly Part[] })[] {
+export function pieces(parts: readonly Part[], N: number): Piece[] {
   if (parts.every(({ size }) => size === N)) return [{ from: 0, size: N, parts }];
   const cuts = [...new Set([0, N, ...parts.flatMap(({ from, size }) => [from, from + size])])].sort(
     (a, b) => a - b,
@@ -87,7 +89,7 @@ export function withMasked(
     use(x);
     return;
   }
-  const masked = rt.withoutScope(() => rt.empty([n], 'f32'));
+  const masked = rt.empty([n], 'f32');
   drop(rt, term, n, x, 0, masked.pointer);
   use(masked.pointer);
   masked.dispose();
@@ -120,16 +122,18 @@ export function withColumnsOf(
   R: number,
   use: (left: Pick<LowRank, 'R' | 'left' | 'ldl'>) => void,
 ): void {
-  const rank = parts.reduce((total, { r }) => total + r, 0);
   const first = parts[0]?.column ?? 0;
-  const neighbours = parts.every(
-    (part, i) => i === 0 || parts[i - 1]!.column + parts[i - 1]!.r === part.column,
-  );
+  let rank = 0;
+  let neighbours = true;
+  for (const { column, r } of parts) {
+    if (column !== first + rank) neighbours = false;
+    rank += r;
+  }
   if (neighbours) {
     use({ R: rank, left: rank === 0 ? 0 : stacked + 4 * first, ldl: R });
     return;
   }
-  const copy = rt.withoutScope(() => rt.empty([rows, rank], 'f32'));
+  const copy = rt.empty([rows, rank], 'f32');
   let column = 0;
   for (const part of parts) {
     rt.engine.kernels.loraScaleB(
@@ -156,11 +160,17 @@ export function withRowsOf(
   use: (right: number) => void,
 ): void {
   const at = parts.map(({ term, rowA }) => A[term]! + 4 * rowA * K);
-  if (at.every((address, i) => i === 0 || at[i - 1]! + 4 * parts[i - 1]!.r * K === address)) {
+  let rows = 0;
+  let neighbours = true;
+  for (let i = 0; i < parts.length; i++) {
+    if (at[i] !== at[0]! + 4 * rows * K) neighbours = false;
+    rows += parts[i]!.r;
+  }
+  if (neighbours) {
     use(at[0] ?? 0);
     return;
   }
-  const stack = rt.withoutScope(() => rt.empty([parts.reduce((total, { r }) => total + r, 0), K], 'f32'));
+  const stack = rt.empty([rows, K], 'f32');
   let row = 0;
   for (const [i, { r }] of parts.entries()) {
     rt.engine.kernels.scale(r * K, 1, at[i]!, stack.pointer + 4 * row * K);
@@ -185,7 +195,7 @@ export function totalBias(
   const own = terms.filter((term) => term.bias !== null && term.scaling !== 0);
   if (own.length === 0) return bias;
   const { kernels } = rt.engine;
-  const total = rt.withoutScope(() => rt.empty([N], 'f32'));
+  const total = rt.empty([N], 'f32');
   if (bias === null) kernels.fill(N, 0, total.pointer);
   else kernels.scale(N, 1, bias.pointer, total.pointer);
   for (const term of own) kernels.axpy(N, term.scaling, term.bias!.pointer, total.pointer);
@@ -195,7 +205,7 @@ export function totalBias(
 /** Gives `use` the address of 1/norms over N outputs, 0 where a norm is 0: the gradient of DoRA's magnitude in y/g. */
 export function withInverse(rt: Runtime, N: number, norms: number, use: (inverse: number) => void): void {
   const { kernels } = rt.engine;
-  const inverse = rt.withoutScope(() => rt.full([N], 1));
+  const inverse = rt.full([N], 1);
   kernels.quotient(N, inverse.pointer, norms, inverse.pointer);
   use(inverse.pointer);
   inverse.dispose();

@@ -64,7 +64,7 @@ export function maxPool2d(
   const planes = leading.reduce((product, dim) => product * dim, 1);
   const { kernels } = rt.engine;
   const y = rt.empty([...leading, OH, OW], 'f32');
-  const indices = rt.withoutScope(() => rt.empty(y.shape, 'i32'));
+  const indices = rt.empty(y.shape, 'i32');
   const sizes = [planes, H, W, ...kernel, ...stride, ...padding, ...dilation, OH, OW] as const;
   kernels.maxPool2dForward(...sizes, x.pointer, y.pointer, indices.pointer);
   const { storage } = indices;

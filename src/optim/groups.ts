@@ -88,23 +88,31 @@ export function checkParameters(where: string, parameters: unknown): Parameter[]
   return parameters as Parameter[];
 }
 
+/** A parameter and its place in the state. */
+interface Slot {
+  readonly parameter: Parameter;
+  /** Bytes from the start of each state array. */
+  readonly offset: number;
+  /** Steps that it has had. */
+  steps: number;
+}
+
 /** Parameters and `arrays` state arrays of float32 for them, zero at first. */
 export class ParameterState {
-  readonly parameters: readonly Parameter[];
   readonly runtime: Runtime;
+  readonly #slots: readonly Slot[];
   readonly #state: Storage[] = [];
-  readonly #offsets = new Map<Parameter, number>();
-  readonly #steps = new Map<Parameter, number>();
 
   constructor(parameters: readonly Parameter[], arrays: number) {
-    // By address, so that neighbours follow each other.
-    this.parameters = [...parameters].sort((a, b) => a.pointer - b.pointer);
-    this.runtime = this.parameters[0]!.runtime;
+    this.runtime = parameters[0]!.runtime;
     let bytes = 0;
-    for (const parameter of this.parameters) {
-      this.#offsets.set(parameter, bytes);
+    // By address, so that neighbours follow each other.
+    const sorted = [...parameters].sort((a, b) => a.pointer - b.pointer);
+    this.#slots = sorted.map((parameter) => {
+      const offset = bytes;
       bytes += Math.ceil(parameter.size / 4) * 16;
-    }
+      return { parameter, offset, steps: 0 };
+    });
     for (let i = 0; i < arrays; i++) {
       const storage = new Storage(this.runtime.engine, bytes);
       this.runtime.engine.kernels.fill(bytes / 4, 0, storage.pointer);
@@ -113,29 +121,30 @@ export class ParameterState {
   }
 
   /** Counts a step for every parameter that has a gradient and gives the runs to step. */
-  *runs(): Iterable<Run> {
+  runs(): Run[] {
     if (this.#state.some((storage) => !storage.alive))
       throw new Error('Optimizer.step: used after dispose()');
-    let first: Parameter | null = null;
-    let last: Parameter | null = null;
-    for (const parameter of this.parameters) {
+    const runs: Run[] = [];
+    let first: Slot | null = null;
+    let last: Slot | null = null;
+    for (const slot of this.#slots) {
+      const { parameter } = slot;
       if (parameter.grad === null || !parameter.requiresGrad) continue;
-      this.#steps.set(parameter, (this.#steps.get(parameter) ?? 0) + 1);
+      slot.steps++;
       parameter.storage.version++;
-      if (first !== null && last !== null && this.#follows(last, parameter)) {
-        last = parameter;
-        continue;
+      if (first === null || last === null || !follows(last, slot)) {
+        if (first !== null && last !== null) runs.push(this.#run(first, last));
+        first = slot;
       }
-      if (first !== null && last !== null) yield this.#run(first, last);
-      first = parameter;
-      last = parameter;
+      last = slot;
     }
-    if (first !== null && last !== null) yield this.#run(first, last);
+    if (first !== null && last !== null) runs.push(this.#run(first, last));
+    return runs;
   }
 
   /** Forgets the gradients: the next backward writes them anew. */
   zeroGrad(): void {
-    for (const parameter of this.parameters) {
+    for (const { parameter } of this.#slots) {
       parameter.grad?.dispose();
       parameter.grad = null;
     }
@@ -145,26 +154,27 @@ export class ParameterState {
     for (const storage of this.#state) if (storage.alive) storage.release();
   }
 
-  /** True where `next` lies right behind `last` in values, gradients and state alike, with nothing but padding between. */
-  #follows(last: Parameter, next: Parameter): boolean {
-    const step = Math.ceil(last.size / 4) * 16;
-    return (
-      last.block === next.block &&
-      next.pointer - last.pointer === step &&
-      next.grad!.pointer - last.grad!.pointer === step &&
-      this.#offsets.get(next)! - this.#offsets.get(last)! === step &&
-      this.#steps.get(last) === this.#steps.get(next)
-    );
-  }
-
-  #run(first: Parameter, last: Parameter): Run {
-    const offset = this.#offsets.get(first)!;
+  #run(first: Slot, last: Slot): Run {
+    const { pointer, grad } = first.parameter;
     return {
-      size: (last.pointer - first.pointer) / 4 + last.size,
-      values: first.pointer,
-      gradients: first.grad!.pointer,
-      state: this.#state.map((storage) => storage.pointer + offset),
-      step: this.#steps.get(first)!,
+      size: (last.parameter.pointer - pointer) / 4 + last.parameter.size,
+      values: pointer,
+      gradients: grad!.pointer,
+      state: this.#state.map((storage) => storage.pointer + first.offset),
+      step: first.steps,
     };
   }
+}
+
+/** True where `next` lies right behind `last` in values, gradients and state alike, with nothing but padding between. */
+function follows(last: Slot, next: Slot): boolean {
+  const [a, b] = [last.parameter, next.parameter];
+  const step = Math.ceil(a.size / 4) * 16;
+  return (
+    a.block === b.block &&
+    b.pointer - a.pointer === step &&
+    b.grad!.pointer - a.grad!.pointer === step &&
+    next.offset - last.offset === step &&
+    last.steps === next.steps
+  );
 }

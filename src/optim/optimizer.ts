@@ -36,10 +36,10 @@ abstract class Optimizer {
   /** Moves every parameter that has a gradient. @throws Error after dispose */
   abstract step(): void;
 
-  /** Counts a step and gives every run of neighbouring parameters with its group's settings. */
-  protected *runs(): Iterable<[ResolvedGroup, Kernels, Run]> {
+  /** Counts a step and moves every run of neighbouring parameters with its group's settings. */
+  protected forEachRun(move: (run: Run, settings: ResolvedGroup, kernels: Kernels) => void): void {
     for (const { settings, state } of this.groups)
-      for (const run of state.runs()) yield [settings, state.runtime.engine.kernels, run];
+      for (const run of state.runs()) move(run, settings, state.runtime.engine.kernels);
   }
 
   /** Forgets the gradients, as PyTorch's `zero_grad`: they are null until the next backward. */
@@ -92,8 +92,7 @@ export class SGD extends Optimizer {
 
   override step(): void {
     const { momentum, dampening, nesterov } = this.#options;
-    for (const [settings, kernels, run] of this.runs()) {
-      const { size, values, gradients, state, step } = run;
+    this.forEachRun(({ size, values, gradients, state, step }, settings, kernels) => {
       kernels.sgdStep(
         size,
         values,
@@ -106,7 +105,7 @@ export class SGD extends Optimizer {
         settings.weightDecay,
         step === 1 ? 1 : 0,
       );
-    }
+    });
   }
 }
 
@@ -143,8 +142,7 @@ abstract class AdamBase extends Optimizer {
   override step(): void {
     const { betas, eps } = this.#options;
     const [beta1, beta2] = betas;
-    for (const [settings, kernels, run] of this.runs()) {
-      const { size, values, gradients, state, step } = run;
+    this.forEachRun(({ size, values, gradients, state, step }, settings, kernels) => {
       const stepSize = settings.lr / (1 - beta1 ** step);
       const sqrtBias2 = Math.sqrt(1 - beta2 ** step);
       kernels.adamStep(
@@ -162,7 +160,7 @@ abstract class AdamBase extends Optimizer {
         stepSize,
         sqrtBias2,
       );
-    }
+    });
   }
 }
 

@@ -48,8 +48,8 @@ export class Allocator {
   static roundUp(bytes: number): number {
     if (bytes > SMALL_LIMIT) return Math.ceil(bytes / 4096) * 4096;
     if (bytes <= 4 * ALIGN) return Math.max(ALIGN, Math.ceil(bytes / ALIGN) * ALIGN);
-    const step = 2 ** (Math.floor(Math.log2(bytes - 1)) - 2);
-    return Math.ceil(bytes / step) * step;
+    const step = 1 << (29 - Math.clz32(bytes - 1));
+    return (bytes + step - 1) & -step;
   }
 
   /** Address of a free block, 64-byte aligned, content undefined. @throws OutOfMemoryError */

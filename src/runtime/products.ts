@@ -48,10 +48,14 @@ export class Products {
     planRows = M,
   ): void {
     const plan = planForward(this.#engine.level, planRows, N, K, R);
-    this.#run(
-      plan,
-      forwardJob(plan.path, M, N, K, R, x, ldx, w, ldw, h, ldh, b, ldb, colScale, bias, y, ldy),
-    );
+    const { path, scratchBytes } = plan;
+    if (this.#isShared(M * N * (K + R))) {
+      const job = forwardJob(path, M, N, K, R, x, ldx, w, ldw, h, ldh, b, ldb, colScale, bias, y, ldy);
+      if (this.#share(plan, job)) return;
+    }
+    const { kernels } = this.#engine;
+    const scratch = this.#engine.scratch(scratchBytes);
+    kernels.linearForward(path, M, N, K, R, x, ldx, w, ldw, h, ldh, b, ldb, colScale, bias, y, ldy, scratch);
   }
 
   /** dx[M,K] (+)= dy·W + u·A; arguments as `Kernels.linearBackwardInput`, `planRows` as in `forward`. */
@@ -74,9 +78,31 @@ export class Products {
     planRows = M,
   ): void {
     const plan = planBackwardInput(this.#engine.level, planRows, N, K, R);
-    this.#run(
-      plan,
-      backwardInputJob(plan.path, M, N, K, R, dy, lddy, w, ldw, u, ldu, a, lda, accumulate, dx, lddx),
+    const { path, scratchBytes } = plan;
+    if (this.#isShared(M * K * (N + R))) {
+      const job = backwardInputJob(path, M, N, K, R, dy, lddy, w, ldw, u, ldu, a, lda, accumulate, dx, lddx);
+      if (this.#share(plan, job)) return;
+    }
+    const { kernels } = this.#engine;
+    const scratch = this.#engine.scratch(scratchBytes);
+    kernels.linearBackwardInput(
+      path,
+      M,
+      N,
+      K,
+      R,
+      dy,
+      lddy,
+      w,
+      ldw,
+      u,
+      ldu,
+      a,
+      lda,
+      accumulate,
+      dx,
+      lddx,
+      scratch,
     );
   }
 
@@ -94,25 +120,30 @@ export class Products {
     lddw: number,
   ): void {
     const plan = planBackwardWeight(this.#engine.level, M, N, K);
-    this.#run(plan, backwardWeightJob(plan.path, M, N, K, dy, lddy, x, ldx, accumulate, dw, lddw));
+    const { path, scratchBytes } = plan;
+    if (this.#isShared(N * K * M)) {
+      const job = backwardWeightJob(path, M, N, K, dy, lddy, x, ldx, accumulate, dw, lddw);
+      if (this.#share(plan, job)) return;
+    }
+    const { kernels } = this.#engine;
+    const scratch = this.#engine.scratch(scratchBytes);
+    kernels.linearBackwardWeight(path, M, N, K, dy, lddy, x, ldx, accumulate, dw, lddw, scratch);
   }
 
-  /** Calls the kernel on the whole output, or on shares of it where threads are worth it. */
-  #run(plan: Plan, job: Job): void {
+  /** Whether a product of so many multiply-adds repays the threads of the pool, if there is one. */
+  #isShared(multiplyAdds: number): boolean {
+    return this.#pool?.worth(2 * multiplyAdds) ?? false;
+  }
+
+  /** Computes the output in shares on all threads; false where it cannot be cut. */
+  #share(plan: Plan, job: Job): boolean {
     const { kernel, rows, columns, depth } = job;
-    const work = 2 * rows * columns * depth;
-    if (this.#pool?.worth(work)) {
-      const { threads } = this.#pool;
-      const parts = cutOutput(rows, columns, grainOf(plan.path), threads);
-      if (parts.length > 1) {
-        const scratch = this.#engine.scratch(plan.scratchBytes * threads);
-        const shares = parts.map((part) => job.share(part, scratch));
-        this.#pool.run(kernel, shares, plan.scratchBytes, work);
-        return;
-      }
-    }
-    const scratch = this.#engine.scratch(plan.scratchBytes);
-    const call = this.#engine.kernels[kernel] as (...values: number[]) => void;
-    call(...job.share({ row: 0, rows, column: 0, columns }, scratch));
+    const { threads } = this.#pool!;
+    const parts = cutOutput(rows, columns, grainOf(plan.path), threads);
+    if (parts.length <= 1) return false;
+    const scratch = this.#engine.scratch(plan.scratchBytes * threads);
+    const shares = parts.map((part) => job.share(part, scratch));
+    this.#pool!.run(kernel, shares, plan.scratchBytes, 2 * rows * columns * depth);
+    return true;
   }
 }

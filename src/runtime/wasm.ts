@@ -113,8 +113,9 @@ export async function loadKernels(request: LoadRequest, shared: boolean): Promis
   };
   let kernels: Kernels;
   try {
-    const { exports } = await instantiate<Record<string, unknown>>(module, { env: { memory, abort } });
-    kernels = exports as unknown as Kernels;
+    // The instance's own exports: the loader's gather the arguments of every call in an array.
+    const { instance } = await instantiate(module, { env: { memory, abort } });
+    kernels = instance.exports as unknown as Kernels;
   } catch (error) {
     if (!(error instanceof WebAssembly.LinkError)) throw error;
     if (shared) return null;

@@ -17,6 +17,7 @@ export class Parameter extends Tensor {
     super(runtime, storage.retain(), offset, shape, 'f32');
     this.block = block;
     this.requiresGrad = true;
+    this.keep();
   }
 
   /** @internal */
@@ -66,7 +67,8 @@ export class ParameterBlock {
       forgotten.register(this, this.#gradients, this);
       this.runtime.engine.kernels.fill(this.bytes / 4, 0, this.#gradients.pointer);
     }
-    return new Tensor(this.runtime, this.#gradients.retain(), parameter.offset, parameter.shape, 'f32');
+    const { offset, shape } = parameter;
+    return new Tensor(this.runtime, this.#gradients.retain(), offset, shape, 'f32').keep();
   }
 
   /** Disposes of the parameters, their gradients and the block. Harmless when repeated. */

@@ -152,7 +152,8 @@ export class Runtime {
     try {
       const result = fn();
       refusePromise('Runtime.scope', result);
-      collect(result, (value) => (value instanceof Tensor ? value : null), escaping);
+      if (typeof result === 'object')
+        collect(result, (value) => (value instanceof Tensor ? value : null), escaping);
       return result;
     } finally {
       this.#scope = scope.parent;
@@ -187,24 +188,14 @@ export class Runtime {
 
   /** @internal Puts a tensor into the current scope. */
   adopt<T extends Scoped>(item: T): T {
-    this.#scope?.add(item);
+    if (this.#scope === null) item.leftAlone();
+    else this.#scope.add(item);
     return item;
-  }
-
-  /** @internal Runs `fn` with no scope: what it makes, it disposes of itself. */
-  withoutScope<T>(fn: () => T): T {
-    const before = this.#scope;
-    this.#scope = null;
-    try {
-      return fn();
-    } finally {
-      this.#scope = before;
-    }
   }
 
   /** @internal Hangs `output` on the tape if an input wants a gradient and recording is on. */
   record(output: Tensor, record: Record): Tensor {
-    if (this.#gradEnabled && record.inputs.some((input) => input?.requiresGrad)) {
+    if (this.#gradEnabled && record.inputs.some(requiresGrad)) {
       output.node = this.adopt(
         new TapeNode(record.name, output.shape, record.inputs, record.saved, record.backward),
       );
@@ -243,6 +234,10 @@ export class Runtime {
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   return new Runtime(await createEngine(options));
+}
+
+function requiresGrad(input: Tensor | null): boolean {
+  return input?.requiresGrad ?? false;
 }
 
 /** @internal */

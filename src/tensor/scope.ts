@@ -9,6 +9,8 @@ export interface Scoped {
   scope: Scope | null;
   /** Gives up what it holds. */
   release(): void;
+  /** Called when no scope holds it, or no longer does. */
+  leftAlone(): void;
   /** What must live as long as this does. */
   dependencies(): Iterable<Scoped>;
 }
@@ -31,8 +33,10 @@ export class Scope {
     const queue = [...escaping];
     for (let item = queue.pop(); item !== undefined; item = queue.pop()) {
       if (item.scope !== this) continue;
-      if (this.parent === null) item.scope = null;
-      else this.parent.add(item);
+      if (this.parent === null) {
+        item.scope = null;
+        item.leftAlone();
+      } else this.parent.add(item);
       queue.push(...item.dependencies());
     }
     for (const item of this.#items) {

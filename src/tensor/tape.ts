@@ -2,6 +2,7 @@
  * The tape: what every differentiable operation leaves behind, and its replay in reverse. Define-by-run: a node is made
  * when an operation runs on a tensor that requires a gradient; backward frees what a node saved as soon as it used it.
  */
+import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
 import { sameShape, showShape } from './shape.js';
 import type { Storage } from './storage.js';
@@ -31,7 +32,8 @@ interface Saved {
   readonly version: number;
 }
 
-type Edge = { readonly leaf: Tensor } | { readonly node: TapeNode } | null;
+/** Where the gradient of an input goes: to a leaf, to the node that computed it, or nowhere. */
+type Edge = Tensor | TapeNode | null;
 
 let nextId = 0;
 
@@ -57,10 +59,7 @@ export class TapeNode implements Scoped {
   ) {
     this.name = name;
     this.shape = shape;
-    this.edges = inputs.map((input) => {
-      if (input === null || !input.requiresGrad) return null;
-      return input.node === null ? { leaf: input } : { node: input.node };
-    });
+    this.edges = inputs.map((input) => (input?.requiresGrad ? (input.node ?? input) : null));
     this.#saved = saved.map((tensor) => ({
       storage: tensor.storage.retain(),
       version: tensor.storage.version,
@@ -95,6 +94,8 @@ export class TapeNode implements Scoped {
     return this.#saved === null;
   }
 
+  leftAlone(): void {}
+
   release(): void {
     for (const { storage } of this.#saved ?? []) storage.release();
     this.#saved = null;
@@ -102,9 +103,7 @@ export class TapeNode implements Scoped {
   }
 
   *dependencies(): Iterable<Scoped> {
-    for (const edge of this.edges) {
-      if (edge !== null) yield 'node' in edge ? edge.node : edge.leaf;
-    }
+    for (const edge of this.edges) if (edge !== null) yield edge;
   }
 }
 
@@ -114,9 +113,9 @@ function order(root: TapeNode): TapeNode[] {
   const queue = [root];
   for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
     for (const edge of node.edges) {
-      if (edge !== null && 'node' in edge && !seen.has(edge.node)) {
-        seen.add(edge.node);
-        queue.push(edge.node);
+      if (edge instanceof TapeNode && !seen.has(edge)) {
+        seen.add(edge);
+        queue.push(edge);
       }
     }
   }
@@ -147,71 +146,86 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
     }
     node.check();
   }
-  const pending = new Map<TapeNode, Tensor>();
-  runtime.withoutScope(() => {
+  runtime.scope(() => {
     const seed = gradient?.detach() ?? runtime.full(root.shape, 1);
-    try {
-      if (root.node === null) addToLeaf(root, seed);
-      else pending.set(root.node, seed.detach());
-      for (const node of nodes) {
-        const dy = pending.get(node);
-        if (dy === undefined) continue;
-        pending.delete(node);
-        try {
-          node.run(contextOf(node, dy, pending));
-        } finally {
-          dy.dispose();
-        }
-      }
-    } finally {
-      seed.dispose();
-      for (const rest of pending.values()) rest.dispose();
+    if (root.node === null) {
+      addToLeaf(root, seed);
+      return;
     }
+    const walk = new Walk(runtime, root.node, seed);
+    for (const node of nodes) walk.run(node);
   });
 }
 
-function contextOf(node: TapeNode, dy: Tensor, pending: Map<TapeNode, Tensor>): BackwardContext {
-  const runtime = dy.runtime;
-  const target = (i: number): GradTarget | null => {
-    const edge = node.edges[i] ?? null;
+/** One walk back over the tape: the gradients that wait for their nodes, and places for new ones. */
+class Walk {
+  readonly #runtime: Runtime;
+  readonly #pending: Map<TapeNode, Tensor>;
+  /** Of the node that runs. */
+  #edges: readonly Edge[] = [];
+
+  constructor(runtime: Runtime, root: TapeNode, seed: Tensor) {
+    this.#runtime = runtime;
+    this.#pending = new Map([[root, seed]]);
+  }
+
+  /** Runs the backward of a node that a gradient came to. */
+  run(node: TapeNode): void {
+    const dy = this.#pending.get(node);
+    if (dy === undefined) return;
+    this.#pending.delete(node);
+    this.#edges = node.edges;
+    node.run({ dy, target: this.#target, pass: this.#pass, wants: this.#wants });
+    dy.dispose();
+  }
+
+  // Functions of the walk and not methods: operations take them out of their context.
+  readonly #wants = (i: number): boolean => (this.#edges[i] ?? null) !== null;
+
+  readonly #target = (i: number): GradTarget | null => {
+    const edge = this.#edges[i] ?? null;
     if (edge === null) return null;
-    if ('leaf' in edge) {
-      const { leaf } = edge;
-      if (leaf.grad !== null) {
-        leaf.grad.storage.version++;
-        return { pointer: leaf.grad.pointer, accumulate: 1 };
-      }
-      leaf.grad = leaf.makeGrad();
-      return { pointer: leaf.grad.pointer, accumulate: 0 };
+    return edge instanceof TapeNode ? this.#placeOf(edge) : placeOfLeaf(edge);
+  };
+
+  readonly #pass = (i: number, gradient: Tensor): void => {
+    const edge = this.#edges[i] ?? null;
+    if (edge === null) return;
+    if (edge instanceof TapeNode && !this.#pending.has(edge)) {
+      this.#pending.set(edge, gradient.detach());
+      return;
     }
-    let held = pending.get(edge.node);
+    const { pointer, accumulate } = this.#target(i)!;
+    const { kernels } = this.#runtime.engine;
+    if (accumulate === 1) kernels.axpy(gradient.size, 1, gradient.pointer, pointer);
+    else kernels.scale(gradient.size, 1, gradient.pointer, pointer);
+  };
+
+  #placeOf(node: TapeNode): GradTarget {
+    let held = this.#pending.get(node);
     if (held === undefined) {
-      held = runtime.empty(edge.node.shape, 'f32');
-      pending.set(edge.node, held);
+      held = this.#runtime.empty(node.shape, 'f32');
+      this.#pending.set(node, held);
       return { pointer: held.pointer, accumulate: 0 };
     }
     if (held.storage.shared) {
-      const own = runtime.empty(edge.node.shape, 'f32');
-      runtime.engine.kernels.scale(held.size, 1, held.pointer, own.pointer);
+      const own = this.#runtime.empty(node.shape, 'f32');
+      this.#runtime.engine.kernels.scale(held.size, 1, held.pointer, own.pointer);
       held.dispose();
       held = own;
-      pending.set(edge.node, held);
+      this.#pending.set(node, held);
     }
     return { pointer: held.pointer, accumulate: 1 };
-  };
-  const pass = (i: number, gradient: Tensor): void => {
-    const edge = node.edges[i] ?? null;
-    if (edge === null) return;
-    if ('node' in edge && !pending.has(edge.node)) {
-      pending.set(edge.node, gradient.detach());
-      return;
-    }
-    const place = target(i)!;
-    if (place.accumulate === 1)
-      runtime.engine.kernels.axpy(gradient.size, 1, gradient.pointer, place.pointer);
-    else runtime.engine.kernels.scale(gradient.size, 1, gradient.pointer, place.pointer);
-  };
-  return { dy, target, pass, wants: (i) => (node.edges[i] ?? null) !== null };
+  }
+}
+
+function placeOfLeaf(leaf: Tensor): GradTarget {
+  if (leaf.grad !== null) {
+    leaf.grad.storage.version++;
+    return { pointer: leaf.grad.pointer, accumulate: 1 };
+  }
+  leaf.grad = leaf.makeGrad();
+  return { pointer: leaf.grad.pointer, accumulate: 0 };
 }
 
 function addToLeaf(leaf: Tensor, seed: Tensor): void {

@@ -9,7 +9,7 @@ import { type DType, type Shape, sameShape, showShape, sizeOf } from './shape.js
 import type { Storage } from './storage.js';
 import { backward, type TapeNode } from './tape.js';
 
-/** Releases the storage of a tensor that was dropped without dispose(). */
+/** Releases the storage of a tensor that was dropped without dispose(). What a scope holds is not registered: that takes longer than making it. */
 const forgotten = new FinalizationRegistry<Storage>((storage) => storage.release());
 
 export class Tensor implements Scoped {
@@ -26,8 +26,9 @@ export class Tensor implements Scoped {
   /** @internal */ readonly offset: number;
   #storage: Storage | null;
   #requiresGrad = false;
+  #registered = false;
 
-  /** @internal Takes over one reference to `storage`. */
+  /** @internal Takes over one reference to `storage`. Whoever makes it puts it into a scope or keeps it. */
   constructor(runtime: Runtime, storage: Storage, offset: number, shape: Shape, dtype: DType) {
     this.runtime = runtime;
     this.shape = shape;
@@ -36,7 +37,6 @@ export class Tensor implements Scoped {
     this.offset = offset;
     this.#storage = storage;
     runtime.liveTensors++;
-    forgotten.register(this, storage, this);
   }
 
   /** True for a leaf that `backward()` gives a gradient, and for what was computed from one. */
@@ -142,6 +142,7 @@ export class Tensor implements Scoped {
   keep(): this {
     void this.storage;
     this.scope = null;
+    this.leftAlone();
     return this;
   }
 
@@ -161,10 +162,17 @@ export class Tensor implements Scoped {
     const storage = this.#storage;
     this.#storage = null;
     this.runtime.liveTensors--;
-    forgotten.unregister(this);
+    if (this.#registered) forgotten.unregister(this);
     storage.release();
     this.grad?.dispose();
     this.grad = null;
+  }
+
+  /** @internal */
+  leftAlone(): void {
+    if (this.#registered) return;
+    this.#registered = true;
+    forgotten.register(this, this.storage, this);
   }
 
   /** @internal */

@@ -114,8 +114,14 @@ describeRuntimes('gradients', (rt) => {
       backward: (context, dy) => [scale(mul(dy, mul(context.saved[0]!, context.saved[0]!)), 3)],
     });
     const x = leaf(rt(), [6]);
-    const { error, largest } = gradientError(rt(), x, () => sum(cube(x)));
-    expect(error).toBeLessThan(BOUND * Math.max(1, largest));
+    const { blocks } = rt().memory();
+    for (const loss of [() => sum(cube(x)), () => sum(cube(scale(cube(x), 0.5)))]) {
+      const { error, largest } = gradientError(rt(), x, loss);
+      expect(error).toBeLessThan(BOUND * Math.max(1, largest));
+    }
+    x.grad?.dispose();
+    x.grad = null;
+    expect(rt().memory().blocks).toBe(blocks);
   });
 
   test('backward adds into grad; noGrad records nothing; a second backward is an error', () => {
