@@ -62,7 +62,7 @@ export function recordReplay(rt: Runtime, step: () => void): Replay {
   };
   bytesOf(rt).set(before);
   run();
-  if (Buffer.compare(bytesOf(rt), after) !== 0)
+  if (!sameBytes(bytesOf(rt), after))
     throw new Error('recordReplay: the replay leaves other bytes than its step');
   const { held, blocks } = rt.memory();
   const check = (): void => {
@@ -75,6 +75,10 @@ export function recordReplay(rt: Runtime, step: () => void): Replay {
 
 function bytesOf(rt: Runtime): Uint8Array {
   return new Uint8Array(rt.engine.memory.buffer);
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 /** Puts the values and moments of every `adamStep` back to what they are now. */
