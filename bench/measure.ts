@@ -75,12 +75,17 @@ function warmUp({ run, before: prepare }: Task, ms: number): number {
  * so fine that only calls of a few microseconds are taken together.
  */
 export function callsASample(run: () => void, clock: () => number = () => performance.now()): number {
-  const least = STEPS * clockStep(clock);
+  const least = leastSample(clock);
   for (let calls = 1; ; calls *= 2) {
     const start = clock();
     repeated(run, calls)();
     if (clock() - start >= least) return calls;
   }
+}
+
+/** Milliseconds that a sample lasts at least. */
+export function leastSample(clock: () => number = () => performance.now()): number {
+  return STEPS * clockStep(clock);
 }
 
 /** The smallest of several steps of the clock, in milliseconds. */

@@ -3,6 +3,11 @@
 // order whatever the tile. A pass takes four rows of b to two rows of c: V8 spills with more (bench/variants).
 import { madd } from '../simd';
 
+/** Depth up to which a sum is short: b is then small and read again for other rows of c. */
+const SHORT: i32 = 16;
+/** Elements of c that a short sum works on at a time. */
+const ELEMENTS: i32 = 1 << 12;
+
 /**
  * c[I,J] (+)= Σ_d s·a(i,d)·b[d,j] for d < D. Strides in bytes: a by aRow along i and aDeep along d. With D of 0, c is cleared
  * unless it accumulates.
@@ -12,6 +17,14 @@ export function streamProduct(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: us
     if (accumulate === 0) for (let i: usize = 0; i < <usize>I; i++) memory.fill(c + i * ldc, 0, (<usize>J) << 2);
     return;
   }
+  // A short sum takes some rows of c to their end before it begins the next: they stay in the first-level cache between passes.
+  const most = D > SHORT ? I : max(2, (ELEMENTS / max(J, 1)) & ~1);
+  for (let i = 0; i < I; i += most) {
+    someRows(min(most, I - i), J, D, s, a + <usize>i * aRow, aRow, aDeep, b, ldb, accumulate, c + <usize>i * ldc, ldc);
+  }
+}
+
+function someRows(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, accumulate: i32, c: usize, ldc: usize): void {
   const quarter = D >> 2;
   // Rows of b a quarter of the depth apart: each is then one long stream from pass to pass, which the processor fetches ahead.
   const aFar = <usize>quarter * aDeep;

@@ -3,6 +3,7 @@
  * up and timed a round at a time, so that whoever drives several hosts can interleave their rounds.
  */
 import { Bench } from 'tinybench';
+import { leastSample } from '../measure.js';
 import type { NotMeasured } from '../records.js';
 import type { Contestants } from './contestants.js';
 import { labelOf } from './label.js';
@@ -42,6 +43,8 @@ export function reasonOf(error: unknown): string {
 interface Ready {
   readonly prepared: Prepared;
   readonly async: boolean;
+  /** Calls that make one sample. */
+  readonly calls: number;
 }
 
 /** The host of this process or page. */
@@ -89,7 +92,11 @@ export class LocalHost implements Host {
       try {
         prepared = await peer.prepare(operation, problem);
         await check(this.#twin.twin, label, operation, prepared);
-        this.#prepared.set(label, { ...(await warmUp(prepared, WARM_UP_MS)), prepared });
+        this.#prepared.set(label, {
+          ...(await warmUp(prepared, WARM_UP_MS)),
+          calls: await callsOf(prepared),
+          prepared,
+        });
       } catch (error) {
         prepared?.dispose();
         miss(reasonOf(error), `${operation}, ${shapeOf(shape, operation)}, ${threadsText(peer.threads)}`);
@@ -102,7 +109,7 @@ export class LocalHost implements Host {
     const running = [...this.#prepared];
     if (reversed) running.reverse();
     const times: Record<string, number> = {};
-    for (const [label, { prepared, async }] of running) {
+    for (const [label, { prepared, async, calls }] of running) {
       if (settleMs > 0) {
         await new Promise((resolve) => setTimeout(resolve, settleMs));
         await warmUp(prepared, WAKE_UP_MS);
@@ -112,12 +119,12 @@ export class LocalHost implements Host {
         continue;
       }
       const bench = new Bench({ time: ms, iterations: 1, warmup: false, throws: true });
-      bench.add(label, () => prepared.run() as undefined, { async });
+      bench.add(label, async ? () => inTurn(prepared, calls) : () => atOnce(prepared, calls), { async });
       const [task] = await bench.run();
       const { result } = task!;
       if (result.state !== 'completed')
         throw new Error(`round: ${label} is ${result.state}, expected completed`);
-      times[label] = result.latency.p50;
+      times[label] = result.latency.p50 / calls;
     }
     return times;
   }
@@ -175,4 +182,23 @@ async function warmUp(prepared: Prepared, ms: number): Promise<{ async: boolean 
     await result;
     if (performance.now() - start >= ms) return { async: result instanceof Promise };
   }
+}
+
+/** Calls that make one sample, as `callsASample` of measure.ts for what may be asynchronous. */
+async function callsOf(prepared: Prepared): Promise<number> {
+  if (prepared.time !== undefined) return 1;
+  const least = leastSample();
+  for (let calls = 1; ; calls *= 2) {
+    const start = performance.now();
+    await inTurn(prepared, calls);
+    if (performance.now() - start >= least) return calls;
+  }
+}
+
+async function inTurn(prepared: Prepared, calls: number): Promise<void> {
+  for (let i = 0; i < calls; i++) await prepared.run();
+}
+
+function atOnce(prepared: Prepared, calls: number): void {
+  for (let i = 0; i < calls; i++) void prepared.run();
 }
