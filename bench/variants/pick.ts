@@ -12,8 +12,8 @@ import { commandLine, commitOf, cpuName, nodeName, today } from '../provenance.j
 import { TestBed } from './bed.js';
 import { compileTiles } from './build.js';
 import { measurePaths, type PathRow } from './paths.js';
-import { BUILDS, printVariants, type VariantsReport } from './report.js';
-import { type Build, SHAPES } from './shapes.js';
+import { printVariants, type VariantsReport } from './report.js';
+import { BUILDS, type Build, SHAPES } from './shapes.js';
 import { sourceOf } from './source.js';
 import { measureTiles, type TileRow } from './tiles.js';
 

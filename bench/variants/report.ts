@@ -1,7 +1,7 @@
 /** What a run of `pick.ts` keeps, and its tables in print. */
 import Table from 'cli-table3';
 import type { PathRow } from './paths.js';
-import { type Build, FAMILIES } from './shapes.js';
+import { BUILDS, FAMILIES } from './shapes.js';
 import type { TileRow } from './tiles.js';
 
 export interface VariantsReport {
@@ -14,11 +14,10 @@ export interface VariantsReport {
   readonly paths: readonly PathRow[];
 }
 
-export const BUILDS: readonly Build[] = ['simd', 'relaxed-simd'];
 export const OPERATIONS = ['forward', 'backward to the input', 'backward to the weight'] as const;
 
 /** A difference below this is noise, or not worth another kernel. */
-const MARGIN = 0.03;
+export const MARGIN = 0.03;
 
 /** The tiles that the package computes with and that are behind the winner of their family by more than the margin. */
 export function behind({ tiles }: Pick<VariantsReport, 'tiles'>): string[] {

@@ -36,6 +36,8 @@ export const SHAPES: readonly Shape[] = [
   ...plain('stream', '2x4 2x3 3x3 2x6 4x2 1x4 1x8 3x2'),
 ];
 
+/** By the level of their kernels. */
+export const BUILDS: readonly Build[] = ['simd', 'relaxed-simd'];
 export const FAMILIES: readonly Family[] = ['packed', 'dot', 'stream'];
 
 /** The tile that the package computes most with: `plan.ts` names those of the products, `stream.ts` has the last. */

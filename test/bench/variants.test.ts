@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { TestBed } from '../../bench/variants/bed.js';
 import { compileTiles } from '../../bench/variants/build.js';
-import { BUILDS, behind, OPERATIONS, type VariantsReport } from '../../bench/variants/report.js';
-import { CHOSEN, FAMILIES, functionName, SHAPES, type Shape } from '../../bench/variants/shapes.js';
+import { behind, OPERATIONS, type VariantsReport } from '../../bench/variants/report.js';
+import { BUILDS, CHOSEN, FAMILIES, functionName, SHAPES, type Shape } from '../../bench/variants/shapes.js';
 import { sourceOf } from '../../bench/variants/source.js';
 import { planForward } from '../../src/runtime/plan.js';
 
