@@ -37,6 +37,11 @@ async function pathsOf(build: Build, quick: boolean): Promise<PathRow[]> {
   }
 }
 
+/** As many digits as a figure can mean. */
+function fiveDigits(_: string, value: unknown): unknown {
+  return typeof value === 'number' ? Number(value.toPrecision(5)) : value;
+}
+
 async function main(): Promise<void> {
   const { json, quick } = new Command('npm run bench:variants --')
     .option('--json <file>', 'also write the results as JSON')
@@ -62,7 +67,7 @@ async function main(): Promise<void> {
     ...{ tiles, paths },
   };
   printVariants(report);
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, null, 1)}\n`);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, fiveDigits, 1)}\n`);
 }
 
 await main();
