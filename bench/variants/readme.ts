@@ -13,8 +13,6 @@ interface Column {
   readonly paths: readonly PathRow[];
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
-
 function columnsOf(reports: readonly VariantsReport[], build: Build): Column[] {
   return reports.flatMap(({ engine, tiles, paths }) => {
     const own = tiles.filter(({ kernels }) => kernels === build);
@@ -44,8 +42,10 @@ function winnerTable(reports: readonly VariantsReport[]): string {
 function winnerCell(tiles: readonly TileRow[]): string {
   const own = tiles.find(({ chosen }) => chosen)!;
   const best = tiles.find(({ winner }) => winner)!;
-  if (own === best) return `**${best.tile}**`;
-  return `${best.tile}; ${own.tile} has ${percent(own.percentOfCeiling / best.percentOfCeiling)} of it`;
+  const share = own.percentOfCeiling / best.percentOfCeiling;
+  return share >= 1 - MARGIN
+    ? `**${own.tile}**`
+    : `${best.tile}; ${own.tile} has ${(100 * share).toFixed(0)} %`;
 }
 
 /** GFLOP/s of all tiles of a family. */
