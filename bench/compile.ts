@@ -1,32 +1,34 @@
-/** Compiles one of the benchmark's own AssemblyScript files into `out/`, when its source is newer than the last build. */
+/** Compiles AssemblyScript of the benchmark's own into `out/`, when its source is newer than the last build. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** @returns the module's bytes @throws Error when asc refuses the source */
-export async function compile(
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+/** The base of the compiler's paths: a source may import the package's own assembly. */
+const ROOT = here('../');
+
+/** A file of `assembly/`. @returns the module's bytes @throws Error when asc refuses the source */
+export function compile(name: string, features: readonly string[] = []): Promise<Uint8Array<ArrayBuffer>> {
+  return compileFile(here(`./assembly/${name}.ts`), name, features);
+}
+
+/** Any file of the repository, under a name of its own. @throws Error when asc refuses the source */
+export async function compileFile(
+  source: string,
   name: string,
-  features: readonly string[] = [],
+  features: readonly string[],
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const source = fileURLToPath(new URL(`./assembly/${name}.ts`, import.meta.url));
-  const config = fileURLToPath(new URL('./assembly/asconfig.json', import.meta.url));
-  const file = [name, ...features].join('-');
-  const binary = fileURLToPath(new URL(`./out/${file}.wasm`, import.meta.url));
+  const binary = here(`./out/${[name, ...features].join('-')}.wasm`);
   if (!existsSync(binary) || statSync(binary).mtimeMs < statSync(source).mtimeMs) {
     const { main } = await import('assemblyscript/asc');
-    const enable = features.flatMap((feature) => ['--enable', feature]);
-    const baseDir = fileURLToPath(new URL('./assembly/', import.meta.url));
-    const args = [
-      `${name}.ts`,
-      '--config',
-      config,
-      '--baseDir',
-      baseDir,
-      ...enable,
-      '-o',
-      `../out/${file}.wasm`,
-    ];
-    const { error, stderr } = await main(args);
-    if (error !== null) throw new Error(`compile: asc refused ${name}.ts: ${stderr.toString()}`);
+    const { error, stderr } = await main([
+      relative(ROOT, source),
+      ...['--config', here('./assembly/asconfig.json')],
+      ...['--baseDir', ROOT],
+      ...features.flatMap((feature) => ['--enable', feature]),
+      ...['-o', relative(ROOT, binary)],
+    ]);
+    if (error !== null) throw new Error(`compile: asc refused ${name}: ${stderr.toString()}`);
   }
   return new Uint8Array(readFileSync(binary));
 }

@@ -1,101 +1,73 @@
 /**
- * `npx tsx bench/variants/pick.ts [--json FILE]`: the tiles against each other. Every path that the kernels have is timed on the
- * same operands, taking turns, the order reversed each round; `src/runtime/plan.ts` chooses by what this prints.
+ * `npm run bench:variants`: the tiles that were tried against each other, and the package's paths against each other, in each
+ * build that this Node has; everything is verified before it is timed. `--json FILE` keeps the results.
  */
 import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
-import Table from 'cli-table3';
+import { Command } from 'commander';
 import { createRuntime } from 'lora-wasm';
-import { planBackwardInput } from '../../src/runtime/plan.js';
+import { buildCeilingLoops } from '../ceilings.js';
+import { Yardstick } from '../peak.js';
+import { showProgress } from '../print.js';
+import { commandLine, commitOf, cpuName, nodeName, today } from '../provenance.js';
+import { TestBed } from './bed.js';
+import { compileTiles } from './build.js';
+import { measurePaths, type PathRow } from './paths.js';
+import { printVariants, type VariantsReport } from './report.js';
+import { BUILDS, type Build, SHAPES } from './shapes.js';
+import { sourceOf } from './source.js';
+import { measureTiles, type TileRow } from './tiles.js';
 
-const ROUNDS = 9;
-const ROUND_MS = 25;
-const SHAPES = [
-  [240, 960, 768],
-  [256, 768, 768],
-  [10, 2000, 1000],
-  [64, 1024, 1024],
-] as const;
-
-const rt = await createRuntime();
-const { kernels, level } = rt.engine;
-const scratch = rt.engine.scratch(
-  Math.max(...[1, 5, 6, 300].map((M) => planBackwardInput(1, M, 9, 256, 0).scratchBytes)),
-);
-const tilesOf = (kind: number, name: string): [string, number][] =>
-  [4, 5, 6].map((MR) => [`${MR}x8 ${name}`, (kind << 4) | MR]);
-
-/** Median GFLOP/s of each contestant over the rounds, after one unmeasured round. */
-function contest(
-  flops: number,
-  contestants: readonly (readonly [string, () => void])[],
-): [string, number, number, number][] {
-  const speeds = new Map<string, number[]>(contestants.map(([name]) => [name, []]));
-  for (let round = 0; round <= ROUNDS; round++) {
-    for (const [name, run] of round % 2 === 0 ? contestants : contestants.toReversed()) {
-      const start = performance.now();
-      let calls = 0;
-      do {
-        run();
-        calls++;
-      } while (performance.now() - start < ROUND_MS);
-      if (round > 0) speeds.get(name)!.push((calls * flops) / (performance.now() - start) / 1e6);
-    }
-  }
-  return [...speeds].map(([name, values]) => {
-    const sorted = values.sort((a, b) => a - b);
-    return [name, sorted[ROUNDS >> 1]!, sorted[0]!, sorted.at(-1)!];
-  });
+interface Options {
+  readonly json?: string;
+  readonly quick: boolean;
 }
 
-const rows: { operation: string; shape: string; tile: string; median: number; min: number; max: number }[] =
-  [];
-for (const [M, N, K] of SHAPES) {
-  const [x, w, dy] = [rt.normal([M, K]), rt.normal([N, K]), rt.normal([M, N])].map(
-    ({ pointer }) => pointer,
-  ) as [number, number, number];
-  const [y, dx] = [rt.zeros([M, N]).pointer, rt.zeros([M, K]).pointer];
-  const forward = [['2x4 dot', 4] as const, ['2x6 dot', 6] as const, ...tilesOf(1, 'packed')].map(
-    ([name, path]) =>
-      [
-        name,
-        () => kernels.linearForward(path, M, N, K, 0, x, K, w, K, 0, 0, 0, 0, 0, 0, y, N, scratch),
-      ] as const,
-  );
-  const backward = [...tilesOf(1, 'packed'), ...tilesOf(2, 'in place')].map(
-    ([name, path]) =>
-      [
-        name,
-        () => kernels.linearBackwardInput(path, M, N, K, 0, dy, N, w, K, 0, 0, 0, 0, 0, dx, K, scratch),
-      ] as const,
-  );
-  for (const [operation, contestants] of [
-    ['forward', forward],
-    ['backward to the input', backward],
-  ] as const) {
-    for (const [tile, median, min, max] of contest(2 * M * N * K, contestants)) {
-      rows.push({ operation, shape: `M=${M} N=${N} K=${K}`, tile, median, min, max });
-    }
+async function tilesOf(build: Build, quick: boolean): Promise<TileRow[]> {
+  const module = new WebAssembly.Module(await compileTiles(sourceOf(SHAPES), build));
+  const yardstick = new Yardstick(await buildCeilingLoops(build === 'relaxed-simd'));
+  return measureTiles(build, SHAPES, new TestBed(module), yardstick, quick);
+}
+
+async function pathsOf(build: Build, quick: boolean): Promise<PathRow[]> {
+  const rt = await createRuntime({ kernels: build, threads: 1, seed: 1 });
+  try {
+    return measurePaths(rt, quick);
+  } finally {
+    rt.dispose();
   }
 }
 
-const table = new Table({
-  head: ['operation', 'shape', 'tile', 'GFLOP/s (range)'],
-  style: { head: [], border: [] },
-});
-for (const { operation, shape, tile, median, min, max } of rows) {
-  table.push([operation, shape, tile, `${median.toFixed(1)} (${min.toFixed(1)}-${max.toFixed(1)})`]);
+/** As many digits as a figure can mean. */
+function fiveDigits(_: string, value: unknown): unknown {
+  return typeof value === 'number' ? Number(value.toPrecision(5)) : value;
 }
-console.log(
-  `Node ${process.versions.node}, ${level === 1 ? 'relaxed-simd' : 'simd'}, ${cpus()[0]?.model ?? 'unknown'}`,
-);
-console.log(table.toString());
-const at = process.argv.indexOf('--json');
-if (at > 0) {
-  const file = process.argv[at + 1]!;
-  writeFileSync(
-    file,
-    `${JSON.stringify({ cpu: cpus()[0]?.model, engine: `Node ${process.versions.node}`, kernels: level === 1 ? 'relaxed-simd' : 'simd', rows }, null, 1)}\n`,
-  );
+
+async function main(): Promise<void> {
+  const { json, quick } = new Command('npm run bench:variants --')
+    .option('--json <file>', 'also write the results as JSON')
+    .option('--quick', 'a few rounds and small shapes, to see whether all works', false)
+    .parse()
+    .opts<Options>();
+  const tiles: TileRow[] = [];
+  const paths: PathRow[] = [];
+  for (const build of BUILDS) {
+    if (!WebAssembly.validate(await compileTiles(sourceOf(SHAPES), build))) {
+      console.log(`${nodeName()} has no ${build}`);
+      continue;
+    }
+    showProgress(`${build}: tiles`);
+    tiles.push(...(await tilesOf(build, quick)));
+    showProgress(`${build}: paths`);
+    paths.push(...(await pathsOf(build, quick)));
+    showProgress('');
+  }
+  const report: VariantsReport = {
+    ...{ commit: commitOf(), cpu: cpuName(), engine: nodeName() },
+    ...{ command: commandLine('bench:variants', 'bench/variants/pick.ts'), date: today() },
+    ...{ tiles, paths },
+  };
+  printVariants(report);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, fiveDigits, 1)}\n`);
 }
-rt.dispose();
+
+await main();
