@@ -53,9 +53,9 @@ export function planForward(level: number, M: number, N: number, K: number, _R: 
  * dozens W is read in place, beyond them copied.
  */
 export function planBackwardInput(level: number, M: number, _N: number, K: number, _R: number): Plan {
-  const [streamed, inPlace] = level === 0 ? [2, 16] : [3, 73];
-  if (M <= streamed || (collides(K) && M < (level === 0 ? 8 : 24))) return unpacked(STREAM);
-  return packed(level, M < inPlace && !collides(K) ? IN_PLACE : COPIED);
+  if (level === 0) return M <= 2 ? unpacked(STREAM) : packed(level, M < 16 ? IN_PLACE : COPIED);
+  if (M <= 3 || (collides(K) && M < 24)) return unpacked(STREAM);
+  return packed(level, M <= 72 && !collides(K) ? IN_PLACE : COPIED);
 }
 
 /** dW = dyᵀ·x. Few rows of x are few steps of depth: a tile would end as soon as it began. */
