@@ -1,4 +1,4 @@
-// Multiply-add, horizontal sum, tails. The only file that asks which SIMD level it is built for.
+// Multiply-add, horizontal sum, the transpose of four vectors. The only file that asks which SIMD level it is built for.
 
 /** Whether multiply-adds are fused: what tiles and paths are chosen by. */
 export const FUSED: bool = ASC_FEATURE_RELAXED_SIMD;
@@ -26,4 +26,32 @@ export function constant(table: usize, index: usize): v128 {
 export function hsum(v: v128): f32 {
   const pair = f32x4.add(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
   return f32x4.extract_lane(pair, 0) + f32x4.extract_lane(pair, 1);
+}
+
+/** Lanes 2 and 3 in f64. */
+// @ts-ignore: decorator
+@inline
+export function promoteHigh(v: v128): v128 {
+  return f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 0, 1));
+}
+
+/** y[j, i] (+)= a, b, c, d as row i of four, element j; yStep in bytes. */
+// @ts-ignore: decorator
+@inline
+export function fourByFour(a: v128, b: v128, c: v128, d: v128, accumulate: i32, y: usize, yStep: usize): void {
+  const ab0 = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+  const ab1 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+  const cd0 = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+  const cd1 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+  putOrAdd(v128.shuffle<f32>(ab0, cd0, 0, 1, 4, 5), accumulate, y);
+  putOrAdd(v128.shuffle<f32>(ab0, cd0, 2, 3, 6, 7), accumulate, y + yStep);
+  putOrAdd(v128.shuffle<f32>(ab1, cd1, 0, 1, 4, 5), accumulate, y + 2 * yStep);
+  putOrAdd(v128.shuffle<f32>(ab1, cd1, 2, 3, 6, 7), accumulate, y + 3 * yStep);
+}
+
+/** y (+)= v */
+// @ts-ignore: decorator
+@inline
+function putOrAdd(v: v128, accumulate: i32, y: usize): void {
+  v128.store(y, accumulate ? f32x4.add(v128.load(y), v) : v);
 }

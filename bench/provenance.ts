@@ -8,7 +8,16 @@ export function commitOf(): string {
   const git = (...args: string[]): string =>
     execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
-    const changed = git('status', '--porcelain', '--', 'src', 'assembly', 'bench/*.ts', 'bench/peers/*');
+    const changed = git(
+      'status',
+      '--porcelain',
+      '--',
+      'src',
+      'assembly',
+      'bench',
+      ':!bench/results',
+      ':!bench/variants/*.json',
+    );
     return git('rev-parse', 'HEAD') + (changed === '' ? '' : '+changes');
   } catch {
     return 'none';

@@ -1,5 +1,6 @@
 // Sums over the rows or columns of a layer's outputs: gradients of their scales and shifts, and the norms of the rows or columns of
 // a weight (DoRA). Matrices row-major, ld in elements.
+import { promoteHigh } from '../simd';
 
 /** out[n] (+)= w[n]·Σ_m a[m,n]·b[m,n]; rows in order, thirty-two columns at a time: whole lines of the cache, two side by side. */
 export function dotColumns(M: i32, N: i32, a: usize, lda: i32, b: usize, ldb: i32, w: usize, accumulate: i32, out: usize): void {
@@ -64,12 +65,6 @@ function low(v: v128): v128 {
   return f64x2.promote_low_f32x4(v);
 }
 
-// @ts-ignore: decorator
-@inline
-function high(v: v128): v128 {
-  return f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 0, 1));
-}
-
 /** Σ_n a[n]·b[n] in f64, four lanes in each of two accumulators; b may be 0 (ones). */
 function dotRow(N: i32, a: usize, b: usize): f64 {
   const end = a + ((<usize>N) << 2);
@@ -81,18 +76,18 @@ function dotRow(N: i32, a: usize, b: usize): f64 {
       const r = v128.load(a, 16);
       const s = v128.load(b, 16);
       s0 = f64x2.add(s0, f64x2.mul(low(p), low(q)));
-      s1 = f64x2.add(s1, f64x2.mul(high(p), high(q)));
+      s1 = f64x2.add(s1, f64x2.mul(promoteHigh(p), promoteHigh(q)));
       s2 = f64x2.add(s2, f64x2.mul(low(r), low(s)));
-      s3 = f64x2.add(s3, f64x2.mul(high(r), high(s)));
+      s3 = f64x2.add(s3, f64x2.mul(promoteHigh(r), promoteHigh(s)));
     }
   } else {
     for (; a + 32 <= end; a += 32) {
       const p = v128.load(a);
       const r = v128.load(a, 16);
       s0 = f64x2.add(s0, low(p));
-      s1 = f64x2.add(s1, high(p));
+      s1 = f64x2.add(s1, promoteHigh(p));
       s2 = f64x2.add(s2, low(r));
-      s3 = f64x2.add(s3, high(r));
+      s3 = f64x2.add(s3, promoteHigh(r));
     }
   }
   s0 = f64x2.add(f64x2.add(s0, s1), f64x2.add(s2, s3));
@@ -125,9 +120,9 @@ function squaresOf(N: i32, x: usize): f64 {
     const p = v128.load(x);
     const q = v128.load(x, 16);
     s0 = addSquare(s0, low(p));
-    s1 = addSquare(s1, high(p));
+    s1 = addSquare(s1, promoteHigh(p));
     s2 = addSquare(s2, low(q));
-    s3 = addSquare(s3, high(q));
+    s3 = addSquare(s3, promoteHigh(q));
   }
   s0 = f64x2.add(f64x2.add(s0, s1), f64x2.add(s2, s3));
   let total = f64x2.extract_lane(s0, 0) + f64x2.extract_lane(s0, 1);
@@ -147,7 +142,7 @@ export function columnSquares(M: i32, N: i32, x: usize, ldx: i32, sums: usize): 
     for (; n + 16 <= end; n += 16, to += 32) {
       const v = v128.load(x + n);
       v128.store(to, addSquare(v128.load(to), low(v)));
-      v128.store(to, addSquare(v128.load(to, 16), high(v)), 16);
+      v128.store(to, addSquare(v128.load(to, 16), promoteHigh(v)), 16);
     }
     for (; n < end; n += 4, to += 8) {
       const v = <f64>load<f32>(x + n);

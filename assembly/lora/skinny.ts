@@ -4,7 +4,7 @@ import { FUSED, madd } from '../simd';
 
 /** c[I,J] (+)= s·aᵀ·b for a [D,I], b [D,J]: few rows of c over all of b's width. Strides of rows in bytes. */
 export function wideProduct(I: i32, J: i32, D: i32, s: f32, a: usize, lda: usize, b: usize, ldb: usize, accumulate: i32, c: usize, ldc: usize): void {
-  // Fused, streaming b is the fastest at any I; else from four rows on a tile of four by eight is (bench/variants).
+  // Fused, streaming b is the fastest at any I; else from four rows on a tile of four by eight is.
   if (FUSED || I < 4) streamProduct(I, J, D, s, a, 4, lda, b, ldb, accumulate, c, ldc);
   else broadcastProduct(I, J, D, s, a, 4, lda, b, ldb, accumulate, c, ldc);
 }

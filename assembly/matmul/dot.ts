@@ -1,6 +1,7 @@
 // Products of rows with rows, straight from both matrices as they lie: y[m,n] = Σ x[m,k]·w[n,k] + Σ h[m,r]·b[n,r].
-// No packing, no scratch. Cuts the output into the tiles of dot-tiles.ts.
-import { dot1x1, dot1x2, dot1x3, dot1x4, dot1x6, dot2x1, dot2x4, dot2x6, dot3x3, dot4x2, dot6x1, dot8x1 } from './dot-tiles';
+// No packing, no scratch. Cuts the output into the tiles of dot-tiles.ts and dot-narrow.ts.
+import { dot1x1, dot1x2, dot1x3, dot2x1, dot3x3, dot4x2, dot6x1, dot8x1 } from './dot-narrow';
+import { dot1x4, dot1x6, dot2x4, dot2x6 } from './dot-tiles';
 
 /**
  * y[M,N] = x[M,K]·w[N,K]ᵀ + h[M,R]·b[N,R]ᵀ; NR is the widest tile used: 6 where multiply-adds are fused, 4 where not, since
@@ -30,7 +31,7 @@ export function dotProduct(NR: i32, M: i32, N: i32, K: i32, R: i32, x: usize, ld
   }
 }
 
-/** Whether w is passed so few times that fetching it is what counts (measured: bench/variants). */
+/** Whether w is passed so few times that fetching it is what counts. */
 // @ts-ignore: decorator
 @inline
 function spreads(M: i32, N: i32, K: i32): bool {

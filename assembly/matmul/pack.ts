@@ -1,5 +1,5 @@
 // Packing: blocks of a matrix copied into contiguous scratch in the order in which the tiles read them. Columns outside are 0.
-import { fourByFour } from './transpose';
+import { fourByFour } from '../simd';
 
 /** Steps of depth in a block: a panel of B (8·DEPTH·4 bytes) stays in the first-level cache. Fixed: it decides the bits. */
 export const DEPTH: i32 = 512;
@@ -83,5 +83,5 @@ export function packTransposed(columns: i32, depth: i32, w: usize, wStep: usize,
 // @ts-ignore: decorator
 @inline
 function turnFour(w: usize, wStep: usize, out: usize, outStep: usize): void {
-  fourByFour(v128.load(w), v128.load(w + wStep), v128.load(w + 2 * wStep), v128.load(w + 3 * wStep), out, outStep);
+  fourByFour(v128.load(w), v128.load(w + wStep), v128.load(w + 2 * wStep), v128.load(w + 3 * wStep), 0, out, outStep);
 }

@@ -15,7 +15,7 @@ export const B_COPIED: i32 = 1;
 export const B_IN_PLACE: i32 = 2;
 
 /**
- * aKind: 0 A as [M, D], 1 as its transpose [D, M]; H is [M, R]. Strides in bytes, between rows as they lie. MR is the most
+ * A lies as [M, D] or, with aTransposed, as [D, M]; H is [M, R]. Strides in bytes, between rows as they lie. MR is the most
  * rows of a tile, 4 or 6. With D and R both 0, C is cleared unless it accumulates.
  */
 export function packedProduct(MR: i32, aTransposed: i32, bKind: i32, M: i32, N: i32, D: i32, R: i32, a: usize, aStep: usize, b: usize, bStep: usize, h: usize, hStep: usize, g: usize, gStep: usize, accumulate: i32, c: usize, ldc: usize, scratch: usize): void {

@@ -1,4 +1,5 @@
 // Transposed copies of small factors, four by four elements at a time, the rest in pairs and single rows or columns.
+import { fourByFour } from '../simd';
 
 /** Columns of x at a time: as many lines of y stay in the first-level cache until they are full. */
 const COLUMNS: i32 = 64;
@@ -33,7 +34,7 @@ function fourRows(N: i32, s: v128, x: usize, xStep: usize, y: usize, yStep: usiz
     const b = f32x4.mul(s, v128.load(x1));
     const c = f32x4.mul(s, v128.load(x2));
     const d = f32x4.mul(s, v128.load(x3));
-    fourByFour(a, b, c, d, y, yStep);
+    fourByFour(a, b, c, d, 0, y, yStep);
   }
   if (N & 2) {
     const ab = f32x4.mul(s, v128.load64_lane(x1, v128.load64_zero(x), 1));
@@ -66,18 +67,4 @@ function twoRows(N: i32, s: v128, x: usize, xStep: usize, y: usize, yStep: usize
     const pair = v128.load32_lane(x + xStep, v128.load32_zero(x), 1);
     v128.store64_lane(y, f32x4.mul(s, pair), 0);
   }
-}
-
-/** y[j, i] = a, b, c, d as row i of four, element j; yStep in bytes. */
-// @ts-ignore: decorator
-@inline
-export function fourByFour(a: v128, b: v128, c: v128, d: v128, y: usize, yStep: usize): void {
-  const ab0 = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
-  const ab1 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
-  const cd0 = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
-  const cd1 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
-  v128.store(y, v128.shuffle<f32>(ab0, cd0, 0, 1, 4, 5));
-  v128.store(y + yStep, v128.shuffle<f32>(ab0, cd0, 2, 3, 6, 7));
-  v128.store(y + 2 * yStep, v128.shuffle<f32>(ab1, cd1, 0, 1, 4, 5));
-  v128.store(y + 3 * yStep, v128.shuffle<f32>(ab1, cd1, 2, 3, 6, 7));
 }

@@ -1,5 +1,6 @@
 // Sums over the middle dimension of x[outer,n,inner], and the way back. Sixteen or four columns at a time; along n, four f32 lanes over at
 // most 1024 elements, those sums in f64. With inner 1 a row is summed by `sum`.
+import { promoteHigh } from '../simd';
 import { sum } from './reduce';
 
 const BLOCK: i32 = 1024;
@@ -68,12 +69,6 @@ function sumSixteen(n: i32, line: usize, s: f64, x: usize, y: usize): void {
   putScaled(low1, high1, s, y + 16);
   putScaled(low2, high2, s, y + 32);
   putScaled(low3, high3, s, y + 48);
-}
-
-// @ts-ignore: decorator
-@inline
-function promoteHigh(v: v128): v128 {
-  return f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 0, 1));
 }
 
 // @ts-ignore: decorator

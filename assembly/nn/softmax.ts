@@ -1,6 +1,6 @@
 // Softmax and softmax cross-entropy over rows. The largest element of a row is taken off first, so that no exponent overflows.
 // Row sums: two vectors are added in f32, those sums in f64.
-import { madd } from '../simd';
+import { madd, promoteHigh } from '../simd';
 import { scale } from './elementwise';
 import { exp1, exp4 } from './exp';
 
@@ -47,7 +47,7 @@ function storeTail(y: usize, v: v128, count: usize): void {
 // @ts-ignore: decorator
 @inline
 function pairs(v: v128): v128 {
-  return f64x2.add(f64x2.promote_low_f32x4(v), f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 0, 1)));
+  return f64x2.add(f64x2.promote_low_f32x4(v), promoteHigh(v));
 }
 
 /** Σ e^(x - top); y = e^(x - top) unless y is 0. y may be x. */

@@ -77,8 +77,15 @@ export function loraLinear(
   if (x.requiresGrad) saved.push(weight);
   if (weight.requiresGrad || terms.some(({ A }) => A.requiresGrad)) saved.push(x);
   const operation: Operation = {
-    ...{ sizes, terms, parts, R, x: addressOf(x), weight: addressOf(weight), h: addressOf(h) },
-    ...{ A: terms.map(({ A }) => addressOf(A)), B: terms.map(({ B }) => addressOf(B)) },
+    sizes,
+    terms,
+    parts,
+    R,
+    x: addressOf(x),
+    weight: addressOf(weight),
+    h: addressOf(h),
+    A: terms.map(({ A }) => addressOf(A)),
+    B: terms.map(({ B }) => addressOf(B)),
   };
   rt.record(y, { name: where, inputs, saved, backward: (context) => backwardOf(operation, context) });
   h.dispose();
