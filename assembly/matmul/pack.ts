@@ -8,18 +8,22 @@ export const RANK: i32 = 64;
 /** Bytes from a panel of B to the second one. */
 export const NEXT_PANEL: i32 = 8 * (DEPTH + RANK) * 4;
 
-/** A panel of `rows` rows, 1 to 6, from a row-major matrix: out[k][i] = a[i, k]; a's rows step by aStep bytes. Four by four elements at a time. */
+/** A panel of `rows` rows, 1 to 6, from a row-major matrix: out[k][i] = a[i, k]; a's rows step by aStep bytes. Four rows at a time, then two, then one. */
 export function packRows(rows: i32, depth: i32, a: usize, aStep: usize, out: usize): void {
   const step = (<usize>rows) << 2;
-  let i = 0;
-  for (; i + 4 <= rows; i += 4) {
-    const whole = depth & ~3;
-    let from = a + <usize>i * aStep;
-    let to = out + ((<usize>i) << 2);
-    for (let k = 0; k < whole; k += 4, from += 16, to += 4 * step) turnFour(from, aStep, to, step);
-    for (let j: usize = 0; j < 4; j++) packRow(depth - whole, from + j * aStep, to + (j << 2), step);
+  const whole = depth & ~3;
+  for (let left = rows; left > 0; ) {
+    const count = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    let from = a;
+    let to = out;
+    if (count === 4) for (let k = 0; k < whole; k += 4, from += 16, to += 4 * step) turnFour(from, aStep, to, step);
+    else if (count === 2) for (let k = 0; k < whole; k += 4, from += 16, to += 4 * step) turnTwo(from, aStep, to, step);
+    else packRow(whole, from, to, step);
+    for (let j = 0; j < count; j++) packRow(depth - whole, a + <usize>j * aStep + ((<usize>whole) << 2), out + <usize>whole * step + ((<usize>j) << 2), step);
+    left -= count;
+    a += <usize>count * aStep;
+    out += (<usize>count) << 2;
   }
-  for (; i < rows; i++) packRow(depth, a + <usize>i * aStep, out + ((<usize>i) << 2), step);
 }
 
 function packRow(depth: i32, a: usize, out: usize, step: usize): void {
@@ -36,6 +40,12 @@ export function packRowsTransposed(rows: i32, depth: i32, a: usize, aStep: usize
       i -= 4;
       from += 16;
       out += 16;
+    }
+    if (i >= 2) {
+      store<u64>(out, load<u64>(from));
+      i -= 2;
+      from += 8;
+      out += 8;
     }
     for (; i > 0; i--, from += 4, out += 4) store<f32>(out, load<f32>(from));
   }
@@ -84,4 +94,18 @@ export function packTransposed(columns: i32, depth: i32, w: usize, wStep: usize,
 @inline
 function turnFour(w: usize, wStep: usize, out: usize, outStep: usize): void {
   fourByFour(v128.load(w), v128.load(w + wStep), v128.load(w + 2 * wStep), v128.load(w + 3 * wStep), 0, out, outStep);
+}
+
+/** out[k][j] = w[j, k] for two j and four k. */
+// @ts-ignore: decorator
+@inline
+function turnTwo(w: usize, wStep: usize, out: usize, outStep: usize): void {
+  const a = v128.load(w);
+  const b = v128.load(w + wStep);
+  const low = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+  const high = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+  v128.store_lane<u64>(out, low, 0);
+  v128.store_lane<u64>(out + outStep, low, 1);
+  v128.store_lane<u64>(out + 2 * outStep, high, 0);
+  v128.store_lane<u64>(out + 3 * outStep, high, 1);
 }
