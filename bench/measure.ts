@@ -23,8 +23,10 @@ export interface Timing {
 
 export interface Effort {
   readonly rounds: number;
-  /** Milliseconds that one contestant runs in one round, at least; one call at least. */
+  /** Milliseconds that one contestant runs in one round, at least. */
   readonly roundMs: number;
+  /** Samples of a round, at least; the first find the caches as the others left them. Default 1. */
+  readonly samples?: number;
 }
 
 /** A contestant whose call takes longer than this sits out after three rounds. */
@@ -46,7 +48,12 @@ export function measure(tasks: readonly Task[], effort: Effort): Map<string, Tim
   for (let round = 0; round < effort.rounds; round++) {
     const running = tasks.filter((task) => round < SLOW_ROUNDS || !slow.has(task));
     if (round % 2 === 1) running.reverse();
-    const bench = new Bench({ time: effort.roundMs, iterations: 1, warmup: false, throws: true });
+    const bench = new Bench({
+      time: effort.roundMs,
+      iterations: effort.samples ?? 1,
+      warmup: false,
+      throws: true,
+    });
     for (const { name, run, before } of running)
       bench.add(name, repeated(run, calls.get(name)!), before === undefined ? {} : { beforeAll: before });
     for (const { name, result } of bench.runSync()) {
