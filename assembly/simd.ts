@@ -49,6 +49,18 @@ export function fourByFour(a: v128, b: v128, c: v128, d: v128, accumulate: i32, 
   putOrAdd(v128.shuffle<f32>(ab1, cd1, 2, 3, 6, 7), accumulate, y + 3 * yStep);
 }
 
+/** y[j, i] = a, b as row i of two, element j; yStep in bytes. */
+// @ts-ignore: decorator
+@inline
+export function twoByFour(a: v128, b: v128, y: usize, yStep: usize): void {
+  const low = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+  const high = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+  v128.store64_lane(y, low, 0);
+  v128.store64_lane(y + yStep, low, 1);
+  v128.store64_lane(y + 2 * yStep, high, 0);
+  v128.store64_lane(y + 3 * yStep, high, 1);
+}
+
 /** y (+)= v */
 // @ts-ignore: decorator
 @inline

@@ -1,5 +1,5 @@
 // Packing: blocks of a matrix copied into contiguous scratch in the order in which the tiles read them. Columns outside are 0.
-import { fourByFour } from '../simd';
+import { fourByFour, twoByFour } from '../simd';
 
 /** Steps of depth in a block: a panel of B (8·DEPTH·4 bytes) stays in the first-level cache. Fixed: it decides the bits. */
 export const DEPTH: i32 = 512;
@@ -17,7 +17,7 @@ export function packRows(rows: i32, depth: i32, a: usize, aStep: usize, out: usi
     let from = a;
     let to = out;
     if (count === 4) for (let k = 0; k < whole; k += 4, from += 16, to += 4 * step) turnFour(from, aStep, to, step);
-    else if (count === 2) for (let k = 0; k < whole; k += 4, from += 16, to += 4 * step) turnTwo(from, aStep, to, step);
+    else if (count === 2) for (let k = 0; k < whole; k += 4, from += 16, to += 4 * step) twoByFour(v128.load(from), v128.load(from + aStep), to, step);
     else packRow(whole, from, to, step);
     for (let j = 0; j < count; j++) packRow(depth - whole, a + <usize>j * aStep + ((<usize>whole) << 2), out + <usize>whole * step + ((<usize>j) << 2), step);
     left -= count;
@@ -94,18 +94,4 @@ export function packTransposed(columns: i32, depth: i32, w: usize, wStep: usize,
 @inline
 function turnFour(w: usize, wStep: usize, out: usize, outStep: usize): void {
   fourByFour(v128.load(w), v128.load(w + wStep), v128.load(w + 2 * wStep), v128.load(w + 3 * wStep), 0, out, outStep);
-}
-
-/** out[k][j] = w[j, k] for two j and four k. */
-// @ts-ignore: decorator
-@inline
-function turnTwo(w: usize, wStep: usize, out: usize, outStep: usize): void {
-  const a = v128.load(w);
-  const b = v128.load(w + wStep);
-  const low = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
-  const high = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
-  v128.store_lane<u64>(out, low, 0);
-  v128.store_lane<u64>(out + outStep, low, 1);
-  v128.store_lane<u64>(out + 2 * outStep, high, 0);
-  v128.store_lane<u64>(out + 3 * outStep, high, 1);
 }
