@@ -91,7 +91,7 @@ export function whyMissed({ limit, result }: PeerGoal): string {
 /** A goal in words: what was measured, and why it is missed. */
 export function peerGoalText(goal: PeerGoal): Goal {
   const { operation, peer, limit, result } = goal;
-  const words = { goal: `${operation}, over ${peer}`, limit: `at least ${limit} times as fast` };
+  const words = { goal: `${operation}, over ${peer}`, limit: `at least ${limit}x` };
   if (result === null) return { ...words, measured: null, met: null };
   const why = whyMissed(goal);
   return {
