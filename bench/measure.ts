@@ -127,6 +127,11 @@ export function medianOf(values: readonly number[]): number {
 
 /** Ratio a/b as the median over the rounds that both ran: noise that moves both within a round cancels. */
 export function pairedRatio(a: Pick<Timing, 'rounds'>, b: Pick<Timing, 'rounds'>): number {
+  return pairedRatios(a, b).median;
+}
+
+/** The same with its range. */
+export function pairedRatios(a: Pick<Timing, 'rounds'>, b: Pick<Timing, 'rounds'>): Timing {
   const count = Math.min(a.rounds.length, b.rounds.length);
-  return medianOf(Array.from({ length: count }, (_, i) => a.rounds[i]! / b.rounds[i]!));
+  return summarise(Array.from({ length: count }, (_, i) => a.rounds[i]! / b.rounds[i]!));
 }

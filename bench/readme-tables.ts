@@ -1,14 +1,14 @@
-/** What the README's generated parts are made of: its marks, tables, folded blocks, and the newest results. */
+/** What generated pages are made of: their marks, tables, folded blocks, and the newest results. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { isReport, type Report } from './records.js';
 
-/** Puts `tables` between the marks `name` of `readme`. @throws Error when a mark is missing */
-export function insertTables(readme: string, tables: string, name = 'bench'): string {
+/** Puts `tables` between the marks `name` of `page`. @throws Error when a mark is missing */
+export function insertTables(page: string, tables: string, name = 'bench'): string {
   const [start, end] = [`<!-- ${name}:start -->`, `<!-- ${name}:end -->`];
-  const [from, to] = [readme.indexOf(start), readme.indexOf(end)];
+  const [from, to] = [page.indexOf(start), page.indexOf(end)];
   if (from < 0 || to < from)
-    throw new Error(`insertTables: README has no ${start} before ${end}, expected both`);
-  return `${readme.slice(0, from + start.length)}\n${tables.trim()}\n${readme.slice(to)}`;
+    throw new Error(`insertTables: the page has no ${start} before ${end}, expected both`);
+  return `${page.slice(0, from + start.length)}\n${tables.trim()}\n${page.slice(to)}`;
 }
 
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -19,6 +19,23 @@ export function markdownTable(head: readonly string[], rows: readonly (readonly 
 /** A block that stays closed until its summary is clicked; GitHub reads Markdown in it only between blank lines. */
 export function folded(summary: string, markdown: string): string {
   return `<details>\n<summary>${summary}</summary>\n\n${markdown}\n\n</details>`;
+}
+
+/** The results' folder as seen from a page of `docs/results/`. */
+const RESULTS = '../../bench/results';
+
+/** A link to a file of results. */
+export function resultLink(file: string): string {
+  return `[${file}](${RESULTS}/${file})`;
+}
+
+/** The chart beside a file of results; `folder` is theirs as seen from the page. */
+export function chartImage(alternative: string, file: string, folder = RESULTS): string {
+  return `![${alternative}](${folder}/${chartName(file)})`;
+}
+
+export function chartName(file: string): string {
+  return file.replace(/\.json$/, '.svg');
 }
 
 /** The newest `*-<suite>.json` of each engine, read and checked. @throws Error when a file has another form */

@@ -1,4 +1,4 @@
-/** Rows and ceilings as text, for the printed tables and for the README's. */
+/** Rows and ceilings as text, for the printed tables and for those of the pages. */
 import { PACKAGE, type Range, type Report, type Row } from './records.js';
 
 export const COLUMNS = [
@@ -33,6 +33,11 @@ export function figure(value: number): string {
 /** The median, and the range of the rounds' medians. */
 export function rangeText({ median, min, max }: Pick<Range, 'median' | 'min' | 'max'>): string {
   return `${figure(median)} (${figure(min)}-${figure(max)})`;
+}
+
+/** A ratio with the range of the rounds' ratios. */
+export function ratioText({ median, min, max }: Pick<Range, 'median' | 'min' | 'max'>, digits = 2): string {
+  return `${median.toFixed(digits)} (${min.toFixed(digits)}-${max.toFixed(digits)})`;
 }
 
 export function ceilingsText({ ceilings }: Report): string {

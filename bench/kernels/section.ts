@@ -1,5 +1,5 @@
-/** The README's section of one run of the suite `kernels`: the promises, and folded the rows that miss theirs; the file has all. */
-import { folded, markdownTable } from '../readme-tables.js';
+/** The results' section of one run of the suite `kernels`: the promises, and folded the rows that miss theirs; the file has all. */
+import { folded, markdownTable, resultLink } from '../readme-tables.js';
 import type { Report } from '../records.js';
 import { ceilingsText } from '../table.js';
 import { kernelGoals, reaches } from './goals.js';
@@ -10,16 +10,16 @@ import { KERNEL_COLUMNS, kernelCells } from './table.js';
 export function kernelsSection(report: Report, file: string): string {
   const rows = report.rows as KernelRow[];
   const missed = rows.filter((row) => reaches(row, report.ceilings.fused) === false);
-  const goals = kernelGoals(report).map(({ goal, limit, measured, met }) => [
+  const goals = kernelGoals(report).map(({ goal, limit, measured, met, lowest }) => [
     goal,
     limit,
-    measured ?? 'not measured',
+    lowest === null ? 'not measured' : `${measured}: ${lowest.operation}, ${lowest.shape}`,
     met === null ? '' : met ? 'yes' : 'no',
   ]);
   return [
-    `#### ${report.engine}, ${rows[0]?.kernels ?? 'no'} kernels`,
+    `## ${report.engine}, ${rows[0]?.kernels ?? 'no'} kernels`,
     '',
-    `${report.cpu}, one thread; ${ceilingsText(report)}. \`${report.command}\`, all ${rows.length} rows in [${file}](bench/results/${file}).`,
+    `${report.cpu}, one thread; ${ceilingsText(report)}. \`${report.command}\`, all ${rows.length} rows in ${resultLink(file)}.`,
     '',
     markdownTable(['goal', 'limit', 'rows that reach it', 'all'], goals),
     '',

@@ -1,4 +1,4 @@
-/** A kernel's row as text, for the terminal and the README. */
+/** A kernel's row as text, for the terminal and the results' page. */
 import { figure } from '../table.js';
 import type { KernelRow } from './suite.js';
 

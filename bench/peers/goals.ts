@@ -2,9 +2,11 @@
  * What the package promises beside its peers, held against the rows of a comparison: how many times as fast it is on one
  * thread, and how many times as fast it could be, since nothing on 128-bit SIMD runs faster than the ceiling.
  */
-import { summarise, type Timing } from '../measure.js';
+import type { Goal } from '../goals.js';
+import { pairedRatios, type Timing } from '../measure.js';
 import { markdownTable } from '../readme-tables.js';
 import { PACKAGE, type Report, type Row, shapeText } from '../records.js';
+import { ratioText } from '../table.js';
 import { labelOf } from './label.js';
 import type { Operation } from './peer.js';
 
@@ -47,8 +49,13 @@ export function peerGoals(rows: readonly Row[]): PeerGoal[] {
   ];
 }
 
+/** The shape that the goals are about. */
+export function goalShape(operation: Operation): string {
+  return shapeText(...SIZES, operation === 'linear forward' ? null : RANK);
+}
+
 function goalOf(rows: readonly Row[], operation: Operation, peer: string, limit: number): PeerGoal {
-  const shape = shapeText(...SIZES, operation === 'linear forward' ? null : RANK);
+  const shape = goalShape(operation);
   const find = (label: string): Row | undefined =>
     rows.find(
       (row) =>
@@ -57,7 +64,7 @@ function goalOf(rows: readonly Row[], operation: Operation, peer: string, limit:
   const [own, other] = [find(PACKAGE), find(peer)];
   if (own === undefined || other === undefined || own.percentOfCeiling === null)
     return { operation, peer, limit, result: null };
-  const times = timesAsFast(own, other);
+  const times = pairedRatios(other, own);
   const ceiling = (100 * own.gflops) / own.percentOfCeiling;
   return {
     operation,
@@ -73,18 +80,25 @@ function goalOf(rows: readonly Row[], operation: Operation, peer: string, limit:
   };
 }
 
-/** The ratios of rounds that are neighbours in time: noise that moves both cancels. */
-function timesAsFast(own: Row, other: Row): Timing {
-  const count = Math.min(own.rounds.length, other.rounds.length);
-  return summarise(Array.from({ length: count }, (_, i) => other.rounds[i]! / own.rounds[i]!));
-}
-
 /** Why a goal is missed, from its figures; nothing where it is met. */
 export function whyMissed({ limit, result }: PeerGoal): string {
   if (result === null || result.met) return '';
   const { atCeiling } = result;
   if (atCeiling < limit) return `the ceiling allows ${atCeiling.toFixed(2)} at most`;
   return `would need ${((100 * limit) / atCeiling).toFixed(0)} % of the ceiling`;
+}
+
+/** A goal in words: what was measured, and why it is missed. */
+export function peerGoalText(goal: PeerGoal): Goal {
+  const { operation, peer, limit, result } = goal;
+  const words = { goal: `${operation}, over ${peer}`, limit: `at least ${limit}x` };
+  if (result === null) return { ...words, measured: null, met: null };
+  const why = whyMissed(goal);
+  return {
+    ...words,
+    measured: `${ratioText(result.times)}${why === '' ? '' : `; ${why}`}`,
+    met: result.met,
+  };
 }
 
 /** The goals of one engine, in Markdown. */
@@ -108,7 +122,7 @@ export function goalsTable({ rows }: Pick<Report, 'rows'>): string {
     return [
       name,
       String(limit),
-      `${times.median.toFixed(2)} (${times.min.toFixed(2)}-${times.max.toFixed(2)})`,
+      ratioText(times),
       met ? 'yes' : 'no',
       peerPercent.toFixed(0),
       atCeiling.toFixed(2),

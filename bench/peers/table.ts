@@ -1,4 +1,4 @@
-/** The readable form of a comparison: one table, printed here and written in Markdown by `readme.ts`. */
+/** The readable form of a comparison: one table, printed here and written in Markdown by `section.ts`. */
 import Table from 'cli-table3';
 import { pairedRatio } from '../measure.js';
 import { PACKAGE, type Report, type Row } from '../records.js';

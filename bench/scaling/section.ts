@@ -1,21 +1,21 @@
-/** The README's section of one run of the suite `scaling`: its chart, the growth from end to end, and every row folded. */
-import { folded, markdownTable } from '../readme-tables.js';
+/** The results' section of one run of the suite `scaling`: its chart, the growth from end to end, and every row folded. */
+import { chartImage, folded, markdownTable, resultLink } from '../readme-tables.js';
 import type { Report } from '../records.js';
 import { ceilingsText, figure } from '../table.js';
 import { type ScalingRow, scaling } from './suite.js';
 
-/** In Markdown. `chart` is the chart's path in the repository. */
-export function scalingSection(report: Report, file: string, chart: string): string {
+/** In Markdown. */
+export function scalingSection(report: Report, file: string): string {
   const rows = report.rows as ScalingRow[];
   const missing = report.notMeasured.map(
     ({ operation, reason }) => `\n\nNot measured: ${operation}: ${reason}.`,
   );
   return [
-    `#### ${report.engine}, ${rows[0]?.kernels ?? 'no'} kernels`,
+    `## ${report.engine}, ${rows[0]?.kernels ?? 'no'} kernels`,
     '',
-    `${report.cpu}; ${ceilingsText(report)} of one thread. \`${report.command}\`, in [${file}](bench/results/${file}).${missing.join('')}`,
+    `${report.cpu}; ${ceilingsText(report)} of one thread. \`${report.command}\`, in ${resultLink(file)}.${missing.join('')}`,
     '',
-    `![GFLOP/s over M, d, r and threads in ${report.engine}, with the 128-bit ceiling](${chart})`,
+    chartImage(`GFLOP/s over M, d, r and threads in ${report.engine}, with the 128-bit ceiling`, file),
     '',
     markdownTable(['operation', 'moves', 'flops grow', 'time grows', 'GFLOP/s'], endToEnd(rows)),
     '',

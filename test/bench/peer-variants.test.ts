@@ -7,7 +7,7 @@ import { drive } from '../../bench/peers/drive.js';
 import { LocalHost } from '../../bench/peers/host.js';
 import { labelOf } from '../../bench/peers/label.js';
 import { CUSTOM_GRADIENT, type Loader, type Place } from '../../bench/peers/peer.js';
-import { peersSection } from '../../bench/peers/readme.js';
+import { peersSection } from '../../bench/peers/section.js';
 import { peerCells } from '../../bench/peers/table.js';
 import type { Report } from '../../bench/records.js';
 
@@ -63,7 +63,7 @@ describe('variants of one contestant', () => {
       notMeasured,
     };
     expect(chartOf(report, /^M=3 /)).toContain('>loops (unrolled)</text>');
-    const section = peersSection(report, 'f.json', 'f.svg');
+    const section = peersSection(report, 'f.json');
     expect(section).toContain('- loops: 1; as they are');
     expect(section).toContain('- loops (unrolled): 1; unrolled');
   });

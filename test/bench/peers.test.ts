@@ -9,7 +9,7 @@ import { type Host, LocalHost, reasonOf } from '../../bench/peers/host.js';
 import { loadOwn } from '../../bench/peers/own.js';
 import type { Loader, Operation, Place, Prepared } from '../../bench/peers/peer.js';
 import { flopsOf, problemOf, type Shape, shapeOf } from '../../bench/peers/problem.js';
-import { peersSection } from '../../bench/peers/readme.js';
+import { peersSection } from '../../bench/peers/section.js';
 import { peerCells, sortedRows } from '../../bench/peers/table.js';
 import { insertTables } from '../../bench/readme-tables.js';
 import { isReport, PACKAGE, type Report, type Row } from '../../bench/records.js';
@@ -189,15 +189,15 @@ describe('the report', () => {
 
   test('a section names the engine, the file, the chart and what was not measured', () => {
     expect(isReport(REPORT)).toBe(true);
-    const section = peersSection(REPORT, 'f.json', 'bench/results/f.svg');
-    expect(section).toContain('#### Engine 1');
-    expect(section).toContain('[f.json](bench/results/f.json)');
-    expect(section).toContain('](bench/results/f.svg)');
+    const section = peersSection(REPORT, 'f.json');
+    expect(section).toContain('## Engine 1');
+    expect(section).toContain('[f.json](../../bench/results/f.json)');
+    expect(section).toContain('](../../bench/results/f.svg)');
     expect(section).toContain('fused 60.0 GFLOP/s, plain 40.0 GFLOP/s');
     expect(section).toContain('- x, every operation: it is not here');
     const readme = 'a\n<!-- peers:start -->\nold\n<!-- peers:end -->\nb';
     expect(insertTables(readme, 'new', 'peers')).toBe('a\n<!-- peers:start -->\nnew\n<!-- peers:end -->\nb');
-    expect(() => insertTables(readme, 'new')).toThrow('README has no <!-- bench:start -->');
+    expect(() => insertTables(readme, 'new')).toThrow('the page has no <!-- bench:start -->');
   });
 });
 

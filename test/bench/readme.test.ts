@@ -1,18 +1,24 @@
-/** What the README and its charts are made of, over fixed numbers. */
+/** What is generated from the results is what is committed; and what it is made of, over fixed numbers. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { reaches } from '../../bench/kernels/goals.js';
 import { kernelsSection } from '../../bench/kernels/section.js';
 import type { KernelRow } from '../../bench/kernels/suite.js';
+import { generatedFiles } from '../../bench/pages.js';
 import { folded, insertTables, markdownTable } from '../../bench/readme-tables.js';
 import { PACKAGE, type Report } from '../../bench/records.js';
 import { scalingChart } from '../../bench/scaling/chart.js';
 import { scalingSection } from '../../bench/scaling/section.js';
 import { type Axis, type ScalingRow, scaling } from '../../bench/scaling/suite.js';
 
+test.each([...generatedFiles()])('%s is what npm run bench:readme makes of the results', (path, content) => {
+  expect(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')).toBe(content);
+});
+
 test('insertTables replaces what stands between the marks and needs both', () => {
   const readme = 'a\n<!-- bench:start -->\nold\n<!-- bench:end -->\nb';
   expect(insertTables(readme, 'new')).toBe('a\n<!-- bench:start -->\nnew\n<!-- bench:end -->\nb');
-  expect(() => insertTables('a', 'new')).toThrow('README has no <!-- bench:start -->');
+  expect(() => insertTables('a', 'new')).toThrow('the page has no <!-- bench:start -->');
 });
 
 test('a folded block has blank lines around its Markdown', () => {
@@ -78,17 +84,21 @@ describe('the section of kernels', () => {
     ];
     const section = kernelsSection({ ...REPORT, rows }, 'f.json');
     const shape = 'M=4 N=768 K=768 r=8';
-    expect(section).toContain(`at least 67 % of the limit | 1 of 2; lowest 50 %: dA, ${shape} | no |`);
-    expect(section).toContain(`at least 75 % of the limit | 1 of 1; lowest 99 %: add, ${shape} | yes |`);
     expect(section).toContain(
-      `at least 65 % of the limit | 1 of 1; lowest 70 %: dx = dy·W, ${shape} | yes |`,
+      `at least 67 % of the limit | 1 of 2; median 61 %, lowest 50 %: dA, ${shape} | no |`,
     );
     expect(section).toContain(
-      `at least 80 % of the limit | 0 of 1; lowest 79 %: product x·Wᵀ, ${shape} | no |`,
+      `at least 75 % of the limit | 1 of 1; median 99 %, lowest 99 %: add, ${shape} | yes |`,
+    );
+    expect(section).toContain(
+      `at least 65 % of the limit | 1 of 1; median 70 %, lowest 70 %: dx = dy·W, ${shape} | yes |`,
+    );
+    expect(section).toContain(
+      `at least 80 % of the limit | 0 of 1; median 79 %, lowest 79 %: product x·Wᵀ, ${shape} | no |`,
     );
     expect(section).toContain('at least 92 % of the limit | not measured |  |');
     expect(section).toContain('<summary>the 2 rows that do not</summary>');
-    expect(section).toContain('all 6 rows in [f.json]');
+    expect(section).toContain('all 6 rows in [f.json](../../bench/results/f.json)');
     expect(section).toContain('| 50 (49-51) |');
     expect(section).not.toContain('| 71 (70-72) |');
   });
@@ -119,11 +129,11 @@ describe('the section of scaling', () => {
   });
 
   test('shows the growth from end to end, folds the rest, and says what is missing', () => {
-    const section = scalingSection(REPORT, 'f.json', 'bench/results/f.svg');
+    const section = scalingSection(REPORT, 'f.json');
     expect(section).toContain('| LoRA forward | M from 1 to 16 | 16.0x | 1.50x | 10.0 to 25.0 |');
     expect(section).toContain('| LoRA forward | threads from 1 to 2 | 2.00x | 1.50x | 25.0 to 40.0 |');
     expect(section).toContain('<summary>all 5 rows</summary>');
-    expect(section).toContain('](bench/results/f.svg)');
+    expect(section).toContain('](../../bench/results/f.svg)');
     expect(section).toContain('Not measured: 3 threads: there are two cores.');
   });
 });
