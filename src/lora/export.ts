@@ -1,5 +1,6 @@
 /** An adapter as PEFT's two files. PiSSA and OLoRA are converted to a plain adapter of the original base, unless told otherwise. */
-import { formatPeftConfig, type PeftConfig } from '../formats/peft-config.js';
+import type { PeftConfig } from '../formats/peft-config.js';
+import { formatPeftConfig } from '../formats/peft-config-write.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { exactKey } from '../formats/peft-patterns.js';
 import { type WritableTensor, writeSafetensors } from '../formats/safetensors-write.js';

@@ -1,6 +1,7 @@
 /** Reading an adapter's two files. Keys are built from the module tree; nothing is applied before all of it fits. */
 import { folderUrl, readBytes } from '#platform';
-import { type PeftConfig, parsePeftConfig } from '../formats/peft-config.js';
+import type { PeftConfig } from '../formats/peft-config.js';
+import { parsePeftConfig } from '../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { parseSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
