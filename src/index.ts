@@ -2,17 +2,17 @@
 export { FormatError } from './formats/errors.js';
 export type { WeightedOptions } from './lora/add-weighted.js';
 export type { CombinationType } from './lora/combine.js';
-export type {
-  FusedSlices,
-  InitLoraWeights,
-  LoraConfig,
-  LoraLayerOptions,
-  LoraLinearOptions,
-} from './lora/config.js';
+export type { LoraConfig } from './lora/config.js';
 export { AdapterError } from './lora/errors.js';
 export type { AdapterFiles, ExportOptions } from './lora/export.js';
 export type { LoraFactors, MergeOptions } from './lora/factors.js';
 export type { GroupOptions } from './lora/groups.js';
+export type {
+  FusedSlices,
+  InitLoraWeights,
+  LoraLayerOptions,
+  LoraLinearOptions,
+} from './lora/layer-options.js';
 export { LoraConv2d } from './lora/lora-conv2d.js';
 export { LoraEmbedding } from './lora/lora-embedding.js';
 export { LoraLinear } from './lora/lora-linear.js';

@@ -11,9 +11,9 @@ import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { type ResolvedLayerOptions, scalingOf } from './config.js';
 import { AdapterError } from './errors.js';
 import { type FactorShapes, type LoraFactors, type MergeOptions, strengthOf } from './factors.js';
+import { type ResolvedLayerOptions, scalingOf } from './layer-options.js';
 import { MergeState } from './merge-state.js';
 
 /** The kinds of layers that take adapters. */

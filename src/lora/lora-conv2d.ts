@@ -12,10 +12,10 @@ import type { LoraTerm } from '../ops/lora-terms.js';
 import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './config.js';
 import { AdapterError } from './errors.js';
 import { type FactorShapes, type LoraFactors, strengthOf } from './factors.js';
 import { type DoraOperands, LoraLayer } from './layer.js';
+import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './layer-options.js';
 import { wrapAlone } from './wrap-alone.js';
 
 export class LoraConv2d extends LoraLayer<Conv2d> {

@@ -11,15 +11,15 @@ import type { LoraTerm, OutputRange } from '../ops/lora-terms.js';
 import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { AdapterError } from './errors.js';
+import type { FactorShapes } from './factors.js';
+import type { DoraOperands } from './layer.js';
 import {
   type FusedSlices,
   type LoraLinearOptions,
   type ResolvedLayerOptions,
   resolveLayerOptions,
-} from './config.js';
-import { AdapterError } from './errors.js';
-import type { FactorShapes } from './factors.js';
-import type { DoraOperands } from './layer.js';
+} from './layer-options.js';
 import type { MatrixLayout } from './matrix-delta.js';
 import { MatrixLoraLayer } from './matrix-layer.js';
 import { wrapAlone } from './wrap-alone.js';

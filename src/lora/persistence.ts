@@ -6,9 +6,10 @@ import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { parseSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { sameShape, showShape } from '../tensor/shape.js';
-import { changesBase, type InitLoraWeights, type ResolvedConfig, resolveConfig } from './config.js';
+import { type ResolvedConfig, resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import type { AdapterFiles } from './export.js';
+import { changesBase, type InitLoraWeights } from './layer-options.js';
 import type { AdapterTensor } from './tensors.js';
 
 /** What `loadAdapter` reads: the files' contents, what `exportAdapter` gave, or the folder (URL; in Node also a path) that holds them. */

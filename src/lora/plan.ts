@@ -2,10 +2,11 @@
 
 import { PatternValues } from '../formats/peft-patterns.js';
 import type { Child, Module } from '../nn/module.js';
-import { layerOptionsOf, type ResolvedConfig, type ResolvedLayerOptions } from './config.js';
+import { layerOptionsOf, type ResolvedConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import { isAdaptable, isLinear, wrap } from './kinds.js';
 import type { LoraLayer } from './layer.js';
+import type { ResolvedLayerOptions } from './layer-options.js';
 import { LoraLinear } from './lora-linear.js';
 import { type ModuleNames, matchesSuffix, selectTargets } from './targets.js';
 
