@@ -16,9 +16,10 @@ export type {
 export { LoraConv2d } from './lora/lora-conv2d.js';
 export { LoraEmbedding } from './lora/lora-embedding.js';
 export { LoraLinear } from './lora/lora-linear.js';
-export { type ForwardOptions, LoraModel } from './lora/model.js';
+export { LoraModel } from './lora/model.js';
 export type { AdapterSource, LoadOptions, LoadReport } from './lora/persistence.js';
 export type { AdapterReport, LayerReport, LoraReport } from './lora/report.js';
+export type { ForwardOptions } from './lora/row-names.js';
 export type { ParameterSummary } from './lora/summary.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d.js';
 export { Dropout } from './nn/dropout.js';

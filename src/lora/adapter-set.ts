@@ -50,6 +50,12 @@ export class AdapterSet {
     adapter.dispose();
   }
 
+  /** Makes exactly these adapters trainable. @throws AdapterError */
+  train(where: string, names: readonly string[]): void {
+    for (const name of names) this.get(where, name);
+    for (const adapter of this.all) adapter.trainable = names.includes(adapter.name);
+  }
+
   /**
    * Makes exactly these adapters active. Checks everything before it changes anything.
    * @param merged - names that are merged now: they must stay active

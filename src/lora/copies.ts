@@ -74,6 +74,18 @@ function wantsBias(
   return bias === 'all' || (bias === 'lora_only' && adapted.has(path));
 }
 
+/** The adapters' own parameters by their names in the model. */
+export function namedCopies(
+  adapters: readonly { readonly name: string; readonly copies: readonly OwnCopy[] }[],
+): [string, Parameter][] {
+  return adapters.flatMap(({ name, copies }) =>
+    copies.map(({ path, slot, kind, own }): [string, Parameter] => {
+      const place = kind === 'saved' ? `modules_to_save.${name}` : `trained.${name}`;
+      return [`${path === '' ? '' : `${path}.`}${place}.${slot.name}`, own];
+    }),
+  );
+}
+
 /** Puts the originals back. */
 export function putOriginals(copies: Iterable<OwnCopy>): void {
   for (const { slot, original } of copies) slot.set(original);

@@ -1,5 +1,6 @@
 /** What `LoraModel.report()` says: what is wrapped, loaded, trainable, merged, at which scale, and what matched nothing. */
 import type { Adapter } from './adapter.js';
+import type { Attachment } from './attachment.js';
 import { strengthOf } from './factors.js';
 import type { LayerKind } from './layer.js';
 
@@ -53,13 +54,10 @@ export interface LoraReport {
   toString(): string;
 }
 
-export function reportOf(
-  adapters: readonly Adapter[],
-  active: readonly string[],
-  wrapped: readonly string[],
-  tied: readonly (readonly string[])[],
-): LoraReport {
-  const list = adapters.map((adapter) => adapterReport(adapter, active.includes(adapter.name)));
+export function reportOf(attachment: Attachment): LoraReport {
+  const { adapters, paths: wrapped } = attachment;
+  const tied = [...attachment.tied().values()];
+  const list = adapters.all.map((adapter) => adapterReport(adapter, adapters.active.includes(adapter.name)));
   return { adapters: list, wrapped, tied, toString: () => textOf(list, wrapped, tied) };
 }
 
