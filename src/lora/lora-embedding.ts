@@ -74,7 +74,7 @@ export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
   }
 
   /** @internal */
-  protected override planRowsOf(ids: Tensor): number {
+  override planRowsOf(ids: Tensor): number {
     return ids.size;
   }
 

@@ -1,8 +1,8 @@
 /** What `LoraModel.report()` says: what is wrapped, loaded, trainable, merged, at which scale, and what matched nothing. */
 import type { Adapter } from './adapter.js';
 import type { Attachment } from './attachment.js';
+import type { LayerKind } from './base-layer.js';
 import { strengthOf } from './factors.js';
-import type { LayerKind } from './layer.js';
 
 /** One adapter on one layer. */
 export interface LayerReport {
