@@ -1,4 +1,5 @@
 /** What `LoraModel.report()` says: what is wrapped, loaded, trainable, merged, at which scale, and what matched nothing. */
+import { dotted } from '../nn/module.js';
 import type { Adapter } from './adapter.js';
 import type { Attachment } from './attachment.js';
 import type { LayerKind } from './base-layer.js';
@@ -72,9 +73,7 @@ function adapterReport(adapter: Adapter, active: boolean): AdapterReport {
     };
   });
   const named = (kind: 'bias' | 'saved'): string[] =>
-    copies
-      .filter((copy) => copy.kind === kind)
-      .map(({ path, slot }) => (path === '' ? slot.name : `${path}.${slot.name}`));
+    copies.filter((copy) => copy.kind === kind).map(({ path, slot }) => dotted(path, slot.name));
   return {
     ...{ name, active, trainable: adapter.trainable, merged: layers.some(({ merged }) => merged) },
     base: adapter.changedLayers.length > 0 ? 'changed' : 'original',
