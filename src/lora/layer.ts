@@ -4,7 +4,7 @@
  * computes, it says itself.
  */
 import { Module, type ParameterSlot } from '../nn/module.js';
-import type { LoraTerm, OutputRange } from '../ops/lora-terms.js';
+import type { Dora, LoraTerm, OutputRange } from '../ops/lora-terms.js';
 import { checkNumber } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
@@ -16,12 +16,6 @@ import { LayerAdapters, type NewFactors } from './layer-adapters.js';
 import { LayerForward } from './layer-forward.js';
 import type { ResolvedLayerOptions } from './layer-options.js';
 import { MergeState } from './merge-state.js';
-
-/** DoRA's operands of one forward. */
-export interface DoraOperands {
-  readonly magnitude: Parameter;
-  readonly norms: Tensor;
-}
 
 export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
   /** The wrapped layer. */
@@ -56,7 +50,7 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
     x: Tensor,
     weight: Parameter,
     terms: readonly LoraTerm[],
-    dora: DoraOperands | null,
+    dora: Dora | null,
     planRows?: number,
   ): Tensor;
   /** @internal out = w + strength·delta in the weight's layout; w may be 0 (the delta alone) or out. */
