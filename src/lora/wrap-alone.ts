@@ -32,6 +32,6 @@ export function wrapAlone<L extends LoraLayer>(where: string, layer: L, options:
 }
 
 /** The shapes that there are, A and B first. */
-export function shapeList({ A, B, bias, magnitude }: FactorShapes): (readonly number[])[] {
+function shapeList({ A, B, bias, magnitude }: FactorShapes): (readonly number[])[] {
   return [A, B, ...(bias === null ? [] : [bias]), ...(magnitude === null ? [] : [magnitude])];
 }
