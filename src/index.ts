@@ -2,23 +2,24 @@
 export { FormatError } from './formats/errors.js';
 export type { WeightedOptions } from './lora/add-weighted.js';
 export type { CombinationType } from './lora/combine.js';
-export type {
-  FusedSlices,
-  InitLoraWeights,
-  LoraConfig,
-  LoraLayerOptions,
-  LoraLinearOptions,
-} from './lora/config.js';
+export type { LoraConfig } from './lora/config.js';
 export { AdapterError } from './lora/errors.js';
 export type { AdapterFiles, ExportOptions } from './lora/export.js';
 export type { LoraFactors, MergeOptions } from './lora/factors.js';
 export type { GroupOptions } from './lora/groups.js';
+export type {
+  FusedSlices,
+  InitLoraWeights,
+  LoraLayerOptions,
+  LoraLinearOptions,
+} from './lora/layer-options.js';
 export { LoraConv2d } from './lora/lora-conv2d.js';
 export { LoraEmbedding } from './lora/lora-embedding.js';
 export { LoraLinear } from './lora/lora-linear.js';
-export { type ForwardOptions, LoraModel } from './lora/model.js';
+export { LoraModel } from './lora/model.js';
 export type { AdapterSource, LoadOptions, LoadReport } from './lora/persistence.js';
 export type { AdapterReport, LayerReport, LoraReport } from './lora/report.js';
+export type { ForwardOptions } from './lora/row-names.js';
 export type { ParameterSummary } from './lora/summary.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d.js';
 export { Dropout } from './nn/dropout.js';

@@ -1,7 +1,7 @@
 // The inner tiles of the unpacked product: MR rows of x by NR rows of w, every accumulator in a register. Four partial sums a
 // lane, over K and then over R, then the lanes (hsum), then the K % 4 and R % 4 last terms one by one: the same order in every
 // tile, so bits do not depend on where an element lies. 2x6 fills V8's registers; the others are its edges. Tiles
-// of one to three columns are in dot-narrow.ts.
+// of two and three columns are in dot-narrow.ts, of one in dot-column.ts.
 // Each tile runs one loop twice, over K and then over R. Strides in bytes; cy is that between columns of y, as ldw and ldb are
 // between the rows of w and b that belong to them.
 import { hsum, madd } from '../simd';

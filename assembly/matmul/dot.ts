@@ -1,6 +1,7 @@
 // Products of rows with rows, straight from both matrices as they lie: y[m,n] = Σ x[m,k]·w[n,k] + Σ h[m,r]·b[n,r].
-// No packing, no scratch. Cuts the output into the tiles of dot-tiles.ts and dot-narrow.ts.
-import { dot1x1, dot1x2, dot1x3, dot2x1, dot3x3, dot4x2, dot6x1, dot8x1 } from './dot-narrow';
+// No packing, no scratch. Cuts the output into the tiles of dot-tiles.ts, dot-narrow.ts and dot-column.ts.
+import { dot1x1, dot2x1, dot6x1, dot8x1 } from './dot-column';
+import { dot1x2, dot1x3, dot3x3, dot4x2 } from './dot-narrow';
 import { dot1x4, dot1x6, dot2x4, dot2x6 } from './dot-tiles';
 
 /**

@@ -18,7 +18,9 @@ export type {
 } from './lora-file.js';
 export { readLoralib, writeLoralib } from './loralib.js';
 export { type MlxFiles, readMlx, writeMlx } from './mlx.js';
-export { formatPeftConfig, type PeftConfig, parsePeftConfig } from './peft-config.js';
+export type { PeftConfig } from './peft-config.js';
+export { parsePeftConfig } from './peft-config-read.js';
+export { formatPeftConfig } from './peft-config-write.js';
 export { PEFT_PREFIX, peftKey } from './peft-keys.js';
 export { type PeftSource, type ReadOptions, readPeft } from './peft-read.js';
 export { type LoraWriteOptions, type PeftFiles, writePeft } from './peft-write.js';

@@ -10,7 +10,8 @@ import {
   loraModule,
   strengthOf,
 } from './lora-file.js';
-import { type PeftConfig, parsePeftConfig } from './peft-config.js';
+import type { PeftConfig } from './peft-config.js';
+import { parsePeftConfig } from './peft-config-read.js';
 import { PEFT_PREFIX } from './peft-keys.js';
 import { layerReader } from './peft-patterns.js';
 import { parseSafetensors, type SafetensorsFile } from './safetensors-read.js';

@@ -1,6 +1,7 @@
 /** Writing a PEFT adapter. The config that it came with is kept where it still says the truth; else one is made that does. */
 import { checkHeld, type LoraFile, type LoraModule, scaleOf, type TargetRules } from './lora-file.js';
-import { formatPeftConfig, type PeftConfig } from './peft-config.js';
+import type { PeftConfig } from './peft-config.js';
+import { formatPeftConfig } from './peft-config-write.js';
 import { PEFT_PREFIX, peftKey } from './peft-keys.js';
 import { exactKey, layerReader } from './peft-patterns.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';

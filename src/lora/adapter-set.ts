@@ -1,7 +1,6 @@
 /** The adapters of one model by name, which of them are active, and whose copies of biases and modules stand in the model. */
 import { describe } from '../runtime/errors.js';
 import { type Adapter, checkTogether } from './adapter.js';
-import { checkAdapterName } from './config.js';
 import { type OwnCopy, putOriginals, putOwn } from './copies.js';
 import { AdapterError } from './errors.js';
 
@@ -49,6 +48,12 @@ export class AdapterSet {
     this.#active = this.#active.filter((active) => active !== adapter.name);
     this.#adapters.delete(adapter.name);
     adapter.dispose();
+  }
+
+  /** Makes exactly these adapters trainable. @throws AdapterError */
+  train(where: string, names: readonly string[]): void {
+    for (const name of names) this.get(where, name);
+    for (const adapter of this.all) adapter.trainable = names.includes(adapter.name);
   }
 
   /**
@@ -99,4 +104,16 @@ export class AdapterSet {
   clear(): void {
     for (const adapter of this.all) this.remove(adapter);
   }
+}
+
+/** Checks an adapter's name: it becomes part of parameter names and folder names. @throws TypeError, RangeError */
+export function checkAdapterName(where: string, name: unknown): string {
+  if (typeof name !== 'string')
+    throw new TypeError(`${where}: the adapter's name is ${describe(name)}, expected a string`);
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name) || name === '__base__') {
+    throw new RangeError(
+      `${where}: the adapter's name is '${name}', expected 1 to 64 of A-Z a-z 0-9 _ - and not __base__`,
+    );
+  }
+  return name;
 }

@@ -8,6 +8,7 @@ import type { ResolvedConfig } from './config.js';
 import { copySites, type OwnCopy } from './copies.js';
 import { AdapterError } from './errors.js';
 import type { FactorShapes } from './factors.js';
+import { LoraLinear } from './lora-linear.js';
 import type { AdapterPlan, PlannedLayer } from './plan.js';
 import { adapterTensors, type NamedFactors } from './tensors.js';
 
@@ -87,6 +88,11 @@ export class Adapter {
   /** Layers where an initialisation left the adapter a base of its own. */
   get changedLayers(): readonly PlannedLayer[] {
     return this.plan.layers.filter(({ layer }) => layer.factors(this.name).changed !== null);
+  }
+
+  /** Whether weights of its layers are stored [in, out]. */
+  get fanInFanOut(): boolean {
+    return this.plan.layers.some(({ layer }) => layer instanceof LoraLinear && layer.fanInFanOut);
   }
 
   dispose(): void {

@@ -3,6 +3,7 @@ import { exactKey } from '../formats/peft-patterns.js';
 import { checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Adapter } from './adapter.js';
+import type { Attachment } from './attachment.js';
 import {
   COMBINATIONS,
   type CombinationType,
@@ -11,7 +12,7 @@ import {
   type CombinePart,
   combineFactors,
 } from './combine.js';
-import { type ResolvedConfig, resolveConfig } from './config.js';
+import { resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import { strengthOf } from './factors.js';
 
@@ -33,20 +34,19 @@ export interface WeightedOptions {
   readonly majoritySignMethod?: 'total' | 'frequency';
 }
 
-/** Makes the new adapter's parameters; gives a way to take them away again. */
-type Make = (name: string, config: ResolvedConfig) => { adapter: Adapter; undo: () => void };
-
 /** @returns the new adapter's name @throws TypeError, RangeError, AdapterError; nothing is added then */
 export function addCombined(
-  where: string,
-  rt: Runtime,
-  adapters: readonly Adapter[],
+  attachment: Attachment,
+  names: readonly string[],
   weights: readonly number[],
   options: WeightedOptions,
-  make: Make,
 ): string {
+  const where = 'LoraModel.addWeightedAdapter';
+  attachment.checkAttached(where);
+  if (!Array.isArray(names)) throw new TypeError(`${where}: names is ${describe(names)}, expected an array`);
+  const adapters = names.map((part) => attachment.adapters.get(where, part));
   const { name = 'combined', combinationType: kind = 'cat' } = options;
-  const settings = check(where, rt, adapters, weights, options);
+  const settings = check(where, attachment.runtime, adapters, weights, options);
   const paths = [...new Set(adapters.flatMap(({ plan }) => plan.layers.map(({ path }) => path)))];
   const results = new Map<string, Combined>();
   const slices = new Map<string, ReturnType<typeof slicesOf>>();
@@ -63,7 +63,8 @@ export function addCombined(
   const fusedSlices = new Map(
     [...slices].flatMap(([path, value]) => (value === null ? [] : [[path, value] as const])),
   );
-  const { adapter, undo } = make(name, { ...base, fusedSlices });
+  const { adapter, undo } = attachment.add(where, name, { ...base, fusedSlices });
+  adapter.trainable = false;
   try {
     for (const { path, factors } of adapter.layers) {
       const result = results.get(path);

@@ -2,7 +2,7 @@
  * Copies of base parameters that an adapter owns: trained biases and modules saved whole. While the adapter is active they
  * stand in the modules' own properties; switching moves references and copies nothing.
  */
-import type { Module, ParameterSlot } from '../nn/module.js';
+import { dotted, type Module, type ParameterSlot } from '../nn/module.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { ResolvedConfig } from './config.js';
 import { AdapterError } from './errors.js';
@@ -54,7 +54,7 @@ export function copySites(
       );
     for (const slot of slots) {
       const original = slot.get();
-      const full = path === '' ? slot.name : `${path}.${slot.name}`;
+      const full = dotted(path, slot.name);
       if (saved) sites.push({ path, slot, original, kind: 'saved', key: full });
       else if (slot.name === 'bias' && wantsBias(config, path, adapted)) {
         const key = adapted.has(path) ? `${path}.base_layer.bias` : full;
@@ -72,6 +72,18 @@ function wantsBias(
 ): boolean {
   if (modulesToSave.some((entry) => liesWithin(path, entry))) return false;
   return bias === 'all' || (bias === 'lora_only' && adapted.has(path));
+}
+
+/** The adapters' own parameters by their names in the model. */
+export function namedCopies(
+  adapters: readonly { readonly name: string; readonly copies: readonly OwnCopy[] }[],
+): [string, Parameter][] {
+  return adapters.flatMap(({ name, copies }) =>
+    copies.map(({ path, slot, kind, own }): [string, Parameter] => {
+      const place = kind === 'saved' ? `modules_to_save.${name}` : `trained.${name}`;
+      return [dotted(path, `${place}.${slot.name}`), own];
+    }),
+  );
 }
 
 /** Puts the originals back. */

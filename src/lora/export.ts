@@ -1,8 +1,11 @@
 /** An adapter as PEFT's two files. PiSSA and OLoRA are converted to a plain adapter of the original base, unless told otherwise. */
-import { formatPeftConfig, type PeftConfig } from '../formats/peft-config.js';
+import type { PeftConfig } from '../formats/peft-config.js';
+import { formatPeftConfig } from '../formats/peft-config-write.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { exactKey } from '../formats/peft-patterns.js';
 import { type WritableTensor, writeSafetensors } from '../formats/safetensors-write.js';
+import { checkOptions } from '../runtime/errors.js';
+import type { AdapterSet } from './adapter-set.js';
 import type { ResolvedConfig } from './config.js';
 import type { OwnCopy } from './copies.js';
 import { adapterTensors, type NamedFactors } from './tensors.js';
@@ -20,8 +23,19 @@ export interface ExportOptions {
   readonly allowNonFinite?: boolean;
 }
 
-/** @throws FormatError when a weight is not finite */
-export function exportFiles(
+/** @throws AdapterError for an unknown name, FormatError when a weight is not finite */
+export function exportAdapter(
+  adapters: AdapterSet,
+  name = adapters.active[0] ?? 'default',
+  options: ExportOptions,
+): AdapterFiles {
+  const where = 'LoraModel.exportAdapter';
+  checkOptions(where, options, ['convert', 'allowNonFinite']);
+  const { config, fanInFanOut, layers, copies } = adapters.get(where, name);
+  return exportFiles({ ...config, fanInFanOut }, layers, copies, options);
+}
+
+function exportFiles(
   config: ResolvedConfig,
   layers: readonly NamedFactors[],
   copies: readonly OwnCopy[],

@@ -2,7 +2,7 @@
 import type { OutputRange } from '../ops/lora-terms.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Shape } from '../tensor/shape.js';
-import type { ResolvedLayerOptions } from './config.js';
+import type { ResolvedLayerOptions } from './layer-options.js';
 
 /** Shapes of an adapter's parameters in a layer; null where it has none. */
 export interface FactorShapes {

@@ -15,7 +15,7 @@ export interface GroupOptions {
   readonly decayVectors?: boolean;
 }
 
-/** @param named - the trainable parameters by their dotted names @throws TypeError, RangeError */
+/** @param named - parameters by their dotted names; those that are trained count @throws TypeError, RangeError */
 export function parameterGroups(
   where: string,
   named: readonly (readonly [string, Parameter])[],
@@ -37,6 +37,7 @@ export function parameterGroups(
   checkBoolean(`${where}: decayVectors`, decayVectors);
   const groups = new Map<string, { lr: number; weightDecay: number; parameters: Parameter[] }>();
   for (const [name, parameter] of named) {
+    if (!parameter.requiresGrad) continue;
     const part = partOf(name, parameter);
     const rate = part === 'embedding' ? embedding : part === 'A' ? lr : lr * loraPlusLrRatio;
     const decay = isVector(name, parameter) && !decayVectors ? 0 : weightDecay;

@@ -1,35 +1,21 @@
 /**
- * LoraLayer: what every wrapped layer shares. It stands in the place of its base and has any number of adapters beside it:
- * which are active, merged, at which scale, and which rows of a batch use which. How a kind of layer computes, it says itself.
+ * LoraLayer: what every wrapped layer shares. It stands in the place of its base and has any number of adapters beside it
+ * (layer-adapters.ts), some of them merged (merge-state.ts), some at work in forward (layer-forward.ts). How a kind of layer
+ * computes, it says itself.
  */
-
 import { Module, type ParameterSlot } from '../nn/module.js';
-import type { LoraTerm, OutputRange } from '../ops/lora-terms.js';
-import { placeRows, selectRows } from '../ops/rows.js';
+import type { Dora, LoraTerm, OutputRange } from '../ops/lora-terms.js';
 import { checkNumber } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
-import { showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { type ResolvedLayerOptions, scalingOf } from './config.js';
+import type { BaseLayer, LayerKind } from './base-layer.js';
 import { AdapterError } from './errors.js';
 import { type FactorShapes, type LoraFactors, type MergeOptions, strengthOf } from './factors.js';
+import { LayerAdapters, type NewFactors } from './layer-adapters.js';
+import { LayerForward } from './layer-forward.js';
+import type { ResolvedLayerOptions } from './layer-options.js';
 import { MergeState } from './merge-state.js';
-
-/** The kinds of layers that take adapters. */
-export type LayerKind = 'linear' | 'embedding' | 'conv2d';
-
-/** A layer that can be wrapped. */
-export interface BaseLayer extends Module {
-  readonly weight: Parameter;
-  readonly runtime: Runtime;
-}
-
-/** DoRA's operands of one forward. */
-export interface DoraOperands {
-  readonly magnitude: Parameter;
-  readonly norms: Tensor;
-}
 
 export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
   /** The wrapped layer. */
@@ -38,19 +24,16 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
   /** Whether the adapters take part in `forward`. Merged ones do as long as they are merged. */
   enabled = true;
   /** @internal */ readonly runtime: Runtime;
-  readonly #adapters = new Map<string, LoraFactors>();
-  readonly #maskLayer: number;
+  readonly #adapters = new LayerAdapters(this.constructor.name);
   readonly #merge = new MergeState(this);
-  #maskStep = 0;
-  #active: readonly string[] = [];
-  #rows: readonly string[] | null = null;
+  readonly #forward: LayerForward;
 
   /** @internal */
   protected constructor(base: Base) {
     super();
     this.base = base;
     this.runtime = base.runtime;
-    this.#maskLayer = base.runtime.engine.nextLayer();
+    this.#forward = new LayerForward(this, this.#adapters);
   }
 
   /** @internal Shapes of an adapter's parameters. @throws AdapterError when the layer cannot hold such an adapter */
@@ -67,7 +50,7 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
     x: Tensor,
     weight: Parameter,
     terms: readonly LoraTerm[],
-    dora: DoraOperands | null,
+    dora: Dora | null,
     planRows?: number,
   ): Tensor;
   /** @internal out = w + strength·delta in the weight's layout; w may be 0 (the delta alone) or out. */
@@ -84,8 +67,8 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
     const { standIn } = this.#merge;
     if (standIn !== null) return standIn;
     if (this.enabled || this.merged) {
-      for (const name of this.#active) {
-        const changed = this.#adapters.get(name)?.changed ?? null;
+      for (const name of this.#adapters.active) {
+        const changed = this.#adapters.find(name)?.changed ?? null;
         if (changed !== null) return changed.weight;
       }
     }
@@ -98,12 +81,12 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
 
   /** Names of the adapters on this layer. */
   get adapters(): string[] {
-    return [...this.#adapters.keys()];
+    return this.#adapters.names;
   }
 
   /** Names of the adapters that take part, in their order. */
   get activeAdapters(): string[] {
-    return [...this.#active];
+    return [...this.#adapters.active];
   }
 
   /** Whether adapters are added into the base weight now. */
@@ -118,18 +101,12 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
 
   /** Scaling of the first active adapter, its multiplier included. @throws AdapterError */
   get scaling(): number {
-    return strengthOf(this.factors(this.#firstActive('scaling')));
+    return strengthOf(this.#adapters.get(this.#adapters.firstActive('scaling')));
   }
 
   /** The parameters of an adapter. @throws AdapterError */
   factors(name: string): LoraFactors {
-    const factors = this.#adapters.get(name);
-    if (factors === undefined) {
-      throw new AdapterError(
-        `${this.constructor.name}: there is no adapter '${name}', expected one of ${this.adapters.join(', ') || 'none'}`,
-      );
-    }
-    return factors;
+    return this.#adapters.get(name);
   }
 
   /**
@@ -151,7 +128,7 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
 
   override *ownParameters(): Iterable<[string, Parameter]> {
     yield* this.base.ownParameters();
-    for (const [name, { A, B, bias, magnitude }] of this.#adapters) {
+    for (const [name, { A, B, bias, magnitude }] of this.#adapters.all) {
       const [a, b] = this.factorNames(name);
       yield [a, A];
       yield [b, B];
@@ -174,27 +151,12 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
    * @throws TypeError, RangeError; AdapterError when it would record gradients through a merged adapter
    */
   override forward(x: Tensor): Tensor {
-    const merged = this.#merge.names;
-    if (merged.length > 0 && this.runtime.gradEnabled) {
-      const trainable = merged.find(
-        (name) => this.factors(name).A.requiresGrad || this.factors(name).B.requiresGrad,
-      );
-      if (trainable !== undefined) {
-        throw new AdapterError(
-          `${this.constructor.name}.forward: adapter '${trainable}' is merged and requires gradients, expected unmerge() first or rt.noGrad`,
-        );
-      }
-    }
-    if (this.#rows !== null && this.enabled) return this.#forwardRows(x, this.#rows);
-    const active = this.enabled
-      ? this.#active.filter((name) => !merged.includes(name) && this.#adapters.has(name))
-      : [];
-    return this.#compute(x, active, this.weight);
+    return this.#forward.run(x, this.#merge.names);
   }
 
   /** scaling·B·A of an adapter in the weight's shape: what merging adds (DoRA scales the sum besides). @throws AdapterError */
   deltaWeight(name?: string): Tensor {
-    const factors = this.factors(name ?? this.#firstActive('deltaWeight'));
+    const factors = this.#adapters.get(name ?? this.#adapters.firstActive('deltaWeight'));
     const delta = this.runtime.empty(this.deltaShape, 'f32');
     this.addDelta(factors, 0, delta.pointer);
     return delta;
@@ -210,8 +172,7 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
    * @throws AdapterError when one is merged already or unknown, or when `safe` finds NaN or infinity; nothing is merged then
    */
   merge(names?: readonly string[], options: MergeOptions = {}): void {
-    const wanted =
-      names ?? this.#active.filter((name) => this.#adapters.has(name) && !this.#merge.names.includes(name));
+    const wanted = names ?? this.#adapters.active.filter((name) => !this.#merge.names.includes(name));
     this.#merge.merge(`${this.constructor.name}.merge`, wanted, options);
   }
 
@@ -235,7 +196,7 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
 
   /** @internal The dropout masks begin anew: the next training forward has the first one again. */
   restartMasks(): void {
-    this.#maskStep = 0;
+    this.#forward.restartMasks();
   }
 
   /** @internal Gives the base layer back, with what is merged in it for good. */
@@ -264,101 +225,33 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
   }
 
   /** @internal */
-  addFactors(name: string, parameters: Omit<LoraFactors, 'scaling' | 'multiplier' | 'changed'>): void {
-    const scaling = scalingOf(parameters.options);
-    this.#adapters.set(name, { ...parameters, scaling, multiplier: 1, changed: null });
+  addFactors(name: string, parameters: NewFactors): void {
+    this.#adapters.add(name, parameters);
   }
 
   /** @internal */
   removeFactors(name: string): void {
-    this.#adapters.get(name)?.changed?.weight.block.dispose();
-    this.#adapters.delete(name);
-    this.#active = this.#active.filter((active) => active !== name);
+    this.#adapters.remove(name);
   }
 
   /** @internal */
   setActive(names: readonly string[]): void {
-    this.#active = names;
+    this.#adapters.active = names;
   }
 
   /** @internal The adapter of each row of the next batch ('__base__' for none), or null for the active ones. */
   setRows(rows: readonly string[] | null): void {
-    this.#rows = rows;
+    this.#forward.rows = rows;
   }
 
   override dispose(): void {
     this.base.dispose();
     this.#merge.dispose();
-    for (const name of this.adapters) {
-      const { A, B, changed } = this.factors(name);
-      changed?.weight.block.dispose();
-      A.block.dispose();
-      B.block.dispose();
-    }
-  }
-
-  #compute(x: Tensor, names: readonly string[], weight: Parameter, planRows?: number): Tensor {
-    if (names.length === 0) return this.computeBase(x, weight, planRows);
-    const step = this.training ? this.#maskStep++ : 0;
-    const terms = names.map((name, i): LoraTerm => {
-      const factors = this.factors(name);
-      const dropout = this.training && this.kind !== 'embedding' ? factors.options.loraDropout : 0;
-      return {
-        A: factors.A,
-        B: factors.B,
-        bias: factors.bias,
-        scaling: strengthOf(factors),
-        dropout,
-        maskLayer: this.#maskLayer,
-        maskStep: step * 256 + i,
-        ranges: factors.ranges,
-      };
-    });
-    const first = this.factors(names[0]!);
-    if (first.magnitude === null) return this.computeAdapted(x, weight, terms, null, planRows);
-    const norms = this.runtime.empty([this.outputs], 'f32');
-    this.norms(first, weight.pointer, norms.pointer);
-    const y = this.computeAdapted(x, weight, terms, { magnitude: first.magnitude, norms }, planRows);
-    norms.dispose();
-    return y;
-  }
-
-  /** Each row with its own adapter: the rows of one adapter are computed together, on the path of the whole batch. */
-  #forwardRows(x: Tensor, rows: readonly string[]): Tensor {
-    const n = x.shape[0] ?? 0;
-    if (n === 0 || n % rows.length !== 0) {
-      throw new AdapterError(
-        `${this.constructor.name}.forward: x is ${showShape(x.shape)} with ${rows.length} adapterNames, expected a multiple of them as first dimension`,
-      );
-    }
-    const entries = new Map<string, number[]>();
-    for (const [i, name] of rows.entries()) {
-      const key = this.#adapters.has(name) ? name : '__base__';
-      entries.set(key, [...(entries.get(key) ?? []), i]);
-    }
-    const planRows = this.planRowsOf(x);
-    const one = (name: string, part: Tensor): Tensor => {
-      const names = name === '__base__' ? [] : [name];
-      const weight = this.#adapters.get(name)?.changed?.weight ?? this.base.weight;
-      return this.#compute(part, names, weight, planRows);
-    };
-    if (entries.size === 1) return one([...entries.keys()][0]!, x);
-    const indices = [...entries.values()].map((own) => Int32Array.from(own));
-    const parts = [...entries.keys()].map((name, i) => one(name, selectRows(x, indices[i]!, rows.length)));
-    return placeRows(parts, indices, rows.length);
+    this.#adapters.dispose();
   }
 
   /** @internal Rows of x as the products see them. */
-  protected planRowsOf(x: Tensor): number {
+  planRowsOf(x: Tensor): number {
     return x.size / (x.shape.at(-1) ?? 1);
-  }
-
-  #firstActive(what: string): string {
-    const name = this.#active[0];
-    if (name === undefined)
-      throw new AdapterError(
-        `${this.constructor.name}.${what}: no adapter is active, expected a name; there are ${this.adapters.join(', ') || 'none'}`,
-      );
-    return name;
   }
 }

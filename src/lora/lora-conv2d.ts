@@ -8,14 +8,14 @@ import { Conv2d } from '../nn/conv2d.js';
 import { conv2d } from '../ops/conv2d.js';
 import { add } from '../ops/elementwise.js';
 import { loraConv2d } from '../ops/lora-conv2d.js';
-import type { LoraTerm } from '../ops/lora-terms.js';
+import type { Dora, LoraTerm } from '../ops/lora-terms.js';
 import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './config.js';
 import { AdapterError } from './errors.js';
 import { type FactorShapes, type LoraFactors, strengthOf } from './factors.js';
-import { type DoraOperands, LoraLayer } from './layer.js';
+import { LoraLayer } from './layer.js';
+import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './layer-options.js';
 import { wrapAlone } from './wrap-alone.js';
 
 export class LoraConv2d extends LoraLayer<Conv2d> {
@@ -83,12 +83,7 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
   }
 
   /** @internal */
-  computeAdapted(
-    x: Tensor,
-    weight: Parameter,
-    terms: readonly LoraTerm[],
-    dora: DoraOperands | null,
-  ): Tensor {
+  computeAdapted(x: Tensor, weight: Parameter, terms: readonly LoraTerm[], dora: Dora | null): Tensor {
     const where = 'LoraConv2d.forward';
     if (weight.shape[1] === this.inChannels / this.groups)
       return loraConv2d(where, x, weight, this.bias, this.#options(this.groups), terms, dora);

@@ -3,14 +3,13 @@
 import { Embedding } from '../nn/embedding.js';
 import { embedding } from '../ops/embedding.js';
 import { loraEmbedding } from '../ops/lora-embedding.js';
-import type { LoraTerm } from '../ops/lora-terms.js';
+import type { Dora, LoraTerm } from '../ops/lora-terms.js';
 import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './config.js';
 import { AdapterError } from './errors.js';
 import type { FactorShapes } from './factors.js';
-import type { DoraOperands } from './layer.js';
+import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './layer-options.js';
 import type { MatrixLayout } from './matrix-delta.js';
 import { MatrixLoraLayer } from './matrix-layer.js';
 import { wrapAlone } from './wrap-alone.js';
@@ -67,14 +66,14 @@ export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
     ids: Tensor,
     weight: Parameter,
     terms: readonly LoraTerm[],
-    dora: DoraOperands | null,
+    dora: Dora | null,
     planRows?: number,
   ): Tensor {
     return loraEmbedding('LoraEmbedding.forward', ids, weight, this.paddingIdx, terms, dora, planRows);
   }
 
   /** @internal */
-  protected override planRowsOf(ids: Tensor): number {
+  override planRowsOf(ids: Tensor): number {
     return ids.size;
   }
 

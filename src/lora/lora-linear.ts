@@ -7,19 +7,18 @@ import { Linear } from '../nn/linear.js';
 import { linearAs } from '../ops/linear.js';
 import { doraLinear } from '../ops/lora-dora.js';
 import { loraLinear } from '../ops/lora-linear.js';
-import type { LoraTerm, OutputRange } from '../ops/lora-terms.js';
+import type { Dora, LoraTerm, OutputRange } from '../ops/lora-terms.js';
 import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { AdapterError } from './errors.js';
+import type { FactorShapes } from './factors.js';
 import {
   type FusedSlices,
   type LoraLinearOptions,
   type ResolvedLayerOptions,
   resolveLayerOptions,
-} from './config.js';
-import { AdapterError } from './errors.js';
-import type { FactorShapes } from './factors.js';
-import type { DoraOperands } from './layer.js';
+} from './layer-options.js';
 import type { MatrixLayout } from './matrix-delta.js';
 import { MatrixLoraLayer } from './matrix-layer.js';
 import { wrapAlone } from './wrap-alone.js';
@@ -94,7 +93,7 @@ export class LoraLinear extends MatrixLoraLayer<Linear> {
     x: Tensor,
     weight: Parameter,
     terms: readonly LoraTerm[],
-    dora: DoraOperands | null,
+    dora: Dora | null,
     planRows?: number,
   ): Tensor {
     const layout = this.#layout(planRows);

@@ -1,6 +1,8 @@
 /** What the layers over a matrix share, Linear and Embedding: deltas, norms and scaled outputs by the layout of their weight. */
+
+import type { BaseLayer } from './base-layer.js';
 import type { LoraFactors } from './factors.js';
-import { type BaseLayer, LoraLayer } from './layer.js';
+import { LoraLayer } from './layer.js';
 import { addMatrixDelta, type MatrixLayout, matrixNorms, scaleMatrixOutputs } from './matrix-delta.js';
 
 export abstract class MatrixLoraLayer<Base extends BaseLayer> extends LoraLayer<Base> {

@@ -4,10 +4,10 @@
  * does a grouped convolution, whose merged weight sees every channel.
  */
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
+import type { BaseLayer } from './base-layer.js';
 import { AdapterError } from './errors.js';
-import type { LoraFactors, MergeOptions } from './factors.js';
-import { strengthOf } from './factors.js';
-import type { BaseLayer, LoraLayer } from './layer.js';
+import { type LoraFactors, type MergeOptions, strengthOf } from './factors.js';
+import type { LoraLayer } from './layer.js';
 
 interface Kept {
   readonly weight: Float32Array<ArrayBuffer>;

@@ -1,13 +1,16 @@
-/** Reading an adapter's two files. Keys are built from the module tree; nothing is applied before all of it fits. */
+/** Loading an adapter's two files. Keys are built from the module tree; nothing is applied before all of it fits. */
 import { folderUrl, readBytes } from '#platform';
-import { type PeftConfig, parsePeftConfig } from '../formats/peft-config.js';
+import type { PeftConfig } from '../formats/peft-config.js';
+import { parsePeftConfig } from '../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { parseSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { sameShape, showShape } from '../tensor/shape.js';
-import { changesBase, type InitLoraWeights, type ResolvedConfig, resolveConfig } from './config.js';
+import type { Attachment } from './attachment.js';
+import { type ResolvedConfig, resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import type { AdapterFiles } from './export.js';
+import { changesBase, type InitLoraWeights } from './layer-options.js';
 import type { AdapterTensor } from './tensors.js';
 
 /** What `loadAdapter` reads: the files' contents, what `exportAdapter` gave, or the folder (URL; in Node also a path) that holds them. */
@@ -41,7 +44,7 @@ export interface LoadReport {
 }
 
 /** An adapter's files, read and checked, before they meet a model. */
-export interface ReadAdapter {
+interface ReadAdapter {
   readonly config: ResolvedConfig;
   /** The initialisation to run before the file's values go in: one that changes the base, or the plain one. */
   readonly init: boolean | string;
@@ -52,12 +55,31 @@ export interface ReadAdapter {
   apply(tensors: readonly AdapterTensor[]): { missing: string[]; unexpected: string[] };
 }
 
-/** Reads both files. @throws TypeError, AdapterError, FormatError */
-export async function readSource(
-  where: string,
+/** Reads an adapter and adds it under a new name. @throws TypeError, AdapterError, FormatError; the model is then unchanged */
+export async function loadAdapter(
+  attachment: Attachment,
+  name: string,
   source: AdapterSource,
   options: LoadOptions,
-): Promise<ReadAdapter> {
+): Promise<LoadReport> {
+  const where = 'LoraModel.loadAdapter';
+  attachment.checkAttached(where);
+  attachment.adapters.checkNewName(where, name);
+  const file = await readSource(where, source, options);
+  attachment.checkAttached(where);
+  const { adapter, undo } = attachment.add(where, name, file.config, file.strict, file.init);
+  try {
+    const report = file.apply(adapter.tensors());
+    adapter.trainable = file.trainable;
+    return { ...report, unmatched: adapter.plan.unmatched, warnings: file.warnings };
+  } catch (error) {
+    undo();
+    throw error;
+  }
+}
+
+/** Reads both files. @throws TypeError, AdapterError, FormatError */
+async function readSource(where: string, source: AdapterSource, options: LoadOptions): Promise<ReadAdapter> {
   checkOptions(where, options, ['trainable', 'strict', 'prefix', 'base']);
   const { strict = true, prefix = PEFT_PREFIX, trainable = false, base = 'original' } = options;
   checkBoolean(`${where}: strict`, strict);

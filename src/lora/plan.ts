@@ -1,11 +1,12 @@
 /** What adding an adapter to a model comes to, worked out before anything changes: layers, options, and what matched nothing. */
 
 import { PatternValues } from '../formats/peft-patterns.js';
-import type { Child, Module } from '../nn/module.js';
-import { layerOptionsOf, type ResolvedConfig, type ResolvedLayerOptions } from './config.js';
+import { type Child, dotted, type Module } from '../nn/module.js';
+import { layerOptionsOf, type ResolvedConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import { isAdaptable, isLinear, wrap } from './kinds.js';
 import type { LoraLayer } from './layer.js';
+import type { ResolvedLayerOptions } from './layer-options.js';
 import { LoraLinear } from './lora-linear.js';
 import { type ModuleNames, matchesSuffix, selectTargets } from './targets.js';
 
@@ -43,7 +44,7 @@ export function childrenOf(model: Module): Map<string, Child> {
       }
       const all = [child];
       places.set(child.module, all);
-      const path = prefix === '' ? child.name : `${prefix}.${child.name}`;
+      const path = dotted(prefix, child.name);
       found.set(path, {
         ...{ name: child.name, module: child.module },
         replace: (other) => {

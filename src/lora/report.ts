@@ -1,7 +1,9 @@
 /** What `LoraModel.report()` says: what is wrapped, loaded, trainable, merged, at which scale, and what matched nothing. */
+import { dotted } from '../nn/module.js';
 import type { Adapter } from './adapter.js';
+import type { Attachment } from './attachment.js';
+import type { LayerKind } from './base-layer.js';
 import { strengthOf } from './factors.js';
-import type { LayerKind } from './layer.js';
 
 /** One adapter on one layer. */
 export interface LayerReport {
@@ -53,13 +55,10 @@ export interface LoraReport {
   toString(): string;
 }
 
-export function reportOf(
-  adapters: readonly Adapter[],
-  active: readonly string[],
-  wrapped: readonly string[],
-  tied: readonly (readonly string[])[],
-): LoraReport {
-  const list = adapters.map((adapter) => adapterReport(adapter, active.includes(adapter.name)));
+export function reportOf(attachment: Attachment): LoraReport {
+  const { adapters, paths: wrapped } = attachment;
+  const tied = [...attachment.tied().values()];
+  const list = adapters.all.map((adapter) => adapterReport(adapter, adapters.active.includes(adapter.name)));
   return { adapters: list, wrapped, tied, toString: () => textOf(list, wrapped, tied) };
 }
 
@@ -74,9 +73,7 @@ function adapterReport(adapter: Adapter, active: boolean): AdapterReport {
     };
   });
   const named = (kind: 'bias' | 'saved'): string[] =>
-    copies
-      .filter((copy) => copy.kind === kind)
-      .map(({ path, slot }) => (path === '' ? slot.name : `${path}.${slot.name}`));
+    copies.filter((copy) => copy.kind === kind).map(({ path, slot }) => dotted(path, slot.name));
   return {
     ...{ name, active, trainable: adapter.trainable, merged: layers.some(({ merged }) => merged) },
     base: adapter.changedLayers.length > 0 ? 'changed' : 'original',

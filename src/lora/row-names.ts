@@ -1,12 +1,47 @@
-/** The checks of `adapterNames`: one adapter, or none, for each row of a batch. */
-import { describe } from '../runtime/errors.js';
+/** A model's forward with options: `adapterNames` gives one adapter, or none, for each row of a batch. */
+import type { Module } from '../nn/module.js';
+import { checkOptions, describe } from '../runtime/errors.js';
 import { showShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { AdapterSet } from './adapter-set.js';
+import type { Attachment } from './attachment.js';
 import { AdapterError } from './errors.js';
 
+/** Options of one `forward`, behind its tensors. */
+export interface ForwardOptions {
+  /** The adapter of each row of the batch (the first dimension); `'__base__'` for none. Evaluation mode only. */
+  readonly adapterNames?: readonly string[];
+}
+
+/** @param lora - the LoraModel itself @throws TypeError, AdapterError */
+export function forwardWith(
+  attachment: Attachment,
+  lora: Module,
+  inputs: readonly (Tensor | ForwardOptions)[],
+): Tensor {
+  const { model } = attachment;
+  const last = inputs.at(-1);
+  if (last === undefined || last instanceof Tensor || typeof last !== 'object' || last === null)
+    return model.forward(...(inputs as Tensor[]));
+  checkOptions('LoraModel.forward', last, ['adapterNames']);
+  const tensors = inputs.slice(0, -1) as Tensor[];
+  const { adapterNames } = last;
+  if (adapterNames === undefined) return model.forward(...tensors);
+  const training = lora.namedModules().some(([, module]) => module.training);
+  const { adapters, layers, merged } = attachment;
+  const rows = checkRowNames(adapters, adapterNames, tensors[0], { merged, training });
+  return adapters.withOriginals(() => {
+    for (const layer of layers) layer.setRows(rows);
+    try {
+      return model.forward(...tensors);
+    } finally {
+      for (const layer of layers) layer.setRows(null);
+    }
+  });
+}
+
 /** @param first - the batch, rows first @throws TypeError, AdapterError */
-export function checkRowNames(
+function checkRowNames(
   adapters: AdapterSet,
   names: unknown,
   first: unknown,

@@ -1,9 +1,9 @@
 /** An adapter's tensors by the keys of PEFT's file, and the other spellings that files have for them. */
 import { peftSlot } from '../formats/peft-keys.js';
 import type { Parameter } from '../tensor/parameter.js';
+import type { LayerKind } from './base-layer.js';
 import type { OwnCopy } from './copies.js';
 import type { LoraFactors } from './factors.js';
-import type { LayerKind } from './layer.js';
 
 /** One layer of an adapter with its dotted name. */
 export interface NamedFactors {

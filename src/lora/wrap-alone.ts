@@ -1,9 +1,9 @@
 /** One layer wrapped without a model, with one adapter named 'default'. */
 import { ParameterBlock } from '../tensor/parameter.js';
-import type { ResolvedLayerOptions } from './config.js';
 import type { FactorShapes } from './factors.js';
 import { initialise } from './initialise.js';
 import type { LoraLayer } from './layer.js';
+import type { ResolvedLayerOptions } from './layer-options.js';
 
 /** @throws AdapterError, OutOfMemoryError */
 export function wrapAlone<L extends LoraLayer>(where: string, layer: L, options: ResolvedLayerOptions): L {
@@ -32,6 +32,6 @@ export function wrapAlone<L extends LoraLayer>(where: string, layer: L, options:
 }
 
 /** The shapes that there are, A and B first. */
-export function shapeList({ A, B, bias, magnitude }: FactorShapes): (readonly number[])[] {
+function shapeList({ A, B, bias, magnitude }: FactorShapes): (readonly number[])[] {
   return [A, B, ...(bias === null ? [] : [bias]), ...(magnitude === null ? [] : [magnitude])];
 }

@@ -96,7 +96,7 @@ export abstract class Module {
       for (const [name, parameter] of module.ownParameters()) {
         if (seen.has(parameter)) continue;
         seen.add(parameter);
-        found.push([path === '' ? name : `${path}.${name}`, parameter]);
+        found.push([dotted(path, name), parameter]);
       }
     }
     return found;
@@ -189,9 +189,13 @@ export abstract class Module {
     if (seen.has(this)) return;
     seen.add(this);
     found(name, this);
-    for (const child of this.children())
-      child.module.#visit(name === '' ? child.name : `${name}.${child.name}`, seen, found);
+    for (const child of this.children()) child.module.#visit(dotted(name, child.name), seen, found);
   }
+}
+
+/** @internal The name of what is called `name` in the module at `path`. */
+export function dotted(path: string, name: string): string {
+  return path === '' ? name : `${path}.${name}`;
 }
 
 /** @internal Children that lie in an array. */

@@ -7,8 +7,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import { type Conv2dOperationOptions, type ConvSizes, checkConv2d, imageColumns } from './conv-sizes.js';
 import { forEachGroup } from './conv2d.js';
 import { backwardLoraConv } from './lora-conv2d-backward.js';
-import type { Dora } from './lora-embedding.js';
-import { addressOf, drop, type LoraTerm, totalBias } from './lora-terms.js';
+import { addressOf, type Dora, drop, type LoraTerm, totalBias } from './lora-terms.js';
 
 /** Ranks of one group: those of every term, and one more for the bias where the product adds it. */
 export interface ConvRanks {

@@ -5,13 +5,7 @@
 import type { Tensor } from '../tensor/tensor.js';
 import { checkEmbedding } from './embedding.js';
 import { withTransposed } from './linear-products.js';
-import { addressOf, type LoraTerm, withInverse } from './lora-terms.js';
-
-/** DoRA's magnitude [out] and the norms [out] it is divided by. */
-export interface Dora {
-  readonly magnitude: Tensor;
-  readonly norms: Tensor;
-}
+import { addressOf, type Dora, type LoraTerm, withInverse } from './lora-terms.js';
 
 const FACTORS = 2;
 

@@ -31,6 +31,12 @@ export interface LoraTerm {
   readonly ranges: readonly OutputRange[] | null;
 }
 
+/** DoRA's magnitude [out] and the norms [out] it is divided by. */
+export interface Dora {
+  readonly magnitude: Tensor;
+  readonly norms: Tensor;
+}
+
 /** A block of ranks: a whole adapter, or one range of it. */
 export interface Part extends OutputRange {
   /** Place of the adapter among the operation's terms. */

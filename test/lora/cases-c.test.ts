@@ -314,7 +314,7 @@ describeRuntimes('saving and loading', (rt) => {
       }),
     ).toThrow("slices of [4, 4] make 8 outputs, expected the layer's 9");
     expect(lora.report().adapters[0]!.layers).toHaveLength(1);
-    expect(() => other.loadAdapter('b', 7 as unknown as string)).rejects.toThrow(TypeError);
+    await expect(other.loadAdapter('b', 7 as unknown as string)).rejects.toThrow(TypeError);
     expect(() => other.deleteAdapter('nix')).toThrow(AdapterError);
   });
 

@@ -23,7 +23,7 @@ export const ASLEEP = 6;
 const ARGUMENTS_AT = 64;
 
 export const MOST_SHARES = 64;
-export const MOST_ARGUMENTS = 24;
+const MOST_ARGUMENTS = 24;
 
 /** A control block over new or given shared memory. */
 export interface Control {

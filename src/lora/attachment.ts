@@ -1,0 +1,218 @@
+/**
+ * The hold that a LoraModel has on its model: the adapters, the LoRA layers with the places they took, and the way back to
+ * the model as it was. Layers go in and out here alone.
+ */
+import type { Child, Module } from '../nn/module.js';
+import { describe } from '../runtime/errors.js';
+import type { Parameter } from '../tensor/parameter.js';
+import { type Runtime, refusePromise } from '../tensor/runtime.js';
+import { Adapter } from './adapter.js';
+import { AdapterSet } from './adapter-set.js';
+import type { ResolvedConfig } from './config.js';
+import { putOriginals } from './copies.js';
+import { AdapterError } from './errors.js';
+import { initialise } from './initialise.js';
+import { isAdaptable } from './kinds.js';
+import type { LoraLayer } from './layer.js';
+import { childrenOf, planAdapter } from './plan.js';
+import { tiedParameters } from './tied.js';
+
+interface Wrapped {
+  readonly layer: LoraLayer;
+  readonly child: Child;
+}
+
+/** An adapter that was added, and the way to take it and the layers made for it out again. */
+export interface Added {
+  readonly adapter: Adapter;
+  undo(): void;
+}
+
+export class Attachment<M extends Module = Module> {
+  readonly model: M;
+  readonly runtime: Runtime;
+  readonly adapters = new AdapterSet();
+  readonly #wrapped = new Map<string, Wrapped>();
+  /** What each parameter was before the model was frozen. */
+  readonly #trained = new Map<Parameter, boolean>();
+  #attached = true;
+  #disabled = 0;
+
+  /** Freezes a plain model. @throws AdapterError when nothing in it can be adapted; it is then unchanged */
+  constructor(where: string, model: M) {
+    const parameters = model.parameters();
+    const adaptable = [...childrenOf(model).values()].some(({ module }) => isAdaptable(module));
+    if (!adaptable || parameters[0] === undefined)
+      throw new AdapterError(
+        `${where}: the model has no Linear, Embedding or Conv2d, expected at least one to adapt`,
+      );
+    this.model = model;
+    this.runtime = parameters[0].runtime;
+    for (const parameter of parameters) {
+      this.#trained.set(parameter, parameter.requiresGrad);
+      parameter.requiresGrad = false;
+    }
+  }
+
+  /** The LoRA layers, in the order in which they came. */
+  get layers(): LoraLayer[] {
+    return [...this.#wrapped.values()].map(({ layer }) => layer);
+  }
+
+  /** Their dotted names. */
+  get paths(): string[] {
+    return [...this.#wrapped.keys()];
+  }
+
+  /** Names of the merged adapters. */
+  get merged(): string[] {
+    return [...new Set(this.layers.flatMap((layer) => layer.mergedAdapters))];
+  }
+
+  /** Parameters of the plain model that several modules hold, with their names. */
+  tied(): Map<Parameter, string[]> {
+    return this.adapters.withOriginals(() => tiedParameters(this.model));
+  }
+
+  /** @throws AdapterError once the model was given back */
+  checkAttached(where: string): void {
+    if (!this.#attached)
+      throw new AdapterError(`${where}: the model was unloaded, expected an attached LoraModel`);
+  }
+
+  /** @throws AdapterError inside `withAdaptersDisabled` */
+  checkEnabled(where: string): void {
+    if (this.#disabled > 0)
+      throw new AdapterError(`${where}: called inside withAdaptersDisabled, expected a call outside of it`);
+  }
+
+  /**
+   * Makes an adapter and wraps the layers that it needs.
+   * @param strict - whether what matches nothing is an error
+   * @param init - the initialisation to run
+   * @throws AdapterError; the model is then unchanged
+   */
+  add(
+    where: string,
+    name: string,
+    config: ResolvedConfig,
+    strict = true,
+    init: boolean | string = config.initLoraWeights,
+  ): Added {
+    this.adapters.checkNewName(where, name);
+    // Copies of biases, PiSSA's factors and DoRA's magnitudes come from the base, whatever is merged now.
+    const adapter = this.withBaseAlone(() => {
+      const plan = planAdapter(where, this.model, config, strict);
+      const made = new Adapter(where, this.runtime, this.model, name, config, plan);
+      try {
+        for (const { path, layer } of plan.layers)
+          initialise(`${where}: ${path}`, layer, name, layer.base.weight, init);
+      } catch (error) {
+        made.dispose();
+        throw error;
+      }
+      return made;
+    });
+    const fresh = adapter.plan.layers.filter(({ path }) => !this.#wrapped.has(path));
+    for (const { path, layer, child } of fresh) {
+      layer.train(this.model.training);
+      child.replace(layer);
+      this.#wrapped.set(path, { layer, child });
+    }
+    this.adapters.add(adapter);
+    const undo = (): void => {
+      this.adapters.remove(adapter);
+      for (const { path, layer, child } of fresh) {
+        child.replace(layer.base);
+        this.#wrapped.delete(path);
+      }
+    };
+    return { adapter, undo };
+  }
+
+  /** Makes exactly these adapters active. @throws AdapterError; nothing has changed then */
+  activate(where: string, names: readonly string[]): void {
+    this.checkEnabled(where);
+    this.adapters.activate(where, names, this.merged);
+    for (const layer of this.layers) layer.setActive(names.filter((name) => layer.adapters.includes(name)));
+  }
+
+  /** @throws TypeError, RangeError, AdapterError */
+  setScale(where: string, name: string, multiplier: number): void {
+    const { plan } = this.adapters.get(where, name);
+    this.#checkNotMerged(where, name);
+    for (const { layer } of plan.layers) layer.setScale(name, multiplier);
+  }
+
+  /** @throws AdapterError */
+  delete(where: string, name: string): void {
+    const adapter = this.adapters.get(where, name);
+    this.checkEnabled(where);
+    this.#checkNotMerged(where, name);
+    this.adapters.remove(adapter);
+  }
+
+  /** Runs `fn` over the base as it is without any adapter. */
+  withBaseAlone<T>(fn: () => T): T {
+    // Merged bytes leave while the biases that they were merged into are still in place.
+    let run = (): T => this.adapters.withOriginals(fn);
+    for (const layer of this.layers) {
+      const inner = run;
+      run = () => layer.withBaseAlone(inner);
+    }
+    return run();
+  }
+
+  /** The same for a user's function, which may not change the adapters meanwhile. @throws TypeError */
+  withAdaptersDisabled<T>(where: string, fn: () => T): T {
+    if (typeof fn !== 'function') throw new TypeError(`${where}: got ${describe(fn)}, expected a function`);
+    this.#disabled++;
+    let result: T;
+    try {
+      result = this.withBaseAlone(fn);
+    } finally {
+      this.#disabled--;
+    }
+    refusePromise(where, result);
+    return result;
+  }
+
+  /** Gives the plain model back with what is active and merged in it for good, unfrozen as it was. */
+  finish(): M {
+    // Trained biases and saved modules move into the base's own parameters.
+    for (const { original, own } of this.adapters.activeCopies()) original.set(own.toArray());
+    putOriginals(this.adapters.activeCopies());
+    const finished = new Map<LoraLayer, Module>();
+    for (const layer of this.layers) {
+      const trained = this.#trained.get(layer.base.weight) ?? true;
+      const module = layer.finish();
+      this.#trained.set(module.weight, trained);
+      finished.set(layer, module);
+    }
+    return this.detach((layer) => finished.get(layer) ?? layer.base);
+  }
+
+  /** Gives the plain model back, unfrozen as it was. */
+  detach(moduleFor: (layer: LoraLayer) => Module = ({ base }) => base): M {
+    putOriginals(this.adapters.activeCopies());
+    for (const { layer, child } of this.#wrapped.values()) child.replace(moduleFor(layer));
+    this.adapters.clear();
+    for (const parameter of this.model.parameters()) parameter.requiresGrad = true;
+    for (const [parameter, requiresGrad] of this.#trained) parameter.requiresGrad = requiresGrad;
+    this.#wrapped.clear();
+    this.#attached = false;
+    return this.model;
+  }
+
+  dispose(): void {
+    putOriginals(this.adapters.activeCopies());
+    for (const layer of this.layers) layer.dispose();
+    for (const { block } of this.adapters.all) block.dispose();
+    this.model.dispose();
+  }
+
+  #checkNotMerged(where: string, name: string): void {
+    if (this.merged.includes(name))
+      throw new AdapterError(`${where}: adapter '${name}' is merged, expected unmerge() first`);
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * One layer's forward: the terms of the adapters that take part, each with dropout masks of its own, or each row of the
+ * batch with its own adapter. The arithmetic is the layer's kind's.
+ */
+import type { LoraTerm } from '../ops/lora-terms.js';
+import { placeRows, selectRows } from '../ops/rows.js';
+import type { Parameter } from '../tensor/parameter.js';
+import { showShape } from '../tensor/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { AdapterError } from './errors.js';
+import { strengthOf } from './factors.js';
+import type { LoraLayer } from './layer.js';
+import type { LayerAdapters } from './layer-adapters.js';
+
+export class LayerForward {
+  readonly #layer: LoraLayer;
+  readonly #adapters: LayerAdapters;
+  readonly #maskLayer: number;
+  #maskStep = 0;
+  /** The adapter of each row of the next batch (`'__base__'` for none), or null for the active ones. */
+  rows: readonly string[] | null = null;
+
+  constructor(layer: LoraLayer, adapters: LayerAdapters) {
+    this.#layer = layer;
+    this.#adapters = adapters;
+    this.#maskLayer = layer.runtime.engine.nextLayer();
+  }
+
+  restartMasks(): void {
+    this.#maskStep = 0;
+  }
+
+  /** @param merged - names of the adapters that the weight has in it already @throws TypeError, RangeError, AdapterError */
+  run(x: Tensor, merged: readonly string[]): Tensor {
+    const layer = this.#layer;
+    if (merged.length > 0 && layer.runtime.gradEnabled) this.#checkFrozen(merged);
+    if (this.rows !== null && layer.enabled) return this.#byRows(x, this.rows);
+    const active = layer.enabled ? this.#adapters.active.filter((name) => !merged.includes(name)) : [];
+    return this.#compute(x, active, layer.weight);
+  }
+
+  #checkFrozen(merged: readonly string[]): void {
+    const trainable = merged.find((name) => {
+      const { A, B } = this.#adapters.get(name);
+      return A.requiresGrad || B.requiresGrad;
+    });
+    if (trainable !== undefined)
+      throw new AdapterError(
+        `${this.#layer.constructor.name}.forward: adapter '${trainable}' is merged and requires gradients, expected unmerge() first or rt.noGrad`,
+      );
+  }
+
+  #compute(x: Tensor, names: readonly string[], weight: Parameter, planRows?: number): Tensor {
+    const layer = this.#layer;
+    const factors = names.map((name) => this.#adapters.get(name));
+    const [first] = factors;
+    if (first === undefined) return layer.computeBase(x, weight, planRows);
+    const step = layer.training ? this.#maskStep++ : 0;
+    const terms = factors.map((own, i): LoraTerm => {
+      const { A, B, bias, ranges, options } = own;
+      const dropout = layer.training && layer.kind !== 'embedding' ? options.loraDropout : 0;
+      const mask = { maskLayer: this.#maskLayer, maskStep: step * 256 + i };
+      return { A, B, bias, ranges, scaling: strengthOf(own), dropout, ...mask };
+    });
+    if (first.magnitude === null) return layer.computeAdapted(x, weight, terms, null, planRows);
+    const norms = layer.runtime.empty([layer.outputs], 'f32');
+    layer.norms(first, weight.pointer, norms.pointer);
+    const y = layer.computeAdapted(x, weight, terms, { magnitude: first.magnitude, norms }, planRows);
+    norms.dispose();
+    return y;
+  }
+
+  /** Each row with its own adapter: the rows of one adapter are computed together, on the path of the whole batch. */
+  #byRows(x: Tensor, rows: readonly string[]): Tensor {
+    const layer = this.#layer;
+    const n = x.shape[0] ?? 0;
+    if (n === 0 || n % rows.length !== 0) {
+      throw new AdapterError(
+        `${layer.constructor.name}.forward: x is ${showShape(x.shape)} with ${rows.length} adapterNames, expected a multiple of them as first dimension`,
+      );
+    }
+    const entries = new Map<string, number[]>();
+    for (const [i, name] of rows.entries()) {
+      const key = this.#adapters.find(name) === undefined ? '__base__' : name;
+      entries.set(key, [...(entries.get(key) ?? []), i]);
+    }
+    const planRows = layer.planRowsOf(x);
+    const one = (name: string, part: Tensor): Tensor => {
+      const names = name === '__base__' ? [] : [name];
+      const weight = this.#adapters.find(name)?.changed?.weight ?? layer.base.weight;
+      return this.#compute(part, names, weight, planRows);
+    };
+    const groups = [...entries].map(([name, own]) => ({ name, indices: Int32Array.from(own) }));
+    const [only, ...others] = groups;
+    if (only !== undefined && others.length === 0) return one(only.name, x);
+    return placeRows(
+      groups.map(({ name, indices }) => one(name, selectRows(x, indices, rows.length))),
+      groups.map(({ indices }) => indices),
+      rows.length,
+    );
+  }
+}
