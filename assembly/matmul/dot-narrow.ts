@@ -147,6 +147,42 @@ export function dot4x2(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usiz
   if ((K | R) & 3) tail(4, 2, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
 }
 
+/** 2 rows of x by 2 rows of w, and the same rows of h by b. */
+export function dot2x2(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
+  let c00 = f32x4.splat(0);
+  let c01 = f32x4.splat(0);
+  let c10 = f32x4.splat(0);
+  let c11 = f32x4.splat(0);
+  let x0 = x;
+  let x1 = x + ldx;
+  let w0 = w;
+  let w1 = w + ldw;
+  let steps = K & ~3;
+  for (let part = 0; part < 2; part++) {
+    for (const end = x0 + ((<usize>steps) << 2); x0 < end; x0 += 16, x1 += 16, w0 += 16, w1 += 16) {
+      const v0 = v128.load(w0);
+      const v1 = v128.load(w1);
+      let u = v128.load(x0);
+      c00 = madd(u, v0, c00);
+      c01 = madd(u, v1, c01);
+      u = v128.load(x1);
+      c10 = madd(u, v0, c10);
+      c11 = madd(u, v1, c11);
+    }
+    if (R < 4) break;
+    x0 = h;
+    x1 = h + ldh;
+    w0 = b;
+    w1 = b + ldb;
+    steps = R & ~3;
+  }
+  store<f32>(y, hsum(c00));
+  store<f32>(y + cy, hsum(c01));
+  store<f32>(y + ldy, hsum(c10));
+  store<f32>(y + ldy + cy, hsum(c11));
+  if ((K | R) & 3) tail(2, 2, K, R, x, ldx, w, ldw, h, ldh, b, ldb, y, ldy, cy);
+}
+
 /** 1 row of x by 2 rows of w, and the same rows of h by b. */
 export function dot1x2(K: i32, R: i32, x: usize, ldx: usize, w: usize, ldw: usize, h: usize, ldh: usize, b: usize, ldb: usize, y: usize, ldy: usize, cy: usize): void {
   let c00 = f32x4.splat(0);

@@ -1,7 +1,7 @@
 // Products of rows with rows, straight from both matrices as they lie: y[m,n] = Σ x[m,k]·w[n,k] + Σ h[m,r]·b[n,r].
 // No packing, no scratch. Cuts the output into the tiles of dot-tiles.ts, dot-narrow.ts and dot-column.ts.
 import { dot1x1, dot2x1, dot6x1, dot8x1 } from './dot-column';
-import { dot1x2, dot1x3, dot3x3, dot4x2 } from './dot-narrow';
+import { dot1x2, dot1x3, dot2x2, dot3x3, dot4x2 } from './dot-narrow';
 import { dot1x4, dot1x6, dot2x4, dot2x6 } from './dot-tiles';
 
 /**
@@ -54,6 +54,7 @@ function rowTiles(NR: i32, columns: i32, M: i32, K: i32, R: i32, x: usize, sx: u
       else dot1x3(K, R, x, sx, w, sw, h, sh, b, sb, y, sy, cy);
     } else if (columns === 2) {
       if (rows === 4) dot4x2(K, R, x, sx, w, sw, h, sh, b, sb, y, sy, cy);
+      else if (rows === 2) dot2x2(K, R, x, sx, w, sw, h, sh, b, sb, y, sy, cy);
       else dot1x2(K, R, x, sx, w, sw, h, sh, b, sb, y, sy, cy);
     } else {
       if (rows === 8) dot8x1(K, R, x, sx, w, sw, h, sh, b, sb, y, sy, cy);
@@ -86,6 +87,6 @@ function rowsOf(NR: i32, columns: i32, left: i32): i32 {
     const most = NR === 6 ? 8 : 6;
     return left >= most ? most : min(left, 2);
   }
-  const whole = columns === 3 ? 3 : 4;
-  return left >= whole ? whole : 1;
+  if (columns === 3) return left >= 3 ? 3 : 1;
+  return left >= 4 ? 4 : min(left, 2);
 }
