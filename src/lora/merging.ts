@@ -75,7 +75,7 @@ export function unmergeAdapters(attachment: Attachment, names?: readonly string[
 }
 
 /** @param lora - the LoraModel itself @returns max |merged - unmerged| over the output's elements @throws AdapterError */
-export function differenceOfMerge(attachment: Attachment, lora: Module, inputs: readonly Tensor[]): number {
+export function mergeDifference(attachment: Attachment, lora: Module, inputs: readonly Tensor[]): number {
   const where = 'LoraModel.verifyMerge';
   attachment.checkAttached(where);
   if (attachment.adapters.active.length === 0)
