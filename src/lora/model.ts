@@ -140,7 +140,6 @@ export class LoraModel<M extends Module = Module> extends Module {
    */
   addAdapter(name: string, config: LoraConfig): void {
     const where = 'LoraModel.addAdapter';
-    this.#attachment.checkAttached(where);
     this.#attachment.add(where, name, resolveConfig(where, config));
   }
 
