@@ -49,6 +49,38 @@ export async function readGgufHeader(where: string, source: RandomAccess): Promi
 }
 
 function parseHeader(where: string, bytes: Uint8Array): GgufHeader {
+  const { u32, u64, text, value, position } = valueReader(where, bytes);
+  if (u32() !== 0x46554747)
+    throw new FormatError(`${where}: the file does not begin with GGUF, expected it to`);
+  const version = u32();
+  if (!VERSIONS.includes(version))
+    throw new FormatError(
+      `${where}: GGUF version ${version}, expected ${VERSIONS.join(' or ')}, little-endian`,
+    );
+  const [tensors, pairs] = [u64(), u64()];
+  const metadata = new Map<string, unknown>();
+  for (let i = 0n; i < pairs; i++) {
+    const key = text();
+    if (metadata.has(key))
+      throw new FormatError(`${where}: metadata '${key}' appears twice, expected it once`);
+    metadata.set(key, value(u32(), 0));
+  }
+  const entries: GgufEntry[] = [];
+  for (let i = 0n; i < tensors; i++) {
+    const name = text();
+    const dimensions = u32();
+    if (dimensions > MAX_SIZES)
+      throw new FormatError(
+        `${where}: tensor '${name}' has ${dimensions} dimensions, expected ${MAX_SIZES} at most`,
+      );
+    const sizes = Array.from({ length: dimensions }, u64);
+    entries.push({ name, sizes, type: u32(), offset: u64() });
+  }
+  return { metadata, entries, length: position() };
+}
+
+/** Reads GGUF's values one behind the other. */
+function valueReader(where: string, bytes: Uint8Array) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
   const take = (length: number | bigint): number => {
@@ -94,33 +126,7 @@ function parseHeader(where: string, bytes: Uint8Array): GgufHeader {
       );
     return read();
   };
-  if (u32() !== 0x46554747)
-    throw new FormatError(`${where}: the file does not begin with GGUF, expected it to`);
-  const version = u32();
-  if (!VERSIONS.includes(version))
-    throw new FormatError(
-      `${where}: GGUF version ${version}, expected ${VERSIONS.join(' or ')}, little-endian`,
-    );
-  const [tensors, pairs] = [u64(), u64()];
-  const metadata = new Map<string, unknown>();
-  for (let i = 0n; i < pairs; i++) {
-    const key = text();
-    if (metadata.has(key))
-      throw new FormatError(`${where}: metadata '${key}' appears twice, expected it once`);
-    metadata.set(key, value(u32(), 0));
-  }
-  const entries: GgufEntry[] = [];
-  for (let i = 0n; i < tensors; i++) {
-    const name = text();
-    const dimensions = u32();
-    if (dimensions > MAX_SIZES)
-      throw new FormatError(
-        `${where}: tensor '${name}' has ${dimensions} dimensions, expected ${MAX_SIZES} at most`,
-      );
-    const sizes = Array.from({ length: dimensions }, u64);
-    entries.push({ name, sizes, type: u32(), offset: u64() });
-  }
-  return { metadata, entries, length: at };
+  return { u32, u64, text, value, position: () => at };
 }
 
 /** The bytes of a header, version 3, without padding: strings as such, numbers as float32. */

@@ -42,85 +42,85 @@ export function decodeUtf8(where: string, bytes: Uint8Array): string {
  * @throws FormatError with the position
  */
 export function parseJson(where: string, text: string, lastWinsIn?: string): Json {
+  const { fail, next, step, match, string } = scanner(where, text);
+  const entries = (close: string, entry: () => void): void => {
+    step();
+    if (next() !== close) {
+      for (;;) {
+        entry();
+        const char = next();
+        if (char === close) break;
+        if (char !== ',') fail(`',' or '${close}'`);
+        step();
+      }
+    }
+    step();
+  };
+  const object = (depth: number, lastWins: boolean): Map<string, Json> => {
+    const map = new Map<string, Json>();
+    entries('}', () => {
+      next();
+      const key = string();
+      if (map.has(key) && !(lastWins && typeof map.get(key) === 'string'))
+        throw new FormatError(`${where}: key ${JSON.stringify(key)} appears twice, expected it once`);
+      if (next() !== ':') fail("':'");
+      step();
+      map.set(key, value(depth + 1, depth === 0 && key === lastWinsIn));
+    });
+    return map;
+  };
+  const value = (depth: number, lastWins = false): Json => {
+    if (depth > MAX_DEPTH) return fail(`at most ${MAX_DEPTH} levels`);
+    const char = next();
+    if (char === '"') return string();
+    if (char === '{') return object(depth, lastWins);
+    if (char === '[') {
+      const list: Json[] = [];
+      entries(']', () => list.push(value(depth + 1)));
+      return list;
+    }
+    const token = match(/(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)/y, 'a value');
+    if (token === 'null') return null;
+    if (token === 'true' || token === 'false') return token === 'true';
+    return new JsonNumber(token);
+  };
+  const result = value(0);
+  if (next() !== undefined) fail('nothing more');
+  return result;
+}
+
+/** A place in the text, and what can be read from there. */
+function scanner(where: string, text: string) {
   let at = 0;
   const fail = (expected: string): never => {
     const got = at < text.length ? JSON.stringify(text[at]) : 'the end';
     throw new FormatError(`${where}: character ${at} is ${got}, expected ${expected}`);
   };
-  const skip = (): void => {
+  /** Passes white space over; the character behind it, undefined at the end. */
+  const next = (): string | undefined => {
     while (at < text.length && ' \t\r\n'.includes(text[at]!)) at++;
+    return text[at];
+  };
+  const step = (): void => {
+    at++;
+  };
+  /** @param pattern - a sticky one */
+  const match = (pattern: RegExp, expected: string): string => {
+    pattern.lastIndex = at;
+    const found = pattern.exec(text);
+    if (found === null) return fail(expected);
+    at = pattern.lastIndex;
+    return found[0];
   };
   const string = (): string => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids exactly these in strings.
-    const rest = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
-    rest.lastIndex = at;
-    const found = rest.exec(text);
-    if (found === null) return fail('a string');
-    at = rest.lastIndex;
-    const value = JSON.parse(found[0]) as string;
+    const quoted = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
+    const value = JSON.parse(match(quoted, 'a string')) as string;
     if (!value.isWellFormed())
       throw new FormatError(
         `${where}: a string before character ${at} has a lone surrogate, expected whole characters`,
       );
     return value;
   };
-  const value = (depth: number, lastWins = false): Json => {
-    if (depth > MAX_DEPTH) return fail(`at most ${MAX_DEPTH} levels`);
-    skip();
-    const char = text[at];
-    if (char === '"') return string();
-    if (char === '{') {
-      const map = new Map<string, Json>();
-      at++;
-      skip();
-      if (text[at] === '}') at++;
-      else {
-        for (;;) {
-          skip();
-          const key = string();
-          if (map.has(key) && !(lastWins && typeof map.get(key) === 'string'))
-            throw new FormatError(`${where}: key ${JSON.stringify(key)} appears twice, expected it once`);
-          skip();
-          if (text[at] !== ':') fail("':'");
-          at++;
-          map.set(key, value(depth + 1, depth === 0 && key === lastWinsIn));
-          skip();
-          if (text[at] === '}') break;
-          if (text[at] !== ',') fail("',' or '}'");
-          at++;
-        }
-        at++;
-      }
-      return map;
-    }
-    if (char === '[') {
-      const list: Json[] = [];
-      at++;
-      skip();
-      if (text[at] === ']') at++;
-      else {
-        for (;;) {
-          list.push(value(depth + 1));
-          skip();
-          if (text[at] === ']') break;
-          if (text[at] !== ',') fail("',' or ']'");
-          at++;
-        }
-        at++;
-      }
-      return list;
-    }
-    const token = /(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)/y;
-    token.lastIndex = at;
-    const found = token.exec(text);
-    if (found === null) return fail('a value');
-    at = token.lastIndex;
-    if (found[0] === 'null') return null;
-    if (found[0] === 'true' || found[0] === 'false') return found[0] === 'true';
-    return new JsonNumber(found[0]);
-  };
-  const result = value(0);
-  skip();
-  if (at < text.length) fail('nothing more');
-  return result;
+  return { fail, next, step, match, string };
 }

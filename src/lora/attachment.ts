@@ -86,6 +86,12 @@ export class Attachment<M extends Module = Module> {
       throw new AdapterError(`${where}: called inside withAdaptersDisabled, expected a call outside of it`);
   }
 
+  /** Both. @throws AdapterError */
+  checkFree(where: string): void {
+    this.checkAttached(where);
+    this.checkEnabled(where);
+  }
+
   /**
    * Makes an adapter and wraps the layers that it needs.
    * @param strict - whether what matches nothing is an error
@@ -99,6 +105,7 @@ export class Attachment<M extends Module = Module> {
     strict = true,
     init: boolean | string = config.initLoraWeights,
   ): Added {
+    this.checkAttached(where);
     this.adapters.checkNewName(where, name);
     // Copies of biases, PiSSA's factors and DoRA's magnitudes come from the base, whatever is merged now.
     const adapter = this.withBaseAlone(() => {

@@ -9,5 +9,6 @@ export type LayerKind = 'linear' | 'embedding' | 'conv2d';
 /** A layer that can be wrapped. */
 export interface BaseLayer extends Module {
   readonly weight: Parameter;
+  readonly bias?: Parameter | null;
   readonly runtime: Runtime;
 }

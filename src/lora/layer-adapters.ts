@@ -1,6 +1,6 @@
 /** The adapters on one layer by name: their parameters there, and which of them take part. */
 import { AdapterError } from './errors.js';
-import type { LoraFactors } from './factors.js';
+import type { ChangedBase, LoraFactors } from './factors.js';
 import { scalingOf } from './layer-options.js';
 
 /** An adapter's parameters as they come to a layer; what belongs to its use there starts anew. */
@@ -55,6 +55,11 @@ export class LayerAdapters {
         `${this.#owner}.${what}: no adapter is active, expected a name; there are ${this.#list()}`,
       );
     return name;
+  }
+
+  /** The base that an active adapter's initialisation left it; at most one has such a base. */
+  get changed(): ChangedBase | null {
+    return this.#active.map((name) => this.get(name).changed).find((changed) => changed !== null) ?? null;
   }
 
   add(name: string, parameters: NewFactors): void {

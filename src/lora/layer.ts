@@ -66,17 +66,12 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
   get weight(): Parameter {
     const { standIn } = this.#merge;
     if (standIn !== null) return standIn;
-    if (this.enabled || this.merged) {
-      for (const name of this.#adapters.active) {
-        const changed = this.#adapters.find(name)?.changed ?? null;
-        if (changed !== null) return changed.weight;
-      }
-    }
-    return this.base.weight;
+    const changed = this.enabled || this.merged ? this.#adapters.changed : null;
+    return changed?.weight ?? this.base.weight;
   }
 
   get bias(): Parameter | null {
-    return 'bias' in this.base ? (this.base.bias as Parameter | null) : null;
+    return this.base.bias ?? null;
   }
 
   /** Names of the adapters on this layer. */

@@ -14,8 +14,7 @@ export function mergeAdapters(
   options: MergeOptions = {},
 ): void {
   const where = 'LoraModel.merge';
-  attachment.checkAttached(where);
-  attachment.checkEnabled(where);
+  attachment.checkFree(where);
   checkOptions(where, options, ['safe']);
   const wanted = mergeable(where, attachment, names);
   const tied = attachment.tied();
@@ -75,7 +74,7 @@ export function unmergeAdapters(attachment: Attachment, names?: readonly string[
 }
 
 /** @param lora - the LoraModel itself @returns max |merged - unmerged| over the output's elements @throws AdapterError */
-export function differenceOfMerge(attachment: Attachment, lora: Module, inputs: readonly Tensor[]): number {
+export function mergeDifference(attachment: Attachment, lora: Module, inputs: readonly Tensor[]): number {
   const where = 'LoraModel.verifyMerge';
   attachment.checkAttached(where);
   if (attachment.adapters.active.length === 0)
@@ -106,8 +105,7 @@ export function differenceOfMerge(attachment: Attachment, lora: Module, inputs: 
 /** Merges what is active and not merged yet and gives the plain model back. @throws AdapterError */
 export function mergeForGood<M extends Module>(attachment: Attachment<M>, options: MergeOptions): M {
   const where = 'LoraModel.mergeAndUnload';
-  attachment.checkAttached(where);
-  attachment.checkEnabled(where);
+  attachment.checkFree(where);
   const { adapters, merged } = attachment;
   if (adapters.active.some((name) => !merged.includes(name)) || merged.length === 0)
     mergeAdapters(attachment, undefined, options);
@@ -117,8 +115,7 @@ export function mergeForGood<M extends Module>(attachment: Attachment<M>, option
 /** Takes out what is merged and gives the plain model back. @throws AdapterError */
 export function unmergeForGood<M extends Module>(attachment: Attachment<M>): M {
   const where = 'LoraModel.unload';
-  attachment.checkAttached(where);
-  attachment.checkEnabled(where);
+  attachment.checkFree(where);
   if (attachment.merged.length > 0) unmergeAdapters(attachment);
   return attachment.detach();
 }

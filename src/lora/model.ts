@@ -16,13 +16,7 @@ import { type AdapterFiles, type ExportOptions, exportAdapter } from './export.j
 import type { MergeOptions } from './factors.js';
 import { type GroupOptions, parameterGroups } from './groups.js';
 import { LoraLayer } from './layer.js';
-import {
-  differenceOfMerge,
-  mergeAdapters,
-  mergeForGood,
-  unmergeAdapters,
-  unmergeForGood,
-} from './merging.js';
+import { mergeAdapters, mergeDifference, mergeForGood, unmergeAdapters, unmergeForGood } from './merging.js';
 import { type AdapterSource, type LoadOptions, type LoadReport, loadAdapter } from './persistence.js';
 import { type LoraReport, reportOf } from './report.js';
 import { type ForwardOptions, forwardWith } from './row-names.js';
@@ -146,7 +140,6 @@ export class LoraModel<M extends Module = Module> extends Module {
    */
   addAdapter(name: string, config: LoraConfig): void {
     const where = 'LoraModel.addAdapter';
-    this.#attachment.checkAttached(where);
     this.#attachment.add(where, name, resolveConfig(where, config));
   }
 
@@ -224,7 +217,7 @@ export class LoraModel<M extends Module = Module> extends Module {
    * @throws AdapterError when no adapter is active
    */
   verifyMerge(...inputs: Tensor[]): number {
-    return differenceOfMerge(this.#attachment, this, inputs);
+    return mergeDifference(this.#attachment, this, inputs);
   }
 
   /** Merges the active adapters for good and gives the plain model back, unfrozen as it was; the LoraModel is spent. */

@@ -66,7 +66,6 @@ export async function loadAdapter(
   attachment.checkAttached(where);
   attachment.adapters.checkNewName(where, name);
   const file = await readSource(where, source, options);
-  attachment.checkAttached(where);
   const { adapter, undo } = attachment.add(where, name, file.config, file.strict, file.init);
   try {
     const report = file.apply(adapter.tensors());
