@@ -1,13 +1,16 @@
 /**
  * One `vitest run`, three projects: the suites in Node over the sources, the golden values, and the suites that need no
- * Node over the built package in a real Chromium. Where no Chromium is found the last is one skipped test.
+ * Node over the built package in a real Chromium. Where no Chromium is found the last is one skipped test. `FIREFOX_PATH`
+ * and `WEBKIT_PATH` add projects that run the same in those browsers.
  */
 import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import type { BrowserProviderOption } from 'vitest/node';
 import { builtPackage } from './test/browser/built-package.js';
 import { findChromium } from './test/browser/chromium.js';
 import { quickstart } from './test/browser/quickstart.js';
+import { type StockName, stock } from './test/browser/stock.js';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const alias = [
@@ -25,42 +28,62 @@ const PORTABLE = ['assembly', 'runtime', 'tensor', 'ops', 'nn', 'lora', 'optim',
 /** No test is held to a time: only one that hangs ends so, on a machine however busy. */
 const testTimeout = 120_000;
 
-const chromium = findChromium();
+/** The portable suites over the built package, in pages that `provider` opens. */
+function inPages(
+  name: string,
+  browser: 'chromium' | StockName,
+  provider: BrowserProviderOption,
+): TestProjectInlineConfiguration {
+  return {
+    plugins: [quickstart(), builtPackage()],
+    // Not every browser has `using`.
+    oxc: { target: 'es2022' },
+    // Threads need a page that is cross-origin isolated.
+    server: {
+      headers: {
+        'Cross-Origin-Opener-Policy': 'same-origin',
+        'Cross-Origin-Embedder-Policy': 'require-corp',
+      },
+    },
+    // Found at the start: a dependency that Vite meets in the middle reloads the page and breaks the run.
+    optimizeDeps: {
+      include: ['@assemblyscript/loader', 'fast-check', 'wasm-feature-detect'],
+    },
+    test: {
+      name,
+      testTimeout,
+      include: ['test/readme.test.ts', ...PORTABLE.map((room) => `test/${room}/**/*.test.ts`)],
+      exclude: ['test/browser/none.test.ts', 'test/**/*.node.test.ts'],
+      browser: {
+        enabled: true,
+        headless: true,
+        screenshotFailures: false,
+        provider,
+        instances: [{ browser }],
+      },
+    },
+  };
+}
 
+const chromium = findChromium();
 const browser: TestProjectInlineConfiguration =
   chromium === null
     ? { test: { name: 'browser', include: ['test/browser/none.test.ts'] } }
-    : {
-        plugins: [quickstart(), builtPackage()],
-        // Threads need a page that is cross-origin isolated.
-        server: {
-          headers: {
-            'Cross-Origin-Opener-Policy': 'same-origin',
-            'Cross-Origin-Embedder-Policy': 'require-corp',
-          },
-        },
-        // Found at the start: a dependency that Vite meets in the middle reloads the page and breaks the run.
-        optimizeDeps: {
-          include: ['@assemblyscript/loader', 'fast-check', 'wasm-feature-detect'],
-        },
-        test: {
-          name: 'browser',
-          testTimeout,
-          include: ['test/readme.test.ts', ...PORTABLE.map((room) => `test/${room}/**/*.test.ts`)],
-          exclude: ['test/browser/none.test.ts', 'test/**/*.node.test.ts'],
-          browser: {
-            enabled: true,
-            headless: true,
-            screenshotFailures: false,
-            provider: playwright({ launchOptions: { executablePath: chromium, args: LAUNCH_FLAGS } }),
-            instances: [{ browser: 'chromium' }],
-          },
-        },
-      };
+    : inPages(
+        'browser',
+        'chromium',
+        playwright({ launchOptions: { executablePath: chromium, args: LAUNCH_FLAGS } }),
+      );
+
+/** Asked for by name and not looked for, so that a run takes as long wherever one is installed. */
+function stockBrowser(name: StockName, path: string | undefined): TestProjectInlineConfiguration[] {
+  return path ? [inPages(name, name, stock(name, path))] : [];
+}
 
 export default defineConfig({
   test: {
     globalSetup: ['test/build-if-stale.ts'],
+    browser: { connectTimeout: testTimeout },
     projects: [
       {
         plugins: [quickstart()],
@@ -74,6 +97,8 @@ export default defineConfig({
       },
       { resolve: { alias }, test: { name: 'golden', testTimeout, include: ['test/golden.test.ts'] } },
       browser,
+      ...stockBrowser('firefox', process.env.FIREFOX_PATH),
+      ...stockBrowser('webkit', process.env.WEBKIT_PATH),
     ],
   },
 });

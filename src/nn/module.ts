@@ -2,6 +2,7 @@
  * Module: a tree of layers with named parameters. Children are own enumerable properties that are Modules or arrays of
  * Modules, in order of definition; a layer that hides or renames its insides overrides `children` and `ownParameters`.
  */
+import { DISPOSE } from '../runtime/dispose.js';
 import { checkOptions, describe } from '../runtime/errors.js';
 import { Parameter } from '../tensor/parameter.js';
 import { type DType, type Shape, sameShape, showShape } from '../tensor/shape.js';
@@ -181,7 +182,7 @@ export abstract class Module {
     for (const parameter of this.parameters()) parameter.block.dispose();
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.dispose();
   }
 

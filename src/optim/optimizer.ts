@@ -1,5 +1,6 @@
 /** SGD, Adam and AdamW with PyTorch's formulas and defaults; one kernel call for parameters that lie side by side. */
 import type { Kernels } from '../runtime/abi.js';
+import { DISPOSE } from '../runtime/dispose.js';
 import { checkBoolean, checkNumber, checkOptions, describe } from '../runtime/errors.js';
 import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
 import { checkGroups, ParameterState, type ResolvedGroup, type Run } from './groups.js';
@@ -52,7 +53,7 @@ abstract class Optimizer {
     for (const { state } of this.groups) state.dispose();
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.dispose();
   }
 }

@@ -30,8 +30,9 @@ export function cores(): number {
 
 /** What stands against threads here; null when nothing does. Without isolation a shared memory can be made, but not sent. */
 export function threadsObstacle(): string | null {
-  if (globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function') return null;
-  return 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy)';
+  if (globalThis.crossOriginIsolated !== true)
+    return 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy)';
+  return typeof SharedArrayBuffer === 'function' ? null : 'the browser has no SharedArrayBuffer';
 }
 
 /** Starts a worker of the pool. */

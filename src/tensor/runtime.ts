@@ -2,6 +2,7 @@
  * Runtime: an engine, and the tensors made over it. Everything a program holds hangs on one Runtime; there is no default
  * one. `createRuntime` is the only asynchronous call before files.
  */
+import { DISPOSE } from '../runtime/dispose.js';
 import {
   createEngine,
   type Engine,
@@ -71,7 +72,7 @@ export class Runtime {
     this.engine.dispose();
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.dispose();
   }
 

@@ -2,6 +2,7 @@
  * Tensor: a shape and a dtype over a storage in linear memory. The public face hands out copies only; `pointer` and the
  * tape's fields are for `ops`. Tensors are made by a Runtime (`rt.tensor`) and by operations.
  */
+import { DISPOSE } from '../runtime/dispose.js';
 import { describe } from '../runtime/errors.js';
 import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
@@ -152,7 +153,7 @@ export class Tensor implements Scoped {
     this.release();
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.dispose();
   }
 

@@ -1,6 +1,6 @@
 /** Rows and columns of a table by number: copies and ordered sums, exactly, at every width around a vector. */
 import { expect, test } from 'vitest';
-import { describeBuilds, type Harness, type Placed } from './harness.js';
+import { describeBuilds, type Placed } from './harness.js';
 
 const WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 130];
 const COUNTS = [0, 1, 2, 7, 20];
@@ -10,10 +10,6 @@ const whole = (n: number, seed: number): number[] =>
   Array.from({ length: n }, (_, i) => ((i * 31 + seed * 17) % 29) - 14);
 const nans = (n: number): number[] => new Array<number>(n).fill(Number.NaN);
 const idsOf = (M: number): number[] => Array.from({ length: M }, (_, m) => (m * m * 5 + 3) % ENTRIES);
-
-/** Places i32 values; they are bits to the harness. */
-const ints = (h: Harness, values: number[]): number =>
-  h.f32(new Float32Array(Int32Array.from(values).buffer));
 
 describeBuilds((h) => {
   const expectExact = (at: Placed, wanted: number[], what: string): void => {
@@ -27,7 +23,7 @@ describeBuilds((h) => {
         h.reset();
         const ids = idsOf(M);
         const table = whole(ENTRIES * width, 1);
-        const at = ints(h, ids);
+        const at = h.i32(ids);
         const rows = h.matrix(ENTRIES, width, table);
         const y = h.matrix(M, width, nans(M * width), 5);
         h.kernels.gatherRows(M, width, at, rows.ptr, rows.ld, y.ptr, y.ld);
@@ -59,7 +55,7 @@ describeBuilds((h) => {
             byColumn[j * ENTRIES + id]! += dy[m * width + j]!;
           }
         }
-        const at = ints(h, ids);
+        const at = h.i32(ids);
         const from = h.matrix(M, width, dy, 1);
         const rows = h.matrix(ENTRIES, width, table);
         const columns = h.matrix(width, ENTRIES, table);
@@ -73,7 +69,7 @@ describeBuilds((h) => {
 
   test('sums go in the order of m', () => {
     h.reset();
-    const at = ints(h, [0, 0, 0]);
+    const at = h.i32([0, 0, 0]);
     // 1 is lost beside 2^25, in this order and no other.
     const from = h.matrix(
       3,

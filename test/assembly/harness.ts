@@ -58,6 +58,13 @@ export class Harness {
     return this.matrix(1, data.length, data, 0).ptr;
   }
 
+  /** Places whole numbers. They never pass through a float: an engine may change the bits of a NaN, such as those of -100. */
+  i32(data: readonly number[]): number {
+    const ptr = this.f32(new Float32Array(data.length));
+    new Int32Array(this.#memory.buffer, ptr, data.length).set(data);
+    return ptr;
+  }
+
   /** Places [rows, cols] with `gap` NaNs behind every row. */
   matrix(rows: number, cols: number, data: ArrayLike<number>, gap = 3): Placed {
     const ld = cols + gap;

@@ -33,6 +33,13 @@ test('a page that is not isolated computes on one thread, and says why', async (
   expect(rt.info().threadsReason).toContain('not cross-origin isolated');
 });
 
+test('an isolated page of a browser without shared memory computes on one thread, and says why', async () => {
+  vi.stubGlobal('SharedArrayBuffer', undefined);
+  using rt = await createRuntime({ threads: 2 });
+  expect(rt.info().threads).toBe(1);
+  expect(rt.info().threadsReason).toContain('no SharedArrayBuffer');
+});
+
 test('asked for, 2 and 3 threads give the bits of one', async () => {
   const one = await trainWith(1);
   expect(one.losses.at(-1)).toBeLessThan(one.losses[0]!);

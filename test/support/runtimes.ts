@@ -6,8 +6,9 @@ import { createRuntime, type Runtime, type Tensor } from '../../src/index.js';
 
 const relaxed = await relaxedSimd();
 
-/** Shared memory can be sent to workers: in Node, and in a page that is cross-origin isolated. */
-export const canThread = !('document' in globalThis) || globalThis.crossOriginIsolated;
+/** Shared memory can be sent to workers: in Node, and in a page that is cross-origin isolated, where the browser has it. */
+export const canThread =
+  typeof SharedArrayBuffer === 'function' && (!('document' in globalThis) || globalThis.crossOriginIsolated);
 
 /** Runs `body` for each build, with one thread and with two that share work of any size; `rt()` is its runtime, inside tests. */
 export function describeRuntimes(name: string, body: (rt: () => Runtime) => void): void {
