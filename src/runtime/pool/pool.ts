@@ -47,6 +47,10 @@ const WORTH_SHARING = 5e5;
 const WORTH_WAKING = 5e6;
 /** Operations a millisecond that the slowest machine is trusted with: 0.1 GFLOP/s. */
 const SLOWEST = 1e5;
+/** Milliseconds of sleep between two looks. */
+const NAP = 100;
+/** Milliseconds that pass between two looks at most: of more the process was halted (Ctrl-Z, a closed laptop), and so was the worker. */
+const LONGEST = 10 * NAP;
 
 export class Pool {
   /** For tests: work of any size is shared. */
@@ -122,14 +126,18 @@ export class Pool {
     const { control, mayBlock, patience = 10_000 } = this.#parts;
     const { words } = control;
     const limit = patience + work / SLOWEST;
-    const begin = performance.now();
+    let waited = 0;
+    let before = performance.now();
     for (let looks = 0; ; looks++) {
       const done = Atomics.load(words, DONE);
       if (done === count) return;
       if (Atomics.load(words, FAILED) !== 0) this.#fail(kernel, 'its kernel failed');
       if (looks < LOOKS) continue;
-      if (performance.now() - begin > limit) this.#fail(kernel, `no answer in ${Math.round(limit)} ms`);
-      if (mayBlock) Atomics.wait(words, DONE, done, 100);
+      const now = performance.now();
+      waited += Math.min(now - before, LONGEST);
+      before = now;
+      if (waited > limit) this.#fail(kernel, `no answer in ${Math.round(limit)} ms`);
+      if (mayBlock) Atomics.wait(words, DONE, done, NAP);
     }
   }
 
