@@ -41,6 +41,9 @@ beforeEach(() => {
   refuse = '';
 });
 
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
 /** A product that is worth two threads; whole numbers, so that its sums are exact. */
 function checkProduct(rt: Runtime): void {
   const found = rt.scope(() => linear(rt.full([200, 300], 2), rt.full([250, 300], 3)).toArray());
@@ -85,9 +88,25 @@ test('dispose ends the workers, and again does nothing', async () => {
   expect(rt.info().threads).toBe(1);
 });
 
+test.each([1, 2])(
+  'dispose drops the memory of %i threads, whoever holds the runtime still',
+  async (threads) => {
+    const rt = await createRuntime({ threads });
+    const x = rt.zeros([100]);
+    checkProduct(rt);
+    const memory = new WeakRef(rt.engine.memory);
+    rt.dispose();
+    started.length = 0;
+    while (memory.deref() !== undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      collect();
+    }
+    x.dispose();
+    expect(() => rt.engine.kernels).toThrow('used after dispose()');
+  },
+);
+
 test('a runtime that is dropped without dispose ends its workers some time later', async () => {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
   await (async () => checkProduct(await createRuntime({ threads: 2 })))();
   const ended = started[0]!.ended;
   const timer = setInterval(collect, 20);
