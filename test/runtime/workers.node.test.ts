@@ -129,6 +129,12 @@ test('a worker that dies while idle leaves one thread and says so', async () => 
   checkProduct(rt);
 });
 
+test('memory without room for the scratch of every thread is enough for one', async () => {
+  using rt = await createRuntime({ threads: 3, maxMemoryMB: 2 });
+  checkProduct(rt);
+  expect(rt.info().threads).toBe(3);
+});
+
 test('workers that cannot start leave one thread and say so', async () => {
   refuse = 'no more threads';
   using rt = await createRuntime({ threads: 2 });
