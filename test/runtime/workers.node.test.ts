@@ -8,6 +8,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { readBytes } from '#platform';
 import { createRuntime, linear, type Runtime, WorkerError } from '../../src/index.js';
 import { Pool, type WorkerHandle } from '../../src/runtime/pool/pool.js';
 import { controlOf, DONE, FAILED, TICKET } from '../../src/runtime/pool/protocol.js';
@@ -143,6 +144,15 @@ test('workers that cannot start leave one thread and say so', async () => {
     threadsReason: 'worker 1 did not start: no more threads',
   });
   checkProduct(rt);
+});
+
+test('a bundle without a URL of its own can be imported, and starts no worker', async () => {
+  const code = await readBytes(new URL('../../dist/platform/node.js', import.meta.url));
+  const url = `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`;
+  const { cores, startWorker } = (await import(url)) as typeof import('../../src/platform/node.js');
+  expect(cores()).toBeGreaterThan(0);
+  const start = { participant: 1 } as Parameters<typeof startWorker>[0];
+  expect(() => startWorker(start, vi.fn(), vi.fn())).toThrow('Invalid URL');
 });
 
 test('a kernel that traps is an error once, then one thread', async () => {
