@@ -33,11 +33,12 @@ export function recordCalls({ engine }: Runtime, step: () => void): KernelCall[]
       return kernel(...args);
     },
   ]);
-  Reflect.set(engine, 'kernels', Object.fromEntries(recording));
+  // Stands before the engine's own accessor until it is deleted.
+  Object.defineProperty(engine, 'kernels', { value: Object.fromEntries(recording), configurable: true });
   try {
     step();
   } finally {
-    Reflect.set(engine, 'kernels', kernels);
+    Reflect.deleteProperty(engine, 'kernels');
   }
   return calls;
 }

@@ -68,20 +68,23 @@ export function threadsObstacle(): string | null {
   return null;
 }
 
-/** The worker's script. Run from sources, by a loader that a worker has not, it is the one that was built. */
-const WORKER = new URL(
-  import.meta.url.endsWith('.ts') ? '../../dist/platform/worker-node.js' : './worker-node.js',
-  import.meta.url,
-);
+/**
+ * The worker's script. Run from sources, by a loader that a worker has not, it is the one that was built. Looked for only
+ * when it is wanted: a bundle of one file may have no URL of its own, and computes on one thread.
+ */
+function workerScript(): URL {
+  const { url } = import.meta;
+  return new URL(url.endsWith('.ts') ? '../../dist/platform/worker-node.js' : './worker-node.js', url);
+}
 
-/** Starts a worker of the pool. It keeps the process alive until it is released. */
+/** Starts a worker of the pool. It keeps the process alive until it is released. @throws Error where its script cannot be named */
 export function startWorker(
   start: WorkerStart,
   hear: (message: WorkerMessage) => void,
   lost: (reason: string) => void,
 ): WorkerHandle {
   // No flags of the parent: a loader of sources is nothing that the worker needs.
-  const worker = new Worker(WORKER, {
+  const worker = new Worker(workerScript(), {
     workerData: start,
     execArgv: [],
     name: `lora-wasm ${start.participant}`,

@@ -55,17 +55,23 @@ export interface Threading {
   readonly reason: string;
 }
 
-export class Engine {
+/** What `dispose` drops. */
+interface Live {
   readonly kernels: Kernels;
+  readonly memory: WebAssembly.Memory;
+  readonly allocator: Allocator;
+}
+
+export class Engine {
   readonly level: number;
   readonly products: Products;
   readonly threading: Threading;
   readonly seed: number;
   readonly seedLow: number;
   readonly seedHigh: number;
-  #memory: WebAssembly.Memory | null;
-  readonly #allocator: Allocator;
-  readonly #loaded: LoadedKernels;
+  readonly #build: RuntimeInfo['kernels'];
+  readonly #reason: string;
+  #live: Live | null;
   #scratchPointer = 0;
   #scratchBytes = 0;
   #nextLayer = 0;
@@ -74,11 +80,11 @@ export class Engine {
   #i32 = new Int32Array(0);
 
   constructor(loaded: LoadedKernels, maxBytes: number, seed: number, threading: Threading) {
-    this.kernels = loaded.kernels;
-    this.level = loaded.build === 'relaxed-simd' ? 1 : 0;
-    this.#memory = loaded.memory;
-    this.#allocator = new Allocator(loaded.memory, loaded.kernels.heapBase() >>> 0, maxBytes);
-    this.#loaded = loaded;
+    const { kernels, memory, build, reason } = loaded;
+    this.level = build === 'relaxed-simd' ? 1 : 0;
+    this.#build = build;
+    this.#reason = reason;
+    this.#live = { kernels, memory, allocator: new Allocator(memory, kernels.heapBase() >>> 0, maxBytes) };
     this.threading = threading;
     this.products = new Products(this, threading.pool);
     this.seed = seed;
@@ -87,35 +93,45 @@ export class Engine {
   }
 
   info(): RuntimeInfo {
-    const { build, reason } = this.#loaded;
     const { pool } = this.threading;
     const threads = pool?.threads ?? 1;
     const threadsReason = pool?.reason || this.threading.reason;
-    return { kernels: build, reason, threads, threadsReason, platform, seed: this.seed };
+    return {
+      kernels: this.#build,
+      reason: this.#reason,
+      threads,
+      threadsReason,
+      platform,
+      seed: this.seed,
+    };
+  }
+
+  /** @throws Error after dispose */
+  get kernels(): Kernels {
+    return this.#use().kernels;
   }
 
   /** Linear memory. @throws Error after dispose */
   get memory(): WebAssembly.Memory {
-    if (this.#memory === null) throw new Error('Runtime: used after dispose()');
-    return this.#memory;
+    return this.#use().memory;
   }
 
   get disposed(): boolean {
-    return this.#memory === null;
+    return this.#live === null;
   }
 
   /** Bytes of linear memory, bytes in live blocks, live blocks. */
   use(): { bytes: number; held: number; blocks: number } {
-    return { bytes: this.memory.buffer.byteLength, ...this.#allocator.use() };
+    const { memory, allocator } = this.#use();
+    return { bytes: memory.buffer.byteLength, ...allocator.use() };
   }
 
   allocate(bytes: number): number {
-    void this.memory;
-    return this.#allocator.allocate(bytes);
+    return this.#use().allocator.allocate(bytes);
   }
 
   free(pointer: number, bytes: number): void {
-    if (this.#memory !== null) this.#allocator.free(pointer, bytes);
+    this.#live?.allocator.free(pointer, bytes);
   }
 
   /** At least `bytes` of scratch, valid until the next call. */
@@ -163,9 +179,14 @@ export class Engine {
   /** Drops the instance and its memory, and ends the workers. */
   dispose(): void {
     void this.threading.pool?.close('the runtime was disposed of');
-    this.#memory = null;
+    this.#live = null;
     this.#f32 = new Float32Array(0);
     this.#i32 = new Int32Array(0);
+  }
+
+  #use(): Live {
+    if (this.#live === null) throw new Error('Runtime: used after dispose()');
+    return this.#live;
   }
 }
 

@@ -3,6 +3,7 @@
  * the kernel, or cuts the output into shares for the threads of the pool. Called by `ops`.
  */
 import type { Kernels } from './abi.js';
+import { OutOfMemoryError } from './errors.js';
 import { backwardInputJob, backwardWeightJob, forwardJob, type Job } from './jobs.js';
 import { grainOf, type Plan, planBackwardInput, planBackwardWeight, planForward } from './plan.js';
 import type { Pool } from './pool/pool.js';
@@ -135,15 +136,26 @@ export class Products {
     return this.#pool?.worth(2 * multiplyAdds) ?? false;
   }
 
-  /** Computes the output in shares on all threads; false where it cannot be cut. */
+  /** Computes the output in shares on all threads; false where it cannot be cut, or memory has no room for their scratch. */
   #share(plan: Plan, job: Job): boolean {
     const { kernel, rows, columns, depth } = job;
     const { threads } = this.#pool!;
     const parts = cutOutput(rows, columns, grainOf(plan.path), threads);
     if (parts.length <= 1) return false;
-    const scratch = this.#engine.scratch(plan.scratchBytes * threads);
+    const scratch = this.#roomyScratch(plan.scratchBytes * threads);
+    if (scratch === null) return false;
     const shares = parts.map((part) => job.share(part, scratch));
     this.#pool!.run(kernel, shares, plan.scratchBytes, 2 * rows * columns * depth);
     return true;
+  }
+
+  /** Scratch, or null where memory is too small for it: what one thread can compute must not fail for having more. */
+  #roomyScratch(bytes: number): number | null {
+    try {
+      return this.#engine.scratch(bytes);
+    } catch (error) {
+      if (error instanceof OutOfMemoryError) return null;
+      throw error;
+    }
   }
 }

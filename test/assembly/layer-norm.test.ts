@@ -38,6 +38,8 @@ describeBuilds((h) => {
 
       const [gotY, gotDx, gotGamma] = [h.values(y), h.values(dx), h.values(dgamma)];
       const sums = filled(N, accumulate);
+      // The largest error of each output over its bound: an expectation for every element would take most of the time.
+      const worst = { y: 0, dx: 0, dgamma: 0 };
       for (let m = 0; m < M; m++) {
         const row = x.slice(m * N, (m + 1) * N);
         const centre = mean(row);
@@ -51,12 +53,15 @@ describeBuilds((h) => {
           const wantedY = affine ? hat[n]! * gamma[n]! + beta[n]! : hat[n]!;
           // x near 10 has an error of 2^-21; rstd, above 100 in a row of one width, multiplies it.
           const bound = 4e-6 * Math.max(1, rstd) * 5;
-          expect(Math.abs(gotY[i]! - wantedY), `y, N = ${N}`).toBeLessThan(bound);
+          worst.y = Math.max(worst.y, Math.abs(gotY[i]! - wantedY) / bound);
           const wantedDx = accumulate + rstd * (g[n]! - g1 - hat[n]! * g2);
-          expect(Math.abs(gotDx[i]! - wantedDx), `dx, N = ${N}`).toBeLessThan(bound * Math.max(1, rstd));
+          worst.dx = Math.max(worst.dx, Math.abs(gotDx[i]! - wantedDx) / (bound * Math.max(1, rstd)));
         }
       }
-      for (let n = 0; n < N; n++) expect(gotGamma[n]!, `dgamma, N = ${N}`).toBeCloseTo(sums[n]!, 3);
+      for (let n = 0; n < N; n++)
+        worst.dgamma = Math.max(worst.dgamma, Math.abs(gotGamma[n]! - sums[n]!) / 5e-4);
+      for (const [output, ratio] of Object.entries(worst))
+        expect(ratio, `${output}, N = ${N}`).toBeLessThan(1);
     }
   });
 });

@@ -4,7 +4,8 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { readOptions } from '../../examples/mnist/options.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -36,7 +37,7 @@ describe('the MNIST story at reduced size', () => {
     const { status, output } = run(
       'examples/mnist/main.ts',
       '--train-images',
-      '1000',
+      '300',
       '--seed',
       '3',
       '--json',
@@ -76,10 +77,22 @@ describe('the MNIST story at reduced size', () => {
     [['--kernels', 'fast'], '--kernels', 'relaxed-simd'],
     [['--colour', 'red'], '--colour', 'unknown option'],
   ])('%j is refused', (args, option, words) => {
-    const { status, output } = run('examples/mnist/main.ts', ...args);
-    expect(status).toBe(1);
+    const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const exit = vi.spyOn(process, 'exit').mockImplementation((code) => {
+      throw new Error(`exit ${code}`);
+    });
+    expect(() => readOptions(['node', 'demo', ...args])).toThrow('exit 1');
+    const output = said.mock.calls.join();
+    said.mockRestore();
+    exit.mockRestore();
     expect(output).toContain(option);
     expect(output).toContain(words);
+  });
+
+  test('a refused option ends the program', () => {
+    const { status, output } = run('examples/mnist/main.ts', '--digit', '12');
+    expect(status).toBe(1);
+    expect(output).toContain('0 to 9');
   });
 });
 

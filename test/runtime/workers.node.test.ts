@@ -8,9 +8,10 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { readBytes } from '#platform';
 import { createRuntime, linear, type Runtime, WorkerError } from '../../src/index.js';
 import { Pool, type WorkerHandle } from '../../src/runtime/pool/pool.js';
-import { controlOf, FAILED, TICKET } from '../../src/runtime/pool/protocol.js';
+import { controlOf, DONE, FAILED, TICKET } from '../../src/runtime/pool/protocol.js';
 import { startPool } from '../../src/runtime/pool/start.js';
 import { loadKernels } from '../../src/runtime/wasm.js';
 
@@ -40,6 +41,9 @@ beforeEach(() => {
   started.length = 0;
   refuse = '';
 });
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
 
 /** A product that is worth two threads; whole numbers, so that its sums are exact. */
 function checkProduct(rt: Runtime): void {
@@ -85,9 +89,25 @@ test('dispose ends the workers, and again does nothing', async () => {
   expect(rt.info().threads).toBe(1);
 });
 
+test.each([1, 2])(
+  'dispose drops the memory of %i threads, whoever holds the runtime still',
+  async (threads) => {
+    const rt = await createRuntime({ threads });
+    const x = rt.zeros([100]);
+    checkProduct(rt);
+    const memory = new WeakRef(rt.engine.memory);
+    rt.dispose();
+    started.length = 0;
+    while (memory.deref() !== undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      collect();
+    }
+    x.dispose();
+    expect(() => rt.engine.kernels).toThrow('used after dispose()');
+  },
+);
+
 test('a runtime that is dropped without dispose ends its workers some time later', async () => {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
   await (async () => checkProduct(await createRuntime({ threads: 2 })))();
   const ended = started[0]!.ended;
   const timer = setInterval(collect, 20);
@@ -110,6 +130,12 @@ test('a worker that dies while idle leaves one thread and says so', async () => 
   checkProduct(rt);
 });
 
+test('memory without room for the scratch of every thread is enough for one', async () => {
+  using rt = await createRuntime({ threads: 3, maxMemoryMB: 2 });
+  checkProduct(rt);
+  expect(rt.info().threads).toBe(3);
+});
+
 test('workers that cannot start leave one thread and say so', async () => {
   refuse = 'no more threads';
   using rt = await createRuntime({ threads: 2 });
@@ -118,6 +144,15 @@ test('workers that cannot start leave one thread and say so', async () => {
     threadsReason: 'worker 1 did not start: no more threads',
   });
   checkProduct(rt);
+});
+
+test('a bundle without a URL of its own can be imported, and starts no worker', async () => {
+  const code = await readBytes(new URL('../../dist/platform/node.js', import.meta.url));
+  const url = `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`;
+  const { cores, startWorker } = (await import(url)) as typeof import('../../src/platform/node.js');
+  expect(cores()).toBeGreaterThan(0);
+  const start = { participant: 1 } as Parameters<typeof startWorker>[0];
+  expect(() => startWorker(start, vi.fn(), vi.fn())).toThrow('Invalid URL');
 });
 
 test('a kernel that traps is an error once, then one thread', async () => {
@@ -142,7 +177,11 @@ test('a kernel that traps is an error once, then one thread', async () => {
 
 describe('a worker that stops in the middle of a share', () => {
   /** A pool whose one worker runs `script` with the control words; the caller's share lasts until `until` holds, 10 s at most. */
-  async function poolOf(script: string, until: (words: Int32Array) => boolean): Promise<Pool> {
+  async function poolOf(
+    script: string,
+    until: (words: Int32Array) => boolean,
+    patience = 300,
+  ): Promise<Pool> {
     const control = controlOf();
     const { words } = control;
     const worker = new Worker(
@@ -153,11 +192,11 @@ describe('a worker that stops in the middle of a share', () => {
     await new Promise((resolve) => worker.once('message', resolve));
     const end = async (): Promise<void> => void (await worker.terminate());
     const slow = (): void => {
-      const begin = performance.now();
-      while (!until(words) && performance.now() - begin < 10_000) Atomics.wait(words, TICKET, 0, 1);
+      const begin = Date.now();
+      while (!until(words) && Date.now() - begin < 10_000) Atomics.wait(words, TICKET, 0, 1);
     };
     const workers = [{ release: () => worker.unref(), end }];
-    return new Pool({ kernels: { slow }, names: ['slow'], control, workers, mayBlock: true, patience: 300 });
+    return new Pool({ kernels: { slow }, names: ['slow'], control, workers, mayBlock: true, patience });
   }
   const claimed = (words: Int32Array): boolean => (words[TICKET]! & 255) === 2;
 
@@ -172,6 +211,20 @@ describe('a worker that stops in the middle of a share', () => {
     expect(performance.now() - begin).toBeLessThan(8000);
     expect(pool.threads).toBe(1);
     expect(pool.worth(1e12)).toBe(false);
+  });
+
+  test('or only seems to, since the process was halted for a minute: the wait goes on', async () => {
+    const script = `Atomics.add(words, ${TICKET}, 1); Atomics.wait(words, ${FAILED}, 0, 50);
+      Atomics.add(words, ${DONE}, 1); Atomics.notify(words, ${DONE});`;
+    const pool = await poolOf(script, claimed, 30_000);
+    const clock = performance.now.bind(performance);
+    let looks = 0;
+    const now = vi.spyOn(performance, 'now').mockImplementation(() => clock() + (looks++ > 0 ? 60_000 : 0));
+    pool.run('slow', [[1], [2]], 0, 0);
+    now.mockRestore();
+    expect(looks).toBeGreaterThan(0);
+    expect(pool.threads).toBe(2);
+    await pool.close('done');
   });
 
   test('by a trap: told at once', async () => {

@@ -107,6 +107,13 @@ describe('createRuntime', () => {
     expect(() => rt.zeros([1])).toThrow(/after dispose/);
   });
 
+  test.each([1, 2])('the smallest limit is kept, threads %i', async (threads) => {
+    using rt = await createRuntime({ maxMemoryMB: 1, threads });
+    expect(rt.memory().bytes).toBe(2 ** 20);
+    expect(() => rt.zeros([2 ** 18])).toThrow(/allowed 1048576 \(maxMemoryMB 1\)/);
+    expect(sum(rt.full([1000], 2)).item()).toBe(2000);
+  });
+
   test('kernels come as bytes, module or function; another build than asked for is an error', async () => {
     const bytes = await readBytes(new URL('../../build/simd.wasm', import.meta.url));
     const kernels = 'simd';

@@ -47,12 +47,16 @@ const WORTH_SHARING = 5e5;
 const WORTH_WAKING = 5e6;
 /** Operations a millisecond that the slowest machine is trusted with: 0.1 GFLOP/s. */
 const SLOWEST = 1e5;
+/** Milliseconds of sleep between two looks. */
+const NAP = 100;
+/** Milliseconds that pass between two looks at most: of more the process was halted (Ctrl-Z, a closed laptop), and so was the worker. */
+const LONGEST = 10 * NAP;
 
 export class Pool {
   /** For tests: work of any size is shared. */
   eager = false;
-  readonly #parts: PoolParts;
-  #open = true;
+  /** Null once the pool was closed: nothing then holds the kernels and their memory. */
+  #parts: PoolParts | null;
   #reason = '';
   #number = 0;
 
@@ -62,12 +66,12 @@ export class Pool {
 
   /** Threads that compute, the caller among them: 1 after the pool was closed. */
   get threads(): number {
-    return this.#open ? this.#parts.workers.length + 1 : 1;
+    return 1 + (this.#parts?.workers.length ?? 0);
   }
 
   /** Whether a job of `work` floating-point operations repays the other threads; bits do not depend on it. */
   worth(work: number): boolean {
-    if (!this.#open || this.#parts.workers.length === 0) return false;
+    if (this.#parts === null || this.#parts.workers.length === 0) return false;
     if (this.eager) return true;
     return work >= (Atomics.load(this.#parts.control.words, ASLEEP) > 0 ? WORTH_WAKING : WORTH_SHARING);
   }
@@ -82,10 +86,12 @@ export class Pool {
    * @param shares - arguments of each share's call, at most 64; all of one length
    * @param scratch - bytes of one participant: the last argument is the caller's, participant i gets it moved by i times as many
    * @param work - floating-point operations of the whole, for the limit of the wait
-   * @throws WorkerError when a worker stopped in the middle of a share
+   * @throws WorkerError when a worker stopped in the middle of a share; Error after the pool was closed
    */
   run(kernel: string, shares: readonly (readonly number[])[], scratch: number, work: number): void {
-    const { kernels, names, control } = this.#parts;
+    const parts = this.#parts;
+    if (parts === null) throw new Error(`Pool.run: ${kernel} after close()`);
+    const { kernels, names, control } = parts;
     if (shares.length === 0 || shares.length > MOST_SHARES)
       throw new RangeError(`Pool.run: ${shares.length} shares, expected 1 to ${MOST_SHARES}`);
     const { words, values } = control;
@@ -107,29 +113,34 @@ export class Pool {
       this.close(`${kernel} failed`);
       throw error;
     }
-    this.#wait(kernel, shares.length, work);
+    this.#wait(parts, kernel, shares.length, work);
   }
 
   /** Ends the workers. Later work is the caller's alone; `reason` says why. Harmless when repeated. */
   close(reason: string): Promise<unknown> {
-    if (!this.#open) return Promise.resolve();
-    this.#open = false;
+    if (this.#parts === null) return Promise.resolve();
+    const { workers } = this.#parts;
+    this.#parts = null;
     this.#reason = reason;
-    return Promise.all(this.#parts.workers.map((worker) => worker.end()));
+    return Promise.all(workers.map((worker) => worker.end()));
   }
 
-  #wait(kernel: string, count: number, work: number): void {
-    const { control, mayBlock, patience = 10_000 } = this.#parts;
+  #wait(parts: PoolParts, kernel: string, count: number, work: number): void {
+    const { control, mayBlock, patience = 10_000 } = parts;
     const { words } = control;
     const limit = patience + work / SLOWEST;
-    const begin = performance.now();
+    let waited = 0;
+    let before = performance.now();
     for (let looks = 0; ; looks++) {
       const done = Atomics.load(words, DONE);
       if (done === count) return;
       if (Atomics.load(words, FAILED) !== 0) this.#fail(kernel, 'its kernel failed');
       if (looks < LOOKS) continue;
-      if (performance.now() - begin > limit) this.#fail(kernel, `no answer in ${Math.round(limit)} ms`);
-      if (mayBlock) Atomics.wait(words, DONE, done, 100);
+      const now = performance.now();
+      waited += Math.min(now - before, LONGEST);
+      before = now;
+      if (waited > limit) this.#fail(kernel, `no answer in ${Math.round(limit)} ms`);
+      if (mayBlock) Atomics.wait(words, DONE, done, NAP);
     }
   }
 
