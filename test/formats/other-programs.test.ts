@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   deltaWeight,
   FormatError,
+  kohyaName,
   parseSafetensors,
   readKohya,
   readLoralib,
@@ -84,6 +85,15 @@ describe('kohya', () => {
       `${path.startsWith('text_model') ? 'lora_te' : 'lora_unet'}_${path.replaceAll('.', '_')}`;
     expectSameDelta(again, file, named);
     expectSameDelta(readKohya(writeKohya(again)), again);
+  });
+
+  test.each([
+    ['text_model.encoder.layers.0.self_attn.q_proj', 'lora_te_text_model_encoder_layers_0_self_attn_q_proj'],
+    ['encoder.layers.0.self_attn.q_proj', 'lora_te_text_model_encoder_layers_0_self_attn_q_proj'],
+    ['mid_block.attentions.0.proj_in', 'lora_unet_mid_block_attentions_0_proj_in'],
+    ['lora_te2_text_model_encoder_layers_0_mlp_fc1', 'lora_te2_text_model_encoder_layers_0_mlp_fc1'],
+  ])('%s is named %s', (path, name) => {
+    expect(kohyaName(path)).toBe(name);
   });
 
   test('what it cannot hold, and names that become one', () => {
