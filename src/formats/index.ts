@@ -17,7 +17,7 @@ export type {
   LoraModule,
 } from './lora-file.js';
 export { readLoralib, writeLoralib } from './loralib.js';
-export { type MlxFiles, readMlx, writeMlx } from './mlx.js';
+export { type MlxFiles, type MlxOptions, readMlx, writeMlx } from './mlx.js';
 export { formatPeftConfig, type PeftConfig, parsePeftConfig } from './peft-config.js';
 export { PEFT_PREFIX, peftKey } from './peft-keys.js';
 export { type PeftSource, type ReadOptions, readPeft } from './peft-read.js';

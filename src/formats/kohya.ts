@@ -7,6 +7,7 @@ import {
   bothHalves,
   checkHeld,
   type ExtraTensor,
+  factorsOnly,
   type Halves,
   type LoraFile,
   loraModule,
@@ -24,7 +25,7 @@ export const KOHYA_RULES: TargetRules = {
     if (kind === 'embedding') return 'kohya files have no embeddings';
     return kind === 'conv2d' && B.shape[1] !== r ? 'a grouped convolution' : null;
   },
-  extra: ({ kind }) => `${kind}, no LoRA factor`,
+  extra: factorsOnly,
 };
 
 /** A layer without `.alpha` has alpha = rank, scale 1. @throws FormatError */

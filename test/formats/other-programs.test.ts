@@ -160,4 +160,10 @@ describe('MLX', () => {
     expect(() => writeMlx(makeFile([conv]))).toThrow('mlx-lm adapts no convolutions');
     expect(() => writeMlx(makeFile([makeModule('q', [3, 1, 2], null)]))).toThrow("the alpha of 'q'");
   });
+
+  test('an embedding that is the head too is refused', () => {
+    expect(() => writeMlx(makeFile([embedding]), { tied: true })).toThrow(
+      "'model.embed_tokens' (mlx-lm adapts the head with an embedding that is both)",
+    );
+  });
 });
