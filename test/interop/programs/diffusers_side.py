@@ -26,7 +26,8 @@ ADAPTERS = {
     },
     'text_encoder': {
         'attention': dict(r=4, lora_alpha=6, target_modules=['q_proj', 'k_proj', 'v_proj', 'out_proj']),
-        'all': dict(r=4, lora_alpha=6, target_modules=['q_proj', 'v_proj', 'fc1', 'fc2'], alpha_pattern={'fc1': 9}),
+        # diffusers 0.42 finds layers only beside an out_proj, and a second alpha only under a path with text_model.
+        'all': dict(r=4, lora_alpha=6, target_modules=['q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2']),
     },
 }
 
