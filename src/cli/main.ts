@@ -73,7 +73,10 @@ function program(): Command {
         .makeOptionMandatory(),
     )
     .option('--alpha <n>', 'alpha, for an input that does not hold it', positive)
-    .option('--base <file>', "the base model's config.json, its folder, or model.gguf, for GGUF")
+    .option(
+      '--base <file>',
+      "the base model's config.json, its folder, or model.gguf, for GGUF and embeddings in MLX",
+    )
     .option('--drop-unsupported', 'leave out what the target cannot hold, and list it')
     .option('--force', 'write weights that are not finite')
     .option('--overwrite', 'replace files that are there')

@@ -5,7 +5,7 @@ import { ggufRules, writeGguf } from './gguf-lora.js';
 import { KOHYA_RULES, writeKohya } from './kohya.js';
 import { type AdapterFormat, type LoraFile, notHeld, type TargetRules } from './lora-file.js';
 import { LORALIB_RULES, writeLoralib } from './loralib.js';
-import { MLX_RULES, writeMlx } from './mlx.js';
+import { mlxRules, writeMlx } from './mlx.js';
 import { PEFT_RULES, writePeft } from './peft-write.js';
 import { type AdapterBytes, readAdapter } from './read-adapter.js';
 
@@ -13,7 +13,7 @@ export interface ConvertOptions {
   readonly to: AdapterFormat;
   /** Alpha of every layer, required for and refused beside a file that has one. */
   readonly alpha?: number;
-  /** The model of a GGUF adapter. */
+  /** The model of a GGUF adapter; for MLX it tells whether the head is the embedding. */
   readonly base?: GgufBase | null;
   /** Leave out what the target cannot hold. Default false: an error that names it. */
   readonly dropUnsupported?: boolean;
@@ -24,7 +24,7 @@ export interface ConvertOptions {
 export interface Converted {
   /** Files by the names that the target's program looks for; a single file where it looks for none. */
   readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
-  /** What was left out: the name, then why. */
+  /** What was left out: the name, then why. Weights of the base itself always are, except in PEFT's own format. */
   readonly dropped: ReadonlyMap<string, string>;
   readonly warnings: readonly string[];
 }
@@ -52,6 +52,8 @@ export async function convert(input: AdapterBytes, options: ConvertOptions): Pro
     );
   const dropped = dropUnsupported ? notHeld(file, rules) : new Map<string, string>();
   if (init !== null) dropped.set('init_lora_weights', `'${init}' changed the base weights`);
+  if (to !== 'peft')
+    for (const { name, kind } of file.extras) if (kind === 'base') dropped.set(name, "the base's own weight");
   const left: LoraFile = {
     ...file,
     modules: file.modules.filter((module) => !dropUnsupported || rules.module(module) === null),
@@ -70,7 +72,7 @@ function changedBase({ config }: LoraFile): string | null {
 function rulesOf(to: AdapterFormat, base: GgufBase | null): TargetRules {
   const rules = {
     peft: PEFT_RULES,
-    mlx: MLX_RULES,
+    mlx: mlxRules(base?.tied ?? false),
     kohya: KOHYA_RULES,
     loralib: LORALIB_RULES,
     gguf: ggufRules(base),
@@ -88,7 +90,13 @@ async function write(
 ): Promise<{ files: Record<string, Uint8Array<ArrayBuffer>>; warnings: string[] }> {
   const options = { allowNonFinite };
   if (to === 'peft') return { files: { ...writePeft(file, options) }, warnings: [] };
-  if (to === 'mlx') return { files: { ...writeMlx(file, options) }, warnings: [] };
+  if (to === 'mlx') {
+    const tied = base?.tied ?? false;
+    return {
+      files: { ...writeMlx(file, { ...options, tied }) },
+      warnings: base === null ? headWarnings(file) : [],
+    };
+  }
   if (to === 'kohya') return { files: { 'adapter.safetensors': writeKohya(file, options) }, warnings: [] };
   if (to === 'loralib') {
     const { weights, alpha } = writeLoralib(file, options);
@@ -97,4 +105,14 @@ async function write(
   }
   const { bytes, warnings } = await writeGguf(file, { ...options, base });
   return { files: { 'adapter.gguf': bytes }, warnings };
+}
+
+/** mlx-lm applies an embedding's factors to the head as well where the model has one weight for both. */
+function headWarnings({ modules }: LoraFile): string[] {
+  const embedding = modules.find(({ kind }) => kind === 'embedding');
+  return embedding === undefined
+    ? []
+    : [
+        `convert: where '${embedding.path}' is the head too, mlx-lm adapts both, PEFT only the embedding; the option base tells`,
+      ];
 }

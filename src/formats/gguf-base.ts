@@ -111,9 +111,9 @@ export function baseFromConfig(text: string): GgufBase {
   const heads = count(where, 'num_attention_heads', root.get('num_attention_heads'));
   const kv = root.get('num_key_value_heads') ?? null;
   const kvHeads = kv === null ? heads : count(where, 'num_key_value_heads', kv);
-  // Gemma's configs leave the field out, and mean true.
-  const tied = root.get('tie_word_embeddings') ?? architecture.startsWith('gemma');
-  return { architecture, heads, kvHeads, tied: tied === true };
+  // Gemma's configs leave the field out, and its other programs know no head beside the embedding.
+  const tied = architecture.startsWith('gemma') || root.get('tie_word_embeddings') === true;
+  return { architecture, heads, kvHeads, tied };
 }
 
 function count(where: string, field: string, value: Json | undefined): number {

@@ -10,6 +10,7 @@ import {
   bothHalves,
   checkHeld,
   type ExtraTensor,
+  factorsOnly,
   type Halves,
   isEmbeddingName,
   type LoraArray,
@@ -84,13 +85,16 @@ export function ggufRules(base: GgufBase | null): TargetRules {
   return {
     module: ({ path, kind }) => {
       if (kind === 'conv2d') return 'llama.cpp adapts no convolutions';
+      // llama.cpp looks factors up by the tensor: the head finds those of the embedding, which lie transposed, and it aborts.
+      if (base?.tied === true && kind === 'embedding')
+        return 'llama.cpp adapts no embedding that is the head too';
       if (base !== null)
         return ggufName(base, path) === null ? `no layer of ${base.architecture} in GGUF` : null;
       if (/(?:^|\.)[qk]_proj$/.test(path))
         return "its rows may be reordered in GGUF, which needs the base's heads";
       return kind === 'embedding' && !isEmbeddingName(path) ? 'not known as an embedding by its name' : null;
     },
-    extra: ({ kind }) => `${kind}, no LoRA factor`,
+    extra: factorsOnly,
   };
 }
 

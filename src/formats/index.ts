@@ -17,7 +17,7 @@ export type {
   LoraModule,
 } from './lora-file.js';
 export { readLoralib, writeLoralib } from './loralib.js';
-export { type MlxFiles, readMlx, writeMlx } from './mlx.js';
+export { type MlxFiles, type MlxOptions, readMlx, writeMlx } from './mlx.js';
 export type { PeftConfig } from './peft-config.js';
 export { parsePeftConfig } from './peft-config-read.js';
 export { formatPeftConfig } from './peft-config-write.js';

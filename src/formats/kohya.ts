@@ -7,6 +7,7 @@ import {
   bothHalves,
   checkHeld,
   type ExtraTensor,
+  factorsOnly,
   type Halves,
   type LoraFile,
   loraModule,
@@ -24,7 +25,7 @@ export const KOHYA_RULES: TargetRules = {
     if (kind === 'embedding') return 'kohya files have no embeddings';
     return kind === 'conv2d' && B.shape[1] !== r ? 'a grouped convolution' : null;
   },
-  extra: ({ kind }) => `${kind}, no LoRA factor`,
+  extra: factorsOnly,
 };
 
 /** A layer without `.alpha` has alpha = rank, scale 1. @throws FormatError */
@@ -61,10 +62,15 @@ export function readKohya(weights: Uint8Array | ArrayBuffer): LoraFile {
   return { format: 'kohya', modules, extras, config: null, warnings: [] };
 }
 
-/** kohya's name of a path: `lora_te_` for text models, else `lora_unet_`; a name that is one already stays. */
+/**
+ * kohya's name of a path: `lora_te_text_model_` for text models, which transformers has with `text_model.` and since its
+ * version 5 without; else `lora_unet_`. A name that is one already stays.
+ */
 export function kohyaName(path: string): string {
   if (/^lora_(?:unet|te\d?)_/.test(path)) return path;
-  return `${/^text_model\./.test(path) ? 'lora_te_' : 'lora_unet_'}${path.replaceAll('.', '_')}`;
+  const inner = path.replace(/^text_model\./, '');
+  const text = inner !== path || inner.startsWith('encoder.layers.');
+  return `${text ? 'lora_te_text_model_' : 'lora_unet_'}${inner.replaceAll('.', '_')}`;
 }
 
 /** @throws FormatError for what cannot be held, and for two paths that get one name */

@@ -34,8 +34,11 @@ export interface LoraModule {
   readonly scale: number | null;
 }
 
-/** Tensors beside the factors: DoRA's magnitude, the bias of lora_B, a base layer's bias, a layer saved whole, or something else. */
-export type ExtraKind = 'magnitude' | 'lora_bias' | 'bias' | 'saved' | 'unknown';
+/**
+ * Tensors beside the factors: DoRA's magnitude, the bias of lora_B, a base layer's bias, a layer saved whole, a frozen weight
+ * of the base (PEFT saves those of adapted embeddings and heads), or something else.
+ */
+export type ExtraKind = 'magnitude' | 'lora_bias' | 'bias' | 'saved' | 'base' | 'unknown';
 
 export interface ExtraTensor {
   /** The name in the file. */
@@ -114,6 +117,11 @@ export function scaleOf(where: string, { path, scale }: LoraModule): number {
 export interface TargetRules {
   module(module: LoraModule): string | null;
   extra(extra: ExtraTensor): string | null;
+}
+
+/** The rule of targets that hold factors alone. A weight of the base is in the base: an adapter without it changes the same. */
+export function factorsOnly({ kind }: ExtraTensor): string | null {
+  return kind === 'base' ? null : `${kind}, no LoRA factor`;
 }
 
 /** What a target cannot hold, one line each: the name, then why. */

@@ -7,6 +7,7 @@ import {
   bothHalves,
   checkHeld,
   type ExtraTensor,
+  factorsOnly,
   type Halves,
   isEmbeddingName,
   type LoraFile,
@@ -23,7 +24,7 @@ import { scaledB } from './scaled.js';
 /** Linear layers and embeddings; nothing beside factors. */
 export const LORALIB_RULES: TargetRules = {
   module: ({ kind }) => (kind === 'conv2d' ? "loralib's convolutions are factored in another way" : null),
-  extra: ({ kind }) => `${kind}, no LoRA factor`,
+  extra: factorsOnly,
 };
 
 /** @param options - `alpha`, which the file does not hold @throws FormatError */

@@ -8,6 +8,7 @@ import {
   bothHalves,
   checkHeld,
   type ExtraTensor,
+  factorsOnly,
   type Halves,
   isEmbeddingName,
   type LoraFile,
@@ -21,11 +22,21 @@ import { parseSafetensors } from './safetensors-read.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
 import { padded, scaledB, transposed } from './scaled.js';
 
-/** Linear layers and embeddings. */
-export const MLX_RULES: TargetRules = {
-  module: ({ kind }) => (kind === 'conv2d' ? 'mlx-lm adapts no convolutions' : null),
-  extra: ({ kind }) => `${kind}, no LoRA factor`,
-};
+export interface MlxOptions extends LoraWriteOptions {
+  /** Whether the model's head is its embedding. Default false. */
+  readonly tied?: boolean;
+}
+
+/** Linear layers and embeddings; of a tied model none, since mlx-lm adapts the head with the embedding, and PEFT does not. */
+export function mlxRules(tied: boolean): TargetRules {
+  return {
+    module: ({ kind }) => {
+      if (kind === 'conv2d') return 'mlx-lm adapts no convolutions';
+      return tied && kind === 'embedding' ? 'mlx-lm adapts the head with an embedding that is both' : null;
+    },
+    extra: factorsOnly,
+  };
+}
 
 /** The two files that mlx-lm reads. */
 export interface MlxFiles {
@@ -81,9 +92,9 @@ function scaleIn(config: string | Uint8Array): number {
 }
 
 /** Differing scales go into B, under scale 1; smaller ranks are filled up with zeros, which change nothing. @throws FormatError */
-export function writeMlx(file: LoraFile, options: LoraWriteOptions = {}): MlxFiles {
+export function writeMlx(file: LoraFile, options: MlxOptions = {}): MlxFiles {
   const where = 'writeMlx';
-  checkHeld(where, file, MLX_RULES);
+  checkHeld(where, file, mlxRules(options.tied ?? false));
   const scales = file.modules.map((module) => scaleOf(where, module));
   const scale = scales.every((value) => value === scales[0]) ? commonest(scales) : 1;
   const rank = Math.max(...file.modules.map(({ r }) => r));

@@ -122,5 +122,5 @@ function extraKind(key: string, config: PeftConfig | null): ExtraKind {
   if (config?.modulesToSave?.some((name) => `.${segments.slice(0, -1).join('.')}.`.includes(`.${name}.`)))
     return 'saved';
   if (segments.at(-1) === 'bias') return 'bias';
-  return segments.at(-2) === 'base_layer' && segments.at(-1) === 'weight' ? 'saved' : 'unknown';
+  return segments.at(-2) === 'base_layer' && segments.at(-1) === 'weight' ? 'base' : 'unknown';
 }

@@ -108,6 +108,35 @@ describe('what a target cannot hold', () => {
     },
   );
 
+  test.each(['mlx', 'gguf', 'kohya', 'loralib', 'peft'] as const)(
+    "%s: a weight of the base's own is no loss",
+    async (to) => {
+      const copy = {
+        name: 'base_model.model.lm_head.base_layer.weight',
+        kind: 'base',
+        tensor: values(4),
+      } as const;
+      const file = makeFile([makeModule('lm_head', [5, 2, 3], 1)], { extras: [copy] });
+      const { files, dropped, warnings } = await convert(found(new Map(Object.entries(writePeft(file)))), {
+        to,
+      });
+      const again = await readAdapter(found(files), alphaIn(warnings));
+      if (to === 'peft') expect(again.extras).toEqual([copy]);
+      else expect([...dropped]).toEqual([[copy.name, "the base's own weight"]]);
+    },
+  );
+
+  test.each([
+    [null, 1],
+    [llama, 0],
+  ])('MLX: an embedding may be the head, which the base tells (%#)', async (base, count) => {
+    const file = makeFile([makeModule('model.embed_tokens', [5, 2, 9], 1, 'embedding')]);
+    const bytes = found(new Map(Object.entries(writePeft(file))));
+    expect((await convert(bytes, { to: 'mlx', base })).warnings).toHaveLength(count);
+    const tied = convert(bytes, { to: 'mlx', base: { ...llama, tied: true } });
+    await expect(tied).rejects.toThrow('mlx-lm adapts the head with an embedding that is both');
+  });
+
   test('PEFT holds all of its own', async () => {
     expect((await convert(fullBytes, { to: 'peft' })).files.get('adapter_model.safetensors')).toEqual(
       fullBytes.weights,

@@ -172,6 +172,17 @@ test('a tied head has no tensor in GGUF, and is refused', async () => {
   );
 });
 
+test('an embedding that is the head too is refused: llama.cpp aborts on it', async () => {
+  const embedding = makeFile([makeModule('model.embed_tokens', [5, 2, 9], 3, 'embedding')]);
+  const tied = { model_type: 'llama', num_attention_heads: 2, tie_word_embeddings: true };
+  // Gemma's head is the embedding in llama.cpp, whatever the config says.
+  const gemma = { model_type: 'gemma', num_attention_heads: 2, tie_word_embeddings: false };
+  for (const fields of [tied, gemma])
+    await expect(writeGguf(embedding, { base: baseFromConfig(JSON.stringify(fields)) })).rejects.toThrow(
+      "'model.embed_tokens' (llama.cpp adapts no embedding that is the head too)",
+    );
+});
+
 test('alpha 0 changes nothing; a model is no adapter; base files', async () => {
   const zero = await writeGguf(makeFile([makeModule('fc1', [4, 2, 3], 0)]));
   expect(new Set(deltaWeight((await readGguf(zero.bytes)).modules[0]!).data.map(Math.abs))).toEqual(

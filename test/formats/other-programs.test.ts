@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   deltaWeight,
   FormatError,
+  kohyaName,
   parseSafetensors,
   readKohya,
   readLoralib,
@@ -86,6 +87,15 @@ describe('kohya', () => {
     expectSameDelta(readKohya(writeKohya(again)), again);
   });
 
+  test.each([
+    ['text_model.encoder.layers.0.self_attn.q_proj', 'lora_te_text_model_encoder_layers_0_self_attn_q_proj'],
+    ['encoder.layers.0.self_attn.q_proj', 'lora_te_text_model_encoder_layers_0_self_attn_q_proj'],
+    ['mid_block.attentions.0.proj_in', 'lora_unet_mid_block_attentions_0_proj_in'],
+    ['lora_te2_text_model_encoder_layers_0_mlp_fc1', 'lora_te2_text_model_encoder_layers_0_mlp_fc1'],
+  ])('%s is named %s', (path, name) => {
+    expect(kohyaName(path)).toBe(name);
+  });
+
   test('what it cannot hold, and names that become one', () => {
     expect(() => writeKohya(makeFile([embedding]))).toThrow('kohya files have no embeddings');
     const grouped = makeModule('g', [6, 4, 3, 1, 1], 1, 'conv2d', 2);
@@ -149,5 +159,11 @@ describe('MLX', () => {
   test('a convolution is refused, and an unknown alpha', () => {
     expect(() => writeMlx(makeFile([conv]))).toThrow('mlx-lm adapts no convolutions');
     expect(() => writeMlx(makeFile([makeModule('q', [3, 1, 2], null)]))).toThrow("the alpha of 'q'");
+  });
+
+  test('an embedding that is the head too is refused', () => {
+    expect(() => writeMlx(makeFile([embedding]), { tied: true })).toThrow(
+      "'model.embed_tokens' (mlx-lm adapts the head with an embedding that is both)",
+    );
   });
 });
