@@ -62,25 +62,35 @@ export async function checkPrograms(python: string): Promise<number> {
   const made = new Map<string, string>();
   let differing = 0;
   try {
-    for (const program of PROGRAMS) {
-      const missing = program.needs.filter((name) => !hasModule(python, name));
-      if (missing.length > 0) {
-        console.log(`${program.name}: skipped: ${python} has no ${missing.join(', no ')}`);
-        continue;
-      }
-      const key = program.make.join();
-      const folder = made.get(key) ?? mkdtempSync(join(tmpdir(), 'lora-wasm-programs-'));
-      if (!made.has(key)) {
-        made.set(key, folder);
-        run(python, [...program.make, folder]);
-      }
-      await convertAll(folder, program);
-      if (!report(program.name, run(python, [...program.check, folder]))) differing++;
-    }
+    for (const program of PROGRAMS) if (!(await checkProgram(python, program, made))) differing++;
   } finally {
     for (const folder of made.values()) rmSync(folder, { recursive: true, force: true });
   }
   return differing;
+}
+
+/** @param made - folders of models and adapters by the script that made them, shared by the programs */
+async function checkProgram(python: string, program: Program, made: Map<string, string>): Promise<boolean> {
+  const { name, needs, make, check } = program;
+  const missing = needs.filter((module) => !hasModule(python, module));
+  if (missing.length > 0) {
+    console.log(`${name}: skipped: ${python} has no ${missing.join(', no ')}`);
+    return true;
+  }
+  try {
+    const key = make.join();
+    const folder = made.get(key) ?? mkdtempSync(join(tmpdir(), 'lora-wasm-programs-'));
+    if (!made.has(key)) {
+      made.set(key, folder);
+      run(python, [...make, folder]);
+    }
+    await convertAll(folder, program);
+    return report(name, run(python, [...check, folder]));
+  } catch (error) {
+    // A program that refuses an adapter, or dies of it, is a result like another.
+    console.log(`${name}: differs: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
+  }
 }
 
 function hasModule(python: string, name: string): boolean {
