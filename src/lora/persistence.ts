@@ -4,9 +4,11 @@ import type { PeftConfig } from '../formats/peft-config.js';
 import { parsePeftConfig } from '../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { parseSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
+import type { Module } from '../nn/module.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { sameShape, showShape } from '../tensor/shape.js';
 import type { Attachment } from './attachment.js';
+import { carriedBase } from './carried-base.js';
 import { type ResolvedConfig, resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import type { AdapterFiles } from './export.js';
@@ -51,8 +53,12 @@ interface ReadAdapter {
   readonly strict: boolean;
   readonly trainable: boolean;
   readonly warnings: readonly string[];
-  /** Copies the file's tensors into the adapter's. @throws AdapterError when they do not fit; nothing is copied then */
-  apply(tensors: readonly AdapterTensor[]): { missing: string[]; unexpected: string[] };
+  /**
+   * Copies the file's tensors into the adapter's.
+   * @param model - with the originals in place and nothing merged
+   * @throws AdapterError when they do not fit; nothing is copied then
+   */
+  apply(tensors: readonly AdapterTensor[], model: Module): { missing: string[]; unexpected: string[] };
 }
 
 /** Reads an adapter and adds it under a new name. @throws TypeError, AdapterError, FormatError; the model is then unchanged */
@@ -68,7 +74,7 @@ export async function loadAdapter(
   const file = await readSource(where, source, options);
   const { adapter, undo } = attachment.add(where, name, file.config, file.strict, file.init);
   try {
-    const report = file.apply(adapter.tensors());
+    const report = attachment.withBaseAlone(() => file.apply(adapter.tensors(), attachment.model));
     adapter.trainable = file.trainable;
     return { ...report, unmatched: adapter.plan.unmatched, warnings: file.warnings };
   } catch (error) {
@@ -98,7 +104,7 @@ async function readSource(where: string, source: AdapterSource, options: LoadOpt
       trainable,
       warnings,
     },
-    apply: (tensors) => apply(where, file, prefix, strict, tensors),
+    apply: (tensors, model) => apply(where, file, prefix, strict, tensors, model),
   };
 }
 
@@ -181,6 +187,7 @@ function apply(
   prefix: string,
   strict: boolean,
   tensors: readonly AdapterTensor[],
+  model: Module,
 ): { missing: string[]; unexpected: string[] } {
   const left = new Set(file.names);
   const missing: string[] = [];
@@ -200,6 +207,12 @@ function apply(
     }
     plan.push({ target: parameter, values: file.f32(found) });
   }
+  const carried = carriedBase(file, left, prefix, model);
+  for (const key of carried.same) left.delete(key);
+  if (strict && carried.different.length > 0)
+    throw new AdapterError(
+      `${where}: ${carried.different.join(', ')}, expected the base that the adapter was trained over; strict: false leaves such weights out`,
+    );
   const unexpected = [...left];
   const lists = `missing [${missing.join(', ')}], unexpected [${unexpected.join(', ')}]`;
   if (plan.length === 0)

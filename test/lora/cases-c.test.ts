@@ -120,6 +120,33 @@ describeRuntimes('saving and loading', (rt) => {
     expect(lora.exportAdapter('new')).toEqual(lora.exportAdapter('default'));
   });
 
+  test("weights of the base in a file are the model's own, or the adapter is refused", async () => {
+    const first = new Linear(rt(), 6, 5);
+    const own = { shape: [5, 6], data: first.weight.toArray() as Float32Array<ArrayBuffer> };
+    const lora = LoraModel.attach(new Sequential(first, new Linear(rt(), 5, 4)), CONFIG);
+    stirAll(rt(), lora);
+    const carry = (key: string, tensor: WritableTensor) =>
+      changed(lora, (tensors) => tensors.set(`base_model.model.${key}`, tensor));
+    lora.merge();
+    for (const [name, key] of [
+      ['wrapped', '0.base_layer.weight'],
+      ['plain', '0.weight'],
+    ] as const) {
+      await lora.loadAdapter(name, carry(key, own));
+      expect(lora.exportAdapter(name)).toEqual(lora.exportAdapter('default'));
+    }
+    const other = { ...own, data: own.data.map((v) => v + 1) };
+    await expect(lora.loadAdapter('new', carry('0.base_layer.weight', other))).rejects.toThrow(
+      "0.base_layer.weight has other values than the base's, expected the base that the adapter was trained over",
+    );
+    const longer = { shape: [6, 6], data: new Float32Array(36) };
+    await expect(lora.loadAdapter('new', carry('0.base_layer.weight', longer))).rejects.toThrow(
+      "is [6, 6] and the base's is [5, 6]",
+    );
+    const report = await lora.loadAdapter('new', carry('0.weight', other), { strict: false });
+    expect(report.unexpected).toEqual(['base_model.model.0.weight']);
+  });
+
   test('targets and patterns of a file that match nothing: an error, or listed; one layer at least', async () => {
     const lora = attach(rt());
     const files = changed(lora, () => {});
