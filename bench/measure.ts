@@ -3,6 +3,7 @@
  * run, the order reversed every round. A contestant's figure is the median of its round medians; the range is theirs too.
  */
 import { Bench } from 'tinybench';
+import type { Quiet } from './quiet.js';
 
 /** What is timed. The function is verified and its set-up done before it comes here. */
 export interface Task {
@@ -27,6 +28,8 @@ export interface Effort {
   readonly roundMs: number;
   /** Samples of a round, at least; the first find the caches as the others left them. Default 1. */
   readonly samples?: number;
+  /** Repeats rounds beside a neighbour. Default: every round counts. */
+  readonly quiet?: Quiet | null;
 }
 
 /** A contestant whose call takes longer than this sits out after three rounds. */
@@ -48,21 +51,26 @@ export function measure(tasks: readonly Task[], effort: Effort): Map<string, Tim
   for (let round = 0; round < effort.rounds; round++) {
     const running = tasks.filter((task) => round < SLOW_ROUNDS || !slow.has(task));
     if (round % 2 === 1) running.reverse();
-    const bench = new Bench({
-      time: effort.roundMs,
-      iterations: effort.samples ?? 1,
-      warmup: false,
-      throws: true,
-    });
-    for (const { name, run, before } of running)
-      bench.add(name, repeated(run, calls.get(name)!), before === undefined ? {} : { beforeAll: before });
-    for (const { name, result } of bench.runSync()) {
-      if (result.state !== 'completed')
-        throw new Error(`measure: ${name} is ${result.state}, expected completed`);
-      rounds.get(name)!.push(result.latency.p50 / calls.get(name)!);
-    }
+    const turn = (): [string, number][] => takeTurns(running, effort, calls);
+    for (const [name, ms] of effort.quiet?.round(turn) ?? turn()) rounds.get(name)!.push(ms);
   }
   return new Map([...rounds].map(([name, medians]) => [name, summarise(medians)]));
+}
+
+/** One round: each task in turn, and its median in milliseconds a call. */
+function takeTurns(
+  tasks: readonly Task[],
+  { roundMs, samples = 1 }: Effort,
+  calls: ReadonlyMap<string, number>,
+): [string, number][] {
+  const bench = new Bench({ time: roundMs, iterations: samples, warmup: false, throws: true });
+  for (const { name, run, before } of tasks)
+    bench.add(name, repeated(run, calls.get(name)!), before === undefined ? {} : { beforeAll: before });
+  return bench.runSync().map(({ name, result }) => {
+    if (result.state !== 'completed')
+      throw new Error(`measure: ${name} is ${result.state}, expected completed`);
+    return [name, result.latency.p50 / calls.get(name)!];
+  });
 }
 
 /** Calls until `ms` have passed, once at least, so that the engine's best compiler has seen it; gives the last call's time. */

@@ -1,6 +1,7 @@
 /** Runs one suite in this engine, Node or a page: its environment before, the ceilings around it, its runtimes' end. */
 import { createRuntime, type Runtime } from 'lora-wasm';
 import { higher, Yardstick } from './peak.js';
+import { Quiet } from './quiet.js';
 import type { Ceilings, Row } from './records.js';
 import type { Environment, Outcome, RunOptions, Suite } from './suite.js';
 import { SUITES, type SuiteName } from './suites.js';
@@ -37,14 +38,18 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
     const topOf = ({ fused, plain }: Ceilings): number | null => (relaxed ? fused : plain);
     const pattern = filter === null ? null : new RegExp(filter);
     const before = await tools.ceilings();
+    const yardstick = new Yardstick(await tools.ceilingLoops(relaxed));
+    const quiet = quick ? null : new Quiet(yardstick);
     const environment: Environment = {
       ...{ rt, runtimeOf, quick, naive: tools.naive, progress: tools.progress },
       ...{ ceilings: before, ceiling: topOf(before) },
-      yardstick: new Yardstick(await tools.ceilingLoops(relaxed)),
+      ...{ yardstick, quiet },
       threads: threads ?? tools.cores,
       wanted: (title) => pattern?.test(title) ?? true,
     };
     const { rows, notMeasured } = await suite.run(environment);
+    if (quiet !== null)
+      tools.progress(`rounds repeated: ${quiet.setAside}; counted beside a neighbour: ${quiet.disturbed}`);
     const ceilings = quick ? before : higher(before, await tools.ceilings());
     const top = suite.ownCeilings === true ? null : topOf(ceilings);
     return { ceilings, rows: rows.map((row) => withCeiling(row, top)), notMeasured };

@@ -5,6 +5,7 @@
 import type { Runtime } from 'lora-wasm';
 import type { Goal } from './goals.js';
 import type { Yardstick } from './peak.js';
+import type { Quiet } from './quiet.js';
 import type { Ceilings, NotMeasured, Report, Row } from './records.js';
 
 /** What the command line asks of a suite; plain values, which cross a page's border. */
@@ -25,6 +26,8 @@ export interface Environment {
   readonly runtimeOf: (threads: number) => Promise<Runtime>;
   /** The ceiling's and the reading loop of the build of `rt`, for suites that time them beside their rows. */
   readonly yardstick: Yardstick;
+  /** For the effort of what is measured; null where every round is to count. */
+  readonly quiet: Quiet | null;
   /** The baseline's module, for `naiveProduct`. */
   readonly naive: WebAssembly.Module;
   /** The most threads to measure. */

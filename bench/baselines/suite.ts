@@ -52,9 +52,9 @@ function quickRows(environment: Environment): Row[] {
 }
 
 function fullRows(environment: Environment): Row[] {
-  const { progress } = environment;
-  const goal: Context = { ...environment, effort: GOAL_EFFORT };
-  const full: Context = { ...environment, effort: FULL_EFFORT };
+  const { progress, quiet } = environment;
+  const goal: Context = { ...environment, effort: { ...GOAL_EFFORT, quiet } };
+  const full: Context = { ...environment, effort: { ...FULL_EFFORT, quiet } };
   const { M, N, K } = PRODUCT_SIZES;
   const rows = productRow(goal, M, N, K);
   for (const contest of [MNIST_CONTEST, ...RANKS.map((r) => layerContest(256, 768, 768, r))]) {

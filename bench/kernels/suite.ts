@@ -31,7 +31,7 @@ export interface KernelRow extends Row {
   readonly ceiling: number;
 }
 
-export type KernelContext = Pick<Environment, 'rt' | 'yardstick' | 'quick' | 'wanted' | 'progress'>;
+export type KernelContext = Pick<Environment, 'rt' | 'yardstick' | 'quiet' | 'quick' | 'wanted' | 'progress'>;
 
 export const kernels: Suite<KernelRow> = {
   about: 'every kernel of a training step against the limit of the machine',
@@ -80,7 +80,7 @@ function repeat(call: () => void, calls: number): () => void {
 }
 
 function rowOf(context: KernelContext, one: KernelCase): KernelRow {
-  const { rt, yardstick, quick } = context;
+  const { rt, yardstick, quiet, quick } = context;
   const ready = one.prepare(rt);
   ready.run();
   ready.verify();
@@ -104,7 +104,7 @@ function rowOf(context: KernelContext, one: KernelCase): KernelRow {
       { name: 'read', run: read.run },
       ...(beside === null ? [] : [{ name: 'beside', run: beside.run }]),
     ],
-    quick ? QUICK : FULL,
+    quick ? QUICK : { ...FULL, quiet },
   );
   ready.dispose();
   const each = (name: string, calls: number): number[] => timings.get(name)!.rounds.map((ms) => ms / calls);

@@ -96,7 +96,7 @@ function shapeAt({ M, d, r }: typeof BASE): Shape {
 
 /** Verifies every point of an axis, then measures them interleaved. */
 async function axisRows(
-  { quick, ceiling }: Environment,
+  { quick, quiet, ceiling }: Environment,
   operation: Operation,
   axis: Axis,
   points: readonly Point[],
@@ -109,7 +109,7 @@ async function axisRows(
     all.push(prepared);
   }
   const tasks = all.map((prepared, i) => ({ name: String(i), run: () => void prepared.run() }));
-  const timings = measure(tasks, quick ? QUICK : FULL);
+  const timings = measure(tasks, quick ? QUICK : { ...FULL, quiet });
   for (const prepared of all) prepared.dispose();
   const first = timings.get('0')!.median;
   return points.map(({ value, shape, peer: { kernels, threads } }, i) => {

@@ -83,6 +83,7 @@ async function run({
   rt,
   runtimeOf,
   threads,
+  quiet,
   quick,
   wanted,
   ceiling,
@@ -98,7 +99,7 @@ async function run({
   );
   const rows = cases.flatMap((each) => {
     progress(`${each.operation}, ${each.shape}`);
-    return caseRows(each, rt, more, quick ? QUICK : FULL, ceiling);
+    return caseRows(each, rt, more, quick ? QUICK : { ...FULL, quiet }, ceiling);
   });
   return { rows, notMeasured: [] };
 }
