@@ -57,7 +57,8 @@ async function main(): Promise<void> {
   const [suite, { json, chromium, quick, kernels, threads = null, filter = null }] = readCommand();
   const engine = chromium === undefined ? nodeEngine() : await chromiumEngine(chromium);
   try {
-    const measured = await engine.run(suite, { quick, kernels, threads, filter }, showProgress);
+    const options = { quick, kernels, threads, filter };
+    const { neighbours, ...measured } = await engine.run(suite, options, showProgress);
     showProgress('');
     const report: Report = {
       commit: commitOf(),
@@ -68,6 +69,10 @@ async function main(): Promise<void> {
       ...measured,
     };
     printReport(report, SUITES[suite]);
+    if (neighbours !== null)
+      console.log(
+        `Beside a neighbour in the caches: ${neighbours.setAside} rounds repeated, ${neighbours.disturbed} counted.`,
+      );
     if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, null, 1)}\n`);
   } finally {
     await engine.close();

@@ -18,6 +18,8 @@ export interface Tools {
 
 export interface Measured extends Outcome {
   readonly ceilings: Ceilings;
+  /** Rounds that were repeated, and those that counted beside a neighbour; null where every round was to count. */
+  readonly neighbours: Pick<Quiet, 'setAside' | 'disturbed'> | null;
 }
 
 /** @throws Error when a result is wrong */
@@ -48,11 +50,10 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
       wanted: (title) => pattern?.test(title) ?? true,
     };
     const { rows, notMeasured } = await suite.run(environment);
-    if (quiet !== null)
-      tools.progress(`rounds repeated: ${quiet.setAside}; counted beside a neighbour: ${quiet.disturbed}`);
     const ceilings = quick ? before : higher(before, await tools.ceilings());
     const top = suite.ownCeilings === true ? null : topOf(ceilings);
-    return { ceilings, rows: rows.map((row) => withCeiling(row, top)), notMeasured };
+    const neighbours = quiet && { setAside: quiet.setAside, disturbed: quiet.disturbed };
+    return { ceilings, rows: rows.map((row) => withCeiling(row, top)), notMeasured, neighbours };
   } finally {
     for (const rt of runtimes) rt.dispose();
   }

@@ -51,7 +51,7 @@ export function linearBackwardWeight(path: i32, M: i32, N: i32, K: i32, dy: usiz
   packedProduct(path & 15, 1, kind, N, K, M, 0, dy, (<usize>lddy) << 2, x, (<usize>ldx) << 2, 0, 0, 0, 0, accumulate, dw, (<usize>lddw) << 2, scratch);
 }
 
-/** Bytes of a matrix of which four rows at a time are worth it: from memory, one long row after the other arrives several times as fast. */
+/** Bytes of a matrix of which four rows at a time are worth it: from memory, one long row after the other arrives faster. */
 const SUM_BYTES: i64 = 1 << 19;
 
 /** db[N] (+)= sum over rows of dy[M,N], each element in the order of the rows. */

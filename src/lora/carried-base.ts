@@ -7,6 +7,7 @@ import { dotted, type Module } from '../nn/module.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { sameShape, showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { Attachment } from './attachment.js';
 import { LoraLayer } from './layer.js';
 
 /** What the keys that name parameters of the base turned out to be. */
@@ -17,17 +18,23 @@ export interface CarriedBase {
   readonly different: readonly string[];
 }
 
-/**
- * @param keys - of the file, those that no tensor of the adapter took; what names no parameter of the base is passed over
- * @param model - with the originals in place and nothing merged
- */
+/** @param left - keys of the file that no tensor of the adapter took; what names no parameter of the base is passed over */
 export function carriedBase(
+  file: SafetensorsFile,
+  left: ReadonlySet<string>,
+  prefix: string,
+  attachment: Attachment,
+): CarriedBase {
+  if (left.size === 0) return { same: [], different: [] };
+  return attachment.withBaseAlone(() => compare(file, left, prefix, baseParameters(attachment.model)));
+}
+
+function compare(
   file: SafetensorsFile,
   keys: Iterable<string>,
   prefix: string,
-  model: Module,
+  parameters: ReadonlyMap<string, Parameter>,
 ): CarriedBase {
-  const parameters = baseParameters(model);
   const same: string[] = [];
   const different: string[] = [];
   for (const key of keys) {

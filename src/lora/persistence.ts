@@ -4,7 +4,6 @@ import type { PeftConfig } from '../formats/peft-config.js';
 import { parsePeftConfig } from '../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { parseSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
-import type { Module } from '../nn/module.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { sameShape, showShape } from '../tensor/shape.js';
 import type { Attachment } from './attachment.js';
@@ -55,10 +54,13 @@ interface ReadAdapter {
   readonly warnings: readonly string[];
   /**
    * Copies the file's tensors into the adapter's.
-   * @param model - with the originals in place and nothing merged
+   * @param attachment - to the model, whose base what else the file holds is compared with
    * @throws AdapterError when they do not fit; nothing is copied then
    */
-  apply(tensors: readonly AdapterTensor[], model: Module): { missing: string[]; unexpected: string[] };
+  apply(
+    tensors: readonly AdapterTensor[],
+    attachment: Attachment,
+  ): { missing: string[]; unexpected: string[] };
 }
 
 /** Reads an adapter and adds it under a new name. @throws TypeError, AdapterError, FormatError; the model is then unchanged */
@@ -74,7 +76,7 @@ export async function loadAdapter(
   const file = await readSource(where, source, options);
   const { adapter, undo } = attachment.add(where, name, file.config, file.strict, file.init);
   try {
-    const report = attachment.withBaseAlone(() => file.apply(adapter.tensors(), attachment.model));
+    const report = file.apply(adapter.tensors(), attachment);
     adapter.trainable = file.trainable;
     return { ...report, unmatched: adapter.plan.unmatched, warnings: file.warnings };
   } catch (error) {
@@ -104,7 +106,7 @@ async function readSource(where: string, source: AdapterSource, options: LoadOpt
       trainable,
       warnings,
     },
-    apply: (tensors, model) => apply(where, file, prefix, strict, tensors, model),
+    apply: (tensors, attachment) => apply(where, file, prefix, strict, tensors, attachment),
   };
 }
 
@@ -187,7 +189,7 @@ function apply(
   prefix: string,
   strict: boolean,
   tensors: readonly AdapterTensor[],
-  model: Module,
+  attachment: Attachment,
 ): { missing: string[]; unexpected: string[] } {
   const left = new Set(file.names);
   const missing: string[] = [];
@@ -207,7 +209,7 @@ function apply(
     }
     plan.push({ target: parameter, values: file.f32(found) });
   }
-  const carried = carriedBase(file, left, prefix, model);
+  const carried = carriedBase(file, left, prefix, attachment);
   for (const key of carried.same) left.delete(key);
   if (strict && carried.different.length > 0)
     throw new AdapterError(

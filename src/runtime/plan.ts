@@ -39,12 +39,11 @@ function collides(rowLength: number): boolean {
 
 /**
  * y = x·Wᵀ + h·Bᵀ. level: 0 simd, 1 relaxed-simd. The dot tiles read both operands as they lie and are the faster ones for few
- * rows; packing repays itself from so many rows on, and sooner where a dot is short, very long, or a tile's eight rows of 4 KiB
- * are just the first-level cache and push each other out.
+ * rows; packing repays itself from so many rows on, and sooner where a dot is short, very long, or W's rows collide.
  */
 export function planForward(level: number, M: number, N: number, K: number, _R: number): Plan {
   if (level === 0) return M < 24 ? unpacked(DOT | 4) : packed(level, COPIED);
-  const awkward = K <= 256 || K >= 8192 || K === 1024;
+  const awkward = K <= 256 || K >= 8192 || collides(K);
   const rows = K <= 32 ? 4 : awkward ? 24 : 96;
   return M < rows || N < 24 ? unpacked(DOT | 6) : packed(level, COPIED);
 }
