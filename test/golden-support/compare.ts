@@ -37,6 +37,21 @@ export function expectNumber(what: string, got: number, want: number, part: numb
   expectWithin(what, [got], [want], () => part * Math.abs(want) + 1e-7);
 }
 
+let watcher: ((got: ArrayLike<number>) => void) | null = null;
+
+/** Runs `check` and shows `see` every array that it compares, in order. */
+export async function watching(
+  see: (got: ArrayLike<number>) => void,
+  check: () => void | Promise<void>,
+): Promise<void> {
+  watcher = see;
+  try {
+    await check();
+  } finally {
+    watcher = null;
+  }
+}
+
 /** Each element within its own bound. Reports the first three that are not. */
 export function expectWithin(
   what: string,
@@ -44,6 +59,7 @@ export function expectWithin(
   want: ArrayLike<number>,
   bound: (i: number) => number,
 ): void {
+  watcher?.(got);
   expect(got.length, `${what}: elements`).toBe(want.length);
   const wrong: string[] = [];
   for (let i = 0; i < want.length; i++) {
