@@ -70,7 +70,7 @@ export function decode(name: string, dtype: Dtype, bytes: Uint8Array<ArrayBuffer
     case 'F64':
       return new Float64Array(buffer);
     case 'F16':
-      return Float32Array.from(new Uint16Array(buffer), halfToFloat);
+      return halvesToFloats(new Uint16Array(buffer));
     case 'BF16':
       return brainToFloat(new Uint16Array(buffer));
     case 'I8':
@@ -107,6 +107,34 @@ export function halfToFloat(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-function brainToFloat(values: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(values, (value) => value << 16).buffer);
+let table: Float32Array | null = null;
+
+/** Every half float there is, by its bits: made once, 256 KB. */
+function halfTable(): Float32Array {
+  if (table === null) {
+    table = new Float32Array(2 ** 16);
+    for (let bits = 0; bits < table.length; bits++) table[bits] = halfToFloat(bits);
+  }
+  return table;
+}
+
+function halvesToFloats(halves: Uint16Array): Float32Array {
+  const known = halfTable();
+  const values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) values[i] = known[halves[i]!]!;
+  return values;
+}
+
+/** A brain float is the upper half of a float32. */
+function brainToFloat(brains: Uint16Array): Float32Array {
+  const bits = new Uint32Array(brains.length);
+  for (let i = 0; i < brains.length; i++) bits[i] = brains[i]! << 16;
+  return new Float32Array(bits.buffer);
+}
+
+/** Values of a floating-point dtype as float32. @throws FormatError for another dtype */
+export function toFloat32(name: string, dtype: Dtype, array: TypedArray): Float32Array {
+  if (array instanceof Float32Array) return array;
+  if (array instanceof Float64Array) return new Float32Array(array);
+  throw new FormatError(`safetensors: tensor '${name}' is ${dtype}, expected F32, F16, BF16 or F64`);
 }

@@ -1,5 +1,5 @@
 /** The GGUF container: where tensors lie, checked against the size of the file, their values, and writing a file. */
-import { decode, halfToFloat } from './dtypes.js';
+import { decode, halfToFloat, toFloat32 } from './dtypes.js';
 import { FormatError } from './errors.js';
 import { formatGgufHeader, readGgufHeader } from './gguf-header.js';
 import type { LoraArray } from './lora-file.js';
@@ -58,7 +58,22 @@ export async function openGguf(where: string, source: RandomAccess): Promise<Ggu
       );
     tensors.set(name, { shape, type, begin, end });
   }
+  checkNoOverlap(where, tensors);
   return { metadata, tensors };
+}
+
+/** A small file whose tensors all name the same bytes would come to more than memory holds. @throws FormatError */
+function checkNoOverlap(where: string, tensors: ReadonlyMap<string, GgufTensor>): void {
+  const inOrder = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
+  let last: readonly [string, GgufTensor] | null = null;
+  for (const entry of inOrder) {
+    const [name, { begin }] = entry;
+    if (last !== null && begin < last[1].end)
+      throw new FormatError(
+        `${where}: tensor '${name}' begins at byte ${begin}, inside of '${last[0]}', which ends at ${last[1].end}; expected no overlap`,
+      );
+    last = entry;
+  }
 }
 
 /** A tensor's values as float32. @throws FormatError for a type that is not read */
@@ -68,19 +83,19 @@ export async function ggufValues(where: string, source: RandomAccess, name: stri
     throw new FormatError(
       `${where}: tensor '${name}' is of GGML's type ${type}, expected F32, F16, BF16 or Q8_0`,
     );
-  const bytes = Uint8Array.from(await source.read(begin, end));
+  const bytes = new Uint8Array(await source.read(begin, end));
   if (type === Ggml.Q8_0) return { shape, data: fromQ8(bytes) };
-  const data = decode(name, type === Ggml.F32 ? 'F32' : type === Ggml.F16 ? 'F16' : 'BF16', bytes);
-  return { shape, data: Float32Array.from(data, Number) };
+  const dtype = type === Ggml.F32 ? 'F32' : type === Ggml.F16 ? 'F16' : 'BF16';
+  return { shape, data: toFloat32(name, dtype, decode(name, dtype, bytes)) };
 }
 
 /** Q8_0: blocks of a half float and 32 signed bytes. */
 function fromQ8(bytes: Uint8Array<ArrayBuffer>): Float32Array {
   const view = new DataView(bytes.buffer);
   const values = new Float32Array((bytes.length / 34) * 32);
-  for (let i = 0; i < values.length; i++) {
-    const block = Math.floor(i / 32) * 34;
-    values[i] = halfToFloat(view.getUint16(block, true)) * view.getInt8(block + 2 + (i % 32));
+  for (let block = 0, at = 0; at < values.length; block += 34, at += 32) {
+    const scale = halfToFloat(view.getUint16(block, true));
+    for (let i = 0; i < 32; i++) values[at + i] = scale * view.getInt8(block + 2 + i);
   }
   return values;
 }

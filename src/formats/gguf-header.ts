@@ -28,28 +28,38 @@ const ARRAY = 9;
 const MAX_DEPTH = 4;
 const MAX_SIZES = 4;
 const FIRST_READ = 2 ** 16;
+/** As many bytes, and tensors, as a safetensors header may have; the largest vocabularies come to some 20 MB. */
+const HEADER_LIMIT = 100_000_000;
+const TENSOR_LIMIT = 1_000_000;
+/** A tensor's entry without name and sizes, and a pair of metadata with an empty key and one byte. */
+const LEAST_ENTRY = 24;
+const LEAST_PAIR = 13;
 
 /** The prefix ends before the header does. */
 class CutShort extends Error {}
 
 /** @throws FormatError for a file that is none, or that ends within its header */
 export async function readGgufHeader(where: string, source: RandomAccess): Promise<GgufHeader> {
-  for (let size = Math.min(FIRST_READ, source.size); ; size = Math.min(size * 4, source.size)) {
+  const most = Math.min(source.size, HEADER_LIMIT);
+  for (let size = Math.min(FIRST_READ, most); ; size = Math.min(size * 4, most)) {
     const bytes = await source.read(0, size);
     try {
-      return parseHeader(where, bytes);
+      return parseHeader(where, bytes, source.size);
     } catch (error) {
       if (!(error instanceof CutShort)) throw error;
-      if (size === source.size)
-        throw new FormatError(
-          `${where}: the file has ${size} bytes and ends within its header; it is cut short`,
-        );
+      if (size === source.size) throw cutShort(where, size);
+      if (size === most)
+        throw new FormatError(`${where}: the header has more than ${most} bytes, expected at most that`);
     }
   }
 }
 
-function parseHeader(where: string, bytes: Uint8Array): GgufHeader {
-  const { u32, u64, text, value, position } = valueReader(where, bytes);
+function cutShort(where: string, size: number): FormatError {
+  return new FormatError(`${where}: the file has ${size} bytes and ends within its header; it is cut short`);
+}
+
+function parseHeader(where: string, bytes: Uint8Array, fileSize: number): GgufHeader {
+  const { u32, u64, text, value, position } = valueReader(where, bytes, fileSize);
   if (u32() !== 0x46554747)
     throw new FormatError(`${where}: the file does not begin with GGUF, expected it to`);
   const version = u32();
@@ -58,6 +68,12 @@ function parseHeader(where: string, bytes: Uint8Array): GgufHeader {
       `${where}: GGUF version ${version}, expected ${VERSIONS.join(' or ')}, little-endian`,
     );
   const [tensors, pairs] = [u64(), u64()];
+  if (tensors * BigInt(LEAST_ENTRY) + pairs * BigInt(LEAST_PAIR) > BigInt(fileSize))
+    throw new FormatError(
+      `${where}: the header names ${tensors} tensors and ${pairs} values, more than ${fileSize} bytes hold; the file is cut short`,
+    );
+  if (tensors > TENSOR_LIMIT)
+    throw new FormatError(`${where}: the header names ${tensors} tensors, expected at most ${TENSOR_LIMIT}`);
   const metadata = new Map<string, unknown>();
   for (let i = 0n; i < pairs; i++) {
     const key = text();
@@ -80,11 +96,16 @@ function parseHeader(where: string, bytes: Uint8Array): GgufHeader {
 }
 
 /** Reads GGUF's values one behind the other. */
-function valueReader(where: string, bytes: Uint8Array) {
+function valueReader(where: string, bytes: Uint8Array, fileSize: number) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
-  const take = (length: number | bigint): number => {
+  /** Bytes that the file has not are not asked for. */
+  const need = (length: number | bigint): void => {
+    if (BigInt(length) > BigInt(fileSize - at)) throw cutShort(where, fileSize);
     if (BigInt(length) > BigInt(bytes.length - at)) throw new CutShort();
+  };
+  const take = (length: number | bigint): number => {
+    need(length);
     at += Number(length);
     return at - Number(length);
   };
@@ -99,7 +120,7 @@ function valueReader(where: string, bytes: Uint8Array) {
     const type = u32();
     const count = u64();
     // Every element has a byte at least.
-    if (count > BigInt(bytes.length - at)) throw new CutShort();
+    need(count);
     return Array.from({ length: Number(count) }, () => value(type, depth + 1));
   };
   const readers = [

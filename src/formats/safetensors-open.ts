@@ -1,6 +1,6 @@
 /** Opening safetensors lazily: the header is read and checked at once, each tensor when it is asked for. */
-import { decode, type TypedArray } from './dtypes.js';
-import { type Header, headerLength, parseHeader, SafetensorsIndex, toFloat32 } from './safetensors-read.js';
+import { decode, type TypedArray, toFloat32 } from './dtypes.js';
+import { type Header, headerLength, parseHeader, SafetensorsIndex } from './safetensors-read.js';
 import { type ByteSource, openSource, type RandomAccess } from './source.js';
 
 /** A safetensors file whose tensors are read by range. */
@@ -18,7 +18,7 @@ export class LazySafetensorsFile extends SafetensorsIndex {
   /** The tensor's bytes, read now. @throws FormatError when there is no such tensor; errors of the source */
   async bytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
     const { begin, end } = this.info(name);
-    return Uint8Array.from(await this.#source.read(this.#dataStart + begin, this.#dataStart + end));
+    return new Uint8Array(await this.#source.read(this.#dataStart + begin, this.#dataStart + end));
   }
 
   /** The values in the dtype's own array (F16 and BF16 as float32). @throws FormatError */

@@ -1,6 +1,6 @@
 /** Reading safetensors strictly: the header is checked as a whole, against the size of the file, before anything is allocated. */
-import { DTYPE_BITS, type Dtype, decode, isDtype, type TypedArray } from './dtypes.js';
-import { FormatError } from './errors.js';
+import { DTYPE_BITS, type Dtype, decode, isDtype, type TypedArray, toFloat32 } from './dtypes.js';
+import { FormatError, listed } from './errors.js';
 import { decodeUtf8, type Json, JsonNumber, parseJson } from './json.js';
 
 /** One tensor's place: offsets in bytes from the end of the header. */
@@ -44,16 +44,15 @@ export function parseHeader(bytes: Uint8Array, fileSize: number): Header {
   const where = 'safetensors: header';
   const root = parseJson(where, decodeUtf8(where, bytes), '__metadata__');
   if (!(root instanceof Map)) throw new FormatError('safetensors: the header is no object, expected one');
+  const named = root.size - (root.has('__metadata__') ? 1 : 0);
+  if (named > TENSOR_LIMIT)
+    throw new FormatError(`safetensors: the header names ${named} tensors, expected at most ${TENSOR_LIMIT}`);
   const tensors = new Map<string, TensorInfo>();
   let metadata = new Map<string, string>();
   for (const [name, value] of root) {
     if (name === '__metadata__') metadata = metadataOf(value);
     else tensors.set(name, infoOf(name, value));
   }
-  if (tensors.size > TENSOR_LIMIT)
-    throw new FormatError(
-      `safetensors: the header names ${tensors.size} tensors, expected at most ${TENSOR_LIMIT}`,
-    );
   const dataStart = 8 + bytes.length;
   checkLayout(tensors, fileSize - dataStart);
   return { dataStart, tensors, metadata };
@@ -81,14 +80,11 @@ function infoOf(name: string, value: Json): TensorInfo {
     const got = dtype instanceof JsonNumber ? dtype.text : JSON.stringify(dtype ?? null);
     throw new FormatError(`${where}: dtype is ${got}, expected one of ${Object.keys(DTYPE_BITS).join(', ')}`);
   }
-  const shape = integers(`${where}: shape`, value.get('shape'));
-  const offsets = integers(`${where}: data_offsets`, value.get('data_offsets'));
-  if (shape.length > RANK_LIMIT)
-    throw new FormatError(`${where}: shape has ${shape.length} dimensions, expected at most ${RANK_LIMIT}`);
+  const shape = integers(`${where}: shape`, value.get('shape'), RANK_LIMIT);
+  const offsets = integers(`${where}: data_offsets`, value.get('data_offsets'), 2);
   const [begin, end] = offsets;
-  if (offsets.length !== 2 || begin === undefined || end === undefined || begin > end) {
+  if (begin === undefined || end === undefined || begin > end)
     throw new FormatError(`${where}: data_offsets is [${offsets.join(', ')}], expected [begin, end]`);
-  }
   const bits = shape.reduce((product, dim) => product * BigInt(dim), BigInt(DTYPE_BITS[dtype]));
   if (bits % 8n !== 0n || bits / 8n !== BigInt(end - begin)) {
     throw new FormatError(
@@ -98,8 +94,10 @@ function infoOf(name: string, value: Json): TensorInfo {
   return { dtype, shape, begin, end };
 }
 
-function integers(where: string, value: Json | undefined): number[] {
+function integers(where: string, value: Json | undefined, most: number): number[] {
   if (!Array.isArray(value)) throw new FormatError(`${where}: is no array, expected integers`);
+  if (value.length > most)
+    throw new FormatError(`${where}: has ${value.length} entries, expected at most ${most}`);
   return value.map((entry) => {
     const integer = entry instanceof JsonNumber ? entry.integer : null;
     if (integer === null || integer < 0) {
@@ -153,7 +151,7 @@ export abstract class SafetensorsIndex {
     const info = this.#tensors.get(name);
     if (info === undefined)
       throw new FormatError(
-        `safetensors: there is no tensor '${name}', expected one of ${this.names.join(', ') || 'none'}`,
+        `safetensors: there is no tensor '${name}', expected one of ${listed(this.names)}`,
       );
     return info;
   }
@@ -174,7 +172,7 @@ export class SafetensorsFile extends SafetensorsIndex {
   /** The tensor's bytes, copied. */
   bytes(name: string): Uint8Array<ArrayBuffer> {
     const { begin, end } = this.info(name);
-    return Uint8Array.from(this.#bytes.subarray(this.#dataStart + begin, this.#dataStart + end));
+    return new Uint8Array(this.#bytes.subarray(this.#dataStart + begin, this.#dataStart + end));
   }
 
   /** The values in the dtype's own array (F16 and BF16 as float32), whatever the alignment in the file. @throws FormatError */
@@ -186,13 +184,6 @@ export class SafetensorsFile extends SafetensorsIndex {
   f32(name: string): Float32Array {
     return toFloat32(name, this.info(name).dtype, this.array(name));
   }
-}
-
-/** Values of a floating-point dtype as float32. @throws FormatError for another dtype */
-export function toFloat32(name: string, dtype: Dtype, array: TypedArray): Float32Array {
-  if (array instanceof Float32Array) return array;
-  if (array instanceof Float64Array) return Float32Array.from(array);
-  throw new FormatError(`safetensors: tensor '${name}' is ${dtype}, expected F32, F16, BF16 or F64`);
 }
 
 /** Reads a whole file from its bytes. @throws FormatError for everything that the format does not allow */
