@@ -191,7 +191,7 @@ describe('messages', () => {
       refusal(() => file.info(long('b'))),
       refusal(() => file.f32(long('a'))),
       refusal(() => parseSafetensors(safetensors(`{"${long('c')}":{}}`))),
-      refusal(() => parseSafetensors(safetensors(`{"${long('\u0007')}":{}}`))),
+      refusal(() => parseSafetensors(safetensors(`{"${long('\u202e')}":{}}`))),
       new AdapterError(`x: missing [${long('d')}], expected none`).message,
     ]) {
       expect(message.length).toBeLessThanOrEqual(2000);
