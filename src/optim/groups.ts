@@ -1,31 +1,21 @@
-/**
- * What the optimisers share: the parameters, their state, and runs of neighbouring parameters that one kernel call can
- * step, because values, gradients and state lie side by side in the same order.
- */
+/** The parameters that optimisers and clipping take, alone or in groups with settings of their own: checks and defaults. */
 import { checkNumber, checkOptions, describe } from '../runtime/errors.js';
 import { Parameter, type ParameterGroup } from '../tensor/parameter.js';
-import type { Runtime } from '../tensor/runtime.js';
-import { Storage } from '../tensor/storage.js';
-
-/** A run of neighbouring parameters: addresses and number of elements. */
-export interface Run {
-  readonly size: number;
-  readonly values: number;
-  readonly gradients: number;
-  /** Address of the run in each state array. */
-  readonly state: readonly number[];
-  /** Which steps this run has had, this one included. */
-  readonly step: number;
-}
+import { showShape } from '../tensor/shape.js';
 
 /** A group whose settings are complete. */
 export interface ResolvedGroup {
   readonly parameters: readonly Parameter[];
-  lr: number;
+  /** What it begins with. */
+  readonly lr: number;
   readonly weightDecay: number;
 }
 
-/** Parameters, or groups of them, as groups. Groups may be empty, all together may not. @throws TypeError, RangeError */
+/**
+ * Parameters, or groups of them, as groups in their order. Groups may be empty, all together may not, and each parameter
+ * trains: an optimiser over frozen ones would do nothing and say nothing.
+ * @throws TypeError, RangeError; Error for a parameter that is disposed of or frozen
+ */
 export function checkGroups(
   where: string,
   given: unknown,
@@ -35,16 +25,16 @@ export function checkGroups(
     throw new TypeError(
       `${where}: parameters is ${describe(given)}, expected an array of Parameters or groups`,
     );
-  const groups = given.some((entry: unknown) => isGroup(entry))
-    ? given
-    : [{ parameters: given as unknown[] }];
+  // Copies, in which a hole is undefined: what the caller does to the arrays later changes nothing.
+  const entries: unknown[] = [...given];
+  const groups = entries.some(isGroup) ? entries : [{ parameters: entries }];
   const resolved = groups.map((group: unknown, i): ResolvedGroup => {
     const at = `${where}: group ${i}`;
     if (!isGroup(group))
       throw new TypeError(`${at} is ${describe(group)}, expected { parameters, lr, weightDecay }`);
     checkOptions(at, group, ['parameters', 'lr', 'weightDecay']);
     return {
-      parameters: group.parameters,
+      parameters: [...group.parameters],
       lr: checkNumber(`${at}: lr`, group.lr ?? defaults.lr, 0, Number.MAX_VALUE),
       weightDecay: checkNumber(
         `${at}: weightDecay`,
@@ -54,11 +44,21 @@ export function checkGroups(
       ),
     };
   });
-  checkParameters(
+  const parameters = checkParameters(
     where,
-    resolved.flatMap(({ parameters }) => parameters),
+    resolved.flatMap((group) => group.parameters),
   );
-  return resolved.filter(({ parameters }) => parameters.length > 0);
+  const frozen = parameters.findIndex(({ requiresGrad }) => !requiresGrad);
+  if (frozen >= 0)
+    throw new Error(
+      `${where}: ${nameOf(parameters, frozen)} is frozen, expected parameters that require gradients (trainableParameters() gives them)`,
+    );
+  return resolved;
+}
+
+/** A parameter in the words of an error message. */
+function nameOf(parameters: readonly Parameter[], i: number): string {
+  return `parameter ${i} ${showShape(parameters[i]!.shape)}`;
 }
 
 function isGroup(value: unknown): value is ParameterGroup {
@@ -73,10 +73,11 @@ export function checkParameters(where: string, parameters: unknown): Parameter[]
     throw new TypeError(`${where}: parameters is ${describe(parameters)}, expected an array of Parameters`);
   if (parameters.length === 0)
     throw new RangeError(`${where}: parameters is [], expected at least one trainable Parameter`);
-  for (const [i, parameter] of parameters.entries()) {
+  for (const [i, parameter] of (parameters as unknown[]).entries()) {
     if (!(parameter instanceof Parameter))
       throw new TypeError(`${where}: parameter ${i} is ${describe(parameter)}, expected a Parameter`);
-    if (parameter.disposed) throw new Error(`${where}: parameter ${i} was used after dispose()`);
+    if (parameter.disposed)
+      throw new Error(`${where}: ${nameOf(parameters as Parameter[], i)} was used after dispose()`);
     if (parameter.runtime !== (parameters[0] as Parameter).runtime) {
       throw new TypeError(
         `${where}: parameter ${i} belongs to another runtime than the first, expected one runtime`,
@@ -86,95 +87,4 @@ export function checkParameters(where: string, parameters: unknown): Parameter[]
   if (new Set(parameters).size !== parameters.length)
     throw new RangeError(`${where}: a parameter appears twice, expected each once`);
   return parameters as Parameter[];
-}
-
-/** A parameter and its place in the state. */
-interface Slot {
-  readonly parameter: Parameter;
-  /** Bytes from the start of each state array. */
-  readonly offset: number;
-  /** Steps that it has had. */
-  steps: number;
-}
-
-/** Parameters and `arrays` state arrays of float32 for them, zero at first. */
-export class ParameterState {
-  readonly runtime: Runtime;
-  readonly #slots: readonly Slot[];
-  readonly #state: Storage[] = [];
-
-  constructor(parameters: readonly Parameter[], arrays: number) {
-    this.runtime = parameters[0]!.runtime;
-    let bytes = 0;
-    // By address, so that neighbours follow each other.
-    const sorted = [...parameters].sort((a, b) => a.pointer - b.pointer);
-    this.#slots = sorted.map((parameter) => {
-      const offset = bytes;
-      bytes += Math.ceil(parameter.size / 4) * 16;
-      return { parameter, offset, steps: 0 };
-    });
-    for (let i = 0; i < arrays; i++) {
-      const storage = new Storage(this.runtime.engine, bytes);
-      this.runtime.engine.kernels.fill(bytes / 4, 0, storage.pointer);
-      this.#state.push(storage);
-    }
-  }
-
-  /** Counts a step for every parameter that has a gradient and gives the runs to step. */
-  runs(): Run[] {
-    if (this.#state.some((storage) => !storage.alive))
-      throw new Error('Optimizer.step: used after dispose()');
-    const runs: Run[] = [];
-    let first: Slot | null = null;
-    let last: Slot | null = null;
-    for (const slot of this.#slots) {
-      const { parameter } = slot;
-      if (parameter.grad === null || !parameter.requiresGrad) continue;
-      slot.steps++;
-      parameter.storage.version++;
-      if (first === null || last === null || !follows(last, slot)) {
-        if (first !== null && last !== null) runs.push(this.#run(first, last));
-        first = slot;
-      }
-      last = slot;
-    }
-    if (first !== null && last !== null) runs.push(this.#run(first, last));
-    return runs;
-  }
-
-  /** Forgets the gradients: the next backward writes them anew. */
-  zeroGrad(): void {
-    for (const { parameter } of this.#slots) {
-      parameter.grad?.dispose();
-      parameter.grad = null;
-    }
-  }
-
-  dispose(): void {
-    for (const storage of this.#state) if (storage.alive) storage.release();
-  }
-
-  #run(first: Slot, last: Slot): Run {
-    const { pointer, grad } = first.parameter;
-    return {
-      size: (last.parameter.pointer - pointer) / 4 + last.parameter.size,
-      values: pointer,
-      gradients: grad!.pointer,
-      state: this.#state.map((storage) => storage.pointer + first.offset),
-      step: first.steps,
-    };
-  }
-}
-
-/** True where `next` lies right behind `last` in values, gradients and state alike, with nothing but padding between. */
-function follows(last: Slot, next: Slot): boolean {
-  const [a, b] = [last.parameter, next.parameter];
-  const step = Math.ceil(a.size / 4) * 16;
-  return (
-    a.block === b.block &&
-    b.pointer - a.pointer === step &&
-    b.grad!.pointer - a.grad!.pointer === step &&
-    next.offset - last.offset === step &&
-    last.steps === next.steps
-  );
 }

@@ -1,62 +1,10 @@
 /** SGD, Adam and AdamW with PyTorch's formulas and defaults; one kernel call for parameters that lie side by side. */
-import type { Kernels } from '../runtime/abi.js';
-import { DISPOSE } from '../runtime/dispose.js';
 import { checkBoolean, checkNumber, checkOptions, describe } from '../runtime/errors.js';
-import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
-import { checkGroups, ParameterState, type ResolvedGroup, type Run } from './groups.js';
+import { Optimizer, type Trainables } from './base.js';
+
+export type { Trainables };
 
 const MAX = Number.MAX_VALUE;
-
-/** What an optimiser takes: parameters, or groups of them with settings of their own. */
-export type Trainables = readonly Parameter[] | readonly ParameterGroup[];
-
-abstract class Optimizer {
-  protected readonly groups: readonly { readonly settings: ResolvedGroup; readonly state: ParameterState }[];
-
-  protected constructor(name: string, given: Trainables, lr: number, weightDecay: number, arrays: number) {
-    checkNumber(`${name}: lr`, lr, 0, MAX);
-    checkNumber(`${name}: weightDecay`, weightDecay, 0, MAX);
-    this.groups = checkGroups(name, given, { lr, weightDecay }).map((settings) => ({
-      settings,
-      state: new ParameterState(settings.parameters, arrays),
-    }));
-  }
-
-  /** Learning rate of the first group. Setting it between steps scales every group's by the same factor. */
-  get lr(): number {
-    return this.groups[0]!.settings.lr;
-  }
-
-  set lr(value: number) {
-    checkNumber(`${this.constructor.name}.lr`, value, 0, MAX);
-    const before = this.lr;
-    for (const { settings } of this.groups)
-      settings.lr = settings.lr === before ? value : settings.lr * (before === 0 ? 1 : value / before);
-  }
-
-  /** Moves every parameter that has a gradient. @throws Error after dispose */
-  abstract step(): void;
-
-  /** Counts a step and moves every run of neighbouring parameters with its group's settings. */
-  protected forEachRun(move: (run: Run, settings: ResolvedGroup, kernels: Kernels) => void): void {
-    for (const { settings, state } of this.groups)
-      for (const run of state.runs()) move(run, settings, state.runtime.engine.kernels);
-  }
-
-  /** Forgets the gradients, as PyTorch's `zero_grad`: they are null until the next backward. */
-  zeroGrad(): void {
-    for (const { state } of this.groups) state.zeroGrad();
-  }
-
-  /** Gives the memory of the moments back; the parameters stay. */
-  dispose(): void {
-    for (const { state } of this.groups) state.dispose();
-  }
-
-  [DISPOSE](): void {
-    this.dispose();
-  }
-}
 
 export interface SGDOptions {
   /** Learning rate. Default 1e-3. */

@@ -1,0 +1,131 @@
+/** What the optimisers share: groups with their rates and moments, and when the moments are given back. */
+import type { Kernels } from '../runtime/abi.js';
+import { DISPOSE } from '../runtime/dispose.js';
+import { checkNumber } from '../runtime/errors.js';
+import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
+import type { Runtime } from '../tensor/runtime.js';
+import type { Storage } from '../tensor/storage.js';
+import { checkGroups, type ResolvedGroup } from './groups.js';
+import { Rates } from './rates.js';
+import { ParameterState, type Run } from './state.js';
+
+const MAX = Number.MAX_VALUE;
+
+/** What an optimiser takes: parameters, or groups of them with settings of their own. */
+export type Trainables = readonly Parameter[] | readonly ParameterGroup[];
+
+/** Releases the moments of an optimiser that was dropped without dispose(). */
+const forgotten = new FinalizationRegistry<readonly Storage[]>(releaseAll);
+
+function releaseAll(storages: readonly Storage[]): void {
+  for (const storage of storages) storage.release();
+}
+
+/** What a run of neighbouring parameters is stepped with. */
+interface StepSettings {
+  readonly lr: number;
+  readonly weightDecay: number;
+}
+
+interface Group {
+  readonly weightDecay: number;
+  readonly state: ParameterState;
+}
+
+export abstract class Optimizer {
+  readonly #name: string;
+  readonly #groups: readonly Group[];
+  readonly #rates: Rates;
+  /** The moments; null once they were given back. */
+  #moments: readonly Storage[] | null;
+
+  protected constructor(name: string, given: Trainables, lr: number, weightDecay: number, arrays: number) {
+    checkNumber(`${name}: lr`, lr, 0, MAX);
+    checkNumber(`${name}: weightDecay`, weightDecay, 0, MAX);
+    const groups = checkGroups(name, given, { lr, weightDecay });
+    const { runtime } = groups.find(({ parameters }) => parameters.length > 0)!.parameters[0]!;
+    this.#name = name;
+    this.#rates = new Rates(groups.map((group) => group.lr));
+    this.#groups = makeStates(runtime, groups, arrays);
+    this.#moments = this.#groups.flatMap(({ state }) => state.storages);
+    forgotten.register(this, this.#moments, this);
+  }
+
+  /**
+   * Learning rate of the first group that did not begin at 0 (0 where all did). Setting it between steps gives every group
+   * the same multiple of the rate that it began with, also after a rate of 0; groups that began at 0 stay there.
+   * @throws TypeError, RangeError
+   */
+  get lr(): number {
+    return this.#rates.leading;
+  }
+
+  set lr(value: number) {
+    this.#rates.set(`${this.#name}.lr`, value);
+  }
+
+  /** Learning rate of every group, in the order of the groups. */
+  get lrs(): number[] {
+    return this.#rates.all;
+  }
+
+  /**
+   * Gives every group `factor` times the learning rate that it began with, whatever was set before: what a schedule gives.
+   * @param factor - a finite number from 0 up; 1 is the start
+   * @throws TypeError, RangeError
+   * @example
+   * optimizer.scaleLr(Math.min(1, (step + 1) / warmupSteps));
+   */
+  scaleLr(factor: number): void {
+    this.#rates.scale(`${this.#name}.scaleLr`, factor);
+  }
+
+  /**
+   * Moves every parameter that has a gradient and is not frozen.
+   * @throws Error after dispose, over a parameter that is disposed of, and where every parameter is frozen; nothing has moved then
+   */
+  abstract step(): void;
+
+  /** Counts a step and moves every run of neighbouring parameters with its group's settings. */
+  protected forEachRun(move: (run: Run, settings: StepSettings, kernels: Kernels) => void): void {
+    const where = `${this.#name}.step`;
+    if (this.#moments === null) throw new Error(`${where}: used after dispose()`);
+    const trained = this.#groups.reduce((count, { state }) => count + state.checkLive(where), 0);
+    if (trained === 0)
+      throw new Error(`${where}: every parameter is frozen, expected at least one that requires a gradient`);
+    for (const [i, { state, weightDecay }] of this.#groups.entries()) {
+      const settings = { lr: this.#rates.of(i), weightDecay };
+      for (const run of state.runs()) move(run, settings, state.runtime.engine.kernels);
+    }
+  }
+
+  /** Forgets the gradients, as PyTorch's `zero_grad`: they are null until the next backward. */
+  zeroGrad(): void {
+    for (const { state } of this.#groups) state.zeroGrad();
+  }
+
+  /** Gives the memory of the moments back; the parameters stay. An optimiser that is dropped gives it back some time later. */
+  dispose(): void {
+    if (this.#moments === null) return;
+    forgotten.unregister(this);
+    releaseAll(this.#moments);
+    this.#moments = null;
+  }
+
+  [DISPOSE](): void {
+    this.dispose();
+  }
+}
+
+/** @throws OutOfMemoryError; nothing is held then */
+function makeStates(runtime: Runtime, groups: readonly ResolvedGroup[], arrays: number): Group[] {
+  const made: Group[] = [];
+  try {
+    for (const { parameters, weightDecay } of groups)
+      made.push({ weightDecay, state: new ParameterState(runtime, parameters, arrays) });
+  } catch (error) {
+    for (const { state } of made) releaseAll(state.storages);
+    throw error;
+  }
+  return made;
+}
