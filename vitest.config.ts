@@ -47,7 +47,7 @@ function inPages(
     },
     // Found at the start: a dependency that Vite meets in the middle reloads the page and breaks the run.
     optimizeDeps: {
-      include: ['@assemblyscript/loader', 'fast-check', 'wasm-feature-detect'],
+      include: ['fast-check', 'wasm-feature-detect'],
     },
     test: {
       name,

@@ -4,6 +4,12 @@ import type { WorkerMessage, WorkerStart } from '../runtime/pool/protocol.js';
 
 export const platform: 'node' | 'browser' = 'browser';
 
+/** What a worker of a page is sent: its part of the pool, and the name of the lock that it holds while it lives. */
+export interface BrowserStart {
+  readonly start: WorkerStart;
+  readonly lock: string;
+}
+
 /** All bytes behind a URL, fetched. */
 export async function readBytes(url: URL): Promise<Uint8Array<ArrayBuffer>> {
   const response = await fetch(url);
@@ -35,7 +41,12 @@ export function threadsObstacle(): string | null {
   return typeof SharedArrayBuffer === 'function' ? null : 'the browser has no SharedArrayBuffer';
 }
 
-/** Starts a worker of the pool. */
+/** What stands against starting so many workers now: nothing that a page is told of. */
+export async function workersObstacle(_count: number): Promise<string | null> {
+  return null;
+}
+
+/** Starts a worker of the pool. It holds a lock for as long as its thread lives. @throws Error where it cannot be sent what it needs */
 export function startWorker(
   start: WorkerStart,
   hear: (message: WorkerMessage) => void,
@@ -46,9 +57,17 @@ export function startWorker(
   worker.onmessage = ({ data }: MessageEvent<WorkerMessage>) => hear(data);
   worker.onmessageerror = () => lost('its message could not be read');
   worker.onerror = ({ message }) => lost(message ?? 'its script did not load');
-  worker.postMessage(start);
-  return {
-    release: () => {},
-    end: async () => worker.terminate(),
+  const lock = `lora-wasm ${crypto.randomUUID()}`;
+  try {
+    worker.postMessage({ start, lock } satisfies BrowserStart);
+  } catch (error) {
+    worker.terminate();
+    throw error;
+  }
+  const end = async (): Promise<void> => {
+    worker.terminate();
+    // `terminate` does not wait, and nothing tells that a worker is gone but its locks.
+    await globalThis.navigator?.locks?.request(lock, () => {}).catch(() => {});
   };
+  return { release: () => {}, end };
 }

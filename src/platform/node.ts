@@ -68,6 +68,32 @@ export function threadsObstacle(): string | null {
   return null;
 }
 
+/** Bytes of a page of `/proc/self/statm`: the smallest that Linux knows, so that no more is counted than is there. */
+const PAGE = 4096;
+/** Bytes of address space for a worker's thread, twice what it was seen to take; where they are lacking V8 ends the process. */
+const WORKER_SPACE = 2 ** 30;
+
+/**
+ * What stands against starting so many workers now; null when nothing does. Under a limit of address space (`ulimit -v`) a
+ * thread that does not fit is no error that could be caught.
+ */
+export async function workersObstacle(count: number): Promise<string | null> {
+  let limits: string;
+  let statm: string;
+  try {
+    [limits, statm] = await Promise.all([
+      readFile('/proc/self/limits', 'utf8'),
+      readFile('/proc/self/statm', 'utf8'),
+    ]);
+  } catch {
+    return null; // Not Linux: nobody tells, and hardly anybody limits.
+  }
+  const limit = Number(/^Max address space +(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
+  const room = limit - Number.parseInt(statm, 10) * PAGE;
+  if (!(room < count * WORKER_SPACE)) return null;
+  return `the address space is limited: ${Math.max(0, Math.floor(room / 2 ** 20))} MiB are left, expected ${(count * WORKER_SPACE) / 2 ** 20} for ${count} worker${count > 1 ? 's' : ''} (ulimit -v)`;
+}
+
 /**
  * The worker's script. Run from sources, by a loader that a worker has not, it is the one that was built. Looked for only
  * when it is wanted: a bundle of one file may have no URL of its own, and computes on one thread.

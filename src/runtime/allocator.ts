@@ -30,6 +30,9 @@ export class Allocator {
   readonly #limit: number;
   readonly #small = new Map<number, number[]>();
   readonly #holes: Hole[] = [];
+  /** Where somebody may still write, and the blocks there that were given back meanwhile. */
+  #fences: Hole[] = [];
+  #waiting: { pointer: number; bytes: number }[] = [];
   #end: number;
   #held = 0;
   #blocks = 0;
@@ -64,14 +67,34 @@ export class Allocator {
   /** Gives a block back; `bytes` as it was asked for. */
   free(pointer: number, bytes: number): void {
     const size = Allocator.roundUp(bytes);
+    if (this.#fences.length > 0 && this.#isFenced(pointer, size)) {
+      this.#waiting.push({ pointer, bytes });
+      return;
+    }
     this.#held -= size;
     this.#blocks--;
     if (size > SMALL_LIMIT) this.#giveLarge(pointer, size);
     else this.#small.get(size)!.push(pointer);
   }
 
+  /** Blocks that meet these bytes stay taken when they are given back, until `liftFences`. */
+  fence(start: number, size: number): void {
+    this.#fences.push({ start, size });
+  }
+
+  liftFences(): void {
+    const waiting = this.#waiting;
+    this.#fences = [];
+    this.#waiting = [];
+    for (const { pointer, bytes } of waiting) this.free(pointer, bytes);
+  }
+
   use(): AllocatorUse {
     return { held: this.#held, blocks: this.#blocks };
+  }
+
+  #isFenced(pointer: number, size: number): boolean {
+    return this.#fences.some((fence) => pointer < fence.start + fence.size && fence.start < pointer + size);
   }
 
   #takeSmall(size: number): number {

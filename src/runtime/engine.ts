@@ -5,7 +5,8 @@
 import { platform } from '#platform';
 import type { Kernels } from './abi.js';
 import { Allocator } from './allocator.js';
-import { checkInteger, checkOptions, describe } from './errors.js';
+import { checkInteger, checkOptions, describe, OutOfMemoryError } from './errors.js';
+import type { Span } from './jobs.js';
 import type { Pool } from './pool/pool.js';
 import { planThreads, startPool, type ThreadsOption } from './pool/start.js';
 import { Products } from './products.js';
@@ -15,7 +16,10 @@ import { type LoadedKernels, type LoadRequest, loadKernels, type WasmOption } fr
 export interface RuntimeOptions {
   /** Kernel build: `'auto'` takes relaxed SIMD where the engine has it; `'simd'` gives the same bits everywhere. Default `'auto'`. */
   readonly kernels?: 'auto' | 'simd' | 'relaxed-simd';
-  /** Limit of linear memory in units of 2^20 bytes, 1 to 4095. Default 4095. */
+  /**
+   * Limit of linear memory in units of 2^20 bytes, 1 to 4095. Default 4095, or 2048, 1024 or 512 where threads are to share
+   * memory and the engine has no room for more; `rt.info()` says which.
+   */
   readonly maxMemoryMB?: number;
   /** Seed of every random number, an integer from 0 to 2^53 - 1. Default 0. */
   readonly seed?: number;
@@ -40,6 +44,8 @@ export interface RuntimeInfo {
   readonly threads: number;
   /** Why so many. */
   readonly threadsReason: string;
+  /** Limit of linear memory in units of 2^20 bytes. */
+  readonly maxMemoryMB: number;
   readonly platform: 'node' | 'browser';
   readonly seed: number;
 }
@@ -71,6 +77,7 @@ export class Engine {
   readonly seedHigh: number;
   readonly #build: RuntimeInfo['kernels'];
   readonly #reason: string;
+  readonly #maxMemoryMB: number;
   #live: Live | null;
   #scratchPointer = 0;
   #scratchBytes = 0;
@@ -79,8 +86,9 @@ export class Engine {
   #f32 = new Float32Array(0);
   #i32 = new Int32Array(0);
 
-  constructor(loaded: LoadedKernels, maxBytes: number, seed: number, threading: Threading) {
-    const { kernels, memory, build, reason } = loaded;
+  constructor(loaded: LoadedKernels, seed: number, threading: Threading) {
+    const { kernels, memory, maxBytes, build, reason } = loaded;
+    this.#maxMemoryMB = maxBytes / MIB;
     this.level = build === 'relaxed-simd' ? 1 : 0;
     this.#build = build;
     this.#reason = reason;
@@ -101,6 +109,7 @@ export class Engine {
       reason: this.#reason,
       threads,
       threadsReason,
+      maxMemoryMB: this.#maxMemoryMB,
       platform,
       seed: this.seed,
     };
@@ -143,6 +152,18 @@ export class Engine {
       this.#scratchBytes = bytes;
     }
     return this.#scratchPointer;
+  }
+
+  /** Lets nobody use the blocks that meet the span, or the scratch, again before `ended`: a worker may still write there. */
+  fence(span: Span, ended: Promise<unknown>): void {
+    const { allocator } = this.#use();
+    allocator.fence(span.pointer, span.bytes);
+    if (this.#scratchBytes > 0) {
+      allocator.fence(this.#scratchPointer, this.#scratchBytes);
+      this.free(this.#scratchPointer, this.#scratchBytes);
+      this.#scratchBytes = 0;
+    }
+    void ended.then(() => allocator.liftFences());
   }
 
   /** The memory as float32: valid until the next allocation, never to be kept. */
@@ -193,19 +214,19 @@ export class Engine {
 /** Ends the workers of a runtime that was dropped without dispose, some time later. A pool knows no engine. */
 const forgotten = new FinalizationRegistry<Pool>((pool) => void pool.close('the runtime was dropped'));
 
-/** Loads the kernels and makes an engine. */
+/** Loads the kernels and makes an engine. @throws OutOfMemoryError where no memory can be had */
 export async function createEngine(options: RuntimeOptions): Promise<Engine> {
   checkOptions('createRuntime', options, ['kernels', 'maxMemoryMB', 'seed', 'threads', 'wasm']);
-  const { kernels = 'auto', maxMemoryMB = 4095, seed = 0, threads = 'auto', wasm } = options;
+  const { kernels = 'auto', maxMemoryMB, seed = 0, threads = 'auto', wasm } = options;
   if (kernels !== 'auto' && kernels !== 'simd' && kernels !== 'relaxed-simd') {
     throw new TypeError(
       `createRuntime: kernels is ${describe(kernels)}, expected 'auto', 'simd' or 'relaxed-simd'`,
     );
   }
-  checkInteger('createRuntime: maxMemoryMB', maxMemoryMB, 1, 4095);
+  if (maxMemoryMB !== undefined) checkInteger('createRuntime: maxMemoryMB', maxMemoryMB, 1, 4095);
   checkInteger('createRuntime: seed', seed, 0, Number.MAX_SAFE_INTEGER);
   const plan = planThreads(threads);
-  const maxBytes = maxMemoryMB * MIB;
+  const maxBytes = maxMemoryMB === undefined ? null : maxMemoryMB * MIB;
   const request: LoadRequest = { level: kernels, wasm, maxBytes };
   let reason = plan.reason;
   if (plan.threads > 1) {
@@ -213,15 +234,15 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
     if (typeof loaded !== 'string') {
       const pool = await startPool(loaded, plan.threads);
       if (typeof pool !== 'string') {
-        const engine = new Engine(loaded, maxBytes, seed, { pool, reason });
+        const engine = new Engine(loaded, seed, { pool, reason });
         forgotten.register(engine, pool);
         return engine;
       }
-      return new Engine(loaded, maxBytes, seed, { pool: null, reason: pool });
+      return new Engine(loaded, seed, { pool: null, reason: pool });
     }
     reason = loaded;
   }
-  return new Engine(await loadKernels(request, false), maxBytes, seed, { pool: null, reason });
+  return new Engine(await loadKernels(request, false), seed, { pool: null, reason });
 }
 
 /** The kernels over a shared memory, or why they cannot be had. */
@@ -229,7 +250,7 @@ async function loadShared(request: LoadRequest): Promise<LoadedKernels | string>
   try {
     return (await loadKernels(request, true)) ?? 'the given wasm is a build without threads';
   } catch (error) {
-    if (error instanceof RangeError) return `the engine makes no shared memory: ${error.message}`;
+    if (error instanceof OutOfMemoryError) return error.message.replace('createRuntime: ', '');
     throw error;
   }
 }

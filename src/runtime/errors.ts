@@ -2,7 +2,7 @@
 
 const MIB = 2 ** 20;
 
-/** Linear memory could not grow. The runtime stays usable: free something, or ask for less. */
+/** Linear memory could not grow, or could not be had at all. A runtime stays usable: free something, or ask for less. */
 export class OutOfMemoryError extends Error {
   override readonly name = 'OutOfMemoryError';
   /** Bytes asked for. */
@@ -12,9 +12,11 @@ export class OutOfMemoryError extends Error {
   /** Bytes that the runtime may use at most. */
   readonly allowed: number;
 
-  constructor(wanted: number, held: number, allowed: number) {
+  constructor(wanted: number, held: number, allowed: number, message?: string, options?: ErrorOptions) {
     super(
-      `allocate: wanted ${wanted} bytes, holding ${held}, allowed ${allowed} (maxMemoryMB ${Math.floor(allowed / MIB)})`,
+      message ??
+        `allocate: wanted ${wanted} bytes, holding ${held}, allowed ${allowed} (maxMemoryMB ${Math.floor(allowed / MIB)})`,
+      options,
     );
     this.wanted = wanted;
     this.held = held;

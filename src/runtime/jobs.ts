@@ -12,12 +12,24 @@ export type SharedKernel = 'linearForward' | 'linearBackwardInput' | 'linearBack
 type Operands<Name extends SharedKernel> =
   Parameters<Kernels[Name]> extends [...infer Front extends number[], number] ? Front : never;
 
+/** A range of linear memory. */
+export interface Span {
+  readonly pointer: number;
+  readonly bytes: number;
+}
+
+function spanOf(pointer: number, rows: number, columns: number, stride: number): Span {
+  return { pointer, bytes: 4 * ((rows - 1) * stride + columns) };
+}
+
 /** A product's output is [rows, columns], each element a sum over `depth`. */
 export interface Job {
   readonly kernel: SharedKernel;
   readonly rows: number;
   readonly columns: number;
   readonly depth: number;
+  /** Bytes that the shares write: from the first element of the output up to its last. */
+  readonly output: Span;
   share(part: Share, scratch: number): number[];
 }
 
@@ -34,6 +46,7 @@ export function forwardJob(...operands: Operands<'linearForward'>): Job {
     rows: M,
     columns: N,
     depth: K + R,
+    output: spanOf(y, M, N, ldy),
     share({ row, rows, column, columns }, scratch) {
       const left = [moved(x, row * ldx), ldx, moved(w, column * ldw), ldw];
       const lowRank = [moved(h, row * ldh), ldh, moved(b, column * ldb), ldb];
@@ -51,6 +64,7 @@ export function backwardInputJob(...operands: Operands<'linearBackwardInput'>): 
     rows: M,
     columns: K,
     depth: N + R,
+    output: spanOf(dx, M, K, lddx),
     share({ row, rows, column, columns }, scratch) {
       const left = [moved(dy, row * lddy), lddy, moved(w, column), ldw];
       const lowRank = [moved(u, row * ldu), ldu, moved(a, column), lda];
@@ -68,6 +82,7 @@ export function backwardWeightJob(...operands: Operands<'linearBackwardWeight'>)
     rows: N,
     columns: K,
     depth: M,
+    output: spanOf(dw, N, K, lddw),
     share({ row, rows, column, columns }, scratch) {
       const operandsOfShare = [moved(dy, row), lddy, moved(x, column), ldx];
       const out = [accumulate, moved(dw, row * lddw + column), lddw];

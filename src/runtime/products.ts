@@ -4,7 +4,7 @@
  */
 import type { Kernels } from './abi.js';
 import { OutOfMemoryError } from './errors.js';
-import { backwardInputJob, backwardWeightJob, forwardJob, type Job } from './jobs.js';
+import { backwardInputJob, backwardWeightJob, forwardJob, type Job, type Span } from './jobs.js';
 import { grainOf, type Plan, planBackwardInput, planBackwardWeight, planForward } from './plan.js';
 import type { Pool } from './pool/pool.js';
 import { cutOutput } from './split.js';
@@ -14,6 +14,8 @@ export interface ScratchSource {
   readonly kernels: Kernels;
   readonly level: number;
   scratch(bytes: number): number;
+  /** Lets nobody use the span, or the scratch, again before `ended`. */
+  fence(span: Span, ended: Promise<unknown>): void;
 }
 
 export class Products {
@@ -145,7 +147,13 @@ export class Products {
     const scratch = this.#roomyScratch(plan.scratchBytes * threads);
     if (scratch === null) return false;
     const shares = parts.map((part) => job.share(part, scratch));
-    this.#pool!.run(kernel, shares, plan.scratchBytes, 2 * rows * columns * depth);
+    try {
+      this.#pool!.run(kernel, shares, plan.scratchBytes, 2 * rows * columns * depth);
+    } catch (error) {
+      // A worker that was given up may be late and not dead: it still writes.
+      this.#engine.fence(job.output, this.#pool!.ended);
+      throw error;
+    }
     return true;
   }
 

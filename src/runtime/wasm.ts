@@ -1,10 +1,8 @@
-/**
- * Finding, checking and instantiating a kernel build. The only file that names `@assemblyscript/loader`.
- */
-import { instantiate } from '@assemblyscript/loader';
+/** Finding, checking and instantiating a kernel build, and the memory that it computes in. Called by `engine.ts`. */
 import { relaxedSimd, simd } from 'wasm-feature-detect';
 import { readBytes } from '#platform';
 import type { KernelBuild, KernelLevel, Kernels } from './abi.js';
+import { OutOfMemoryError } from './errors.js';
 
 /** Where a kernel build comes from: its bytes, a URL to read, or a compiled module. */
 export type WasmSource = Uint8Array | ArrayBuffer | URL | string | WebAssembly.Module;
@@ -16,6 +14,8 @@ export interface LoadedKernels {
   readonly kernels: Kernels;
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
+  /** Bytes that memory may grow to. */
+  readonly maxBytes: number;
   readonly build: KernelLevel;
   /** Why this build was chosen. */
   readonly reason: string;
@@ -25,13 +25,17 @@ export interface LoadedKernels {
 export interface LoadRequest {
   readonly level: 'auto' | KernelLevel;
   readonly wasm: WasmOption | undefined;
-  /** Bytes that memory may grow to: a shared memory says so when it is made. */
-  readonly maxBytes: number;
+  /** Bytes that memory may grow to: a shared memory says so when it is made. Null for as many as can be had. */
+  readonly maxBytes: number | null;
 }
 
 /** What the builds ask for at least: 1 MiB, which every limit allows. */
 const INITIAL_PAGES = 16;
 const PAGE = 65536;
+const MIB = 2 ** 20;
+/** The last page below 4 GiB is never used. */
+const MOST_BYTES = 4095 * MIB;
+const SHARED_SIZES = [MOST_BYTES, 2048 * MIB, 1024 * MIB, 512 * MIB];
 const LEVELS = ['simd', 'relaxed-simd'] as const;
 
 function packagedUrl(build: KernelBuild): URL {
@@ -89,10 +93,33 @@ async function compile(source: WasmSource): Promise<WebAssembly.Module> {
   }
 }
 
-/** A memory for the kernels. @throws RangeError where the engine cannot make one that is shared */
-function makeMemory(shared: boolean, maxBytes: number): WebAssembly.Memory {
-  if (!shared) return new WebAssembly.Memory({ initial: INITIAL_PAGES });
-  return new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: maxBytes / PAGE, shared: true });
+/**
+ * A memory for the kernels. A shared one may have to be reserved whole: where nobody asked for a size, smaller ones are tried.
+ * @throws OutOfMemoryError where the engine has no room for one
+ */
+function makeMemory(shared: boolean, asked: number | null): { memory: WebAssembly.Memory; maxBytes: number } {
+  const sizes = asked !== null ? [asked] : shared ? SHARED_SIZES : [MOST_BYTES];
+  let cause: unknown;
+  for (const maxBytes of sizes) {
+    try {
+      const memory = shared
+        ? new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: maxBytes / PAGE, shared })
+        : new WebAssembly.Memory({ initial: INITIAL_PAGES });
+      return { memory, maxBytes };
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      cause = error;
+    }
+  }
+  const kind = shared ? 'a memory for threads' : 'a memory';
+  const least = sizes.at(-1)!;
+  throw new OutOfMemoryError(
+    INITIAL_PAGES * PAGE,
+    0,
+    least,
+    `createRuntime: the engine could not reserve ${kind} (${(cause as RangeError).message}): dispose of other runtimes, or raise the process's limit of address space`,
+    { cause },
+  );
 }
 
 /**
@@ -103,18 +130,17 @@ function makeMemory(shared: boolean, maxBytes: number): WebAssembly.Memory {
 export async function loadKernels(request: LoadRequest, shared: false): Promise<LoadedKernels>;
 export async function loadKernels(request: LoadRequest, shared: boolean): Promise<LoadedKernels | null>;
 export async function loadKernels(request: LoadRequest, shared: boolean): Promise<LoadedKernels | null> {
-  const { level: asked, wasm, maxBytes } = request;
+  const { level: asked, wasm } = request;
   let { build, reason } = await chooseLevel(asked);
   const name: KernelBuild = shared ? `${build}-threads` : build;
   const module = await compile(typeof wasm === 'function' ? await wasm(name) : (wasm ?? packagedUrl(name)));
-  const memory = makeMemory(shared, maxBytes);
+  const { memory, maxBytes } = makeMemory(shared, request.maxBytes);
   const abort = (_message: number, _file: number, line: number, column: number): never => {
     throw new Error(`kernel assertion failed at line ${line}, column ${column}`);
   };
   let kernels: Kernels;
   try {
-    // The instance's own exports: the loader's gather the arguments of every call in an array.
-    const { instance } = await instantiate(module, { env: { memory, abort } });
+    const instance = await WebAssembly.instantiate(module, { env: { memory, abort } });
     kernels = instance.exports as unknown as Kernels;
   } catch (error) {
     if (!(error instanceof WebAssembly.LinkError)) throw error;
@@ -134,5 +160,5 @@ export async function loadKernels(request: LoadRequest, shared: boolean): Promis
     build = found;
     reason = `the given wasm holds the '${found}' kernels`;
   }
-  return { kernels, module, memory, build, reason };
+  return { kernels, module, memory, maxBytes, build, reason };
 }

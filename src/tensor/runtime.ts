@@ -229,7 +229,7 @@ export class Runtime {
 
 /**
  * Loads the kernels that this engine can run and gives a Runtime over them.
- * @throws TypeError, RangeError for wrong options; Error where the engine lacks SIMD or `wasm` is another build
+ * @throws TypeError, RangeError for wrong options; OutOfMemoryError where no memory can be had; Error where the engine lacks SIMD or `wasm` is another build
  * @example
  * const rt = await createRuntime({ seed: 42 });
  */

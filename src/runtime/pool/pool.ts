@@ -18,12 +18,13 @@ import {
   TICKET,
   ticketOf,
 } from './protocol.js';
+import { Speed } from './speed.js';
 
 /** A running worker, as the platform gives it. */
 export interface WorkerHandle {
   /** From here on the worker keeps no process alive. */
   release(): void;
-  /** Ends the worker, also in the middle of a kernel; the promise is for tests. */
+  /** Ends the worker, also in the middle of a kernel. @returns when its thread is gone and writes no more */
   end(): Promise<void>;
 }
 
@@ -36,8 +37,8 @@ export interface PoolParts {
   readonly workers: readonly WorkerHandle[];
   /** Whether this thread may sleep; a page's main thread may not, and looks until the others are done. */
   readonly mayBlock: boolean;
-  /** Milliseconds that a job may take beside those its work explains. */
-  readonly patience?: number;
+  /** Milliseconds that a worker may be late beside those its work explains. Default 5000. */
+  readonly patience?: number | undefined;
 }
 
 /** Looks at the count of done shares before sleep: shares of equal size end at nearly the same time. */
@@ -45,12 +46,21 @@ const LOOKS = 4000;
 /** Floating-point operations from which two threads beat one: workers that are awake, or asleep. docs/architecture.md has the measurement. */
 const WORTH_SHARING = 5e5;
 const WORTH_WAKING = 5e6;
-/** Operations a millisecond that the slowest machine is trusted with: 0.1 GFLOP/s. */
-const SLOWEST = 1e5;
+/** Times as long as the caller's own share that a worker's may take: other programs may hold its core. */
+const TIMES = 10;
 /** Milliseconds of sleep between two looks. */
 const NAP = 100;
-/** Milliseconds that pass between two looks at most: of more the process was halted (Ctrl-Z, a closed laptop), and so was the worker. */
-const LONGEST = 10 * NAP;
+/**
+ * Milliseconds that a look counts for at most, with a nap and without: of more the caller itself did not run. Other programs had
+ * its core, or the process was halted (Ctrl-Z, a closed laptop), and so was the worker.
+ */
+const LONGEST_NAP = NAP;
+const LONGEST_LOOK = 1;
+
+/** Ends workers; one that cannot be told to is no error of anybody's. @returns when all are gone */
+export function endAll(workers: readonly WorkerHandle[]): Promise<unknown> {
+  return Promise.allSettled(workers.map((worker) => worker.end()));
+}
 
 export class Pool {
   /** For tests: work of any size is shared. */
@@ -59,6 +69,8 @@ export class Pool {
   #parts: PoolParts | null;
   #reason = '';
   #number = 0;
+  readonly #speed = new Speed();
+  #ended: Promise<unknown> = Promise.resolve();
 
   constructor(parts: PoolParts) {
     this.#parts = parts;
@@ -79,6 +91,11 @@ export class Pool {
   /** Why the pool was closed; empty while it is open. */
   get reason(): string {
     return this.#reason;
+  }
+
+  /** Settled once no worker of a closed pool runs any more: until then one may still write where its share lies. */
+  get ended(): Promise<unknown> {
+    return this.#ended;
   }
 
   /**
@@ -104,16 +121,22 @@ export class Pool {
     this.#number = (this.#number + 1) & 0xffff;
     Atomics.store(words, TICKET, ticketOf(this.#number, shares.length));
     Atomics.notify(words, TICKET, shares.length - 1);
+    const begin = performance.now();
+    let computed = 0;
     try {
-      for (let share = claim(words); share >= 0; share = claim(words)) {
+      // The first share is the caller's: how long it takes says how long the others' may.
+      for (let share = 0; share >= 0; share = claim(words)) {
         kernels[kernel]!(...argumentsOf(control, share, 0));
         Atomics.add(words, DONE, 1);
+        computed++;
       }
     } catch (error) {
-      this.close(`${kernel} failed`);
+      void this.close(`${kernel} failed`);
       throw error;
     }
-    this.#wait(parts, kernel, shares.length, work);
+    const each = work / shares.length;
+    this.#speed.add(each * computed, performance.now() - begin);
+    this.#wait(parts, kernel, shares.length, TIMES * this.#speed.expect(each));
   }
 
   /** Ends the workers. Later work is the caller's alone; `reason` says why. Harmless when repeated. */
@@ -122,13 +145,16 @@ export class Pool {
     const { workers } = this.#parts;
     this.#parts = null;
     this.#reason = reason;
-    return Promise.all(workers.map((worker) => worker.end()));
+    this.#ended = endAll(workers);
+    return this.#ended;
   }
 
-  #wait(parts: PoolParts, kernel: string, count: number, work: number): void {
-    const { control, mayBlock, patience = 10_000 } = parts;
+  /** Waits for the shares that workers claimed, `explained` milliseconds and the pool's patience at most. */
+  #wait(parts: PoolParts, kernel: string, count: number, explained: number): void {
+    const { control, mayBlock, patience = 5000 } = parts;
     const { words } = control;
-    const limit = patience + work / SLOWEST;
+    const limit = patience + explained;
+    const longest = mayBlock ? LONGEST_NAP : LONGEST_LOOK;
     let waited = 0;
     let before = performance.now();
     for (let looks = 0; ; looks++) {
@@ -137,7 +163,7 @@ export class Pool {
       if (Atomics.load(words, FAILED) !== 0) this.#fail(kernel, 'its kernel failed');
       if (looks < LOOKS) continue;
       const now = performance.now();
-      waited += Math.min(now - before, LONGEST);
+      waited += Math.min(now - before, longest);
       before = now;
       if (waited > limit) this.#fail(kernel, `no answer in ${Math.round(limit)} ms`);
       if (mayBlock) Atomics.wait(words, DONE, done, NAP);

@@ -1,8 +1,8 @@
 /**
  * What the caller and the workers of a pool agree on: one control block in shared memory. The caller writes a job (a kernel
- * and the arguments of each share), then a ticket; whoever comes claims the next share by counting the ticket up. The
- * ticket holds the job's number, its count of shares and the next share, so a claim that succeeds is always of the job
- * whose arguments stand there: a job ends only when its claimed shares are done.
+ * and the arguments of each share), then a ticket; whoever comes claims the next share by counting the ticket up, share 0 being the
+ * caller's. The ticket holds the job's number, its count of shares and the next share, so a claim that succeeds is always of
+ * the job whose arguments stand there: a job ends only when its claimed shares are done.
  */
 
 /** Words of the control block, as int32. */
@@ -54,9 +54,9 @@ export function kernelNames(module: WebAssembly.Module): string[] {
   return WebAssembly.Module.exports(module).flatMap(({ kind, name }) => (kind === 'function' ? [name] : []));
 }
 
-/** The ticket of job `number` with all of its shares unclaimed. */
+/** The ticket of job `number` with all of its shares unclaimed but the first. */
 export function ticketOf(number: number, shares: number): number {
-  return (number << 16) | (shares << 8);
+  return (number << 16) | (shares << 8) | 1;
 }
 
 /** Claims the next share of the job that stands in the control block; -1 when none is left. */

@@ -2,9 +2,9 @@
  * How many threads a runtime gets, and the start of its workers. What stands against threads is a sentence, never an
  * error: one thread does the same work. Called by `engine.ts`.
  */
-import { cores, startWorker, threadsObstacle } from '#platform';
+import { cores, startWorker, threadsObstacle, workersObstacle } from '#platform';
 import { checkInteger, describe } from '../errors.js';
-import { Pool, type WorkerHandle } from './pool.js';
+import { endAll, Pool, type WorkerHandle } from './pool.js';
 import { controlOf, kernelNames, type WorkerMessage, type WorkerStart } from './protocol.js';
 
 /** The option `threads`. */
@@ -60,10 +60,14 @@ export interface PoolSource {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly kernels: object;
+  /** As `PoolParts.patience`; for tests. */
+  readonly patience?: number;
 }
 
 /** Starts the workers and waits until each is ready. @returns a pool, or why there is none */
 export async function startPool(source: PoolSource, threads: number): Promise<Pool | string> {
+  const obstacle = await workersObstacle(threads - 1);
+  if (obstacle !== null) return obstacle;
   const control = controlOf();
   const workers: WorkerHandle[] = [];
   let pool: Pool | null = null;
@@ -96,12 +100,13 @@ export async function startPool(source: PoolSource, threads: number): Promise<Po
   const reason = await Promise.race([Promise.all(ready).then(() => null), stopped, late]);
   clearTimeout(timer);
   if (reason !== null) {
-    for (const worker of workers) void worker.end();
+    void endAll(workers);
     return reason;
   }
   for (const worker of workers) worker.release();
   const names = kernelNames(source.module);
   const kernels = source.kernels as Readonly<Record<string, (...values: number[]) => unknown>>;
-  pool = new Pool({ kernels, names, control, workers, mayBlock: mayBlock() });
+  const { patience } = source;
+  pool = new Pool({ kernels, names, control, workers, mayBlock: mayBlock(), patience });
   return pool;
 }
