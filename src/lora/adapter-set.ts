@@ -65,23 +65,32 @@ export class AdapterSet {
     const adapters = names.map((name) => this.get(where, name));
     if (new Set(names).size !== names.length)
       throw new AdapterError(`${where}: ${names.join(', ')} names an adapter twice, expected each once`);
-    checkTogether(where, adapters);
-    const lost = merged.find((name) => !names.includes(name));
+    // What is merged takes part as well, also where it was merged in one layer alone and is not active.
+    const all = [...new Set([...names, ...merged])].map((name) => this.get(where, name));
+    checkTogether(where, all);
+    const lost = merged.find((name) => this.#active.includes(name) && !names.includes(name));
     if (lost !== undefined)
       throw new AdapterError(
         `${where}: adapter '${lost}' is merged and would become inactive, expected unmerge() first`,
       );
-    const changes = [...adapters, ...this.#active.map((name) => this.get(where, name))].find(
-      ({ name, copies, changedLayers }) =>
-        copies.length + changedLayers.length > 0 && this.#active.includes(name) !== names.includes(name),
-    );
-    if (merged.length > 0 && changes !== undefined)
-      throw new AdapterError(
-        `${where}: adapter '${changes.name}' has biases, saved modules or a base of its own, which cannot change places while '${merged[0]}' is merged; expected unmerge() first`,
-      );
+    for (const adapter of [...adapters, ...this.#active.map((name) => this.get(where, name))])
+      if (this.#active.includes(adapter.name) !== names.includes(adapter.name))
+        this.checkChange(where, adapter, merged);
     putOriginals(this.activeCopies());
     this.#active = [...names];
     putOwn(this.activeCopies());
+  }
+
+  /**
+   * Refuses that an adapter comes or goes whose own biases, saved modules or base have to change places meanwhile.
+   * @param merged - names that are merged now
+   * @throws AdapterError
+   */
+  checkChange(where: string, { name, copies, changedLayers }: Adapter, merged: readonly string[]): void {
+    if (merged.length > 0 && copies.length + changedLayers.length > 0)
+      throw new AdapterError(
+        `${where}: adapter '${name}' has biases, saved modules or a base of its own, which cannot change places while '${merged[0]}' is merged; expected unmerge() first`,
+      );
   }
 
   /** Copies that stand in the model now. */

@@ -14,6 +14,7 @@ import { AdapterError } from './errors.js';
 import { initialise } from './initialise.js';
 import { isAdaptable } from './kinds.js';
 import type { LoraLayer } from './layer.js';
+import type { Finish } from './merge-state.js';
 import { childrenOf, planAdapter } from './plan.js';
 import { tiedParameters } from './tied.js';
 
@@ -64,7 +65,7 @@ export class Attachment<M extends Module = Module> {
     return [...this.#wrapped.keys()];
   }
 
-  /** Names of the merged adapters. */
+  /** Names of the adapters that are merged in one layer at least. */
   get merged(): string[] {
     return [...new Set(this.layers.flatMap((layer) => layer.mergedAdapters))];
   }
@@ -72,6 +73,15 @@ export class Attachment<M extends Module = Module> {
   /** Parameters of the plain model that several modules hold, with their names. */
   tied(): Map<Parameter, string[]> {
     return this.adapters.withOriginals(() => tiedParameters(this.model));
+  }
+
+  /** Tells every layer whether others hold its weight: such a weight is not merged into. */
+  markTied(): void {
+    this.adapters.withOriginals(() => {
+      const tied = tiedParameters(this.model);
+      for (const layer of this.layers)
+        layer.tied = tied.has(layer.base.weight) || layer.base.weight.holders > 1;
+    });
   }
 
   /** @throws AdapterError once the model was given back */
@@ -112,8 +122,11 @@ export class Attachment<M extends Module = Module> {
       const plan = planAdapter(where, this.model, config, strict);
       const made = new Adapter(where, this.runtime, this.model, name, config, plan);
       try {
-        for (const { path, layer } of plan.layers)
-          initialise(`${where}: ${path}`, layer, name, layer.base.weight, init);
+        // What a failed allocation leaves behind half-way goes with the scope.
+        this.runtime.scope(() => {
+          for (const { path, layer } of plan.layers)
+            initialise(`${where}: ${path}`, layer, name, layer.base.weight, init);
+        });
       } catch (error) {
         made.dispose();
         throw error;
@@ -127,6 +140,7 @@ export class Attachment<M extends Module = Module> {
       this.#wrapped.set(path, { layer, child });
     }
     this.adapters.add(adapter);
+    this.markTied();
     const undo = (): void => {
       this.adapters.remove(adapter);
       for (const { path, layer, child } of fresh) {
@@ -156,16 +170,29 @@ export class Attachment<M extends Module = Module> {
     const adapter = this.adapters.get(where, name);
     this.checkEnabled(where);
     this.#checkNotMerged(where, name);
+    if (this.adapters.active.includes(name)) this.adapters.checkChange(where, adapter, this.merged);
     this.adapters.remove(adapter);
   }
 
   /** Runs `fn` over the base as it is without any adapter. */
   withBaseAlone<T>(fn: () => T): T {
     // Merged bytes leave while the biases that they were merged into are still in place.
-    let run = (): T => this.adapters.withOriginals(fn);
+    return this.#inEveryLayer(
+      (layer, inner) => layer.withBaseAlone(inner),
+      () => this.adapters.withOriginals(fn),
+    );
+  }
+
+  /** Runs `fn` with nothing merged; the adapters take part as ever. */
+  withoutMerged<T>(fn: () => T): T {
+    return this.#inEveryLayer((layer, inner) => layer.withoutMerged(inner), fn);
+  }
+
+  #inEveryLayer<T>(around: (layer: LoraLayer, inner: () => T) => T, fn: () => T): T {
+    let run = fn;
     for (const layer of this.layers) {
       const inner = run;
-      run = () => layer.withBaseAlone(inner);
+      run = () => around(layer, inner);
     }
     return run();
   }
@@ -184,15 +211,29 @@ export class Attachment<M extends Module = Module> {
     return result;
   }
 
-  /** Gives the plain model back with what is active and merged in it for good, unfrozen as it was. */
-  finish(): M {
+  /**
+   * Gives the plain model back with what is active and merged in it for good, unfrozen as it was.
+   * @param committed - called once nothing can fail any more
+   * @throws OutOfMemoryError; nothing has changed then
+   */
+  finish(committed: () => void): M {
+    const copies = this.adapters.activeCopies();
+    const values = copies.map(({ own }) => own.toArray());
+    const ready = new Map<LoraLayer, Finish>();
+    try {
+      for (const layer of this.layers) ready.set(layer, layer.finish());
+    } catch (error) {
+      for (const { cancel } of ready.values()) cancel();
+      throw error;
+    }
+    committed();
     // Trained biases and saved modules move into the base's own parameters.
-    for (const { original, own } of this.adapters.activeCopies()) original.set(own.toArray());
-    putOriginals(this.adapters.activeCopies());
+    for (const [i, { original }] of copies.entries()) original.set(values[i]!);
+    putOriginals(copies);
     const finished = new Map<LoraLayer, Module>();
-    for (const layer of this.layers) {
+    for (const [layer, { commit }] of ready) {
       const trained = this.#trained.get(layer.base.weight) ?? true;
-      const module = layer.finish();
+      const module = commit();
       this.#trained.set(module.weight, trained);
       finished.set(layer, module);
     }

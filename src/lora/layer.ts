@@ -15,7 +15,7 @@ import { type FactorShapes, type LoraFactors, type MergeOptions, strengthOf } fr
 import { LayerAdapters, type NewFactors } from './layer-adapters.js';
 import { LayerForward } from './layer-forward.js';
 import type { ResolvedLayerOptions } from './layer-options.js';
-import { MergeState } from './merge-state.js';
+import { type Finish, MergeState, type MergeStep } from './merge-state.js';
 
 export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
   /** The wrapped layer. */
@@ -66,8 +66,12 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
   get weight(): Parameter {
     const { standIn } = this.#merge;
     if (standIn !== null) return standIn;
-    const changed = this.enabled || this.merged ? this.#adapters.changed : null;
-    return changed?.weight ?? this.base.weight;
+    return this.enabled || this.merged ? this.unmergedWeight : this.base.weight;
+  }
+
+  /** @internal The weight that adapters are merged into: what an active adapter's initialisation left, or the base's. */
+  get unmergedWeight(): Parameter {
+    return this.#adapters.changed?.weight ?? this.base.weight;
   }
 
   get bias(): Parameter | null {
@@ -152,9 +156,11 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
   /** scaling·B·A of an adapter in the weight's shape: what merging adds (DoRA scales the sum besides). @throws AdapterError */
   deltaWeight(name?: string): Tensor {
     const factors = this.#adapters.get(name ?? this.#adapters.firstActive('deltaWeight'));
-    const delta = this.runtime.empty(this.deltaShape, 'f32');
-    this.addDelta(factors, 0, delta.pointer);
-    return delta;
+    return this.runtime.scope(() => {
+      const delta = this.runtime.empty(this.deltaShape, 'f32');
+      this.addDelta(factors, 0, delta.pointer);
+      return delta;
+    });
   }
 
   /** @internal Shape of a delta; a grouped convolution's sees every channel. */
@@ -168,12 +174,30 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
    */
   merge(names?: readonly string[], options: MergeOptions = {}): void {
     const wanted = names ?? this.#adapters.active.filter((name) => !this.#merge.names.includes(name));
-    this.#merge.merge(`${this.constructor.name}.merge`, wanted, options);
+    this.mergeStep(`${this.constructor.name}.merge`, wanted, options).done();
+  }
+
+  /** @internal The same as one step of many: it can be undone. */
+  mergeStep(where: string, names: readonly string[], options: MergeOptions): MergeStep {
+    return this.#merge.merge(where, names, options);
   }
 
   /** Takes adapters out of the weight again (all by default): what stays is the kept bytes with the others merged anew. @throws AdapterError */
   unmerge(names?: readonly string[]): void {
-    this.#merge.unmerge(`${this.constructor.name}.unmerge`, names);
+    const where = `${this.constructor.name}.unmerge`;
+    const rest = this.#merge.without(where, names ?? this.#merge.names);
+    if (rest.length === 0) this.#merge.restore();
+    else this.#merge.keepOnly(where, rest).done();
+  }
+
+  /** @internal Takes all but `names` of the merged adapters out, as one step of many. @throws OutOfMemoryError */
+  keepMerged(where: string, names: readonly string[]): MergeStep {
+    return this.#merge.keepOnly(where, names);
+  }
+
+  /** @internal Runs `fn` with merged adapters out of the weight, and puts them back after. */
+  withoutMerged<T>(fn: () => T): T {
+    return this.#merge.withoutMerged(fn);
   }
 
   /** @internal Runs `fn` with the base alone: adapters off, merged ones out of the weight and back after. */
@@ -194,8 +218,8 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
     this.#forward.restartMasks();
   }
 
-  /** @internal Gives the base layer back, with what is merged in it for good. */
-  finish(): BaseLayer {
+  /** @internal The base layer to be given back, with what is merged in it for good. @throws OutOfMemoryError; nothing has changed then */
+  finish(): Finish {
     return this.#merge.finish();
   }
 

@@ -1,24 +1,46 @@
 /**
  * What is merged into one layer, and the way back: the weight's bytes (and the bias's) as they were before the first merge.
  * Nothing is ever subtracted. A tied weight is not touched: the layer computes with a copy of its own while merged; so
- * does a grouped convolution, whose merged weight sees every channel.
+ * does a grouped convolution, whose merged weight sees every channel. Every change takes its memory before it changes
+ * anything, and is undone without taking any: a model's merge can fail at its last layer and leave all of them as they were.
  */
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import type { BaseLayer } from './base-layer.js';
 import { AdapterError } from './errors.js';
-import { type LoraFactors, type MergeOptions, strengthOf } from './factors.js';
+import type { MergeOptions } from './factors.js';
 import type { LoraLayer } from './layer.js';
+import { type Bytes, bytesOf, checkMerge, type Sum, sumOf } from './merge-sum.js';
 
+/** A change that was made: `undo` takes it back and cannot fail; `done` lets go of what undoing would need. */
+export interface MergeStep {
+  undo(): void;
+  done(): void;
+}
+
+/** The base layer to be given back: `commit` takes no memory; `cancel` gives back what was taken for it. */
+export interface Finish {
+  commit(): BaseLayer;
+  cancel(): void;
+}
+
+/** Values that were overwritten; of the weight none where a stand-in leaves it untouched. */
 interface Kept {
-  readonly weight: Float32Array<ArrayBuffer>;
-  readonly bias: Float32Array<ArrayBuffer> | null;
+  readonly weight: Bytes | null;
+  readonly bias: Bytes | null;
+}
+
+/** What is merged, with the values that were there before. */
+interface Merged extends Kept {
+  readonly names: readonly string[];
+  readonly target: Parameter;
+  readonly biasTarget: Parameter | null;
+  /** The weight in the base's place while merged, where the base's own may not change. */
+  readonly standIn: Parameter | null;
 }
 
 export class MergeState {
   readonly #layer: LoraLayer;
-  #names: readonly string[] = [];
-  #kept: Kept | null = null;
-  #standIn: Parameter | null = null;
+  #merged: Merged | null = null;
   /** Whether another layer holds the same weight. */
   tied = false;
 
@@ -27,158 +49,146 @@ export class MergeState {
   }
 
   get names(): readonly string[] {
-    return this.#names;
+    return this.#merged?.names ?? [];
   }
 
   /** The weight in the base's place while merged, where the base's own may not change. */
   get standIn(): Parameter | null {
-    return this.#standIn;
+    return this.#merged?.standIn ?? null;
   }
 
-  merge(where: string, names: readonly string[], options: MergeOptions): void {
-    const again = names.find((name, i) => this.#names.includes(name) || names.indexOf(name) !== i);
-    if (again !== undefined)
-      throw new AdapterError(`${where}: adapter '${again}' is merged already, expected each once`);
-    if (names.length === 0) return;
+  /** Adds the deltas of `names`. @throws AdapterError, OutOfMemoryError; nothing has changed then */
+  merge(where: string, names: readonly string[], options: MergeOptions): MergeStep {
+    checkMerge(where, this.#layer, this.names, names);
+    if (names.length === 0) return { undo: () => {}, done: () => {} };
     const layer = this.#layer;
-    const factors = names.map((name) => layer.factors(name));
-    const biased = factors.find(({ bias }) => bias !== null);
-    if (biased !== undefined && layer.bias === null)
-      throw new AdapterError(
-        `${where}: the adapter has a LoRA bias and the base has none to merge it into, expected a base with a bias`,
-      );
-    const rt = layer.runtime;
-    const { kernels } = rt.engine;
-    const weight = layer.weight;
-    // Tried on a copy: a refused merge has touched nothing.
-    const shape = layer.deltaShape;
-    const sum = new ParameterBlock(rt, [shape]).parameters[0]!;
-    sum.requiresGrad = false;
-    const bias = biased === undefined ? null : layer.bias!.toArray();
-    try {
-      expand(layer, weight, sum);
-      for (const one of factors) apply(layer, one, sum, bias);
-      const finite = kernels.allFinite(sum.size, sum.pointer) === 1 && (bias?.every(Number.isFinite) ?? true);
-      if (options.safe === true && !finite) {
-        throw new AdapterError(
-          `${where}: the merged weight has NaN or infinity from ${names.join(', ')}, expected finite adapters`,
-        );
-      }
-    } catch (error) {
-      sum.block.dispose();
-      throw error;
-    }
-    const own =
-      this.#standIn !== null || (this.tied && weight === layer.base.weight) || sum.size !== weight.size;
-    this.#kept ??= {
-      weight: own ? new Float32Array(0) : weight.copyTo(new Float32Array(weight.size)),
-      bias: layer.bias === null ? null : layer.bias.copyTo(new Float32Array(layer.bias.size)),
-    };
-    if (own) {
-      this.#standIn?.block.dispose();
-      this.#standIn = sum;
-    } else {
-      kernels.scale(sum.size, 1, sum.pointer, weight.pointer);
-      weight.storage.version++;
-      sum.block.dispose();
-    }
-    if (bias !== null) layer.bias!.set(bias);
-    this.#names = [...this.#names, ...names];
+    const from = this.standIn ?? layer.unmergedWeight;
+    const sum = sumOf(where, layer, names, { weight: from, bias: layer.bias }, options);
+    return this.#put([...this.names, ...names], sum);
   }
 
-  unmerge(where: string, names: readonly string[] = this.#names): void {
-    if (this.#kept === null) throw new AdapterError(`${where}: nothing is merged, expected merge() before`);
-    const stranger = names.find((name) => !this.#names.includes(name));
+  /** Which of the merged adapters would stay without `names`. @throws AdapterError when one of them is not merged */
+  without(where: string, names: readonly string[]): string[] {
+    const merged = this.names;
+    if (merged.length === 0) throw new AdapterError(`${where}: nothing is merged, expected merge() before`);
+    const stranger = names.find((name) => !merged.includes(name));
     if (stranger !== undefined)
       throw new AdapterError(
-        `${where}: adapter '${stranger}' is not merged, expected some of ${this.#names.join(', ')}`,
+        `${where}: adapter '${stranger}' is not merged, expected some of ${merged.join(', ')}`,
       );
-    const rest = this.#names.filter((name) => !names.includes(name));
-    this.#restore();
-    this.#names = [];
-    this.merge(where, rest, {});
+    return merged.filter((name) => !names.includes(name));
+  }
+
+  /** The kept bytes with these of the merged adapters merged anew. @throws OutOfMemoryError; nothing has changed then */
+  keepOnly(where: string, names: readonly string[]): MergeStep {
+    const { weight, target, bias } = this.#merged!;
+    return this.#put(names, sumOf(where, this.#layer, names, { weight: weight ?? target, bias }, {}));
+  }
+
+  /** Takes everything out again. Takes no memory. */
+  restore(): void {
+    const merged = this.#merged;
+    if (merged === null) return;
+    write(merged, merged);
+    this.#merged = null;
+    merged.standIn?.block.dispose();
   }
 
   /** Runs `fn` with the kept bytes in place, and puts the merged ones back whatever happens. */
   withoutMerged<T>(fn: () => T): T {
-    const [kept, names, standIn] = [this.#kept, this.#names, this.#standIn];
-    if (kept === null) return fn();
-    const layer = this.#layer;
-    const weight = layer.weight;
-    const merged = standIn === null ? weight.toArray() : null;
-    const bias = layer.bias?.toArray() ?? null;
-    this.#standIn = null;
-    if (merged !== null) weight.set(kept.weight);
-    if (kept.bias !== null) layer.bias!.set(kept.bias);
-    this.#names = [];
-    this.#kept = null;
+    const merged = this.#merged;
+    if (merged === null) return fn();
+    const back = bytesNow(merged);
+    write(merged, merged);
+    this.#merged = null;
     try {
       return fn();
     } finally {
-      if (merged !== null) weight.set(merged);
-      if (bias !== null) layer.bias!.set(bias);
-      [this.#kept, this.#names, this.#standIn] = [kept, names, standIn];
+      write(merged, back);
+      this.#merged = merged;
     }
   }
 
-  /** The base layer for good: a merged weight that lies elsewhere moves into it. */
-  finish(): BaseLayer {
+  /** The base layer for good: a merged weight that lies elsewhere moves into it. @throws OutOfMemoryError; nothing has changed then */
+  finish(): Finish {
     const layer = this.#layer;
-    const merged = layer.weight;
-    const { base } = layer;
-    const standIn = this.#standIn;
-    this.#names = [];
-    this.#kept = null;
-    this.#standIn = null;
-    if (standIn !== null) return layer.rebuilt(standIn);
-    if (merged === base.weight) return base;
+    const { base, weight } = layer;
+    const { standIn } = this;
+    const keep = (commit: () => BaseLayer, cancel = (): void => {}): Finish => ({
+      commit: () => {
+        this.#merged = null;
+        return commit();
+      },
+      cancel,
+    });
+    if (standIn !== null) return keep(() => layer.rebuilt(standIn));
+    if (weight === base.weight) return keep(() => base);
+    const bytes = bytesOf(weight);
     if (this.tied) {
       // The adapter's own base goes with the adapter, and the other holders keep the weight they share.
-      const own = new ParameterBlock(layer.runtime, [merged.shape]).parameters[0]!;
-      own.set(merged.toArray());
-      return layer.rebuilt(own);
+      const own = new ParameterBlock(layer.runtime, [weight.shape]).parameters[0]!;
+      own.set(bytes);
+      return keep(
+        () => layer.rebuilt(own),
+        () => own.block.dispose(),
+      );
     }
-    base.weight.set(merged.toArray());
-    return base;
+    return keep(() => {
+      base.weight.set(bytes);
+      return base;
+    });
   }
 
   dispose(): void {
-    this.#standIn?.block.dispose();
-    this.#standIn = null;
+    this.standIn?.block.dispose();
+    this.#merged = null;
   }
 
-  #restore(): void {
-    const kept = this.#kept!;
-    const layer = this.#layer;
-    if (this.#standIn === null) layer.weight.set(kept.weight);
-    this.#standIn?.block.dispose();
-    this.#standIn = null;
-    if (kept.bias !== null) layer.bias!.set(kept.bias);
-    this.#kept = null;
+  /** Puts a sum in the place of what the layer computes with. All of the memory is taken before anything changes. */
+  #put(names: readonly string[], { weight: sum, bias }: Sum): MergeStep {
+    const before = this.#merged;
+    const start = before ?? this.#start(sum);
+    const back = before === null ? start : bytesNow(before);
+    const apart = start.weight === null;
+    this.#merged = { ...start, names, standIn: apart ? sum : null };
+    const { target } = start;
+    if (!apart) {
+      target.runtime.engine.kernels.scale(sum.size, 1, sum.pointer, target.pointer);
+      target.storage.version++;
+      sum.block.dispose();
+    }
+    write(start, { weight: null, bias });
+    return {
+      undo: () => {
+        if (apart) sum.block.dispose();
+        write(start, back);
+        this.#merged = before;
+      },
+      done: () => before?.standIn?.block.dispose(),
+    };
+  }
+
+  /** What a first merge keeps. */
+  #start(sum: Parameter): Merged {
+    const { tied } = this;
+    const { base, bias, unmergedWeight: target } = this.#layer;
+    const apart = (tied && target === base.weight) || sum.size !== target.size;
+    return {
+      ...{ names: [], standIn: null, target, biasTarget: bias },
+      ...{ weight: apart ? null : bytesOf(target), bias: bias === null ? null : bytesOf(bias) },
+    };
   }
 }
 
-/** The weight in the shape of a delta. */
-function expand(layer: LoraLayer, weight: Parameter, to: Parameter): void {
-  const { kernels } = layer.runtime.engine;
-  if (weight.size === to.size) kernels.scale(to.size, 1, weight.pointer, to.pointer);
-  else layer.expandWeight(weight, to);
+/** Copies of what the layer computes with now; of a stand-in none, which is kept as it is. */
+function bytesNow({ weight, target, biasTarget }: Merged): Kept {
+  return {
+    weight: weight === null ? null : bytesOf(target),
+    bias: biasTarget === null ? null : bytesOf(biasTarget),
+  };
 }
 
-/** sum += strength·delta, and DoRA's magnitude over it; bias += strength·lora_B.bias. */
-function apply(layer: LoraLayer, factors: LoraFactors, sum: Parameter, bias: ArrayLike<number> | null): void {
-  const rt = layer.runtime;
-  const { kernels } = rt.engine;
-  const { magnitude } = factors;
-  if (magnitude !== null) {
-    const g = rt.empty([layer.outputs], 'f32');
-    layer.norms(factors, sum.pointer, g.pointer);
-    kernels.quotient(layer.outputs, magnitude.pointer, g.pointer, g.pointer);
-    layer.addDelta(factors, sum.pointer, sum.pointer);
-    layer.scaleOutputs(g.pointer, sum.pointer);
-    g.dispose();
-  } else if (strengthOf(factors) !== 0) layer.addDelta(factors, sum.pointer, sum.pointer);
-  if (bias === null || factors.bias === null) return;
-  const [own, s] = [factors.bias.toArray(), strengthOf(factors)];
-  for (const [i, value] of own.entries()) (bias as Float32Array)[i]! += s * value;
+function write({ target, biasTarget }: Merged, { weight, bias }: Kept): void {
+  if (weight !== null) target.set(weight);
+  if (bias !== null) biasTarget?.set(bias);
 }

@@ -6,8 +6,9 @@ import type { Attachment } from './attachment.js';
 import { AdapterError } from './errors.js';
 import type { MergeOptions } from './factors.js';
 import type { LoraLayer } from './layer.js';
+import type { MergeStep } from './merge-state.js';
 
-/** @throws AdapterError; nothing is merged then */
+/** @throws AdapterError, OutOfMemoryError; nothing is merged then */
 export function mergeAdapters(
   attachment: Attachment,
   names?: readonly string[],
@@ -16,46 +17,90 @@ export function mergeAdapters(
   const where = 'LoraModel.merge';
   attachment.checkFree(where);
   checkOptions(where, options, ['safe']);
-  const wanted = mergeable(where, attachment, names);
-  const tied = attachment.tied();
-  for (const layer of attachment.layers)
-    layer.tied = tied.has(layer.base.weight) || layer.base.weight.holders > 1;
-  const done: { layer: LoraLayer; here: string[] }[] = [];
-  try {
-    for (const layer of attachment.layers) {
-      const here = wanted.filter((name) => layer.adapters.includes(name));
-      if (here.length === 0) continue;
-      layer.merge(here, options);
-      done.push({ layer, here });
-    }
-  } catch (error) {
-    for (const { layer, here } of done) layer.unmerge(here);
-    throw error;
-  }
+  mergeInTurn(attachment, where, mergeable(where, attachment, names), options).done();
 }
 
-/** The adapters to merge: `names`, or all active ones that are not merged yet. @throws AdapterError when one cannot be */
+/** The adapters of a layer that take part there and are not merged there yet; none where the layer is off. */
+function missing(layer: LoraLayer, names: readonly string[]): string[] {
+  if (!layer.enabled) return [];
+  return names.filter((name) => layer.adapters.includes(name) && !layer.mergedAdapters.includes(name));
+}
+
+/** The adapters to merge: `names`, or all active ones that are not merged everywhere yet. @throws AdapterError when one cannot be */
 function mergeable(
   where: string,
-  { adapters, merged }: Attachment,
+  { adapters, layers, merged }: Attachment,
   names: readonly string[] | undefined,
 ): readonly string[] {
-  const wanted = names ?? adapters.active.filter((name) => !merged.includes(name));
-  for (const name of wanted) {
+  const open = (name: string): boolean => layers.some((layer) => missing(layer, [name]).length > 0);
+  const wanted = names ?? adapters.active.filter(open);
+  for (const [i, name] of wanted.entries()) {
     adapters.get(where, name);
-    if (merged.includes(name))
+    if (wanted.indexOf(name) !== i)
+      throw new AdapterError(`${where}: adapter '${name}' is named twice, expected each once`);
+    if (!open(name) && merged.includes(name))
       throw new AdapterError(`${where}: adapter '${name}' is merged already, expected one that is not`);
     if (!adapters.active.includes(name))
       throw new AdapterError(`${where}: adapter '${name}' is not active, expected setAdapter() first`);
+    if (!open(name))
+      throw new AdapterError(
+        `${where}: adapter '${name}' has no layer that is enabled, expected one at least`,
+      );
   }
   if (wanted.length === 0) {
-    const why = merged.length > 0 ? `${merged.join(', ')} are merged already` : 'no adapter is active';
+    const why =
+      merged.length > 0
+        ? `${merged.join(', ')} are merged already`
+        : adapters.active.length > 0
+          ? `no layer of ${adapters.active.join(', ')} is enabled`
+          : 'no adapter is active';
     throw new AdapterError(`${where}: ${why}, expected at least one to merge`);
   }
   return wanted;
 }
 
-/** @throws AdapterError */
+/** Merges layer by layer; what was done is undone where one fails. @throws AdapterError, OutOfMemoryError */
+function mergeInTurn(
+  attachment: Attachment,
+  where: string,
+  names: readonly string[],
+  options: MergeOptions,
+): MergeStep {
+  attachment.markTied();
+  const { layers, paths } = attachment;
+  return inTurn(layers, (layer, i) => {
+    const here = missing(layer, names);
+    return here.length === 0 ? null : layer.mergeStep(`${where}: ${paths[i]}`, here, options);
+  });
+}
+
+/** Steps over layers as one: all of them, or none. */
+function inTurn(
+  layers: readonly LoraLayer[],
+  step: (layer: LoraLayer, i: number) => MergeStep | null,
+): MergeStep {
+  const steps: MergeStep[] = [];
+  const undo = (): void => {
+    for (const made of steps.reverse()) made.undo();
+  };
+  try {
+    for (const [i, layer] of layers.entries()) {
+      const made = step(layer, i);
+      if (made !== null) steps.push(made);
+    }
+  } catch (error) {
+    undo();
+    throw error;
+  }
+  return {
+    undo,
+    done: () => {
+      for (const made of steps) made.done();
+    },
+  };
+}
+
+/** @throws AdapterError, OutOfMemoryError; nothing has changed then */
 export function unmergeAdapters(attachment: Attachment, names?: readonly string[]): void {
   const where = 'LoraModel.unmerge';
   attachment.checkEnabled(where);
@@ -67,19 +112,24 @@ export function unmergeAdapters(attachment: Attachment, names?: readonly string[
     throw new AdapterError(
       `${where}: adapter '${stranger}' is not merged, expected some of ${merged.join(', ')}`,
     );
-  for (const layer of attachment.layers) {
-    const here = wanted.filter((name) => layer.mergedAdapters.includes(name));
-    if (here.length > 0) layer.unmerge(here);
-  }
+  const touched = attachment.layers
+    .filter(({ mergedAdapters }) => mergedAdapters.some((name) => wanted.includes(name)))
+    .map((layer) => ({ layer, rest: layer.mergedAdapters.filter((name) => !wanted.includes(name)) }));
+  // Merging the rest anew takes memory and may fail; putting kept bytes back takes none and comes last.
+  const partly = new Map(
+    touched.filter(({ rest }) => rest.length > 0).map(({ layer, rest }) => [layer, rest]),
+  );
+  inTurn([...partly.keys()], (layer) => layer.keepMerged(where, partly.get(layer)!)).done();
+  for (const { layer, rest } of touched) if (rest.length === 0) layer.unmerge();
 }
 
-/** @param lora - the LoraModel itself @returns max |merged - unmerged| over the output's elements @throws AdapterError */
+/** @param lora - the LoraModel itself @returns max |merged - unmerged| over the output's elements @throws AdapterError, OutOfMemoryError */
 export function mergeDifference(attachment: Attachment, lora: Module, inputs: readonly Tensor[]): number {
   const where = 'LoraModel.verifyMerge';
-  attachment.checkAttached(where);
-  if (attachment.adapters.active.length === 0)
+  attachment.checkFree(where);
+  const { adapters, model, runtime } = attachment;
+  if (adapters.active.length === 0)
     throw new AdapterError(`${where}: no adapter is active, expected at least one`);
-  const { model, runtime, merged } = attachment;
   const modes = [model, ...lora.namedModules().map(([, module]) => module)].map((module) => ({
     ...{ module, training: module.training },
   }));
@@ -87,32 +137,40 @@ export function mergeDifference(attachment: Attachment, lora: Module, inputs: re
     runtime.scope(() => runtime.noGrad(() => model.forward(...inputs).toArray())) as Float32Array;
   lora.eval();
   try {
-    if (merged.length > 0) unmergeAdapters(attachment);
-    const apart = output();
-    mergeAdapters(attachment);
-    const together = output();
-    unmergeAdapters(attachment);
-    return apart.reduce((most, value, i) => Math.max(most, Math.abs(value - together[i]!)), 0);
+    return attachment.withoutMerged(() => {
+      const apart = output();
+      const step = mergeInTurn(attachment, where, adapters.active, {});
+      try {
+        const together = output();
+        return apart.reduce((most, value, i) => Math.max(most, Math.abs(value - together[i]!)), 0);
+      } finally {
+        step.undo();
+      }
+    });
   } finally {
-    if (merged.length > 0) {
-      if (attachment.merged.length > 0) unmergeAdapters(attachment);
-      mergeAdapters(attachment, merged);
-    }
     for (const { module, training } of modes) module.setMode(training);
   }
 }
 
-/** Merges what is active and not merged yet and gives the plain model back. @throws AdapterError */
+/** Merges what takes part and is not merged yet, layer by layer, and gives the plain model back. @throws AdapterError, OutOfMemoryError; nothing has changed then */
 export function mergeForGood<M extends Module>(attachment: Attachment<M>, options: MergeOptions): M {
   const where = 'LoraModel.mergeAndUnload';
   attachment.checkFree(where);
+  checkOptions(where, options, ['safe']);
   const { adapters, merged } = attachment;
-  if (adapters.active.some((name) => !merged.includes(name)) || merged.length === 0)
-    mergeAdapters(attachment, undefined, options);
-  return attachment.finish();
+  if (adapters.active.length === 0 && merged.length === 0)
+    throw new AdapterError(`${where}: no adapter is active, expected at least one to merge`);
+  const step = mergeInTurn(attachment, where, adapters.active, options);
+  try {
+    // What undoing would need is let go of at the end of it.
+    return attachment.finish(() => step.done());
+  } catch (error) {
+    step.undo();
+    throw error;
+  }
 }
 
-/** Takes out what is merged and gives the plain model back. @throws AdapterError */
+/** Takes out what is merged and gives the plain model back. Takes no memory. @throws AdapterError */
 export function unmergeForGood<M extends Module>(attachment: Attachment<M>): M {
   const where = 'LoraModel.unload';
   attachment.checkFree(where);

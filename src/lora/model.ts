@@ -67,12 +67,12 @@ export class LoraModel<M extends Module = Module> extends Module {
     return [...this.#attachment.adapters.active];
   }
 
-  /** Names of the merged adapters. */
+  /** Names of the adapters that are merged in one layer at least; `report()` says in which. */
   get mergedAdapters(): string[] {
     return this.#attachment.merged;
   }
 
-  /** Whether any adapter is merged. */
+  /** Whether any adapter is merged in any layer. */
   get merged(): boolean {
     return this.mergedAdapters.length > 0;
   }
@@ -198,14 +198,15 @@ export class LoraModel<M extends Module = Module> extends Module {
   }
 
   /**
-   * Adds adapters (all active ones that are not merged yet, by default) into the base weights; `unmerge` takes them out again.
-   * @throws AdapterError when one is merged already or not active, or `safe` finds NaN or infinity; nothing is merged then
+   * Adds adapters (all active ones that are not merged everywhere yet, by default) into the base weights of the layers where
+   * they are not merged yet; `unmerge` takes them out again. A layer that is off (`enabled`) is left out: nothing takes part there.
+   * @throws AdapterError when one is merged already or not active, or `safe` finds NaN or infinity; OutOfMemoryError; nothing is merged then
    */
   merge(names?: readonly string[], options: MergeOptions = {}): void {
     mergeAdapters(this.#attachment, names, options);
   }
 
-  /** Takes adapters (all merged ones by default) out of the weights again: the kept bytes, with the others merged anew. @throws AdapterError */
+  /** Takes adapters (all merged ones by default) out of the weights again: the kept bytes, with the others merged anew. @throws AdapterError, OutOfMemoryError; nothing has changed then */
   unmerge(names?: readonly string[]): void {
     unmergeAdapters(this.#attachment, names);
   }
@@ -214,13 +215,17 @@ export class LoraModel<M extends Module = Module> extends Module {
    * The largest difference that merging the active adapters makes to the model's output, before anything is dropped: the
    * two forwards are compared in evaluation mode, and everything is as it was again.
    * @returns max |merged - unmerged| over the output's elements
-   * @throws AdapterError when no adapter is active
+   * @throws AdapterError when no adapter is active; OutOfMemoryError
    */
   verifyMerge(...inputs: Tensor[]): number {
     return mergeDifference(this.#attachment, this, inputs);
   }
 
-  /** Merges the active adapters for good and gives the plain model back, unfrozen as it was; the LoraModel is spent. */
+  /**
+   * Merges for good and gives the plain model back, unfrozen as it was; the LoraModel is spent. The model computes what
+   * `forward` gave: a layer that is off adds nothing, and what was merged by hand, in some layers only too, stays merged.
+   * @throws AdapterError, OutOfMemoryError; nothing has changed then
+   */
   mergeAndUnload(options: MergeOptions = {}): M {
     return mergeForGood(this.#attachment, options);
   }
@@ -232,7 +237,11 @@ export class LoraModel<M extends Module = Module> extends Module {
 
   /** An adapter as PEFT's two files, as bytes. @throws AdapterError, FormatError when a weight is not finite */
   exportAdapter(name?: string, options: ExportOptions = {}): AdapterFiles {
-    return exportAdapter(this.#attachment.adapters, name, options);
+    const { adapters } = this.#attachment;
+    const write = (): AdapterFiles => exportAdapter(adapters, name, options);
+    // A merged LoRA bias may stand in the adapter's own copy of the bias.
+    const inCopies = this.merged && adapters.activeCopies().length > 0;
+    return inCopies ? this.#attachment.withoutMerged(write) : write();
   }
 
   /**

@@ -25,6 +25,7 @@ export interface AdapterReport {
   readonly name: string;
   readonly active: boolean;
   readonly trainable: boolean;
+  /** Whether it is merged in one layer at least; `layers` says in which. */
   readonly merged: boolean;
   /** `'changed'` where an initialisation left it a base of its own. */
   readonly base: 'original' | 'changed';
@@ -93,7 +94,7 @@ function textOf(
     const states = [
       adapter.active ? 'active' : 'inactive',
       adapter.trainable ? 'trainable' : 'frozen',
-      ...(adapter.merged ? ['merged'] : []),
+      ...mergedWords(adapter.layers),
       ...(adapter.base === 'changed' ? ['over a changed base'] : []),
     ];
     lines.push(`${adapter.name}: ${states.join(', ')}, ${adapter.parameters.toLocaleString('en-US')} values`);
@@ -111,4 +112,10 @@ function textOf(
   }
   for (const names of tied) lines.push(`tied: ${names.join(' = ')}`);
   return lines.join('\n');
+}
+
+function mergedWords(layers: readonly LayerReport[]): string[] {
+  const count = layers.filter(({ merged }) => merged).length;
+  if (count === 0) return [];
+  return [count === layers.length ? 'merged' : `merged in ${count} of ${layers.length} layers`];
 }

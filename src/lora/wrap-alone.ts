@@ -19,7 +19,7 @@ export function wrapAlone<L extends LoraLayer>(where: string, layer: L, options:
     ranges: layer.rangesFor(where, options),
   });
   try {
-    initialise(where, layer, 'default', layer.base.weight);
+    layer.runtime.scope(() => initialise(where, layer, 'default', layer.base.weight));
   } catch (error) {
     layer.removeFactors('default');
     block.dispose();
