@@ -6,6 +6,7 @@ import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { parseSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { sameShape, showShape } from '../tensor/shape.js';
+import { bytesOf, isBlob, urlOf } from '../values/kind.js';
 import type { Attachment } from './attachment.js';
 import { carriedBase } from './carried-base.js';
 import { type ResolvedConfig, resolveConfig } from './config.js';
@@ -114,8 +115,9 @@ async function contents(
   where: string,
   source: AdapterSource,
 ): Promise<{ config: object | string | Uint8Array; weights: Uint8Array }> {
-  if (typeof source === 'string' || source instanceof URL) {
-    const folder = folderUrl(source);
+  const address = typeof source === 'string' ? source : urlOf(source);
+  if (address !== null) {
+    const folder = folderUrl(address);
     const config = await readBytes(new URL('adapter_config.json', folder));
     try {
       return { config, weights: await readBytes(new URL('adapter_model.safetensors', folder)) };
@@ -134,14 +136,29 @@ async function contents(
     throw new TypeError(
       `${where}: source is ${describe(source)}, expected the files, a folder's URL or path`,
     );
-  if ('adapter_model.safetensors' in source) {
-    return { config: source['adapter_config.json'], weights: source['adapter_model.safetensors'] };
-  }
-  const { config, weights } = source;
-  if (weights instanceof Uint8Array) return { config, weights };
-  if (weights instanceof ArrayBuffer) return { config, weights: new Uint8Array(weights) };
-  if (weights instanceof Blob) return { config, weights: new Uint8Array(await weights.arrayBuffer()) };
-  if (weights instanceof URL) return { config, weights: await readBytes(weights) };
+  const given = partsOf(source);
+  const config = bytesOf(given.config) ?? given.config;
+  if (typeof config !== 'string' && (config === null || typeof config !== 'object'))
+    throw new TypeError(`${where}: config is ${describe(config)}, expected an object or JSON`);
+  return { config, weights: await weightsOf(where, given.weights) };
+}
+
+/** Both files as they were given, by either pair of names. */
+function partsOf(source: object): { readonly config: unknown; readonly weights: unknown } {
+  const [config, weights] =
+    'adapter_model.safetensors' in source
+      ? (['adapter_config.json', 'adapter_model.safetensors'] as const)
+      : (['config', 'weights'] as const);
+  return { config: Reflect.get(source, config), weights: Reflect.get(source, weights) };
+}
+
+/** @throws TypeError for what holds no bytes */
+async function weightsOf(where: string, weights: unknown): Promise<Uint8Array> {
+  const bytes = bytesOf(weights);
+  if (bytes !== null) return bytes;
+  if (isBlob(weights)) return new Uint8Array(await weights.arrayBuffer());
+  const url = urlOf(weights);
+  if (url !== null) return readBytes(url);
   throw new TypeError(`${where}: weights is ${describe(weights)}, expected bytes, a Blob or a URL`);
 }
 

@@ -3,10 +3,12 @@
  * Modules, in order of definition; a layer that hides or renames its insides overrides `children` and `ownParameters`.
  */
 import { DISPOSE } from '../runtime/dispose.js';
-import { checkOptions, describe } from '../runtime/errors.js';
+import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
+import { countElements, type ElementSource, readElements } from '../tensor/elements.js';
 import { Parameter } from '../tensor/parameter.js';
 import { type DType, type Shape, sameShape, showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { isMap, isPlainObject } from '../values/kind.js';
 
 /** A child of a module: its name, and a way to put another in its place. */
 export interface Child {
@@ -26,7 +28,7 @@ export interface ParameterSlot {
 export interface NamedArray {
   readonly dtype?: DType | string;
   readonly shape: Shape;
-  readonly data: ArrayLike<number>;
+  readonly data: ElementSource;
 }
 
 /** What `stateDict` gives: copies, by dotted name. */
@@ -120,7 +122,7 @@ export abstract class Module {
 
   /**
    * Overwrites parameters by name. Everything is checked before anything is changed.
-   * @param state - arrays by name, float32 in the parameter's shape
+   * @param state - arrays by name, in the parameter's shape: numbers, typed arrays, 64-bit integers that float32 holds exactly
    * @param options - `strict` (default true) refuses missing and unexpected names
    * @returns the names that did not find each other
    * @throws TypeError, RangeError
@@ -131,31 +133,20 @@ export abstract class Module {
   ): LoadResult {
     const where = `${this.constructor.name}.loadStateDict`;
     checkOptions(where, options, ['strict']);
-    if (state === null || typeof state !== 'object')
-      throw new TypeError(`${where}: state is ${describe(state)}, expected a Map or an object`);
-    const entries = new Map(
-      state instanceof Map ? state : Object.entries(state as Record<string, NamedArray>),
-    );
+    const strict = checkBoolean(`${where}: strict`, options.strict ?? true);
+    const entries = entriesOf(where, state);
     const parameters = new Map(this.namedParameters());
     const missing = [...parameters.keys()].filter((name) => !entries.has(name));
     const unexpected = [...entries.keys()].filter((name) => !parameters.has(name));
-    if ((options.strict ?? true) && missing.length + unexpected.length > 0) {
+    if (strict && missing.length + unexpected.length > 0) {
       throw new RangeError(
         `${where}: missing [${missing.join(', ')}], unexpected [${unexpected.join(', ')}], expected the names of this module`,
       );
     }
-    const plan: [Parameter, NamedArray][] = [];
-    for (const [name, parameter] of parameters) {
-      const entry = entries.get(name);
-      if (entry === undefined) continue;
-      if (!sameShape(entry.shape, parameter.shape) || entry.data.length !== parameter.size) {
-        throw new RangeError(
-          `${where}: ${name} is ${showShape(entry.shape)} with ${entry.data.length} elements, expected ${showShape(parameter.shape)}`,
-        );
-      }
-      plan.push([parameter, entry]);
-    }
-    for (const [parameter, entry] of plan) parameter.set(entry.data);
+    const plan: [Parameter, ArrayLike<number>][] = [];
+    for (const [name, parameter] of parameters)
+      if (entries.has(name)) plan.push([parameter, elementsFor(where, name, parameter, entries.get(name))]);
+    for (const [parameter, elements] of plan) parameter.write(elements);
     return { missing, unexpected };
   }
 
@@ -192,6 +183,34 @@ export abstract class Module {
     found(name, this);
     for (const child of this.children()) child.module.#visit(dotted(name, child.name), seen, found);
   }
+}
+
+/** A state dict's entries by name, not looked at yet. @throws TypeError */
+function entriesOf(where: string, state: unknown): Map<string, unknown> {
+  if (isMap(state)) {
+    const names = [...state.keys()];
+    const wrong = names.findIndex((name) => typeof name !== 'string');
+    if (wrong >= 0)
+      throw new TypeError(`${where}: a name of state is ${describe(names[wrong])}, expected strings`);
+    return new Map(state as Map<string, unknown>);
+  }
+  if (!isPlainObject(state))
+    throw new TypeError(`${where}: state is ${describe(state)}, expected a Map or a plain object`);
+  return new Map(Object.entries(state));
+}
+
+/** An entry's elements, ready to be written to `parameter`. @throws TypeError, RangeError; Error for a disposed parameter */
+function elementsFor(where: string, name: string, parameter: Parameter, entry: unknown): ArrayLike<number> {
+  if (entry === null || typeof entry !== 'object' || !('shape' in entry) || !('data' in entry))
+    throw new TypeError(`${where}: ${name} is ${describe(entry)}, expected { shape, data }`);
+  const { shape, data } = entry;
+  if (parameter.disposed) throw new Error(`${where}: ${name} was used after dispose()`);
+  const count = countElements(`${where}: ${name}`, 'data', data);
+  if (!Array.isArray(shape) || !sameShape(shape, parameter.shape) || count !== parameter.size)
+    throw new RangeError(
+      `${where}: ${name} is ${describe(shape)} with ${count} elements, expected ${showShape(parameter.shape)}`,
+    );
+  return readElements(`${where}: ${name}`, data, count, parameter.dtype);
 }
 
 /** @internal The name of what is called `name` in the module at `path`. */

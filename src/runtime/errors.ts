@@ -1,5 +1,7 @@
 /** The error classes of the runtime that a caller can react to, and the check of option names. */
 
+import { isPlainObject } from '../values/kind.js';
+
 const MIB = 2 ** 20;
 
 /** Linear memory could not grow, or could not be had at all. A runtime stays usable: free something, or ask for less. */
@@ -31,12 +33,12 @@ export class WorkerError extends Error {
 
 /** Refuses options that nobody knows, naming them and those there are. @throws TypeError */
 export function checkOptions(where: string, options: unknown, known: readonly string[]): void {
-  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
-    throw new TypeError(`${where}: options are ${describe(options)}, expected an object`);
-  }
+  // A Map's entries, and what a class keeps to itself, would be options that nobody sees.
+  if (!isPlainObject(options))
+    throw new TypeError(`${where}: options are ${describe(options)}, expected a plain object`);
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) {
-      throw new TypeError(`${where}: unknown option '${key}', expected one of ${known.join(', ')}`);
+      throw new TypeError(`${where}: unknown option ${describe(key)}, expected one of ${known.join(', ')}`);
     }
   }
 }
@@ -65,11 +67,40 @@ export function checkBoolean(where: string, value: unknown): boolean {
   return value;
 }
 
-/** A value in the words of an error message. */
+/** Characters of a text, and entries of an array, that a message shows. */
+const SHOWN_CHARACTERS = 200;
+const SHOWN_ENTRIES = 20;
+
+/** A value in the words of an error message: short, and never an error itself, whatever the value is. */
 export function describe(value: unknown): string {
-  if (value === null) return 'null';
-  if (typeof value === 'string') return `'${value}'`;
-  if (typeof value === 'object')
-    return Array.isArray(value) ? `[${value.join(', ')}]` : (value.constructor?.name ?? 'an object');
-  return typeof value === 'function' ? 'a function' : String(value);
+  if (Array.isArray(value)) {
+    const shown = Array.from(value.slice(0, SHOWN_ENTRIES), (entry) =>
+      typeof entry === 'string' ? cut(entry) : Array.isArray(entry) ? 'an array' : describeOne(entry),
+    );
+    const more = value.length - shown.length;
+    return `[${shown.join(', ')}${more > 0 ? `, ... ${more} more` : ''}]`;
+  }
+  return typeof value === 'string' ? `'${cut(value)}'` : describeOne(value);
+}
+
+function describeOne(value: unknown): string {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'bigint') return `${cut(String(value))}n`;
+  if (value === null || typeof value !== 'object') return cut(String(value));
+  const name = className(value);
+  return typeof name === 'string' && name !== '' ? cut(name) : 'an object';
+}
+
+/** The name of an object's class; a getter or a proxy may refuse to tell. */
+function className(value: object): unknown {
+  try {
+    return value.constructor?.name;
+  } catch {
+    return undefined;
+  }
+}
+
+function cut(text: string): string {
+  if (text.length <= SHOWN_CHARACTERS) return text;
+  return `${text.slice(0, SHOWN_CHARACTERS)} ... ${text.length - SHOWN_CHARACTERS} more characters`;
 }

@@ -1,8 +1,9 @@
 /** Finding, checking and instantiating a kernel build, and the memory that it computes in. Called by `engine.ts`. */
 import { relaxedSimd, simd } from 'wasm-feature-detect';
 import { readBytes } from '#platform';
+import { bytesOf, urlOf } from '../values/kind.js';
 import type { KernelBuild, KernelLevel, Kernels } from './abi.js';
-import { OutOfMemoryError } from './errors.js';
+import { describe, OutOfMemoryError } from './errors.js';
 
 /** Where a kernel build comes from: its bytes, a URL to read, or a compiled module. */
 export type WasmSource = Uint8Array | ArrayBuffer | URL | string | WebAssembly.Module;
@@ -68,17 +69,25 @@ async function chooseLevel(asked: 'auto' | KernelLevel): Promise<{ build: Kernel
     : { build: 'simd', reason: 'this engine has no relaxed SIMD' };
 }
 
+/** @throws TypeError for text that is no address */
+function addressOf(text: string): URL {
+  if (!URL.canParse(text, import.meta.url))
+    throw new TypeError(
+      `createRuntime: wasm is ${describe(text)}, expected a URL or a path relative to the package`,
+    );
+  return new URL(text, import.meta.url);
+}
+
 async function compile(source: WasmSource): Promise<WebAssembly.Module> {
   if (source instanceof WebAssembly.Module) return source;
-  let bytes: Uint8Array<ArrayBuffer>;
-  if (source instanceof URL || typeof source === 'string')
-    bytes = await readBytes(new URL(source, import.meta.url));
-  else if (source instanceof ArrayBuffer) bytes = new Uint8Array(source);
-  else if (source instanceof Uint8Array) bytes = Uint8Array.from(source);
-  else
+  const url = typeof source === 'string' ? addressOf(source) : urlOf(source);
+  const given = url === null ? bytesOf(source) : await readBytes(url);
+  if (given === null)
     throw new TypeError(
       'createRuntime: wasm is of an unknown kind, expected bytes, a URL, a WebAssembly.Module or a function',
     );
+  // The engine compiles no bytes that another thread may change.
+  const bytes: Uint8Array<ArrayBuffer> = Uint8Array.from(given);
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {

@@ -10,17 +10,18 @@ import {
   type RuntimeInfo,
   type RuntimeOptions,
 } from '../runtime/engine.js';
-import { checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import { checkBoolean, checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import { countElements, dtypeOfSource, type ElementSource, readElements } from './elements.js';
 import { collect, Scope, type Scoped } from './scope.js';
 import { checkShape, type DType, type Shape, showShape, sizeOf } from './shape.js';
 import { Storage } from './storage.js';
 import type { BackwardContext } from './tape.js';
 import { TapeNode } from './tape.js';
-import { checkIntegers, Tensor } from './tensor.js';
+import { Tensor } from './tensor.js';
 
 /** Options of `rt.tensor`, `rt.zeros` and their kin. */
 export interface TensorOptions {
-  /** Default: `'i32'` for an Int32Array, else `'f32'`. */
+  /** Default: `'i32'` for an Int32Array and arrays of 64-bit integers, else `'f32'`. */
   readonly dtype?: DType;
   /** Whether `backward()` gives the tensor a gradient. Default false. */
   readonly requiresGrad?: boolean;
@@ -78,42 +79,34 @@ export class Runtime {
 
   /**
    * A tensor of `data`, copied once into linear memory.
-   * @param data - elements in row-major order
+   * @param data - elements in row-major order: numbers, a typed array, or 64-bit integers that fit the dtype
    * @param shape - default `[data.length]`
    * @throws TypeError, RangeError, OutOfMemoryError
    * @example
    * const x = rt.tensor([1, 2, 3, 4], [2, 2]);
    */
-  tensor(data: ArrayLike<number>, shape?: Shape, options: TensorOptions = {}): Tensor {
-    if (data === null || typeof data !== 'object' || typeof data.length !== 'number') {
-      throw new TypeError(`Runtime.tensor: data is ${describe(data)}, expected an array of numbers`);
-    }
-    const dims = checkShape('Runtime.tensor', shape ?? [data.length]);
-    if (sizeOf(dims) !== data.length) {
+  tensor(data: ElementSource, shape?: Shape, options: TensorOptions = {}): Tensor {
+    const where = 'Runtime.tensor';
+    const count = countElements(where, 'data', data);
+    const dims = checkShape(where, shape ?? [count]);
+    if (sizeOf(dims) !== count) {
       throw new RangeError(
-        `Runtime.tensor: data has ${data.length} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`,
+        `${where}: data has ${count} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`,
       );
     }
-    const dtype = this.#options('Runtime.tensor', options, data instanceof Int32Array ? 'i32' : 'f32');
-    if (dtype === 'i32') checkIntegers('Runtime.tensor', data);
-    if (Array.isArray(data)) {
-      const wrong = data.findIndex((value) => typeof value !== 'number');
-      if (wrong >= 0)
-        throw new TypeError(
-          `Runtime.tensor: element ${wrong} is ${describe(data[wrong])}, expected a number`,
-        );
-    }
-    const tensor = this.empty(dims, dtype).set(data);
-    tensor.requiresGrad = options.requiresGrad ?? false;
+    const { dtype, requiresGrad } = this.#options(where, options, dtypeOfSource(data));
+    const elements = readElements(where, data, count, dtype);
+    const tensor = this.empty(dims, dtype).write(elements);
+    tensor.requiresGrad = requiresGrad;
     return tensor;
   }
 
   /** A tensor of zeros. @throws TypeError, RangeError, OutOfMemoryError */
   zeros(shape: Shape, options: TensorOptions = {}): Tensor {
-    const dtype = this.#options('Runtime.zeros', options, 'f32');
+    const { dtype, requiresGrad } = this.#options('Runtime.zeros', options, 'f32');
     const tensor = this.empty(checkShape('Runtime.zeros', shape), dtype);
     this.engine.kernels.fill(tensor.size, 0, tensor.pointer);
-    tensor.requiresGrad = options.requiresGrad ?? false;
+    tensor.requiresGrad = requiresGrad;
     return tensor;
   }
 
@@ -218,12 +211,16 @@ export class Runtime {
     tensor.storage.version++;
   }
 
-  #options(where: string, options: TensorOptions, fallback: DType): DType {
+  /** Options of a new tensor, complete. @throws TypeError */
+  #options(where: string, options: TensorOptions, fallback: DType): Required<TensorOptions> {
     checkOptions(where, options, ['dtype', 'requiresGrad']);
-    const { dtype = fallback } = options;
+    const { dtype = fallback, requiresGrad = false } = options;
     if (dtype !== 'f32' && dtype !== 'i32')
       throw new TypeError(`${where}: dtype is ${describe(dtype)}, expected 'f32' or 'i32'`);
-    return dtype;
+    checkBoolean(`${where}: requiresGrad`, requiresGrad);
+    if (requiresGrad && dtype !== 'f32')
+      throw new TypeError(`${where}: requiresGrad where dtype is ${dtype}, expected f32`);
+    return { dtype, requiresGrad };
   }
 }
 

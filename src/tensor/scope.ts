@@ -2,6 +2,7 @@
  * Scopes: lists of what was made inside a function, released at its end. Tensors that the function returns move, with
  * the part of the tape that they hang on, to the scope around it.
  */
+import { isMap, isPlainObject, isSet } from '../values/kind.js';
 
 /** Something that a scope releases. */
 export interface Scoped {
@@ -63,12 +64,9 @@ export function collect(
     into.push(scoped);
     return into;
   }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (Array.isArray(value) || value instanceof Set)
+  if (isPlainObject(value)) for (const entry of Object.values(value)) collect(entry, isScoped, into, seen);
+  else if (Array.isArray(value) || isSet(value))
     for (const entry of value) collect(entry, isScoped, into, seen);
-  else if (value instanceof Map) for (const entry of value.values()) collect(entry, isScoped, into, seen);
-  else if (prototype === Object.prototype || prototype === null) {
-    for (const entry of Object.values(value)) collect(entry, isScoped, into, seen);
-  }
+  else if (isMap(value)) for (const entry of value.values()) collect(entry, isScoped, into, seen);
   return into;
 }

@@ -4,6 +4,8 @@
  */
 import { DISPOSE } from '../runtime/dispose.js';
 import { describe } from '../runtime/errors.js';
+import { typedArrayLength, typedArrayName } from '../values/kind.js';
+import { countElements, type ElementSource, readElements } from './elements.js';
 import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
 import { type DType, type Shape, sameShape, showShape, sizeOf } from './shape.js';
@@ -73,29 +75,35 @@ export class Tensor implements Scoped {
 
   /** The elements, copied, in row-major order. */
   toArray(): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+    this.#checkLive('toArray');
     const copy = this.dtype === 'f32' ? new Float32Array(this.size) : new Int32Array(this.size);
     return this.copyTo(copy);
   }
 
   /** Copies the elements into `target`, an array of the same kind and length, and returns it. @throws TypeError, RangeError */
   copyTo<T extends Float32Array | Int32Array>(target: T): T {
-    const right = this.dtype === 'f32' ? target instanceof Float32Array : target instanceof Int32Array;
-    if (!right)
+    this.#checkLive('copyTo');
+    if (typedArrayName(target) !== (this.dtype === 'f32' ? 'Float32Array' : 'Int32Array'))
       throw new TypeError(`Tensor.copyTo: target is ${describe(target)}, expected ${this.#arrayName()}`);
-    if (target.length !== this.size) {
+    const count = typedArrayLength(target);
+    if (count !== this.size) {
       throw new RangeError(
-        `Tensor.copyTo: target has ${target.length} elements, expected ${this.size} for ${showShape(this.shape)}`,
+        `Tensor.copyTo: target has ${count} elements, expected ${this.size} for ${showShape(this.shape)}`,
       );
     }
-    const start = this.pointer / 4;
-    target.set(this.#view().subarray(start, start + this.size));
+    if (count > 0) target.set(this.#elements());
     return target;
   }
 
-  /** Overwrites the elements with those of `source`. @throws TypeError, RangeError */
-  set(source: ArrayLike<number> | Tensor): this {
-    const start = this.pointer / 4;
+  /**
+   * Overwrites the elements with those of `source`: an array of numbers, a typed array (64-bit integers where they fit), or
+   * a tensor of the same dtype and shape, of this or another runtime. Everything is checked before anything changes.
+   * @throws TypeError, RangeError
+   */
+  set(source: ElementSource | Tensor): this {
+    this.#checkLive('set');
     if (source instanceof Tensor) {
+      source.#checkLive('set', 'source');
       if (source.dtype !== this.dtype)
         throw new TypeError(`Tensor.set: source is ${source.dtype}, expected ${this.dtype}`);
       if (!sameShape(source.shape, this.shape)) {
@@ -103,21 +111,28 @@ export class Tensor implements Scoped {
           `Tensor.set: source is ${showShape(source.shape)}, expected ${showShape(this.shape)}`,
         );
       }
-      return this.set(source.toArray());
+      return this.write(source.#elements());
     }
-    if (source.length !== this.size) {
+    const count = countElements('Tensor.set', 'source', source);
+    if (count !== this.size) {
       throw new RangeError(
-        `Tensor.set: source has ${source.length} elements, expected ${this.size} for ${showShape(this.shape)}`,
+        `Tensor.set: source has ${count} elements, expected ${this.size} for ${showShape(this.shape)}`,
       );
     }
-    if (this.dtype === 'i32') checkIntegers('Tensor.set', source);
-    this.#view().set(source, start);
+    return this.write(readElements('Tensor.set', source, count, this.dtype));
+  }
+
+  /** @internal Copies what `readElements` gave: nothing that could fail. */
+  write(elements: ArrayLike<number>): this {
+    // A detached buffer of no elements is nothing to copy.
+    if (this.size > 0) this.#view().set(elements, this.pointer / 4);
     this.storage.version++;
     return this;
   }
 
   /** The value of a tensor with one element. @throws RangeError */
   item(): number {
+    this.#checkLive('item');
     if (this.size !== 1)
       throw new RangeError(`Tensor.item: the tensor is ${showShape(this.shape)}, expected one element`);
     return this.#view()[this.pointer / 4]!;
@@ -134,6 +149,7 @@ export class Tensor implements Scoped {
 
   /** The same elements, cut off from the tape; shares memory. */
   detach(): Tensor {
+    this.#checkLive('detach');
     return this.runtime.adopt(
       new Tensor(this.runtime, this.storage.retain(), this.offset, this.shape, this.dtype),
     );
@@ -141,7 +157,7 @@ export class Tensor implements Scoped {
 
   /** Takes the tensor out of every scope: it lives until `dispose()`. */
   keep(): this {
-    void this.storage;
+    this.#checkLive('keep');
     this.scope = null;
     this.leftAlone();
     return this;
@@ -190,19 +206,26 @@ export class Tensor implements Scoped {
     return `Tensor(${showShape(this.shape)} ${this.dtype}${this.requiresGrad ? ', requiresGrad' : ''})`;
   }
 
+  /** @param what - the member that was called @param name - of the tensor, where it is an argument @throws Error */
+  #checkLive(what: string, name = 'the tensor'): void {
+    if (this.#storage === null)
+      throw new Error(
+        `Tensor.${what}: ${name} ${showShape(this.shape)} ${this.dtype} was used after dispose()`,
+      );
+    if (this.runtime.engine.disposed) throw new Error(`Tensor.${what}: the runtime was used after dispose()`);
+  }
+
+  /** The elements where they lie: valid until the next allocation. */
+  #elements(): Float32Array | Int32Array {
+    const start = this.pointer / 4;
+    return this.#view().subarray(start, start + this.size);
+  }
+
   #view(): Float32Array | Int32Array {
     return this.dtype === 'f32' ? this.runtime.engine.f32() : this.runtime.engine.i32();
   }
 
   #arrayName(): string {
     return this.dtype === 'f32' ? 'a Float32Array' : 'an Int32Array';
-  }
-}
-
-/** @throws RangeError when a value is not a 32-bit integer */
-export function checkIntegers(where: string, values: ArrayLike<number>): void {
-  for (let i = 0; i < values.length; i++) {
-    if ((values[i]! | 0) !== values[i])
-      throw new RangeError(`${where}: element ${i} is ${values[i]}, expected a 32-bit integer`);
   }
 }

@@ -1,0 +1,92 @@
+/**
+ * The elements that a caller hands over, for tensors, parameters and whole state dicts. All are checked before any is
+ * written: what comes out of here can be copied into memory and nothing can go wrong on the way.
+ */
+import { describe } from '../runtime/errors.js';
+import { typedArrayLength, typedArrayName } from '../values/kind.js';
+import type { DType } from './shape.js';
+
+/** Where elements come from: arrays of numbers, and 64-bit integers as tokenizers and files give them. */
+export type ElementSource = ArrayLike<number> | BigInt64Array | BigUint64Array;
+
+/** Typed arrays whose every value fits into 32-bit integers. */
+const SMALL = new Set([
+  ...['Int8Array', 'Uint8Array', 'Uint8ClampedArray'],
+  ...['Int16Array', 'Uint16Array', 'Int32Array'],
+]);
+
+/** Typed arrays of bigints. */
+const BIG = new Set(['BigInt64Array', 'BigUint64Array']);
+
+/** How many elements a source has. @param name - what it is called in errors @throws TypeError for what is no array */
+export function countElements(where: string, name: string, source: unknown): number {
+  if (typedArrayName(source) !== null) return typedArrayLength(source as ArrayBufferView);
+  const length =
+    source !== null && typeof source === 'object' ? (source as { length?: unknown }).length : undefined;
+  if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0)
+    throw new TypeError(`${where}: ${name} is ${describe(source)}, expected an array of numbers`);
+  return length;
+}
+
+/** The dtype of a source where nobody names one: integers of 32 and 64 bits are int32, all else is float32. */
+export function dtypeOfSource(source: unknown): DType {
+  const name = typedArrayName(source);
+  return name === 'Int32Array' || (name !== null && BIG.has(name)) ? 'i32' : 'f32';
+}
+
+/**
+ * The elements of a source, to be copied by a typed array's `set`: the source itself where that needs no change, as every
+ * Float32Array for float32, else a copy that is right. Plain arrays may hold numbers alone; a hole is none.
+ * @param count - what `countElements` gave
+ * @throws TypeError for an element that is no number, RangeError for one that `dtype` cannot hold
+ */
+export function readElements(where: string, source: unknown, count: number, dtype: DType): ArrayLike<number> {
+  const name = typedArrayName(source);
+  if (name === null) return numbersOf(where, source as ArrayLike<unknown>, count, dtype);
+  if (BIG.has(name)) return integersOf(where, source as BigInt64Array, count, dtype);
+  const values = source as Float32Array;
+  if (dtype === 'i32' && !SMALL.has(name)) for (let i = 0; i < count; i++) checkInt32(where, i, values[i]!);
+  return values;
+}
+
+function numbersOf(
+  where: string,
+  source: ArrayLike<unknown>,
+  count: number,
+  dtype: DType,
+): Float32Array | Int32Array {
+  // Looked at before memory is taken: a length may be a lie.
+  for (let i = 0; i < count; i++) {
+    const value = source[i];
+    if (typeof value !== 'number')
+      throw new TypeError(`${where}: element ${i} is ${describe(value)}, expected a number`);
+    if (dtype === 'i32') checkInt32(where, i, value);
+  }
+  const values = dtype === 'f32' ? new Float32Array(count) : new Int32Array(count);
+  for (let i = 0; i < count; i++) values[i] = Number(source[i]);
+  return values;
+}
+
+function integersOf(
+  where: string,
+  source: BigInt64Array | BigUint64Array,
+  count: number,
+  dtype: DType,
+): Float32Array | Int32Array {
+  const values = dtype === 'f32' ? new Float32Array(count) : new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    const value = source[i]!;
+    values[i] = Number(value);
+    if (BigInt(values[i]!) !== value) {
+      const expected = dtype === 'f32' ? 'an integer that float32 holds exactly' : 'a 32-bit integer';
+      throw new RangeError(`${where}: element ${i} is ${value}, expected ${expected}`);
+    }
+  }
+  return values;
+}
+
+/** @throws RangeError when a value is not a 32-bit integer */
+function checkInt32(where: string, i: number, value: number): void {
+  if ((value | 0) !== value)
+    throw new RangeError(`${where}: element ${i} is ${value}, expected a 32-bit integer`);
+}
