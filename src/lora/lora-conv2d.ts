@@ -110,17 +110,27 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
     }
   }
 
-  /** @internal `w` in its own shape, or in that of a delta where the layer is merged. */
+  /**
+   * @internal With groups these are PEFT's norms, not those of the delta that acts: B [out, r/groups] is read as a matrix
+   * [out/groups, r], its product with A [r, in·kh·kw] as one in the base weight's shape. So a row of it makes `groups`
+   * outputs, each from a share of A's columns. Adapters are trained with them, here and there: the magnitude fits no other.
+   */
   norms(factors: LoraFactors, w: number, out: number): void {
     const rt = this.runtime;
-    const [O, C] = [this.outChannels, this.#columns];
-    const sum = rt.empty([O, C], 'f32');
-    if (this.groups === 1 || w !== this.base.weight.pointer) this.addDelta(factors, w, sum.pointer);
-    else {
-      this.expandWeight(this.base.weight, sum);
-      this.addDelta(factors, sum.pointer, sum.pointer);
+    const { kernels } = rt.engine;
+    const { A, B } = factors;
+    const { groups, outChannels: O } = this;
+    const [C, r] = [this.#columns, A.shape[0]!];
+    const own = C / groups;
+    // A merged weight of one group is no base of these norms; DoRA is merged alone, so the base's own stands behind it.
+    const from = groups === 1 ? w : this.base.weight.pointer;
+    const sum = rt.empty([O, own], 'f32');
+    kernels.scale(O * own, 1, from, sum.pointer);
+    for (let g = 0; g < groups; g++) {
+      const [a, to] = [A.pointer + 4 * g * own, sum.pointer + 4 * g * own];
+      kernels.loraMerge(O / groups, own, r, strengthOf(factors), B.pointer, r, a, C, to, C, to, C);
     }
-    rt.engine.kernels.rowNorms(O, C, sum.pointer, C, out);
+    kernels.rowNorms(O, own, sum.pointer, own, out);
     sum.dispose();
   }
 
