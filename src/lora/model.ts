@@ -124,9 +124,12 @@ export class LoraModel<M extends Module = Module> extends Module {
     return parameterGroups('LoraModel.parameterGroups', this.namedParameters(), options);
   }
 
-  /** Trainable and all parameters and their share, in PEFT's words. */
+  /** Trainable and all parameters and their share, in PEFT's words and as it counts: a trained bias is one parameter. */
   summary(): ParameterSummary {
-    return summarize(this.parameters());
+    return summarize(
+      this.parameters(),
+      this.#attachment.adapters.all.flatMap(({ copies }) => copies),
+    );
   }
 
   /** What is wrapped, loaded, trainable, merged, at which scale, and what matched nothing; `toString()` gives lines of text. */
