@@ -44,20 +44,22 @@ export async function convert(input: AdapterBytes, options: ConvertOptions): Pro
     throw new FormatError(
       `convert: the rows of '${reordered.path}' may be in GGUF's order, expected the option base to put them back`,
     );
+  checkMagnitudes(file);
   const rules = rulesOf(to, base);
   const init = to === 'peft' ? null : changedBase(file);
   if (init !== null && !dropUnsupported)
     throw new FormatError(
       `convert: init_lora_weights is '${init}', which changed the base weights; ${to} cannot say so, expected peft`,
     );
-  const dropped = dropUnsupported ? notHeld(file, rules) : new Map<string, string>();
+  const lost = dropUnsupported ? notHeld(file, rules) : { modules: new Map(), extras: new Map() };
+  const dropped = new Map<string, string>([...lost.modules, ...lost.extras]);
   if (init !== null) dropped.set('init_lora_weights', `'${init}' changed the base weights`);
   if (to !== 'peft')
     for (const { name, kind } of file.extras) if (kind === 'base') dropped.set(name, "the base's own weight");
   const left: LoraFile = {
     ...file,
-    modules: file.modules.filter((module) => !dropUnsupported || rules.module(module) === null),
-    extras: file.extras.filter((extra) => !dropUnsupported || rules.extra(extra) === null),
+    modules: file.modules.filter(({ path }) => !lost.modules.has(path)),
+    extras: file.extras.filter(({ name }) => !lost.extras.has(name)),
   };
   const { files, warnings } = await write(left, to, base, force);
   return { files: new Map(Object.entries(files)), dropped, warnings: [...file.warnings, ...warnings] };
@@ -67,6 +69,17 @@ export async function convert(input: AdapterBytes, options: ConvertOptions): Pro
 function changedBase({ config }: LoraFile): string | null {
   const init = config?.initLoraWeights ?? true;
   return typeof init === 'string' && !['gaussian', 'eva', 'orthogonal'].includes(init) ? init : null;
+}
+
+/** DoRA without its magnitudes: PEFT would start from the base's norms, which no other file holds. @throws FormatError */
+function checkMagnitudes({ config, modules, extras }: LoraFile): void {
+  if (config?.useDora !== true) return;
+  const found = new Set(extras.flatMap(({ kind, layer }) => (kind === 'magnitude' ? [layer] : [])));
+  const bare = modules.find(({ path }) => !found.has(path));
+  if (bare !== undefined)
+    throw new FormatError(
+      `convert: use_dora is set and '${bare.path}' has no magnitude, expected one for each layer`,
+    );
 }
 
 function rulesOf(to: AdapterFormat, base: GgufBase | null): TargetRules {

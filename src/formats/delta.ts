@@ -1,6 +1,7 @@
 /** What an adapter changes: scale·B·A of a module, and norms of it without forming it. */
 import { FormatError } from './errors.js';
 import type { LoraArray, LoraModule } from './lora-file.js';
+import { checkStrength } from './strength.js';
 
 /**
  * The change of the base weight, in the base's layout: linear [out, in], embedding [rows, dim], conv2d [out, in, kh, kw]
@@ -8,7 +9,8 @@ import type { LoraArray, LoraModule } from './lora-file.js';
  * @throws FormatError when the scale is unknown
  */
 export function deltaWeight(module: LoraModule): LoraArray {
-  const { A, B, r, scale, kind } = module;
+  const { A, B, r, kind } = module;
+  const { scale } = checkStrength('deltaWeight', module.path, module);
   if (scale === null)
     throw new FormatError(`deltaWeight: the alpha of '${module.path}' is unknown, expected it to be given`);
   const { rows, columns, width } = sizes(module);
@@ -35,7 +37,8 @@ export function norm({ data }: LoraArray): number {
 
 /** Norm of scale·B·A from the r x r products Bᵀ·B and A·Aᵀ, since |B·A|² = trace(BᵀB·AAᵀ); null when the scale is unknown. */
 export function deltaNorm(module: LoraModule): number | null {
-  const { A, B, r, scale } = module;
+  const { A, B, r } = module;
+  const { scale } = checkStrength('deltaNorm', module.path, module);
   if (scale === null) return null;
   const { rows, columns, width } = sizes(module);
   const perGroup = rows / (r / width);

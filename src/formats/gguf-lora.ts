@@ -4,24 +4,22 @@
  * are reordered, which needs the base's heads.
  */
 import { FormatError } from './errors.js';
+import { FactorTable, withLayers } from './factors.js';
 import { type GgufBase, ggufName, isReordered, pathOfGguf, reorderRows } from './gguf-base.js';
 import { formatGguf, ggufValues, openGguf } from './gguf-file.js';
 import {
-  bothHalves,
   checkHeld,
   type ExtraTensor,
   factorsOnly,
-  type Halves,
   isEmbeddingName,
   type LoraArray,
   type LoraFile,
-  loraModule,
-  strengthOf,
   type TargetRules,
 } from './lora-file.js';
 import { commonest, type LoraWriteOptions, plainAlpha } from './peft-write.js';
 import { scaledB, transposed } from './scaled.js';
 import { memorySource } from './source.js';
+import { isFiniteFloat, strengthOf } from './strength.js';
 
 export interface GgufOptions extends LoraWriteOptions {
   /** The model that the adapter is for; without it names stay as they are. */
@@ -47,37 +45,65 @@ export async function readGguf(bytes: Uint8Array, { base = null }: GgufOptions =
     throw new FormatError(
       `${where}: the adapter is for ${architecture}, expected ${base.architecture} as the base is`,
     );
-  const alpha = Number(metadata.get('adapter.lora.alpha') ?? 0);
-  const factors = new Map<string, Halves>();
+  const { alpha, warnings: unknown } = adapterMetadata(where, metadata);
+  const factors = new FactorTable(where);
   const extras: ExtraTensor[] = [];
-  for (const [name, tensor] of tensors) {
-    const values = await ggufValues(where, source, name, tensor);
-    const found = /^(.+?)(?:\.weight)?\.lora_([ab])$/.exec(name);
+  const names = new Map<string, string>();
+  for (const [tensorName, tensor] of tensors) {
+    const values = await ggufValues(where, source, tensorName, tensor);
+    const found = /^(.+?)(?:\.weight)?\.lora_([ab])$/.exec(tensorName);
     if (found === null) {
-      extras.push({ name, kind: 'unknown', tensor: values });
+      extras.push({ name: tensorName, kind: 'unknown', tensor: values });
       continue;
     }
-    const halves = factors.get(found[1]!) ?? {};
-    if (found[2] === 'a') halves.A = isTokens(found[1]!) ? transposed(values) : values;
-    else halves.B = values;
-    factors.set(found[1]!, halves);
-  }
-  const modules = [...factors].map(([name, halves]) => {
-    const { A, B } = bothHalves(where, name, halves);
+    const [name, half] = [found[1]!, found[2] === 'a' ? 'A' : 'B'] as const;
+    if (values.shape.length !== 2)
+      throw new FormatError(
+        `${where}: tensor '${tensorName}' is [${values.shape.join(', ')}], expected 2 dimensions`,
+      );
     const path = base === null ? name : (pathOfGguf(base, name) ?? name);
-    const rows = base === null ? B : reorderRows(where, base, name, B, true);
-    const kind = isEmbeddingName(name) ? 'embedding' : 'linear';
+    names.set(path, name);
+    if (half === 'A') factors.add(path, 'A', isTokens(name) ? transposed(values) : values);
+    else factors.add(path, 'B', base === null ? values : reorderRows(where, base, name, values, true));
+  }
+  const modules = factors.modules(
+    (path) => (isEmbeddingName(names.get(path) ?? path) ? 'embedding' : 'linear'),
     // llama.cpp leaves the division out when alpha is 0 or missing.
-    return loraModule(where, path, kind, { A, B: rows }, (r) => strengthOf(alpha === 0 ? r : alpha, r));
-  });
-  const kept = base === null ? [...factors.keys()].filter((name) => isReordered(architecture, name)) : [];
+    (_, r) => strengthOf(alpha === 0 ? r : alpha, r),
+  );
+  const kept = base === null ? factors.paths.filter((name) => isReordered(architecture, name)) : [];
   const warnings =
     kept.length === 0
       ? []
       : [
           `${where}: without the base model ${kept.join(', ')} keep GGUF's order of rows, which only GGUF uses`,
         ];
-  return { format: 'gguf', modules, extras, config: null, warnings };
+  const paths = new Map([...names].map(([path, name]) => [name, path]));
+  const placed = withLayers(extras, [...paths.keys()]).map((extra) =>
+    extra.layer === undefined ? extra : { ...extra, layer: paths.get(extra.layer) ?? extra.layer },
+  );
+  return { format: 'gguf', modules, extras: placed, config: null, warnings: [...unknown, ...warnings] };
+}
+
+const KNOWN = ['adapter.type', 'adapter.lora.alpha', 'adapter.lora.task_name', 'adapter.lora.prompt_prefix'];
+const ACTIVATED = 'adapter.alora.invocation_tokens';
+
+/** Alpha, 0 where there is none, and a warning for what nobody here knows. @throws FormatError for what changes the maths */
+function adapterMetadata(where: string, metadata: ReadonlyMap<string, unknown>) {
+  const tokens = metadata.get(ACTIVATED);
+  if (tokens !== undefined && !(Array.isArray(tokens) && tokens.length === 0))
+    throw new FormatError(
+      `${where}: ${ACTIVATED} is set: the adapter acts from these tokens on only, which is not implemented; expected it unset`,
+    );
+  const alpha = metadata.get('adapter.lora.alpha') ?? 0;
+  if (!isFiniteFloat(alpha))
+    throw new FormatError(
+      `${where}: adapter.lora.alpha is ${typeof alpha === 'number' ? alpha : `a ${typeof alpha}`}, expected a finite number`,
+    );
+  const warnings = [...metadata.keys()]
+    .filter((key) => key.startsWith('adapter.') && key !== ACTIVATED && !KNOWN.includes(key))
+    .map((key) => `${where}: unknown metadata '${key}' was not used`);
+  return { alpha, warnings };
 }
 
 /** What a GGUF adapter for this base holds. */
@@ -117,6 +143,8 @@ export async function writeGguf(
       [`${name}.weight.lora_b`, rows],
     ];
   });
+  if (new Set(tensors.map(([name]) => name)).size !== tensors.length)
+    throw new FormatError(`${where}: a path appears twice, expected each once`);
   if (!allowNonFinite) for (const [name, { data }] of tensors) checkFinite(where, name, data);
   const metadata: [string, string | number][] = [
     ['general.architecture', base?.architecture ?? 'unknown'],

@@ -24,6 +24,14 @@ export class JsonNumber {
 
 export type Json = null | boolean | string | JsonNumber | Json[] | Map<string, Json>;
 
+/** A value in the words of an error message. */
+export function showJson(value: Json | undefined): string {
+  if (value instanceof JsonNumber) return value.text;
+  if (value instanceof Map) return 'an object';
+  if (Array.isArray(value)) return 'an array';
+  return value === undefined ? 'missing' : JSON.stringify(value);
+}
+
 /** How deep objects and arrays may nest. */
 const MAX_DEPTH = 64;
 

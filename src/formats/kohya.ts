@@ -3,21 +3,15 @@
  * `.lora_up.weight` (B) and `.alpha`. Underscores cannot be turned back into dots, so the name stands as the path.
  */
 import { FormatError } from './errors.js';
-import {
-  bothHalves,
-  checkHeld,
-  type ExtraTensor,
-  factorsOnly,
-  type Halves,
-  type LoraFile,
-  loraModule,
-  strengthOf,
-  type TargetRules,
-} from './lora-file.js';
+import { alphasBeside, FactorTable, withLayers } from './factors.js';
+import { parseJson, showJson } from './json.js';
+import { checkHeld, type ExtraTensor, factorsOnly, type LoraFile, type TargetRules } from './lora-file.js';
 import { extraTensor } from './peft-read.js';
 import { type LoraWriteOptions, plainAlpha } from './peft-write.js';
 import { parseSafetensors } from './safetensors-read.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
+import { scaledB } from './scaled.js';
+import { strengthOf } from './strength.js';
 
 /** Linear layers and ungrouped convolutions. */
 export const KOHYA_RULES: TargetRules = {
@@ -28,69 +22,96 @@ export const KOHYA_RULES: TargetRules = {
   extra: factorsOnly,
 };
 
-/** A layer without `.alpha` has alpha = rank, scale 1. @throws FormatError */
+/** A layer without `.alpha` has alpha = rank, scale 1, as in kohya's own scripts. @throws FormatError */
 export function readKohya(weights: Uint8Array | ArrayBuffer): LoraFile {
+  const where = 'readKohya';
   const file = parseSafetensors(weights);
-  const factors = new Map<string, Halves>();
-  const alphas = new Map<string, number>();
-  const extras: ExtraTensor[] = [];
+  checkNetwork(where, file.metadata);
+  const factors = new FactorTable(where);
+  const others: ExtraTensor[] = [];
   for (const name of file.names) {
-    const found = /^(.+)\.(lora_down\.weight|lora_up\.weight|alpha)$/.exec(name);
+    const found = /^(.+)\.lora_(down|up)\.weight$/.exec(name);
     if (found === null) {
       const kind = name.endsWith('.dora_scale') ? 'magnitude' : 'unknown';
-      extras.push({ name, kind, tensor: extraTensor(file, name) });
+      others.push({ name, kind, tensor: extraTensor(file, name) });
       continue;
     }
-    const [, path = '', slot] = found;
-    const { shape } = file.info(name);
-    if (slot === 'alpha') {
-      const values = file.array(name);
-      if (values.length !== 1)
-        throw new FormatError(`readKohya: '${name}' is [${shape.join(', ')}], expected one number`);
-      alphas.set(path, Number(values[0]));
-      continue;
-    }
-    const halves = factors.get(path) ?? {};
-    halves[slot === 'lora_down.weight' ? 'A' : 'B'] = { shape, data: file.f32(name) };
-    factors.set(path, halves);
+    const half = found[2] === 'down' ? 'A' : 'B';
+    factors.add(found[1]!, half, { shape: file.info(name).shape, data: file.f32(name) });
   }
-  const modules = [...factors].map(([path, halves]) => {
-    const pair = bothHalves('readKohya', path, halves);
-    const kind = pair.A.shape.length === 4 ? 'conv2d' : 'linear';
-    return loraModule('readKohya', path, kind, pair, (r) => strengthOf(alphas.get(path) ?? r, r));
-  });
-  return { format: 'kohya', modules, extras, config: null, warnings: [] };
+  const { alphas, extras } = alphasBeside(where, file, others, factors.paths);
+  for (const [path, alpha] of alphas)
+    if (alpha === 0)
+      throw new FormatError(
+        `${where}: '${path}.alpha' is 0, which kohya's scripts read as the rank and other programs as no change; expected another number`,
+      );
+  const modules = factors.modules(
+    (_, A) => (A.shape.length === 4 ? 'conv2d' : 'linear'),
+    (path, r) => strengthOf(alphas.get(path) ?? r, r),
+  );
+  const placed = withLayers(extras, factors.paths);
+  return { format: 'kohya', modules, extras: placed, config: null, warnings: [] };
+}
+
+/** LyCORIS's algorithms whose layers are up·down alone; rsLoRA is in their `.alpha` already. */
+const PLAIN_ALGORITHMS = ['lora', 'locon', 'dylora'];
+/** Networks of kohya's scripts, and of those that follow them, that are no plain LoRA. */
+const OTHER_NETWORKS = /(?:^|[^a-z])(loha|lokr|oft|boft|ia3|glora|tlora|krona|cdka|abba|lllite)(?:[^a-z]|$)/i;
+
+/** What the training wrote into the metadata of its network. @throws FormatError for one of other maths, by name */
+function checkNetwork(where: string, metadata: ReadonlyMap<string, string>): void {
+  const network = metadata.get('ss_network_module') ?? '';
+  if (OTHER_NETWORKS.test(network))
+    throw new FormatError(`${where}: ss_network_module is '${network}', expected a plain LoRA`);
+  const text = metadata.get('ss_network_args');
+  if (text === undefined || text.trim() === '') return;
+  const args = parseJson(`${where}: ss_network_args`, text);
+  const algorithm = args instanceof Map ? (args.get('algo') ?? null) : null;
+  if (algorithm === null || algorithm === '') return;
+  if (typeof algorithm !== 'string' || !PLAIN_ALGORITHMS.includes(algorithm.toLowerCase()))
+    throw new FormatError(
+      `${where}: ss_network_args has algo ${showJson(algorithm)}, expected ${PLAIN_ALGORITHMS.join(', ')} or none`,
+    );
 }
 
 /**
  * kohya's name of a path: `lora_te_text_model_` for text models, which transformers has with `text_model.` and since its
- * version 5 without; else `lora_unet_`. A name that is one already stays.
+ * version 5 without; else `lora_unet_`. What names the part of the pipeline already (`unet.`, `text_encoder.`) gives way to
+ * it, and a name that has such a prefix stays.
  */
 export function kohyaName(path: string): string {
-  if (/^lora_(?:unet|te\d?)_/.test(path)) return path;
-  const inner = path.replace(/^text_model\./, '');
-  const text = inner !== path || inner.startsWith('encoder.layers.');
-  return `${text ? 'lora_te_text_model_' : 'lora_unet_'}${inner.replaceAll('.', '_')}`;
+  if (/^(?:lora|lycoris)_[a-z]+\d*_[^.]*$/.test(path)) return path;
+  const [, encoder = null, of] = /^text_encoder(_\d)?\.(.+)$/s.exec(path) ?? [];
+  const bare = of ?? path.replace(/^(?:unet|diffusion_model)\.(?=.)/, '');
+  const inner = bare.replace(/^text_model\.(?=.)/, '');
+  const text = of !== undefined || inner !== bare || inner.startsWith('encoder.layers.');
+  const prefix = text ? `lora_te${encoder?.slice(1) ?? ''}_text_model_` : 'lora_unet_';
+  return `${prefix}${inner.replaceAll('.', '_')}`;
 }
 
 /** @throws FormatError for what cannot be held, and for two paths that get one name */
 export function writeKohya(file: LoraFile, options: LoraWriteOptions = {}): Uint8Array<ArrayBuffer> {
   const where = 'writeKohya';
   checkHeld(where, file, KOHYA_RULES);
+  // Of two text encoders the first has a number as well.
+  const ofTwo = file.modules.some(({ path }) => path.startsWith('text_encoder_2.'));
   const paths = new Map<string, string>();
   const tensors: [string, WritableTensor][] = [];
   for (const module of file.modules) {
-    const name = kohyaName(module.path);
+    const name = ofTwo ? kohyaName(module.path).replace(/^lora_te_/, 'lora_te1_') : kohyaName(module.path);
     const other = paths.get(name);
     if (other !== undefined)
       throw new FormatError(
         `${where}: '${other}' and '${module.path}' are both '${name}', expected two names`,
       );
     paths.set(name, module.path);
-    const alpha = Float32Array.of(plainAlpha(where, module));
+    const own = plainAlpha(where, module);
+    // Alpha 0 would be read as the rank: the zero goes into B.
+    const zero = Math.fround(own) === 0;
+    const alpha = Float32Array.of(zero ? module.r : own);
     tensors.push(
       [`${name}.lora_down.weight`, module.A],
-      [`${name}.lora_up.weight`, module.B],
+      [`${name}.lora_up.weight`, zero ? scaledB(module, 0) : module.B],
       [`${name}.alpha`, { shape: [], data: alpha }],
     );
   }

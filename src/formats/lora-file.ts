@@ -5,6 +5,7 @@
 import { FormatError } from './errors.js';
 import type { PeftConfig } from './peft-config.js';
 import type { WritableTensor } from './safetensors-write.js';
+import { checkStrength, type Strength } from './strength.js';
 
 /** The programs whose adapters are read and written. */
 export type AdapterFormat = 'peft' | 'mlx' | 'gguf' | 'kohya' | 'loralib';
@@ -44,6 +45,8 @@ export interface ExtraTensor {
   /** The name in the file. */
   readonly name: string;
   readonly kind: ExtraKind;
+  /** The path of the module whose maths it is part of; missing for what stands by itself. */
+  readonly layer?: string;
   readonly tensor: WritableTensor;
 }
 
@@ -56,17 +59,6 @@ export interface LoraFile {
   readonly config: PeftConfig | null;
   /** What a user should know of the reading. */
   readonly warnings: readonly string[];
-}
-
-/** How strong a module is: its alpha with the scale that follows, or nothing known. */
-export interface Strength {
-  readonly alpha: number | null;
-  readonly scale: number | null;
-}
-
-/** alpha/r, the scale of every format but PEFT's rsLoRA and MLX. */
-export function strengthOf(alpha: number | null, r: number): Strength {
-  return { alpha, scale: alpha === null ? null : alpha / r };
 }
 
 /** Halves of a module's factors while a file is read. */
@@ -103,13 +95,16 @@ export function loraModule(
   } else if (r !== width) {
     throw new FormatError(`${got}, expected A [r, in] and B [out, r] of one rank`);
   }
-  return { path, kind, A, B, r, ...strength(r) };
+  return { path, kind, A, B, r, ...checkStrength(where, path, strength(r)) };
 }
 
-/** The scale, for writers. @throws FormatError when it is unknown */
-export function scaleOf(where: string, { path, scale }: LoraModule): number {
+/** The scale, for writers. @throws FormatError when it is unknown or no number */
+export function scaleOf(where: string, module: LoraModule): number {
+  const { scale } = checkStrength(where, module.path, module);
   if (scale === null)
-    throw new FormatError(`${where}: the alpha of '${path}' is not in the file, expected it to be given`);
+    throw new FormatError(
+      `${where}: the alpha of '${module.path}' is not in the file, expected it to be given`,
+    );
   return scale;
 }
 
@@ -124,23 +119,33 @@ export function factorsOnly({ kind }: ExtraTensor): string | null {
   return kind === 'base' ? null : `${kind}, no LoRA factor`;
 }
 
-/** What a target cannot hold, one line each: the name, then why. */
-export function notHeld(file: LoraFile, rules: TargetRules): Map<string, string> {
-  const found = new Map<string, string>();
-  for (const module of file.modules) {
-    const why = rules.module(module);
-    if (why !== null) found.set(module.path, why);
-  }
+/** What a target cannot hold: the names, and why. */
+export interface NotHeld {
+  /** By their paths: of another kind, or with a part that the target cannot hold and without which they would act otherwise. */
+  readonly modules: ReadonlyMap<string, string>;
+  readonly extras: ReadonlyMap<string, string>;
+}
+
+export function notHeld(file: LoraFile, rules: TargetRules): NotHeld {
+  const modules = new Map<string, string>();
+  const extras = new Map<string, string>();
   for (const extra of file.extras) {
     const why = rules.extra(extra);
-    if (why !== null) found.set(extra.name, why);
+    if (why === null) continue;
+    if (extra.layer !== undefined) modules.set(extra.layer, `its ${extra.name} is part of it`);
+    extras.set(extra.name, why);
   }
-  return found;
+  for (const module of file.modules) {
+    const why = rules.module(module);
+    if (why !== null) modules.set(module.path, why);
+  }
+  return { modules, extras };
 }
 
 /** @throws FormatError naming everything that the target cannot hold, and when nothing is left to write */
 export function checkHeld(where: string, file: LoraFile, rules: TargetRules): void {
-  const found = [...notHeld(file, rules)].map(([name, why]) => `'${name}' (${why})`);
+  const { modules, extras } = notHeld(file, rules);
+  const found = [...modules, ...extras].map(([name, why]) => `'${name}' (${why})`);
   if (found.length > 0)
     throw new FormatError(`${where}: the format cannot hold ${found.join(', ')}, expected plain factors`);
   if (file.modules.length === 0)

@@ -3,16 +3,13 @@
  * Its convolutions factor another matrix than PEFT's and its MergedLinear another shape: neither is a pair [r, in], [out, r].
  */
 import { FormatError } from './errors.js';
+import { alphasBeside, FactorTable, withLayers } from './factors.js';
 import {
-  bothHalves,
   checkHeld,
   type ExtraTensor,
   factorsOnly,
-  type Halves,
   isEmbeddingName,
   type LoraFile,
-  loraModule,
-  strengthOf,
   type TargetRules,
 } from './lora-file.js';
 import { extraTensor, type ReadOptions } from './peft-read.js';
@@ -20,6 +17,7 @@ import { commonest, type LoraWriteOptions, plainAlpha } from './peft-write.js';
 import { parseSafetensors } from './safetensors-read.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
 import { scaledB } from './scaled.js';
+import { strengthOf } from './strength.js';
 
 /** Linear layers and embeddings; nothing beside factors. */
 export const LORALIB_RULES: TargetRules = {
@@ -29,27 +27,27 @@ export const LORALIB_RULES: TargetRules = {
 
 /** @param options - `alpha`, which the file does not hold @throws FormatError */
 export function readLoralib(weights: Uint8Array | ArrayBuffer, options: ReadOptions = {}): LoraFile {
+  const where = 'readLoralib';
   const file = parseSafetensors(weights);
-  const factors = new Map<string, Halves>();
-  const extras: ExtraTensor[] = [];
+  const factors = new FactorTable(where);
+  const others: ExtraTensor[] = [];
   for (const name of file.names) {
     const found = /^(.+)\.lora_([AB])$/.exec(name);
     if (found === null) {
       const kind = name.endsWith('.bias') ? 'bias' : 'unknown';
-      extras.push({ name, kind, tensor: extraTensor(file, name) });
+      others.push({ name, kind, tensor: extraTensor(file, name) });
       continue;
     }
-    const halves = factors.get(found[1]!) ?? {};
-    halves[found[2] === 'A' ? 'A' : 'B'] = { shape: file.info(name).shape, data: file.f32(name) };
-    factors.set(found[1]!, halves);
+    const half = found[2] === 'A' ? 'A' : 'B';
+    factors.add(found[1]!, half, { shape: file.info(name).shape, data: file.f32(name) });
   }
-  const modules = [...factors].map(([path, halves]) => {
-    const kind = isEmbeddingName(path) ? 'embedding' : 'linear';
-    return loraModule('readLoralib', path, kind, bothHalves('readLoralib', path, halves), (r) =>
-      strengthOf(options.alpha ?? null, r),
-    );
-  });
-  return { format: 'loralib', modules, extras, config: null, warnings: [] };
+  const { paths } = factors;
+  const { alphas, extras } = alphasBeside(where, file, others, paths, { given: options.alpha });
+  const modules = factors.modules(
+    (path) => (isEmbeddingName(path) ? 'embedding' : 'linear'),
+    (path, r) => strengthOf(alphas.get(path) ?? options.alpha ?? null, r),
+  );
+  return { format: 'loralib', modules, extras: withLayers(extras, paths), config: null, warnings: [] };
 }
 
 /** The file, and the alpha to use with it: loralib's layers take alpha/r, so differing alphas are multiplied into B. */

@@ -3,19 +3,17 @@
  * PEFT's, and an `adapter_config.json` whose `lora_parameters.scale` multiplies as it stands, whatever the rank.
  */
 import { FormatError } from './errors.js';
-import { decodeUtf8, JsonNumber, parseJson } from './json.js';
+import { FactorTable, withLayers } from './factors.js';
 import {
-  bothHalves,
   checkHeld,
   type ExtraTensor,
   factorsOnly,
-  type Halves,
   isEmbeddingName,
   type LoraFile,
-  loraModule,
   scaleOf,
   type TargetRules,
 } from './lora-file.js';
+import { checkUsed, parseMlxConfig } from './mlx-config.js';
 import { extraTensor } from './peft-read.js';
 import { commonest, type LoraWriteOptions } from './peft-write.js';
 import { parseSafetensors } from './safetensors-read.js';
@@ -49,46 +47,34 @@ export function readMlx(source: {
   readonly config: string | Uint8Array;
   readonly weights: Uint8Array | ArrayBuffer;
 }): LoraFile {
-  const scale = scaleIn(source.config);
+  const where = 'readMlx';
+  const config = parseMlxConfig(`${where}: adapter_config.json`, source.config);
   const file = parseSafetensors(source.weights);
-  const factors = new Map<string, Halves>();
-  const extras: ExtraTensor[] = [];
+  const factors = new FactorTable(where);
+  const others: ExtraTensor[] = [];
   for (const name of file.names) {
     const found = /^(.+)\.lora_([ab])$/.exec(name);
     const { shape } = file.info(name);
+    // Layers of experts have factors of three dimensions.
     if (found === null || shape.length !== 2) {
-      extras.push({
-        name,
-        kind: name.endsWith('.m') ? 'magnitude' : 'unknown',
-        tensor: extraTensor(file, name),
-      });
+      const kind = name.endsWith('.m') ? 'magnitude' : 'unknown';
+      others.push({ name, kind, tensor: extraTensor(file, name) });
       continue;
     }
-    const halves = factors.get(found[1]!) ?? {};
-    halves[found[2] === 'a' ? 'A' : 'B'] = transposed({ shape, data: file.f32(name) });
-    factors.set(found[1]!, halves);
+    factors.add(found[1]!, found[2] === 'a' ? 'A' : 'B', transposed({ shape, data: file.f32(name) }));
   }
-  const modules = [...factors].map(([path, halves]) => {
-    const kind = isEmbeddingName(path) ? 'embedding' : 'linear';
-    return loraModule('readMlx', path, kind, bothHalves('readMlx', path, halves), (r) => ({
-      alpha: scale * r,
-      scale,
-    }));
-  });
+  const { paths } = factors;
+  checkUsed(`${where}: adapter_config.json`, config, paths);
+  const extras = withLayers(others, paths);
+  const bare = config.dora ? paths.find((path) => !file.has(`${path}.m`)) : undefined;
+  if (bare !== undefined)
+    throw new FormatError(`${where}: '${bare}' has no magnitude '${bare}.m', expected one as DoRA has`);
+  const { scale } = config;
+  const modules = factors.modules(
+    (path) => (isEmbeddingName(path) ? 'embedding' : 'linear'),
+    (_, r) => ({ alpha: scale * r, scale }),
+  );
   return { format: 'mlx', modules, extras, config: null, warnings: [] };
-}
-
-function scaleIn(config: string | Uint8Array): number {
-  const where = 'readMlx: adapter_config.json';
-  const root = parseJson(where, typeof config === 'string' ? config : decodeUtf8(where, config));
-  const type = root instanceof Map ? (root.get('fine_tune_type') ?? 'lora') : null;
-  if (type !== 'lora' && type !== 'dora')
-    throw new FormatError(`${where}: fine_tune_type is ${JSON.stringify(type)}, expected "lora" or "dora"`);
-  const parameters = root instanceof Map ? root.get('lora_parameters') : null;
-  const scale = parameters instanceof Map ? parameters.get('scale') : null;
-  if (!(scale instanceof JsonNumber) || !Number.isFinite(scale.value))
-    throw new FormatError(`${where}: lora_parameters.scale is no finite number, expected one`);
-  return scale.value;
 }
 
 /** Differing scales go into B, under scale 1; smaller ranks are filled up with zeros, which change nothing. @throws FormatError */

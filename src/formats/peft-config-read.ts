@@ -5,6 +5,7 @@
 import { FormatError } from './errors.js';
 import { decodeUtf8, type Json, JsonNumber, parseJson } from './json.js';
 import { NAMED_FIELDS, PEFT_DEFAULTS, type PeftConfig } from './peft-config.js';
+import { isFiniteFloat } from './strength.js';
 
 const WHERE = 'adapter_config.json';
 
@@ -74,8 +75,8 @@ export function parsePeftConfig(source: string | object | Uint8Array): {
     useDora: read.boolean('use_dora'),
     fanInFanOut: read.boolean('fan_in_fan_out'),
     initLoraWeights: init,
-    rankPattern: read.pattern('rank_pattern'),
-    alphaPattern: read.pattern('alpha_pattern'),
+    rankPattern: read.ranks('rank_pattern'),
+    alphaPattern: read.alphas('alpha_pattern'),
     layersToTransform: read.layers('layers_to_transform'),
     layersPattern: read.names('layers_pattern'),
     loraBias: read.boolean('lora_bias'),
@@ -109,7 +110,7 @@ function fieldReader(root: ReadonlyMap<string, Json>) {
   const number = (field: string, fallback: number): number => {
     const value = root.get(field);
     if (value === undefined) return fallback;
-    return value instanceof JsonNumber && Number.isFinite(value.value)
+    return value instanceof JsonNumber && isFiniteFloat(value.value)
       ? value.value
       : wrong(field, 'a finite number');
   };
@@ -135,16 +136,34 @@ function fieldReader(root: ReadonlyMap<string, Json>) {
       entry instanceof JsonNumber && entry.integer !== null ? entry.integer : wrong(field, 'integers'),
     );
   };
-  const pattern = (field: string): Map<string, number> => {
+  const pattern = (
+    field: string,
+    numberOf: (value: Json) => number | null,
+    expected: string,
+  ): Map<string, number> => {
     const value = root.get(field) ?? null;
     if (value === null) return new Map();
-    if (!(value instanceof Map)) return wrong(field, 'an object of numbers');
+    if (!(value instanceof Map)) return wrong(field, `an object of ${expected}`);
     return new Map(
-      [...value].map(([key, n]) => [
-        key,
-        n instanceof JsonNumber ? n.value : wrong(field, 'an object of numbers'),
-      ]),
+      [...value].map(([key, entry]) => {
+        const n = numberOf(entry);
+        if (n === null)
+          throw new FormatError(`${WHERE}: ${field} '${key}' is ${show(entry)}, expected ${expected}`);
+        return [key, n];
+      }),
     );
   };
-  return { integer, number, boolean, list, names, layers, pattern };
+  const ranks = (field: string): Map<string, number> =>
+    pattern(
+      field,
+      (n) => (n instanceof JsonNumber && n.integer !== null && n.integer > 0 ? n.integer : null),
+      'integers from 1 up',
+    );
+  const alphas = (field: string): Map<string, number> =>
+    pattern(
+      field,
+      (n) => (n instanceof JsonNumber && isFiniteFloat(n.value) ? n.value : null),
+      'finite numbers',
+    );
+  return { integer, number, boolean, list, names, layers, ranks, alphas };
 }

@@ -33,16 +33,19 @@ function toJson(name: string, value: unknown, indent = '  '): string {
   if (Array.isArray(value))
     return block(
       '[',
-      value.map((entry) => toJson('', entry, inner)),
+      value.map((entry) => toJson(name, entry, inner)),
       ']',
     );
   // Maps keep their order: a JavaScript object would move keys like "0" to the front, and the first match wins.
   if (value instanceof Map) {
     const entries = [...(value as Map<string, unknown>)].map(
-      ([key, entry]) => `${JSON.stringify(key)}: ${toJson('', entry, inner)}`,
+      ([key, entry]) => `${JSON.stringify(key)}: ${toJson(name, entry, inner)}`,
     );
     return block('{', entries, '}');
   }
+  // JSON has no word for it, and would write null.
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new FormatError(`formatPeftConfig: ${name} has the value ${value}, expected finite numbers`);
   if (name === 'lora_dropout' && Number.isInteger(value)) return `${value}.0`;
   return JSON.stringify(value);
 }

@@ -1,5 +1,6 @@
 /** Reading a PEFT adapter into the neutral description. Keys are taken apart by their ends, never by replacing text. */
 import { FormatError } from './errors.js';
+import { alphasBeside, withLayers } from './factors.js';
 import {
   bothHalves,
   type ExtraKind,
@@ -8,7 +9,6 @@ import {
   type LoraFile,
   type LoraKind,
   loraModule,
-  strengthOf,
 } from './lora-file.js';
 import type { PeftConfig } from './peft-config.js';
 import { parsePeftConfig } from './peft-config-read.js';
@@ -16,6 +16,7 @@ import { PEFT_PREFIX } from './peft-keys.js';
 import { layerReader } from './peft-patterns.js';
 import { parseSafetensors, type SafetensorsFile } from './safetensors-read.js';
 import type { WritableTensor } from './safetensors-write.js';
+import { strengthOf } from './strength.js';
 
 const WHERE = 'readPeft';
 
@@ -54,20 +55,36 @@ export function readPeft(source: PeftSource, options: ReadOptions = {}): LoraFil
     prefixed === 0 && file.names.length > 0
       ? [`${WHERE}: keys do not begin with '${PEFT_PREFIX}', and PEFT would not apply them; read as they are`]
       : [];
-  const { factors, extras } = sortTensors(file, prefixed > 0 ? PEFT_PREFIX.length : 0, config);
+  const skip = prefixed > 0 ? PEFT_PREFIX.length : 0;
+  const { factors, extras: others } = sortTensors(file, skip, config);
+  const paths = [...factors.keys()];
+  const { alphas, extras } = alphasBeside(WHERE, file, others, paths, { skip, given: options.alpha });
   const settings = config === null ? null : layerReader('adapter_config.json', config);
   const modules = [...factors].map(([path, { kind, halves }]) => {
     const pair = bothHalves(WHERE, path, halves);
     if (settings === null)
-      return loraModule(WHERE, path, kind, pair, (r) => strengthOf(options.alpha ?? null, r));
+      return loraModule(WHERE, path, kind, pair, (r) =>
+        strengthOf(alphas.get(path) ?? options.alpha ?? null, r),
+      );
     const { r, alpha, scale } = settings(path);
     if (pair.A.shape[0] !== r)
       throw new FormatError(
         `${WHERE}: '${path}' has A [${pair.A.shape.join(', ')}], expected the config's rank ${r} first`,
       );
+    const beside = alphas.get(path);
+    if (beside !== undefined && beside !== Math.fround(alpha))
+      throw new FormatError(
+        `${WHERE}: the file's alpha of '${path}' is ${beside}, expected ${alpha} as adapter_config.json has it`,
+      );
     return loraModule(WHERE, path, kind, pair, () => ({ alpha, scale }));
   });
-  return { format: 'peft', modules, extras, config, warnings: [...warnings, ...unprefixed] };
+  return {
+    format: 'peft',
+    modules,
+    extras: withLayers(extras, paths, skip),
+    config,
+    warnings: [...warnings, ...unprefixed],
+  };
 }
 
 interface Factors {

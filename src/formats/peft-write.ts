@@ -5,6 +5,7 @@ import { formatPeftConfig } from './peft-config-write.js';
 import { PEFT_PREFIX, peftKey } from './peft-keys.js';
 import { exactKey, layerReader } from './peft-patterns.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
+import { checkStrength } from './strength.js';
 
 const WHERE = 'writePeft';
 
@@ -29,18 +30,27 @@ export const PEFT_RULES: TargetRules = {
 /** @throws FormatError for what cannot be held, an unknown alpha, or a value that is not finite */
 export function writePeft(file: LoraFile, options: LoraWriteOptions = {}): PeftFiles {
   checkHeld(WHERE, file, PEFT_RULES);
+  const modules = file.format === 'peft' ? file.modules : file.modules.map(withoutPrefix);
   const tensors: [string, WritableTensor][] = file.extras.map(({ name, tensor }) => [name, tensor]);
-  for (const { path, kind, A, B } of file.modules) {
+  for (const { path, kind, A, B } of modules) {
     const [a, b] =
       kind === 'embedding' ? ['lora_embedding_A', 'lora_embedding_B'] : ['lora_A.weight', 'lora_B.weight'];
     tensors.push([peftKey(path, a), A], [peftKey(path, b), B]);
   }
   return {
-    'adapter_config.json': formatPeftConfig(configOf(file)),
+    'adapter_config.json': formatPeftConfig(configOf({ ...file, modules })),
     'adapter_model.safetensors': writeSafetensors(tensors, {
       allowNonFinite: options.allowNonFinite ?? false,
     }),
   };
+}
+
+/** Another program's file may have PEFT's prefix in its names already: it is not put before them again. */
+function withoutPrefix(module: LoraModule): LoraModule {
+  const { path } = module;
+  return path.startsWith(PEFT_PREFIX) && path.length > PEFT_PREFIX.length
+    ? { ...module, path: path.slice(PEFT_PREFIX.length) }
+    : module;
 }
 
 function configOf({ config, modules, extras }: LoraFile): PeftConfig {
@@ -100,11 +110,12 @@ function strengths(modules: readonly LoraModule[]) {
   };
 }
 
-/** The alpha that gives a module's scale as alpha/r. */
+/** The alpha that gives a module's scale as alpha/r. @throws FormatError where float32 does not hold it */
 export function plainAlpha(where: string, module: LoraModule): number {
   const scale = scaleOf(where, module);
   // The file's own alpha where it is that one: scale·r may differ from it in the last bit.
-  return module.alpha !== null && module.alpha / module.r === scale ? module.alpha : scale * module.r;
+  const alpha = module.alpha !== null && module.alpha / module.r === scale ? module.alpha : scale * module.r;
+  return checkStrength(where, module.path, { alpha, scale }).alpha ?? 0;
 }
 
 /** The value that occurs most often, the first of several. */

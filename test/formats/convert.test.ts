@@ -86,22 +86,26 @@ const extras = [
   { name: 'base_model.model.norm.bias', kind: 'bias', tensor: values(5) },
 ] as const;
 const { config } = parsePeftConfig({ peft_type: 'LORA', r: 2, lora_alpha: 2, modules_to_save: ['head'] });
-const full = makeFile([makeModule('q', [5, 2, 3], 1), makeModule('c', [6, 2, 3, 3, 3], 1, 'conv2d', 2)], {
-  extras,
-  config,
-});
+const full = makeFile(
+  [
+    makeModule('plain', [4, 2, 3], 1),
+    makeModule('q', [5, 2, 3], 1),
+    makeModule('c', [6, 2, 3, 3, 3], 1, 'conv2d', 2),
+  ],
+  { extras, config },
+);
 const fullBytes = found(new Map(Object.entries(writePeft(full))));
 
 describe('what a target cannot hold', () => {
   test.each(['mlx', 'gguf', 'kohya', 'loralib'] as const)(
-    'C9 %s names it, or leaves it out and lists it',
+    'C9 %s names it, or leaves it out and lists it, a layer with all of its parts',
     async (to) => {
       const refused = convert(fullBytes, { to });
       await expect(refused).rejects.toThrow(FormatError);
-      for (const name of ['c', ...extras.map((extra) => extra.name)])
+      for (const name of ['c', 'q', ...extras.map((extra) => extra.name)])
         await expect(refused).rejects.toThrow(`'${name}' (`);
       const { files, dropped, warnings } = await convert(fullBytes, { to, dropUnsupported: true });
-      expect([...dropped.keys()].sort()).toEqual(['c', ...extras.map(({ name }) => name)].sort());
+      expect([...dropped.keys()].sort()).toEqual(['c', 'q', ...extras.map(({ name }) => name)].sort());
       const again = await readAdapter(found(files), alphaIn(warnings));
       expectSameDelta(again, makeFile(full.modules.slice(0, 1)), to === 'kohya' ? kohyaName : undefined);
       expect(again.extras).toEqual([]);
