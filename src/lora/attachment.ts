@@ -117,22 +117,23 @@ export class Attachment<M extends Module = Module> {
   ): Added {
     this.checkAttached(where);
     this.adapters.checkNewName(where, name);
+    const { engine } = this.runtime;
+    const before = engine.layers;
     // Copies of biases, PiSSA's factors and DoRA's magnitudes come from the base, whatever is merged now.
-    const adapter = this.withBaseAlone(() => {
-      const plan = planAdapter(where, this.model, config, strict);
-      const made = new Adapter(where, this.runtime, this.model, name, config, plan);
-      try {
-        // What a failed allocation leaves behind half-way goes with the scope.
-        this.runtime.scope(() => {
+    const adapter = this.withBaseAlone(() =>
+      this.runtime.construct(() => {
+        const plan = planAdapter(where, this.model, config, strict);
+        const made = new Adapter(where, this.runtime, this.model, name, config, plan);
+        try {
           for (const { path, layer } of plan.layers)
             initialise(`${where}: ${path}`, layer, name, layer.base.weight, init);
-        });
-      } catch (error) {
-        made.dispose();
-        throw error;
-      }
-      return made;
-    });
+        } catch (error) {
+          made.dispose();
+          throw error;
+        }
+        return made;
+      }),
+    );
     const fresh = adapter.plan.layers.filter(({ path }) => !this.#wrapped.has(path));
     for (const { path, layer, child } of fresh) {
       layer.train(this.model.training);
@@ -141,7 +142,9 @@ export class Attachment<M extends Module = Module> {
     }
     this.adapters.add(adapter);
     this.markTied();
+    const after = engine.layers;
     const undo = (): void => {
+      if (engine.layers === after) engine.layers = before;
       this.adapters.remove(adapter);
       for (const { path, layer, child } of fresh) {
         child.replace(layer.base);

@@ -23,7 +23,7 @@ export class LayerForward {
   constructor(layer: LoraLayer, adapters: LayerAdapters) {
     this.#layer = layer;
     this.#adapters = adapters;
-    this.#maskLayer = layer.runtime.engine.nextLayer();
+    this.#maskLayer = layer.runtime.engine.layers++;
   }
 
   restartMasks(): void {
@@ -34,9 +34,12 @@ export class LayerForward {
   run(x: Tensor, merged: readonly string[]): Tensor {
     const layer = this.#layer;
     if (merged.length > 0 && layer.runtime.gradEnabled) this.#checkFrozen(merged);
-    if (this.rows !== null && layer.enabled) return this.#byRows(x, this.rows);
-    const active = layer.enabled ? this.#adapters.active.filter((name) => !merged.includes(name)) : [];
-    return this.#compute(x, active, layer.weight);
+    const { rows } = this;
+    return layer.runtime.attempt(() => {
+      if (rows !== null && layer.enabled) return this.#byRows(x, rows);
+      const active = layer.enabled ? this.#adapters.active.filter((name) => !merged.includes(name)) : [];
+      return this.#compute(x, active, layer.weight);
+    });
   }
 
   #checkFrozen(merged: readonly string[]): void {
@@ -55,7 +58,7 @@ export class LayerForward {
     const factors = names.map((name) => this.#adapters.get(name));
     const [first] = factors;
     if (first === undefined) return layer.computeBase(x, weight, planRows);
-    const step = layer.training ? this.#maskStep++ : 0;
+    const step = layer.training ? this.#takeStep() : 0;
     const terms = factors.map((own, i): LoraTerm => {
       const { A, B, bias, ranges, options } = own;
       const dropout = layer.training && layer.kind !== 'embedding' ? options.loraDropout : 0;
@@ -68,6 +71,15 @@ export class LayerForward {
     const y = layer.computeAdapted(x, weight, terms, { magnitude: first.magnitude, norms }, planRows);
     norms.dispose();
     return y;
+  }
+
+  /** The number of the next masks; a forward that fails gives it back. */
+  #takeStep(): number {
+    const step = this.#maskStep++;
+    this.#layer.runtime.ifFails(() => {
+      this.#maskStep = step;
+    });
+    return step;
   }
 
   /** Each row with its own adapter: the rows of one adapter are computed together, on the path of the whole batch. */

@@ -46,7 +46,8 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
       throw new TypeError(`LoraConv2d.from: base is ${describe(base)}, expected a Conv2d`);
     return wrapAlone(
       'LoraConv2d.from',
-      new LoraConv2d(base),
+      base.runtime,
+      () => new LoraConv2d(base),
       resolveLayerOptions('LoraConv2d.from', options),
     );
   }

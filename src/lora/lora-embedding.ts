@@ -33,7 +33,7 @@ export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
     if (!(base instanceof Embedding))
       throw new TypeError(`LoraEmbedding.from: base is ${describe(base)}, expected an Embedding`);
     const resolved = resolveLayerOptions('LoraEmbedding.from', options);
-    return wrapAlone('LoraEmbedding.from', new LoraEmbedding(base), resolved);
+    return wrapAlone('LoraEmbedding.from', base.runtime, () => new LoraEmbedding(base), resolved);
   }
 
   /** @internal */

@@ -49,7 +49,8 @@ export class LoraLinear extends MatrixLoraLayer<Linear> {
       throw new TypeError(`LoraLinear.from: base is ${describe(base)}, expected a Linear`);
     return wrapAlone(
       'LoraLinear.from',
-      new LoraLinear(base),
+      base.runtime,
+      () => new LoraLinear(base),
       resolveLayerOptions('LoraLinear.from', options),
     );
   }

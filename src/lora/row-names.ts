@@ -19,21 +19,21 @@ export function forwardWith(
   lora: Module,
   inputs: readonly (Tensor | ForwardOptions)[],
 ): Tensor {
-  const { model } = attachment;
+  const { model, runtime } = attachment;
   const last = inputs.at(-1);
   if (last === undefined || last instanceof Tensor || typeof last !== 'object' || last === null)
-    return model.forward(...(inputs as Tensor[]));
+    return runtime.attempt(() => model.forward(...(inputs as Tensor[])));
   checkOptions('LoraModel.forward', last, ['adapterNames']);
   const tensors = inputs.slice(0, -1) as Tensor[];
   const { adapterNames } = last;
-  if (adapterNames === undefined) return model.forward(...tensors);
+  if (adapterNames === undefined) return runtime.attempt(() => model.forward(...tensors));
   const training = lora.namedModules().some(([, module]) => module.training);
   const { adapters, layers, merged } = attachment;
   const rows = checkRowNames(adapters, adapterNames, tensors[0], { merged, training });
   return adapters.withOriginals(() => {
     for (const layer of layers) layer.setRows(rows);
     try {
-      return model.forward(...tensors);
+      return runtime.attempt(() => model.forward(...tensors));
     } finally {
       for (const layer of layers) layer.setRows(null);
     }

@@ -1,13 +1,24 @@
 /** One layer wrapped without a model, with one adapter named 'default'. */
 import { ParameterBlock } from '../tensor/parameter.js';
+import type { Runtime } from '../tensor/runtime.js';
 import type { FactorShapes } from './factors.js';
 import { initialise } from './initialise.js';
 import type { LoraLayer } from './layer.js';
 import type { ResolvedLayerOptions } from './layer-options.js';
 
-/** @throws AdapterError, OutOfMemoryError */
-export function wrapAlone<L extends LoraLayer>(where: string, layer: L, options: ResolvedLayerOptions): L {
+/** @param make - makes the layer, which takes a place in the generator's counter @throws AdapterError, OutOfMemoryError; nothing has changed then */
+export function wrapAlone<L extends LoraLayer>(
+  where: string,
+  runtime: Runtime,
+  make: () => L,
+  options: ResolvedLayerOptions,
+): L {
+  return runtime.construct(() => withAdapter(where, make(), options));
+}
+
+function withAdapter<L extends LoraLayer>(where: string, layer: L, options: ResolvedLayerOptions): L {
   const shapes = layer.shapesFor(where, options);
+  const ranges = layer.rangesFor(where, options);
   const block = new ParameterBlock(layer.runtime, shapeList(shapes));
   const rest = block.parameters.slice(2);
   layer.addFactors('default', {
@@ -16,7 +27,7 @@ export function wrapAlone<L extends LoraLayer>(where: string, layer: L, options:
     bias: shapes.bias === null ? null : rest.shift()!,
     magnitude: shapes.magnitude === null ? null : rest.shift()!,
     options,
-    ranges: layer.rangesFor(where, options),
+    ranges,
   });
   try {
     layer.runtime.scope(() => initialise(where, layer, 'default', layer.base.weight));

@@ -2,11 +2,11 @@
 
 import { type Conv2dOperationOptions, checkPair, type Pair } from '../ops/conv-sizes.js';
 import { conv2d } from '../ops/conv2d.js';
-import { RANDOM_STREAM } from '../runtime/engine.js';
 import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/errors.js';
-import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
+import type { Parameter } from '../tensor/parameter.js';
 import { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { drawWeightAndBias } from './layer-parameters.js';
 import { Module } from './module.js';
 import { checkSharedWeight } from './shared-weight.js';
 
@@ -62,16 +62,11 @@ export class Conv2d extends Module {
     this.runtime = runtime;
     const shape = [outChannels, inChannels / this.groups, ...this.kernelSize];
     const bound = 1 / Math.sqrt(shape[1]! * shape[2]! * shape[3]!);
-    const draw = (dims: readonly number[]): Parameter => {
-      const parameter = new ParameterBlock(runtime, [dims]).parameters[0]!;
-      runtime.fillUniform(parameter, RANDOM_STREAM.init, runtime.engine.nextLayer(), -bound, bound);
-      return parameter;
-    };
-    this.weight =
-      options.weight === undefined
-        ? draw(shape)
-        : checkSharedWeight('Conv2d', runtime, options.weight, shape);
-    this.bias = withBias ? draw([outChannels]) : null;
+    const shared =
+      options.weight === undefined ? null : checkSharedWeight('Conv2d', runtime, options.weight, shape);
+    const made = drawWeightAndBias(runtime, shape, shared, withBias ? [outChannels] : null, bound);
+    this.weight = made.weight;
+    this.bias = made.bias;
   }
 
   /** @param x - [batch, in, h, w] or [in, h, w] float32 @returns [batch, out, oh, ow] @throws TypeError, RangeError */

@@ -25,7 +25,7 @@ export class Dropout extends Module {
       throw new TypeError(`Dropout: runtime is ${describe(runtime)}, expected a Runtime`);
     this.p = checkNumber('Dropout: p', p, 0, 1);
     this.#runtime = runtime;
-    this.#maskLayer = runtime.engine.nextLayer();
+    this.#maskLayer = runtime.engine.layers++;
   }
 
   /** In training a new mask at every call. In evaluation, or for p = 0, x itself. @throws TypeError */
@@ -33,6 +33,13 @@ export class Dropout extends Module {
     if (checkTensors('Dropout.forward', { x }) !== this.#runtime)
       throw new TypeError('Dropout.forward: x belongs to another runtime than the layer, expected its own');
     if (!this.training || this.p === 0) return x;
-    return dropout('Dropout.forward', x, this.p, this.#maskLayer, this.#maskStep++);
+    const step = this.#maskStep;
+    const y = dropout('Dropout.forward', x, this.p, this.#maskLayer, step);
+    this.#maskStep++;
+    // Where a forward around this one fails, its next try has this mask again.
+    x.runtime.ifFails(() => {
+      this.#maskStep = step;
+    });
+    return y;
   }
 }

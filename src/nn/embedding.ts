@@ -45,10 +45,11 @@ export class Embedding extends Module {
     const shape = [numEmbeddings, embeddingDim];
     if (options.weight !== undefined) {
       this.weight = checkSharedWeight('Embedding', runtime, options.weight, shape);
+      this.weight.holders++;
       return;
     }
     this.weight = new ParameterBlock(runtime, [shape]).parameters[0]!;
-    runtime.fillNormal(this.weight, RANDOM_STREAM.init, runtime.engine.nextLayer(), 1);
+    runtime.fillNormal(this.weight, RANDOM_STREAM.init, runtime.engine.layers++, 1);
     if (padding !== -1)
       runtime.engine.kernels.fill(embeddingDim, 0, this.weight.pointer + padding * embeddingDim * 4);
   }

@@ -2,10 +2,11 @@
 
 import { layerNorm } from '../ops/layer-norm.js';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
-import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
+import type { Parameter } from '../tensor/parameter.js';
 import { Runtime } from '../tensor/runtime.js';
 import type { Shape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { makeParameters } from './layer-parameters.js';
 import { Module } from './module.js';
 
 export interface LayerNormOptions {
@@ -48,10 +49,11 @@ export class LayerNorm extends Module {
     const affine = checkBoolean('LayerNorm: affine', options.affine ?? true);
     const withBias = checkBoolean('LayerNorm: bias', options.bias ?? true);
     this.runtime = runtime;
-    const make = (): Parameter => new ParameterBlock(runtime, [this.normalizedShape]).parameters[0]!;
-    this.weight = affine ? make() : null;
+    const own = this.normalizedShape;
+    const [weight, bias] = makeParameters(runtime, [affine ? own : null, affine && withBias ? own : null]);
+    this.weight = weight!;
+    this.bias = bias!;
     if (this.weight !== null) runtime.engine.kernels.fill(this.weight.size, 1, this.weight.pointer);
-    this.bias = affine && withBias ? make() : null;
   }
 
   /** @param x - [..., ...normalizedShape] float32 @returns the same shape @throws TypeError, RangeError */

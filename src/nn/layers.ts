@@ -116,6 +116,8 @@ export class Sequential extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    return this.layers.reduce((value, layer) => layer.forward(value), x);
+    return checkTensors('Sequential.forward', { x }, x?.dtype).attempt(() =>
+      this.layers.reduce((value, layer) => layer.forward(value), x),
+    );
   }
 }

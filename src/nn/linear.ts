@@ -1,11 +1,11 @@
 /** Linear: y = x·Wᵀ + b, with PyTorch's shapes and initialisation. */
 
 import { linearAs } from '../ops/linear.js';
-import { RANDOM_STREAM } from '../runtime/engine.js';
 import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/errors.js';
-import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
+import type { Parameter } from '../tensor/parameter.js';
 import { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { drawWeightAndBias } from './layer-parameters.js';
 import { Module } from './module.js';
 import { checkSharedWeight } from './shared-weight.js';
 
@@ -47,16 +47,12 @@ export class Linear extends Module {
     this.fanInFanOut = checkBoolean('Linear: fanInFanOut', options.fanInFanOut ?? false);
     this.runtime = runtime;
     const bound = 1 / Math.sqrt(inFeatures);
-    const draw = (parameter: Parameter): Parameter => {
-      runtime.fillUniform(parameter, RANDOM_STREAM.init, runtime.engine.nextLayer(), -bound, bound);
-      return parameter;
-    };
     const shape = this.fanInFanOut ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
-    this.weight =
-      options.weight === undefined
-        ? draw(new ParameterBlock(runtime, [shape]).parameters[0]!)
-        : checkSharedWeight('Linear', runtime, options.weight, shape);
-    this.bias = withBias ? draw(new ParameterBlock(runtime, [[outFeatures]]).parameters[0]!) : null;
+    const shared =
+      options.weight === undefined ? null : checkSharedWeight('Linear', runtime, options.weight, shape);
+    const made = drawWeightAndBias(runtime, shape, shared, withBias ? [outFeatures] : null, bound);
+    this.weight = made.weight;
+    this.bias = made.bias;
   }
 
   /** @param x - [..., in] float32 @returns [..., out] @throws TypeError, RangeError */

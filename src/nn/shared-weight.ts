@@ -4,7 +4,7 @@ import { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { sameShape, showShape } from '../tensor/shape.js';
 
-/** @internal A parameter that a layer is to share. @throws TypeError, RangeError */
+/** @internal A parameter that a layer is to share; who takes it counts itself among its holders. @throws TypeError, RangeError */
 export function checkSharedWeight(
   where: string,
   runtime: Runtime,
@@ -17,6 +17,5 @@ export function checkSharedWeight(
     throw new TypeError(`${where}: weight belongs to another runtime, expected the layer's own`);
   if (!sameShape(weight.shape, shape))
     throw new RangeError(`${where}: weight is ${showShape(weight.shape)}, expected ${showShape(shape)}`);
-  weight.holders++;
   return weight;
 }

@@ -1,8 +1,8 @@
 /** What every operation checks of its tensors before it touches memory. */
-import { describe } from '../runtime/errors.js';
+import { checkTensor } from '../tensor/check.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { type DType, sameShape, showShape } from '../tensor/shape.js';
-import { Tensor } from '../tensor/tensor.js';
+import type { Tensor } from '../tensor/tensor.js';
 
 /** The runtime that all tensors share, each live and of the given dtype. @throws TypeError, Error */
 export function checkTensors(
@@ -10,24 +10,13 @@ export function checkTensors(
   tensors: Readonly<Record<string, Tensor>>,
   dtype: DType = 'f32',
 ): Runtime {
-  let runtime: Runtime | null = null;
+  let first: Tensor | undefined;
   for (const name in tensors) {
-    const tensor = tensors[name]!;
-    if (!(tensor instanceof Tensor))
-      throw new TypeError(`${where}: ${name} is ${describe(tensor)}, expected a Tensor`);
-    if (tensor.disposed)
-      throw new Error(`${where}: ${name} ${showShape(tensor.shape)} was used after dispose()`);
-    if (tensor.dtype !== dtype)
-      throw new TypeError(`${where}: ${name} is ${tensor.dtype}, expected ${dtype}`);
-    if (runtime !== null && tensor.runtime !== runtime) {
-      throw new TypeError(
-        `${where}: ${name} belongs to another runtime than the tensors before it, expected one runtime`,
-      );
-    }
-    runtime = tensor.runtime;
+    const expected = first === undefined ? { dtype } : { dtype, runtime: first.runtime };
+    first = checkTensor(where, name, tensors[name], expected);
   }
-  if (runtime === null) throw new TypeError(`${where}: no tensors given`);
-  return runtime;
+  if (first === undefined) throw new TypeError(`${where}: no tensors given`);
+  return first.runtime;
 }
 
 /** @throws RangeError unless the shapes are equal */

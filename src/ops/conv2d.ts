@@ -47,33 +47,35 @@ export function conv2d(
   const s = checkConv2d(where, x, weight, bias, options);
   const { rt, B, P, groupOutputs, groupColumns, columns } = s;
   const { products } = rt.engine;
-  const y = rt.empty(s.outShape, 'f32');
-  const ones = bias === null ? null : rt.full([P], 1);
-  withColumns(s, (cols) => {
-    for (let b = 0; b < B; b++) {
-      imageColumns(s, x.pointer, b, cols);
-      forEachGroup(s, b, (output, w, column, channel) => {
-        products.forward(
-          ...([groupOutputs, P, groupColumns, ones === null ? 0 : 1] as const),
-          ...([weight.pointer + w, groupColumns, cols + column, columns] as const),
-          ...([bias === null ? 0 : bias.pointer + channel, 1, ones?.pointer ?? 0, 1] as const),
-          ...([0, 0, y.pointer + output, P] as const),
-        );
-      });
-    }
-  });
-  ones?.dispose();
-  const [xs, ws] = [x.storage, weight.storage];
-  const [xo, wo] = [x.offset, weight.offset];
-  return rt.record(y, {
-    name: where,
-    inputs: [x, weight, bias],
-    saved: [...(weight.requiresGrad ? [x] : []), ...(x.requiresGrad ? [weight] : [])],
-    backward: (context) => {
-      if (context.wants(1)) backwardConvWeight(s, context, 1, xs.pointer + xo);
-      backwardConvBias(s, context, 2);
-      if (context.wants(0)) backwardConvInput(s, context, 0, ws.pointer + wo);
-    },
+  return rt.attempt(() => {
+    const y = rt.empty(s.outShape, 'f32');
+    const ones = bias === null ? null : rt.full([P], 1);
+    withColumns(s, (cols) => {
+      for (let b = 0; b < B; b++) {
+        imageColumns(s, x.pointer, b, cols);
+        forEachGroup(s, b, (output, w, column, channel) => {
+          products.forward(
+            ...([groupOutputs, P, groupColumns, ones === null ? 0 : 1] as const),
+            ...([weight.pointer + w, groupColumns, cols + column, columns] as const),
+            ...([bias === null ? 0 : bias.pointer + channel, 1, ones?.pointer ?? 0, 1] as const),
+            ...([0, 0, y.pointer + output, P] as const),
+          );
+        });
+      }
+    });
+    ones?.dispose();
+    const [xs, ws] = [x.storage, weight.storage];
+    const [xo, wo] = [x.offset, weight.offset];
+    return rt.record(y, {
+      name: where,
+      inputs: [x, weight, bias],
+      saved: [...(weight.requiresGrad ? [x] : []), ...(x.requiresGrad ? [weight] : [])],
+      backward: (context) => {
+        if (context.wants(1)) backwardConvWeight(s, context, 1, xs.pointer + xo);
+        backwardConvBias(s, context, 2);
+        if (context.wants(0)) backwardConvInput(s, context, 0, ws.pointer + wo);
+      },
+    });
   });
 }
 

@@ -46,35 +46,37 @@ export function layerNorm(
   }
   const M = x.size / N;
   const { kernels } = rt.engine;
-  const y = rt.empty(x.shape, 'f32');
-  const stats = rt.empty([M, 2], 'f32');
-  kernels.layerNormForward(
-    ...([M, N, eps, x.pointer, N, weight?.pointer ?? 0, bias?.pointer ?? 0] as const),
-    ...([y.pointer, N, stats.pointer] as const),
-  );
-  const [xs, ss, ws] = [x.storage, stats.storage, weight?.storage];
-  const [xo, wo] = [x.offset, weight?.offset ?? 0];
-  rt.record(y, {
-    name: where,
-    inputs: [x, weight, bias],
-    saved: [x, stats, ...(weight !== null && x.requiresGrad ? [weight] : [])],
-    backward: ({ dy, target }) => {
-      const at = xs.pointer + xo;
-      const db = target(2);
-      if (db !== null) kernels.sumRows(M, N, dy.pointer, N, db.accumulate, db.pointer);
-      const dw = target(1);
-      if (dw !== null)
-        kernels.layerNormBackwardGamma(
-          ...([M, N, at, N, ss.pointer, dy.pointer, N, dw.accumulate, dw.pointer] as const),
+  return rt.attempt(() => {
+    const y = rt.empty(x.shape, 'f32');
+    const stats = rt.empty([M, 2], 'f32');
+    kernels.layerNormForward(
+      ...([M, N, eps, x.pointer, N, weight?.pointer ?? 0, bias?.pointer ?? 0] as const),
+      ...([y.pointer, N, stats.pointer] as const),
+    );
+    const [xs, ss, ws] = [x.storage, stats.storage, weight?.storage];
+    const [xo, wo] = [x.offset, weight?.offset ?? 0];
+    rt.record(y, {
+      name: where,
+      inputs: [x, weight, bias],
+      saved: [x, stats, ...(weight !== null && x.requiresGrad ? [weight] : [])],
+      backward: ({ dy, target }) => {
+        const at = xs.pointer + xo;
+        const db = target(2);
+        if (db !== null) kernels.sumRows(M, N, dy.pointer, N, db.accumulate, db.pointer);
+        const dw = target(1);
+        if (dw !== null)
+          kernels.layerNormBackwardGamma(
+            ...([M, N, at, N, ss.pointer, dy.pointer, N, dw.accumulate, dw.pointer] as const),
+          );
+        const dx = target(0);
+        if (dx === null) return;
+        const gamma = ws === undefined ? 0 : ws.pointer + wo;
+        kernels.layerNormBackward(
+          ...([M, N, at, N, gamma, ss.pointer, dy.pointer, N, dx.accumulate, dx.pointer, N] as const),
         );
-      const dx = target(0);
-      if (dx === null) return;
-      const gamma = ws === undefined ? 0 : ws.pointer + wo;
-      kernels.layerNormBackward(
-        ...([M, N, at, N, gamma, ss.pointer, dy.pointer, N, dx.accumulate, dx.pointer, N] as const),
-      );
-    },
+      },
+    });
+    stats.dispose();
+    return y;
   });
-  stats.dispose();
-  return y;
 }

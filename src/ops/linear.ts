@@ -86,23 +86,25 @@ export function linearAs(
 ): Tensor {
   const sizes = checkLinear(where, x, weight, bias, layout);
   const { rt, N } = sizes;
-  const y = rt.empty(x.shape.with(-1, N), 'f32');
-  const at = { x: x.pointer, w: weight.pointer, bias: bias?.pointer ?? 0, y: y.pointer };
-  outputs(sizes, 0, N, at, NO_RANK);
-  const [xs, ws] = [x.storage, weight.storage];
-  const [xo, wo] = [x.offset, weight.offset];
-  const saved: Tensor[] = [];
-  if (weight.requiresGrad) saved.push(x);
-  if (x.requiresGrad) saved.push(weight);
-  return rt.record(y, {
-    name: where,
-    inputs: [x, weight, bias],
-    saved,
-    backward: (context) => {
-      backwardWeightAndBias(sizes, context, 1, xs.pointer + xo);
-      const dx = context.target(0);
-      if (dx === null) return;
-      inputGradient(sizes, context.dy.pointer, ws.pointer + wo, NO_RANK, dx.accumulate, dx.pointer);
-    },
+  return rt.attempt(() => {
+    const y = rt.empty(x.shape.with(-1, N), 'f32');
+    const at = { x: x.pointer, w: weight.pointer, bias: bias?.pointer ?? 0, y: y.pointer };
+    outputs(sizes, 0, N, at, NO_RANK);
+    const [xs, ws] = [x.storage, weight.storage];
+    const [xo, wo] = [x.offset, weight.offset];
+    const saved: Tensor[] = [];
+    if (weight.requiresGrad) saved.push(x);
+    if (x.requiresGrad) saved.push(weight);
+    return rt.record(y, {
+      name: where,
+      inputs: [x, weight, bias],
+      saved,
+      backward: (context) => {
+        backwardWeightAndBias(sizes, context, 1, xs.pointer + xo);
+        const dx = context.target(0);
+        if (dx === null) return;
+        inputGradient(sizes, context.dy.pointer, ws.pointer + wo, NO_RANK, dx.accumulate, dx.pointer);
+      },
+    });
   });
 }

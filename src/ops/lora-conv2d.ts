@@ -37,84 +37,92 @@ export function loraConv2d(
   const s = checkConv2d(where, x, weight, bias, options);
   const { rt, B, C, H, W, O, P, columns } = s;
   const { kernels } = rt.engine;
-  const make = (shape: readonly number[]): Tensor => rt.empty(shape, 'f32');
-  const shift = totalBias(rt, O, bias, terms);
-  const inProduct = shift !== null && dora === null;
-  const layout = ranksOf(s, terms, inProduct);
-  const R = layout.width * s.groups;
-  const b = stackedB(s, terms, layout, inProduct ? shift : null);
-  const y = rt.empty(s.outShape, 'f32');
-  const z = dora === null ? y : make(s.outShape);
-  const h = make([B, P, R]);
-  const cols = make([P, columns]);
-  const masked = terms.map((term) => {
-    if (term.dropout === 0) return null;
-    const copy = make([B, C, H, W]);
-    drop(rt, term, copy.size, x.pointer, 0, copy.pointer);
-    return copy;
-  });
-  const base = dora === null ? x.pointer : (masked[0]?.pointer ?? x.pointer);
-  for (let image = 0; image < B; image++) {
-    const hidden = h.pointer + image * P * R * 4;
-    if (inProduct) for (let g = 1; g <= s.groups; g++) fillColumn(s, hidden, R, g * layout.width - 1);
-    // The columns of one source are made once: undropped terms share them with the base.
-    let held = 0;
-    const fill = (source: number): void => {
-      if (held !== source) imageColumns(s, source, image, cols.pointer);
-      held = source;
-    };
-    for (const [i, { A }] of terms.entries()) {
-      fill(masked[i]?.pointer ?? x.pointer);
-      const r = layout.ranks[i]!;
-      for (let g = 0; g < s.groups; g++) {
-        const to = hidden + 4 * (g * layout.width + layout.columns[i]!);
-        kernels.loraDown(
-          P,
-          columns,
-          r,
-          cols.pointer,
-          columns,
-          A.pointer + 4 * g * r * columns,
-          columns,
-          to,
-          R,
-        );
-      }
-    }
-    fill(base);
-    convolve(s, weight.pointer, cols.pointer, image, z.pointer, {
-      left: b.pointer,
-      right: hidden,
-      width: layout.width,
-      R,
+  return rt.attempt(() => {
+    const make = (shape: readonly number[]): Tensor => rt.empty(shape, 'f32');
+    const shift = totalBias(rt, O, bias, terms);
+    const inProduct = shift !== null && dora === null;
+    const layout = ranksOf(s, terms, inProduct);
+    const R = layout.width * s.groups;
+    const b = stackedB(s, terms, layout, inProduct ? shift : null);
+    const y = rt.empty(s.outShape, 'f32');
+    const z = dora === null ? y : make(s.outShape);
+    const h = make([B, P, R]);
+    const cols = make([P, columns]);
+    const masked = terms.map((term) => {
+      if (term.dropout === 0) return null;
+      const copy = make([B, C, H, W]);
+      drop(rt, term, copy.size, x.pointer, 0, copy.pointer);
+      return copy;
     });
-  }
-  const g = dora === null ? null : make([O]);
-  if (dora !== null && g !== null) {
-    kernels.quotient(O, dora.magnitude.pointer, dora.norms.pointer, g.pointer);
-    for (let image = 0; image < B; image++)
-      kernels.affineRows(
-        ...([O, P, z.pointer + image * O * P * 4, P] as const),
-        ...([g.pointer, shift?.pointer ?? 0, y.pointer + image * O * P * 4, P] as const),
-      );
-    if (masked[0] !== null && masked[0] !== undefined) addDropped(s, x, masked[0], weight, cols, y);
-  }
-  const made = [h, ...(g === null ? [] : [g, z])];
-  rt.record(y, {
-    name: where,
-    inputs: [x, weight, bias, dora?.magnitude ?? null, ...terms.flatMap((t) => [t.A, t.B, t.bias])],
-    saved: [x, weight, ...made, ...(dora === null ? [] : [dora.norms]), ...terms.flatMap((t) => [t.A, t.B])],
-    backward: backwardLoraConv(s, terms, layout, {
-      x: addressOf(x),
-      weight: addressOf(weight),
-      h: addressOf(h),
-      A: terms.map((term) => addressOf(term.A)),
-      B: terms.map((term) => addressOf(term.B)),
-      dora: dora === null ? null : { g: addressOf(g!), z: addressOf(z), norms: addressOf(dora.norms) },
-    }),
+    const base = dora === null ? x.pointer : (masked[0]?.pointer ?? x.pointer);
+    for (let image = 0; image < B; image++) {
+      const hidden = h.pointer + image * P * R * 4;
+      if (inProduct) for (let g = 1; g <= s.groups; g++) fillColumn(s, hidden, R, g * layout.width - 1);
+      // The columns of one source are made once: undropped terms share them with the base.
+      let held = 0;
+      const fill = (source: number): void => {
+        if (held !== source) imageColumns(s, source, image, cols.pointer);
+        held = source;
+      };
+      for (const [i, { A }] of terms.entries()) {
+        fill(masked[i]?.pointer ?? x.pointer);
+        const r = layout.ranks[i]!;
+        for (let g = 0; g < s.groups; g++) {
+          const to = hidden + 4 * (g * layout.width + layout.columns[i]!);
+          kernels.loraDown(
+            P,
+            columns,
+            r,
+            cols.pointer,
+            columns,
+            A.pointer + 4 * g * r * columns,
+            columns,
+            to,
+            R,
+          );
+        }
+      }
+      fill(base);
+      convolve(s, weight.pointer, cols.pointer, image, z.pointer, {
+        left: b.pointer,
+        right: hidden,
+        width: layout.width,
+        R,
+      });
+    }
+    const g = dora === null ? null : make([O]);
+    if (dora !== null && g !== null) {
+      kernels.quotient(O, dora.magnitude.pointer, dora.norms.pointer, g.pointer);
+      for (let image = 0; image < B; image++)
+        kernels.affineRows(
+          ...([O, P, z.pointer + image * O * P * 4, P] as const),
+          ...([g.pointer, shift?.pointer ?? 0, y.pointer + image * O * P * 4, P] as const),
+        );
+      if (masked[0] !== null && masked[0] !== undefined) addDropped(s, x, masked[0], weight, cols, y);
+    }
+    const made = [h, ...(g === null ? [] : [g, z])];
+    rt.record(y, {
+      name: where,
+      inputs: [x, weight, bias, dora?.magnitude ?? null, ...terms.flatMap((t) => [t.A, t.B, t.bias])],
+      saved: [
+        x,
+        weight,
+        ...made,
+        ...(dora === null ? [] : [dora.norms]),
+        ...terms.flatMap((t) => [t.A, t.B]),
+      ],
+      backward: backwardLoraConv(s, terms, layout, {
+        x: addressOf(x),
+        weight: addressOf(weight),
+        h: addressOf(h),
+        A: terms.map((term) => addressOf(term.A)),
+        B: terms.map((term) => addressOf(term.B)),
+        dora: dora === null ? null : { g: addressOf(g!), z: addressOf(z), norms: addressOf(dora.norms) },
+      }),
+    });
+    for (const tensor of [...made, cols, b, ...masked, shift === bias ? null : shift]) tensor?.dispose();
+    return y;
   });
-  for (const tensor of [...made, cols, b, ...masked, shift === bias ? null : shift]) tensor?.dispose();
-  return y;
 }
 
 function ranksOf(s: ConvSizes, terms: readonly LoraTerm[], withBias: boolean): ConvRanks {

@@ -46,50 +46,52 @@ export function loraLinear(
   const { rt, M, N, K } = sizes;
   const { kernels } = rt.engine;
   const { parts, R } = stackParts(terms, N);
-  const y = rt.empty(x.shape.with(-1, N), 'f32');
-  const h = rt.empty([M, R], 'f32');
-  for (let i = 0; i < terms.length; i++) {
-    const a = terms[i]!.A.pointer;
-    withMasked(rt, terms[i]!, M * K, x.pointer, (masked) => {
-      for (const { r, column, rowA } of parts[i]!)
-        kernels.loraDown(M, K, r, masked, K, a + 4 * rowA * K, K, h.pointer + 4 * column, R);
-    });
-  }
-  // A scale of 0 leaves the base's own bits, whatever the factors hold.
-  const used = parts.flatMap((own, i) => (terms[i]!.scaling === 0 ? [] : own));
-  const shift = totalBias(rt, N, bias, terms);
-  const at = { x: x.pointer, w: weight.pointer, bias: shift?.pointer ?? 0, y: y.pointer };
-  for (const piece of pieces(used, N)) {
-    withColumnsOf(rt, piece.parts, M, h.pointer, R, (left) => {
-      const b = scaledB(rt, piece, terms, left.R);
-      outputs(sizes, piece.from, piece.size, at, { ...left, right: b.pointer, ldr: left.R });
-      b.dispose();
-    });
-  }
-  if (shift !== bias) shift?.dispose();
+  return rt.attempt(() => {
+    const y = rt.empty(x.shape.with(-1, N), 'f32');
+    const h = rt.empty([M, R], 'f32');
+    for (let i = 0; i < terms.length; i++) {
+      const a = terms[i]!.A.pointer;
+      withMasked(rt, terms[i]!, M * K, x.pointer, (masked) => {
+        for (const { r, column, rowA } of parts[i]!)
+          kernels.loraDown(M, K, r, masked, K, a + 4 * rowA * K, K, h.pointer + 4 * column, R);
+      });
+    }
+    // A scale of 0 leaves the base's own bits, whatever the factors hold.
+    const used = parts.flatMap((own, i) => (terms[i]!.scaling === 0 ? [] : own));
+    const shift = totalBias(rt, N, bias, terms);
+    const at = { x: x.pointer, w: weight.pointer, bias: shift?.pointer ?? 0, y: y.pointer };
+    for (const piece of pieces(used, N)) {
+      withColumnsOf(rt, piece.parts, M, h.pointer, R, (left) => {
+        const b = scaledB(rt, piece, terms, left.R);
+        outputs(sizes, piece.from, piece.size, at, { ...left, right: b.pointer, ldr: left.R });
+        b.dispose();
+      });
+    }
+    if (shift !== bias) shift?.dispose();
 
-  const inputs: (Tensor | null)[] = [x, weight, bias];
-  const saved = [h];
-  for (const { A, B, bias: own } of terms) {
-    inputs.push(A, B, own);
-    saved.push(A, B);
-  }
-  if (x.requiresGrad) saved.push(weight);
-  if (weight.requiresGrad || terms.some(({ A }) => A.requiresGrad)) saved.push(x);
-  const operation: Operation = {
-    sizes,
-    terms,
-    parts,
-    R,
-    x: addressOf(x),
-    weight: addressOf(weight),
-    h: addressOf(h),
-    A: terms.map(({ A }) => addressOf(A)),
-    B: terms.map(({ B }) => addressOf(B)),
-  };
-  rt.record(y, { name: where, inputs, saved, backward: (context) => backwardOf(operation, context) });
-  h.dispose();
-  return y;
+    const inputs: (Tensor | null)[] = [x, weight, bias];
+    const saved = [h];
+    for (const { A, B, bias: own } of terms) {
+      inputs.push(A, B, own);
+      saved.push(A, B);
+    }
+    if (x.requiresGrad) saved.push(weight);
+    if (weight.requiresGrad || terms.some(({ A }) => A.requiresGrad)) saved.push(x);
+    const operation: Operation = {
+      sizes,
+      terms,
+      parts,
+      R,
+      x: addressOf(x),
+      weight: addressOf(weight),
+      h: addressOf(h),
+      A: terms.map(({ A }) => addressOf(A)),
+      B: terms.map(({ B }) => addressOf(B)),
+    };
+    rt.record(y, { name: where, inputs, saved, backward: (context) => backwardOf(operation, context) });
+    h.dispose();
+    return y;
+  });
 }
 
 /** The scaled B of a piece's parts side by side, [size, R]: a temporary to dispose of. */

@@ -44,41 +44,51 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   }
   const counted = countTargets(targets, cols, ignoreIndex);
   const { kernels } = rt.engine;
-  const perRow = rt.empty(targets.shape, 'f32');
-  kernels.crossEntropyForward(rows, cols, logits.pointer, cols, targets.pointer, ignoreIndex, perRow.pointer);
-  const share = reduction === 'mean' ? 1 / Math.max(counted, 1) : 1;
-  const y = reduction === 'none' ? perRow : rt.full([], kernels.sum(rows, perRow.pointer) * share);
-  const at = [logits, targets].map(
-    ({ storage, offset }) =>
-      () =>
-        storage.pointer + offset,
-  );
-  rt.record(y, {
-    name: 'crossEntropy',
-    inputs: [logits],
-    saved: [logits, targets],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
-      if (dx === null) return;
-      const stride = reduction === 'none' ? 1 : 0;
-      kernels.crossEntropyBackward(
-        rows,
-        cols,
-        at[0]!(),
-        cols,
-        at[1]!(),
-        ignoreIndex,
-        share,
-        dy.pointer,
-        stride,
-        dx.accumulate,
-        dx.pointer,
-        cols,
-      );
-    },
+  return rt.attempt(() => {
+    const perRow = rt.empty(targets.shape, 'f32');
+    kernels.crossEntropyForward(
+      rows,
+      cols,
+      logits.pointer,
+      cols,
+      targets.pointer,
+      ignoreIndex,
+      perRow.pointer,
+    );
+    const share = reduction === 'mean' ? 1 / Math.max(counted, 1) : 1;
+    const y = reduction === 'none' ? perRow : rt.full([], kernels.sum(rows, perRow.pointer) * share);
+    const at = [logits, targets].map(
+      ({ storage, offset }) =>
+        () =>
+          storage.pointer + offset,
+    );
+    rt.record(y, {
+      name: 'crossEntropy',
+      inputs: [logits],
+      saved: [logits, targets],
+      backward: ({ dy, target }) => {
+        const dx = target(0);
+        if (dx === null) return;
+        const stride = reduction === 'none' ? 1 : 0;
+        kernels.crossEntropyBackward(
+          rows,
+          cols,
+          at[0]!(),
+          cols,
+          at[1]!(),
+          ignoreIndex,
+          share,
+          dy.pointer,
+          stride,
+          dx.accumulate,
+          dx.pointer,
+          cols,
+        );
+      },
+    });
+    if (y !== perRow) perRow.dispose();
+    return y;
   });
-  if (y !== perRow) perRow.dispose();
-  return y;
 }
 
 function countTargets(targets: Tensor, classes: number, ignoreIndex: number): number {

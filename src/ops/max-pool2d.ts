@@ -63,22 +63,24 @@ export function maxPool2d(
   const leading = x.shape.slice(0, -2);
   const planes = leading.reduce((product, dim) => product * dim, 1);
   const { kernels } = rt.engine;
-  const y = rt.empty([...leading, OH, OW], 'f32');
-  const indices = rt.empty(y.shape, 'i32');
-  const sizes = [planes, H, W, ...kernel, ...stride, ...padding, ...dilation, OH, OW] as const;
-  kernels.maxPool2dForward(...sizes, x.pointer, y.pointer, indices.pointer);
-  const { storage } = indices;
-  rt.record(y, {
-    name: where,
-    inputs: [x],
-    saved: [indices],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
-      if (dx === null) return;
-      if (dx.accumulate === 0) kernels.fill(planes * H * W, 0, dx.pointer);
-      kernels.maxPool2dBackward(planes, H * W, OH * OW, storage.pointer, dy.pointer, dx.pointer);
-    },
+  return rt.attempt(() => {
+    const y = rt.empty([...leading, OH, OW], 'f32');
+    const indices = rt.empty(y.shape, 'i32');
+    const sizes = [planes, H, W, ...kernel, ...stride, ...padding, ...dilation, OH, OW] as const;
+    kernels.maxPool2dForward(...sizes, x.pointer, y.pointer, indices.pointer);
+    const { storage } = indices;
+    rt.record(y, {
+      name: where,
+      inputs: [x],
+      saved: [indices],
+      backward: ({ dy, target }) => {
+        const dx = target(0);
+        if (dx === null) return;
+        if (dx.accumulate === 0) kernels.fill(planes * H * W, 0, dx.pointer);
+        kernels.maxPool2dBackward(planes, H * W, OH * OW, storage.pointer, dy.pointer, dx.pointer);
+      },
+    });
+    indices.dispose();
+    return y;
   });
-  indices.dispose();
-  return y;
 }

@@ -48,17 +48,19 @@ export function mean(x: Tensor, axes: number | readonly number[] = [], options: 
   if (over === 0) throw new RangeError(`mean: x is ${showShape(x.shape)}, expected at least one element`);
   const shape = x.shape.flatMap((dim, axis) => (dims.includes(axis) ? (keepDims ? [1] : []) : [dim]));
   if (dims.length === x.shape.length && !keepDims) return scaledSum('mean', x, 1 / x.size);
-  let y = x;
-  // Neighbouring axes are one; the mean over several runs of axes is a mean of means, each over as many elements.
-  for (let end = dims.length; end > 0; ) {
-    let start = end - 1;
-    while (start > 0 && dims[start - 1] === dims[start]! - 1) start--;
-    const run = meanOfRun(y, dims[start]!, dims[end - 1]!, start === 0 ? shape : null);
-    if (y !== x) y.dispose();
-    y = run;
-    end = start;
-  }
-  return y;
+  return x.runtime.attempt(() => {
+    let y = x;
+    // Neighbouring axes are one; the mean over several runs of axes is a mean of means, each over as many elements.
+    for (let end = dims.length; end > 0; ) {
+      let start = end - 1;
+      while (start > 0 && dims[start - 1] === dims[start]! - 1) start--;
+      const run = meanOfRun(y, dims[start]!, dims[end - 1]!, start === 0 ? shape : null);
+      if (y !== x) y.dispose();
+      y = run;
+      end = start;
+    }
+    return y;
+  });
 }
 
 /** Axes counted from 0, in order; all of them where none are given. @throws TypeError, RangeError */

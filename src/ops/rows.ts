@@ -8,26 +8,37 @@ import { Tensor } from '../tensor/tensor.js';
 export function selectRows(x: Tensor, entries: Int32Array<ArrayBuffer>, batch: number): Tensor {
   const rt = x.runtime;
   const { kernels } = rt.engine;
-  const width = x.size / batch;
-  const shape = [(x.shape[0]! / batch) * entries.length, ...x.shape.slice(1)];
-  const y = rt.empty(shape, x.dtype);
-  const index = rt.tensor(entries).keep();
-  kernels.gatherRows(entries.length, width, index.pointer, x.pointer, width, y.pointer, width);
-  rt.record(y, {
-    name: 'selectRows',
-    inputs: [x],
-    saved: [index],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
-      if (dx === null) return;
-      const again = rt.tensor(entries);
-      if (dx.accumulate === 0) kernels.fill(x.size, 0, dx.pointer);
-      kernels.scatterAddRows(entries.length, width, again.pointer, -1, dy.pointer, width, dx.pointer, width);
-      again.dispose();
-    },
+  return rt.attempt(() => {
+    const width = x.size / batch;
+    const shape = [(x.shape[0]! / batch) * entries.length, ...x.shape.slice(1)];
+    const y = rt.empty(shape, x.dtype);
+    const index = rt.tensor(entries).keep();
+    kernels.gatherRows(entries.length, width, index.pointer, x.pointer, width, y.pointer, width);
+    rt.record(y, {
+      name: 'selectRows',
+      inputs: [x],
+      saved: [index],
+      backward: ({ dy, target }) => {
+        const dx = target(0);
+        if (dx === null) return;
+        const again = rt.tensor(entries);
+        if (dx.accumulate === 0) kernels.fill(x.size, 0, dx.pointer);
+        kernels.scatterAddRows(
+          entries.length,
+          width,
+          again.pointer,
+          -1,
+          dy.pointer,
+          width,
+          dx.pointer,
+          width,
+        );
+        again.dispose();
+      },
+    });
+    index.dispose();
+    return y;
   });
-  index.dispose();
-  return y;
 }
 
 /**

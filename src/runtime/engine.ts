@@ -72,6 +72,12 @@ export class Engine {
   readonly level: number;
   readonly products: Products;
   readonly threading: Threading;
+  /** Live tensors over this memory: kept here, where what is left of a collected one still finds it. */
+  liveTensors = 0;
+  /** Layers and parameters that took a place in the generator's counter so far: the next one's place. */
+  layers = 0;
+  /** Tensors of random numbers drawn so far: the next one's place. */
+  draws = 0;
   readonly seed: number;
   readonly seedLow: number;
   readonly seedHigh: number;
@@ -81,8 +87,6 @@ export class Engine {
   #live: Live | null;
   #scratchPointer = 0;
   #scratchBytes = 0;
-  #nextLayer = 0;
-  #nextDraw = 0;
   #f32 = new Float32Array(0);
   #i32 = new Int32Array(0);
 
@@ -143,13 +147,17 @@ export class Engine {
     this.#live?.allocator.free(pointer, bytes);
   }
 
-  /** At least `bytes` of scratch, valid until the next call. */
+  /** At least `bytes` of scratch, valid until the next call. After an error it is as large as before. */
   scratch(bytes: number): number {
-    if (bytes > this.#scratchBytes) {
-      if (this.#scratchBytes > 0) this.free(this.#scratchPointer, this.#scratchBytes);
-      this.#scratchBytes = 0;
-      this.#scratchPointer = this.allocate(bytes);
-      this.#scratchBytes = bytes;
+    const before = this.#scratchBytes;
+    if (bytes <= before) return this.#scratchPointer;
+    if (before > 0) this.free(this.#scratchPointer, before);
+    this.#scratchBytes = 0;
+    try {
+      this.#takeScratch(bytes);
+    } catch (error) {
+      if (before > 0) this.#takeScratch(before);
+      throw error;
     }
     return this.#scratchPointer;
   }
@@ -187,22 +195,17 @@ export class Engine {
     return copy;
   }
 
-  /** A number for a layer that draws random numbers: its place in the generator's counter. */
-  nextLayer(): number {
-    return this.#nextLayer++;
-  }
-
-  /** A number for one draw of a tensor. */
-  nextDraw(): number {
-    return this.#nextDraw++;
-  }
-
   /** Drops the instance and its memory, and ends the workers. */
   dispose(): void {
     void this.threading.pool?.close('the runtime was disposed of');
     this.#live = null;
     this.#f32 = new Float32Array(0);
     this.#i32 = new Int32Array(0);
+  }
+
+  #takeScratch(bytes: number): void {
+    this.#scratchPointer = this.allocate(bytes);
+    this.#scratchBytes = bytes;
   }
 
   #use(): Live {

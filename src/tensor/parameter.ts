@@ -24,6 +24,18 @@ export class Parameter extends Tensor {
   override makeGrad(): Tensor {
     return this.block.gradOf(this);
   }
+
+  /** @internal */
+  override takeGrad(gradient: Tensor): void {
+    super.takeGrad(gradient);
+    this.block.keepGradients();
+  }
+
+  /** @internal */
+  override dropGrad(gradient: Tensor): void {
+    super.dropGrad(gradient);
+    this.block.dropGradients();
+  }
 }
 
 /** Parameters with settings of their own for an optimiser; what a group leaves out is the optimiser's. */
@@ -44,6 +56,8 @@ export class ParameterBlock {
   readonly bytes: number;
   readonly parameters: readonly Parameter[];
   #gradients: Storage | null = null;
+  /** Whether a gradient in there was ever used: from then on the block keeps their memory. */
+  #used = false;
 
   constructor(runtime: Runtime, shapes: readonly Shape[]) {
     this.runtime = runtime;
@@ -71,13 +85,26 @@ export class ParameterBlock {
     return new Tensor(this.runtime, this.#gradients.retain(), offset, shape, 'f32').keep();
   }
 
+  /** A gradient was taken up. */
+  keepGradients(): void {
+    this.#used = true;
+  }
+
+  /** A gradient was given back: without another in use the memory goes, if it was made for that one. */
+  dropGradients(): void {
+    if (!this.#used && this.#gradients?.shared === false) this.#releaseGradients();
+  }
+
   /** Disposes of the parameters, their gradients and the block. Harmless when repeated. */
   dispose(): void {
     for (const parameter of this.parameters) parameter.dispose();
-    if (this.#gradients !== null) {
-      forgotten.unregister(this);
-      this.#gradients.release();
-      this.#gradients = null;
-    }
+    this.#releaseGradients();
+  }
+
+  #releaseGradients(): void {
+    if (this.#gradients === null) return;
+    forgotten.unregister(this);
+    this.#gradients.release();
+    this.#gradients = null;
   }
 }

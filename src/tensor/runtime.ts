@@ -49,9 +49,10 @@ export interface Record {
 
 export class Runtime {
   /** @internal */ readonly engine: Engine;
-  /** @internal */ liveTensors = 0;
   #scope: Scope | null = null;
   #gradEnabled = true;
+  /** How to take back what the running attempt did besides making tensors; null outside of one. */
+  #undo: (() => void)[] | null = null;
 
   /** @internal Use `createRuntime`. */
   constructor(engine: Engine) {
@@ -65,7 +66,7 @@ export class Runtime {
 
   /** What memory is in use. */
   memory(): MemoryUse {
-    return { ...this.engine.use(), tensors: this.liveTensors };
+    return { ...this.engine.use(), tensors: this.engine.liveTensors };
   }
 
   /** Drops the kernels and their memory; every tensor of this runtime is gone. Harmless when repeated. */
@@ -120,7 +121,7 @@ export class Runtime {
   /** Numbers from U[low, high), rounded to float32, by the runtime's generator: the next draw of the seed. */
   uniform(shape: Shape, low: number, high: number): Tensor {
     const tensor = this.empty(checkShape('Runtime.uniform', shape), 'f32');
-    this.fillUniform(tensor, RANDOM_STREAM.user, this.engine.nextDraw(), low, high);
+    this.fillUniform(tensor, RANDOM_STREAM.user, this.engine.draws++, low, high);
     return tensor;
   }
 
@@ -128,7 +129,7 @@ export class Runtime {
   normal(shape: Shape, std = 1): Tensor {
     checkNumber('Runtime.normal: std', std, 0, Number.MAX_VALUE);
     const tensor = this.empty(checkShape('Runtime.normal', shape), 'f32');
-    this.fillNormal(tensor, RANDOM_STREAM.user, this.engine.nextDraw(), std);
+    this.fillNormal(tensor, RANDOM_STREAM.user, this.engine.draws++, std);
     return tensor;
   }
 
@@ -168,6 +169,49 @@ export class Runtime {
     } finally {
       this.#gradEnabled = before;
     }
+  }
+
+  /**
+   * @internal Runs `fn`, which makes several tensors or moves a random counter; when it throws, everything is as it was
+   * before: the tensors are released, the counters are back. What `fn` made lives on where it would have without this.
+   */
+  attempt<T>(fn: () => T): T {
+    const scope = new Scope(this.#scope);
+    const undo = this.#undo;
+    const { draws } = this.engine;
+    this.#scope = scope;
+    this.#undo = [];
+    try {
+      const result = fn();
+      undo?.push(...this.#undo);
+      this.#scope = scope.parent;
+      scope.dissolve();
+      return result;
+    } catch (error) {
+      for (const back of this.#undo.reverse()) back();
+      this.engine.draws = draws;
+      this.#scope = scope.parent;
+      scope.end([]);
+      throw error;
+    } finally {
+      this.#undo = undo;
+    }
+  }
+
+  /** @internal An attempt to make layers or adapters: when it throws, their places in the generator's counter are free again too. */
+  construct<T>(fn: () => T): T {
+    const { layers } = this.engine;
+    try {
+      return this.attempt(fn);
+    } catch (error) {
+      this.engine.layers = layers;
+      throw error;
+    }
+  }
+
+  /** @internal Called at a failure of what runs now: takes back a change that is not a tensor. */
+  ifFails(back: () => void): void {
+    this.#undo?.push(back);
   }
 
   /** Whether operations are recorded now. */

@@ -29,15 +29,18 @@ export class Scope {
     this.#items.push(item);
   }
 
+  /** Everything moves to the parent. */
+  dissolve(): void {
+    for (const item of this.#items) if (item.scope === this) this.#handOn(item);
+    this.#items.length = 0;
+  }
+
   /** Releases everything but `escaping` and what it depends on, which moves to the parent. */
   end(escaping: Iterable<Scoped>): void {
     const queue = [...escaping];
     for (let item = queue.pop(); item !== undefined; item = queue.pop()) {
       if (item.scope !== this) continue;
-      if (this.parent === null) {
-        item.scope = null;
-        item.leftAlone();
-      } else this.parent.add(item);
+      this.#handOn(item);
       queue.push(...item.dependencies());
     }
     for (const item of this.#items) {
@@ -47,6 +50,13 @@ export class Scope {
       }
     }
     this.#items.length = 0;
+  }
+
+  #handOn(item: Scoped): void {
+    if (this.parent === null) {
+      item.scope = null;
+      item.leftAlone();
+    } else this.parent.add(item);
   }
 }
 

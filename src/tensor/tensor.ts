@@ -5,15 +5,19 @@
 import { DISPOSE } from '../runtime/dispose.js';
 import { describe } from '../runtime/errors.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
+import { checkGradient } from './check.js';
 import { countElements, type ElementSource, readElements } from './elements.js';
 import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
 import { type DType, type Shape, sameShape, showShape, sizeOf } from './shape.js';
-import type { Storage } from './storage.js';
+import { Storage } from './storage.js';
 import { backward, type TapeNode } from './tape.js';
 
 /** Releases the storage of a tensor that was dropped without dispose(). What a scope holds is not registered: that takes longer than making it. */
-const forgotten = new FinalizationRegistry<Storage>((storage) => storage.release());
+const forgotten = new FinalizationRegistry<Storage>((storage) => {
+  storage.engine.liveTensors--;
+  storage.release();
+});
 
 export class Tensor implements Scoped {
   readonly runtime: Runtime;
@@ -21,14 +25,17 @@ export class Tensor implements Scoped {
   readonly dtype: DType;
   /** Number of elements. */
   readonly size: number;
-  /** The gradient that `backward()` added up, or null before there is one. */
-  grad: Tensor | null = null;
+  /** @internal Tensors made so far, in all runtimes. */
+  static made = 0;
+  /** @internal Which of them this is. */
+  readonly number = Tensor.made++;
   /** @internal */ scope: Scope | null = null;
   /** @internal The tape's record of how this tensor came about; null for a leaf. */
   node: TapeNode | null = null;
   /** @internal */ readonly offset: number;
   #storage: Storage | null;
   #requiresGrad = false;
+  #grad: Tensor | null = null;
   #registered = false;
 
   /** @internal Takes over one reference to `storage`. Whoever makes it puts it into a scope or keeps it. */
@@ -39,7 +46,7 @@ export class Tensor implements Scoped {
     this.size = sizeOf(shape);
     this.offset = offset;
     this.#storage = storage;
-    runtime.liveTensors++;
+    runtime.engine.liveTensors++;
   }
 
   /** True for a leaf that `backward()` gives a gradient, and for what was computed from one. */
@@ -55,6 +62,30 @@ export class Tensor implements Scoped {
     if (value && this.dtype !== 'f32')
       throw new TypeError(`Tensor.requiresGrad: dtype is ${this.dtype}, expected f32`);
     this.#requiresGrad = value;
+  }
+
+  /**
+   * The gradient that `backward()` added up; null before there is one, and after its dispose(). What is set belongs to this
+   * tensor, which disposes of it with itself. A parameter's gradient lies in its block, where the next one is written when
+   * this is set to null: copy what you want to keep.
+   * @throws TypeError, RangeError unless it is null or a live float32 tensor of the same runtime and shape
+   */
+  get grad(): Tensor | null {
+    return this.#grad === null || this.#grad.disposed ? null : this.#grad;
+  }
+
+  set grad(value: Tensor | null) {
+    if (value !== null) {
+      checkGradient('Tensor.grad', 'gradient', value, this);
+      if (value === this) throw new TypeError('Tensor.grad: gradient is the tensor itself, expected another');
+      if (this.dtype !== 'f32')
+        throw new TypeError(
+          `Tensor.grad: the tensor is ${this.dtype}, expected f32 where there is a gradient`,
+        );
+      void this.storage;
+      value.keep();
+    }
+    this.#grad = value;
   }
 
   get disposed(): boolean {
@@ -140,8 +171,9 @@ export class Tensor implements Scoped {
 
   /**
    * Adds d(this)/d(leaf) to the `grad` of every leaf that requires one, and frees the tape on the way.
+   * After an error every `grad` is what it was, and the tape may be spent: run forward again.
    * @param gradient - gradient of this tensor, of its shape; may be left out where it has one element
-   * @throws RangeError, Error
+   * @throws TypeError, RangeError, OutOfMemoryError; Error where there is nothing to differentiate, or the tape is spent
    */
   backward(gradient?: Tensor): void {
     backward(this, gradient);
@@ -178,11 +210,11 @@ export class Tensor implements Scoped {
     if (this.#storage === null) return;
     const storage = this.#storage;
     this.#storage = null;
-    this.runtime.liveTensors--;
+    this.runtime.engine.liveTensors--;
     if (this.#registered) forgotten.unregister(this);
     storage.release();
-    this.grad?.dispose();
-    this.grad = null;
+    this.#grad?.dispose();
+    this.#grad = null;
   }
 
   /** @internal */
@@ -199,7 +231,23 @@ export class Tensor implements Scoped {
 
   /** @internal The tensor that backward writes a leaf's first gradient to; Parameters give a part of their block. */
   makeGrad(): Tensor {
-    return this.runtime.empty(this.shape, 'f32').keep();
+    return new Tensor(
+      this.runtime,
+      new Storage(this.runtime.engine, this.size * 4),
+      0,
+      this.shape,
+      'f32',
+    ).keep();
+  }
+
+  /** @internal Makes what `makeGrad` gave, now written, the gradient. */
+  takeGrad(gradient: Tensor): void {
+    this.#grad = gradient;
+  }
+
+  /** @internal Gives back what `makeGrad` gave, unused. */
+  dropGrad(gradient: Tensor): void {
+    gradient.dispose();
   }
 
   toString(): string {

@@ -49,6 +49,8 @@ test('dispose gives the moments back once', () => {
 });
 
 test('an optimiser that is dropped gives its moments back', async () => {
+  // A runtime of its own: what other tests dropped is collected in between.
+  using rt = await createRuntime({ kernels: 'simd', threads: 1 });
   const parameters = new Linear(rt, 4, 4).parameters();
   const before = rt.memory().blocks;
   (() => {
