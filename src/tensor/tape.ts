@@ -2,9 +2,11 @@
  * The tape: what every differentiable operation leaves behind, and its replay in reverse. Define-by-run: a node is made
  * when an operation runs on a tensor that requires a gradient; backward frees what a node saved as soon as it used it.
  */
+import { checkGradient } from './check.js';
+import { Gathered } from './gathered.js';
 import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
-import { sameShape, showShape } from './shape.js';
+import { showShape } from './shape.js';
 import type { Storage } from './storage.js';
 import type { Tensor } from './tensor.js';
 
@@ -37,6 +39,13 @@ type Edge = Tensor | TapeNode | null;
 
 let nextId = 0;
 
+/** Releases what a node saved that was dropped outside of every scope, with the graph around it. */
+const forgotten = new FinalizationRegistry<readonly Saved[]>(releaseAll);
+
+function releaseAll(saved: readonly Saved[]): void {
+  for (const { storage } of saved) storage.release();
+}
+
 export class TapeNode implements Scoped {
   readonly id = nextId++;
   readonly name: string;
@@ -45,6 +54,7 @@ export class TapeNode implements Scoped {
   scope: Scope | null = null;
   #saved: Saved[] | null;
   #run: ((context: BackwardContext) => void) | null;
+  #registered = false;
 
   /**
    * @param inputs - the operation's inputs, in the order of `target(i)`
@@ -69,19 +79,18 @@ export class TapeNode implements Scoped {
 
   /** Runs the operation's backward once. @throws Error when what it saved is gone or was changed */
   run(context: BackwardContext): void {
-    if (this.#saved === null || this.#run === null) {
-      throw new Error(
-        `backward: what ${this.name} saved is gone, its scope ended or backward ran before; expected one backward inside the scope`,
-      );
-    }
     this.check();
-    this.#run(context);
+    this.#run!(context);
     this.release();
   }
 
-  /** @throws Error when a saved tensor was changed in place since */
+  /** @throws Error when what was saved is gone, or a saved tensor was changed in place since */
   check(): void {
-    for (const { storage, version } of this.#saved ?? []) {
+    if (this.#saved === null)
+      throw new Error(
+        `backward: what ${this.name} saved is gone, its scope ended or backward ran before, if only half-way; run forward again, expected one backward inside the scope`,
+      );
+    for (const { storage, version } of this.#saved) {
       if (storage.version !== version) {
         throw new Error(
           `backward: a tensor that ${this.name} saved was changed in place since: it has version ${storage.version}, expected ${version}`,
@@ -90,14 +99,16 @@ export class TapeNode implements Scoped {
     }
   }
 
-  get spent(): boolean {
-    return this.#saved === null;
+  leftAlone(): void {
+    if (this.#registered || this.#saved === null || this.#saved.length === 0) return;
+    this.#registered = true;
+    forgotten.register(this, this.#saved, this);
   }
 
-  leftAlone(): void {}
-
   release(): void {
-    for (const { storage } of this.#saved ?? []) storage.release();
+    if (this.#saved === null) return;
+    if (this.#registered) forgotten.unregister(this);
+    releaseAll(this.#saved);
     this.#saved = null;
     this.#run = null;
   }
@@ -122,6 +133,9 @@ function order(root: TapeNode): TapeNode[] {
   return [...seen].sort((a, b) => b.id - a.id);
 }
 
+/** What the innermost running backward has gathered. */
+let running: Gathered | null = null;
+
 /** See `Tensor.backward`. */
 export function backward(root: Tensor, gradient: Tensor | undefined): void {
   const runtime = root.runtime;
@@ -132,45 +146,62 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
       `Tensor.backward: the tensor is ${showShape(root.shape)}, expected one element or a gradient of that shape`,
     );
   }
-  if (gradient !== undefined && !sameShape(gradient.shape, root.shape)) {
-    throw new RangeError(
-      `Tensor.backward: gradient is ${showShape(gradient.shape)}, expected ${showShape(root.shape)}`,
-    );
-  }
+  if (gradient !== undefined) checkGradient('Tensor.backward', 'gradient', gradient, root);
+  if (root.node === null) void root.storage;
   const nodes = root.node === null ? [] : order(root.node);
-  for (const node of nodes) {
-    if (node.spent) {
-      throw new Error(
-        `backward: what ${node.name} saved is gone, its scope ended or backward ran before; expected one backward inside the scope`,
-      );
-    }
-    node.check();
+  for (const node of nodes) node.check();
+  const outer = running;
+  const gathered = new Gathered(outer);
+  running = gathered;
+  try {
+    runtime.scope(() => {
+      const seed = gradient?.detach() ?? runtime.full(root.shape, 1);
+      const walk = new Walk(runtime, gathered);
+      if (root.node === null) walk.give(root, seed);
+      else walk.over(nodes, root.node, seed);
+    });
+    gathered.handOver();
+  } catch (error) {
+    gathered.giveUp();
+    throw error;
+  } finally {
+    running = outer;
   }
-  runtime.scope(() => {
-    const seed = gradient?.detach() ?? runtime.full(root.shape, 1);
-    if (root.node === null) {
-      addToLeaf(root, seed);
-      return;
-    }
-    const walk = new Walk(runtime, root.node, seed);
-    for (const node of nodes) walk.run(node);
-  });
 }
 
 /** One walk back over the tape: the gradients that wait for their nodes, and places for new ones. */
 class Walk {
   readonly #runtime: Runtime;
-  readonly #pending: Map<TapeNode, Tensor>;
+  readonly #gathered: Gathered;
+  readonly #pending = new Map<TapeNode, Tensor>();
   /** Of the node that runs. */
   #edges: readonly Edge[] = [];
 
-  constructor(runtime: Runtime, root: TapeNode, seed: Tensor) {
+  constructor(runtime: Runtime, gathered: Gathered) {
     this.#runtime = runtime;
-    this.#pending = new Map([[root, seed]]);
+    this.#gathered = gathered;
   }
 
-  /** Runs the backward of a node that a gradient came to. */
-  run(node: TapeNode): void {
+  /** Runs the nodes in their order, from the gradient of the first one's output on. */
+  over(nodes: readonly TapeNode[], root: TapeNode, seed: Tensor): void {
+    this.#pending.set(root, seed);
+    for (const node of nodes) this.#run(node);
+  }
+
+  /** Adds a gradient as a whole to what waits at an edge. */
+  give(edge: Tensor | TapeNode, gradient: Tensor): void {
+    if (edge instanceof TapeNode && !this.#pending.has(edge)) {
+      this.#pending.set(edge, gradient.detach());
+      return;
+    }
+    const { pointer, accumulate } = this.#placeOf(edge);
+    const { kernels } = this.#runtime.engine;
+    if (accumulate === 1) kernels.axpy(gradient.size, 1, gradient.pointer, pointer);
+    else kernels.scale(gradient.size, 1, gradient.pointer, pointer);
+  }
+
+  /** Runs the backward of a node, if a gradient came to it. */
+  #run(node: TapeNode): void {
     const dy = this.#pending.get(node);
     if (dy === undefined) return;
     this.#pending.delete(node);
@@ -179,29 +210,30 @@ class Walk {
     dy.dispose();
   }
 
+  /** What wants the gradient of input `i`; a leaf that is gone wants none. */
+  #edge(i: number): Edge {
+    const edge = this.#edges[i] ?? null;
+    return edge instanceof TapeNode || edge?.disposed === false ? edge : null;
+  }
+
   // Functions of the walk and not methods: operations take them out of their context.
-  readonly #wants = (i: number): boolean => (this.#edges[i] ?? null) !== null;
+  readonly #wants = (i: number): boolean => this.#edge(i) !== null;
 
   readonly #target = (i: number): GradTarget | null => {
-    const edge = this.#edges[i] ?? null;
-    if (edge === null) return null;
-    return edge instanceof TapeNode ? this.#placeOf(edge) : placeOfLeaf(edge);
+    const edge = this.#edge(i);
+    return edge === null ? null : this.#placeOf(edge);
   };
 
   readonly #pass = (i: number, gradient: Tensor): void => {
-    const edge = this.#edges[i] ?? null;
-    if (edge === null) return;
-    if (edge instanceof TapeNode && !this.#pending.has(edge)) {
-      this.#pending.set(edge, gradient.detach());
-      return;
-    }
-    const { pointer, accumulate } = this.#target(i)!;
-    const { kernels } = this.#runtime.engine;
-    if (accumulate === 1) kernels.axpy(gradient.size, 1, gradient.pointer, pointer);
-    else kernels.scale(gradient.size, 1, gradient.pointer, pointer);
+    const edge = this.#edge(i);
+    if (edge !== null) this.give(edge, gradient);
   };
 
-  #placeOf(node: TapeNode): GradTarget {
+  #placeOf(edge: Tensor | TapeNode): GradTarget {
+    return edge instanceof TapeNode ? this.#placeOfNode(edge) : this.#gathered.placeOf(edge);
+  }
+
+  #placeOfNode(node: TapeNode): GradTarget {
     let held = this.#pending.get(node);
     if (held === undefined) {
       held = this.#runtime.empty(node.shape, 'f32');
@@ -217,21 +249,4 @@ class Walk {
     }
     return { pointer: held.pointer, accumulate: 1 };
   }
-}
-
-function placeOfLeaf(leaf: Tensor): GradTarget {
-  if (leaf.grad !== null) {
-    leaf.grad.storage.version++;
-    return { pointer: leaf.grad.pointer, accumulate: 1 };
-  }
-  leaf.grad = leaf.makeGrad();
-  return { pointer: leaf.grad.pointer, accumulate: 0 };
-}
-
-function addToLeaf(leaf: Tensor, seed: Tensor): void {
-  const kernels = leaf.runtime.engine.kernels;
-  if (leaf.grad === null) {
-    leaf.grad = leaf.makeGrad();
-    kernels.scale(seed.size, 1, seed.pointer, leaf.grad.pointer);
-  } else kernels.axpy(seed.size, 1, seed.pointer, leaf.grad.pointer);
 }
