@@ -14,7 +14,6 @@ import { type StockName, stock } from './test/browser/stock.js';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const alias = [
-  { find: '#platform', replacement: here('./src/platform/node.ts') },
   { find: /^lora-wasm$/, replacement: here('./src/index.ts') },
   { find: /^lora-wasm\/formats$/, replacement: here('./src/formats/index.ts') },
   { find: /^lora-wasm\/node$/, replacement: here('./src/node.ts') },

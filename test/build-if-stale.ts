@@ -27,7 +27,9 @@ export default function setup(): void {
     (name) => `build/${name}.wasm`,
   );
   if (isStale(builds, ['assembly', 'asconfig.json'])) build('build:wasm');
-  if (isStale(['dist/index.js'], ['src', 'tsconfig.build.json', 'tsconfig.json'])) build('build:ts');
+  // The last file that the build writes.
+  const sources = ['src', 'scripts/build', 'tsconfig.build.json', 'tsconfig.json', ...builds];
+  if (isStale(['dist/inline/relaxed-simd-threads.cjs'], sources)) build('build:ts');
 }
 
 function build(script: string): void {

@@ -241,7 +241,7 @@ describe('bad input', () => {
     [{ threads: 'all' }, "createRuntime: threads is 'all', expected 'auto' or a number from 1 to 32"],
     [{ threads: 0 }, 'createRuntime: threads is 0, expected an integer from 1 to 32'],
     [{ thread: 2 }, "createRuntime: unknown option 'thread'"],
-    [{ wasm: 7 }, 'expected bytes, a URL, a WebAssembly.Module or a function'],
+    [{ wasm: 7 }, 'wasm is 7, expected bytes, a URL, a string, a WebAssembly.Module or a function'],
   ])('createRuntime(%j)', async (options, words) => {
     await expect(createRuntime(wrong(options))).rejects.toThrow(words);
   });

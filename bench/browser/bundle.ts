@@ -16,10 +16,7 @@ export async function bundlePage(): Promise<void> {
     plugins: [missingPeers()],
     worker: { format: 'es' },
     resolve: {
-      alias: [
-        { find: /^lora-wasm$/, replacement: here('../../src/index.ts') },
-        { find: '#platform', replacement: here('../../src/platform/browser.ts') },
-      ],
+      alias: [{ find: /^lora-wasm$/, replacement: here('../../src/index.ts') }],
     },
     build: {
       outDir: PAGE_FOLDER,

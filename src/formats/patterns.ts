@@ -2,7 +2,8 @@
  * Patterns of module names, which may come from a file that somebody else wrote: matched in linear time (RE2), with Python's
  * `(?P<name>...)` and `(?i)`. What RE2 has not (looking around, back-references, possessive repeats) is refused by name.
  */
-import { RE2JS } from 're2js';
+
+import { RE2JS } from '../vendor/re2js.js';
 import { FormatError } from './errors.js';
 
 const PATTERN_LIMIT = 512;

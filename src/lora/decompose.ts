@@ -1,5 +1,5 @@
-/** Singular values and orthogonal factors of matrices in float64, row-major. The one file that names `ml-matrix`. */
-import { Matrix, QrDecomposition, SingularValueDecomposition } from 'ml-matrix';
+/** Singular values and orthogonal factors of matrices in float64, row-major. By `ml-matrix`. */
+import { Matrix, QrDecomposition, SingularValueDecomposition } from '../vendor/ml-matrix.js';
 
 /** a = U·diag(S)·Vᵀ: U [M, k], S [k] descending, V [N, k], k = min(M, N). */
 export interface Svd {

@@ -1,9 +1,9 @@
 /** Loading an adapter's two files. Keys are built from the module tree; nothing is applied before all of it fits. */
-import { folderUrl, readBytes } from '#platform';
 import type { PeftConfig } from '../formats/peft-config.js';
 import { parsePeftConfig } from '../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { parseSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
+import { folderUrl, readBytes } from '../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { sameShape, showShape } from '../tensor/shape.js';
 import { bytesOf, isBlob, urlOf } from '../values/kind.js';

@@ -1,73 +1,77 @@
-/** What a browser does its own way: reading bytes, starting workers. Node's twin is `node.ts`; package.json's `#platform` chooses. */
+/** What a browser does its own way: reading bytes, starting workers. Node's twin is `node.ts`; `index.ts` chooses. */
 import type { WorkerHandle } from '../runtime/pool/pool.js';
-import type { WorkerMessage, WorkerStart } from '../runtime/pool/protocol.js';
+import type { WorkerStart } from '../runtime/pool/protocol.js';
+import {
+  bodyOf,
+  messageOf,
+  type Platform,
+  ReadError,
+  type WorkerEars,
+  type WorkerScript,
+} from './platform.js';
+import { holdWebWorker } from './web-worker.js';
 
-export const platform: 'node' | 'browser' = 'browser';
+export const browser: Platform = {
+  name: 'browser',
 
-/** What a worker of a page is sent: its part of the pool, and the name of the lock that it holds while it lives. */
-export interface BrowserStart {
-  readonly start: WorkerStart;
-  readonly lock: string;
-}
+  async readBytes(url) {
+    const forbidden = new AbortController();
+    let policy = '';
+    // The only place where a browser tells a policy from a network that is down.
+    globalThis.addEventListener?.(
+      'securitypolicyviolation',
+      ({ blockedURI, effectiveDirective }) => {
+        if (url.href.startsWith(blockedURI)) policy = effectiveDirective;
+      },
+      { signal: forbidden.signal },
+    );
+    try {
+      return await bodyOf(url, await fetch(url));
+    } catch (cause) {
+      if (cause instanceof ReadError) throw cause;
+      // The event may come after the refusal.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      if (policy !== '') throw new ReadError(url, 'policy', policy, cause);
+      throw new ReadError(url, 'network', messageOf(cause), cause);
+    } finally {
+      forbidden.abort();
+    }
+  },
 
-/** All bytes behind a URL, fetched. */
-export async function readBytes(url: URL): Promise<Uint8Array<ArrayBuffer>> {
-  const response = await fetch(url);
-  if (!response.ok)
-    throw new Error(`readBytes: ${url.href} answered ${response.status} ${response.statusText}`);
-  return new Uint8Array(await response.arrayBuffer());
-}
+  resolveUrl: (text) => new URL(text, globalThis.document?.baseURI ?? globalThis.location?.href),
 
-/** Where a folder named by URL text lies, relative to the page or worker. */
-export function folderUrl(folder: string | URL): URL {
-  const url = new URL(folder, globalThis.location.href);
-  return url.href.endsWith('/') ? url : new URL(`${url.href}/`);
-}
+  // Node reads `file:` URLs by range; a page has none to read.
+  fileSource: async () => null,
 
-/** Node reads `file:` URLs by range; a page has none to read. */
-export async function fileSource(_url: URL): Promise<null> {
-  return null;
-}
+  cores: () => globalThis.navigator?.hardwareConcurrency ?? 1,
 
-/** Cores that the browser tells of. */
-export function cores(): number {
-  return globalThis.navigator?.hardwareConcurrency ?? 1;
-}
+  // Without isolation a shared memory can be made, but not sent.
+  threadsObstacle() {
+    if (typeof Worker !== 'function') return 'this runtime has no workers';
+    if (globalThis.crossOriginIsolated !== true)
+      return 'the page is not cross-origin isolated: it needs the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp';
+    return typeof SharedArrayBuffer === 'function' ? null : 'the browser has no SharedArrayBuffer';
+  },
 
-/** What stands against threads here; null when nothing does. Without isolation a shared memory can be made, but not sent. */
-export function threadsObstacle(): string | null {
-  if (globalThis.crossOriginIsolated !== true)
-    return 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy)';
-  return typeof SharedArrayBuffer === 'function' ? null : 'the browser has no SharedArrayBuffer';
-}
+  // Nothing that a page is told of.
+  workersObstacle: async () => null,
 
-/** What stands against starting so many workers now: nothing that a page is told of. */
-export async function workersObstacle(_count: number): Promise<string | null> {
-  return null;
-}
+  startWorker(script: WorkerScript, start: WorkerStart, ears: WorkerEars): WorkerHandle {
+    if ('make' in script) return holdWebWorker(made(script.make()), start, ears);
+    if ('url' in script) return holdWebWorker(new Worker(script.url, { type: 'module' }), start, ears);
+    const url = URL.createObjectURL(new Blob([script.text], { type: 'text/javascript' }));
+    // Revoked before it is loaded, it would be lost in WebKit.
+    const then =
+      <T>(tell: (said: T) => void) =>
+      (said: T): void => {
+        URL.revokeObjectURL(url);
+        tell(said);
+      };
+    return holdWebWorker(new Worker(url), start, { hear: then(ears.hear), lost: then(ears.lost) });
+  },
+};
 
-/** Starts a worker of the pool. It holds a lock for as long as its thread lives. @throws Error where it cannot be sent what it needs */
-export function startWorker(
-  start: WorkerStart,
-  hear: (message: WorkerMessage) => void,
-  lost: (reason: string) => void,
-): WorkerHandle {
-  // Written in one expression, so that bundlers find the file.
-  const worker = new Worker(new URL('./worker-browser.js', import.meta.url), { type: 'module' });
-  worker.onmessage = ({ data }: MessageEvent<WorkerMessage>) => hear(data);
-  worker.onmessageerror = () => lost('its message could not be read');
-  worker.onerror = ({ message }) => lost(message ?? 'its script did not load');
-  const lock = `lora-wasm ${crypto.randomUUID()}`;
-  try {
-    worker.postMessage({ start, lock } satisfies BrowserStart);
-  } catch (error) {
-    worker.terminate();
-    throw error;
-  }
-  const end = async (): Promise<void> => {
-    worker.terminate();
-    // `terminate` does not wait, and nothing tells that a worker is gone but its locks.
-    await globalThis.navigator?.locks?.request(lock, () => {}).catch(() => {});
-  };
-  return { release: () => {}, end };
+function made(worker: unknown): Worker {
+  if (worker instanceof Worker) return worker;
+  throw new TypeError('createRuntime: worker gave no Worker, expected a function that makes one');
 }

@@ -1,45 +1,82 @@
-/** What Node does its own way: reading bytes, starting workers. The browser's twin is `browser.ts`; package.json's `#platform` chooses. */
-import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
+/**
+ * What Node does its own way: reading bytes, starting workers. The browser's twin is `browser.ts`; `index.ts` chooses. Node's
+ * modules are asked for when they are wanted, not imported: a bundle for a page carries this file too.
+ */
+import type { FileHandle } from 'node:fs/promises';
+import type { Worker as NodeWorker } from 'node:worker_threads';
 import type { WorkerHandle } from '../runtime/pool/pool.js';
-import type { WorkerMessage, WorkerStart } from '../runtime/pool/protocol.js';
+import type { StartMessage, WorkerStart } from '../runtime/pool/protocol.js';
+import { bodyOf, messageOf, type Platform, ReadError, type WorkerEars } from './platform.js';
+import { holdWebWorker } from './web-worker.js';
 
-export const platform: 'node' | 'browser' = 'node';
-
-/** All bytes behind a URL; `file:` is read from disk, anything else is fetched. */
-export async function readBytes(url: URL): Promise<Uint8Array<ArrayBuffer>> {
-  if (url.protocol === 'file:') return new Uint8Array(await readFile(url));
-  const response = await fetch(url);
-  if (!response.ok)
-    throw new Error(`readBytes: ${url.href} answered ${response.status} ${response.statusText}`);
-  return new Uint8Array(await response.arrayBuffer());
+/** Whether this is Node, or what gives itself out for it and has its modules: Deno, Bun. Workers of workerd and windows of Electron have not all of them. */
+export function isNode(): boolean {
+  const { process, navigator } = globalThis;
+  return (
+    typeof process?.versions?.node === 'string' &&
+    typeof process.getBuiltinModule === 'function' &&
+    !('type' in process && process.type === 'renderer') &&
+    navigator?.userAgent !== 'Cloudflare-Workers'
+  );
 }
 
-/** Where a folder named by a path lies. */
-export function folderUrl(folder: string | URL): URL {
-  if (folder instanceof URL) return folder.href.endsWith('/') ? folder : new URL(`${folder.href}/`);
-  return pathToFileURL(`${resolve(folder)}/`);
-}
+export const node: Platform = {
+  name: 'node',
 
-/** A file behind a `file:` URL, read by range; each read opens and closes it, so nothing is left open. Null for other URLs. */
-export async function fileSource(
-  url: URL,
-): Promise<{ size: number; read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> } | null> {
-  if (url.protocol !== 'file:') return null;
-  const { size } = await stat(url);
-  const read = async (begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
-    const handle = await open(url);
+  async readBytes(url) {
     try {
-      return await readRange(handle, begin, end);
-    } finally {
-      await handle.close();
+      if (url.protocol !== 'file:') return await bodyOf(url, await fetch(url));
+      return new Uint8Array(await process.getBuiltinModule('node:fs/promises').readFile(url));
+    } catch (cause) {
+      if (cause instanceof ReadError) throw cause;
+      const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+      if (code === 'ENOENT') throw new ReadError(url, 'missing', 'no such file', cause);
+      // What `fetch` hides behind its own words.
+      const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+      throw new ReadError(url, 'network', messageOf(reason), cause);
     }
-  };
-  return { size, read };
-}
+  },
+
+  resolveUrl(text) {
+    // A letter and a colon is a drive of Windows.
+    if (/^[a-z][a-z0-9+.-]+:/i.test(text)) return new URL(text);
+    const slash = /[/\\]$/.test(text) ? '/' : '';
+    const { resolve } = process.getBuiltinModule('node:path');
+    return process.getBuiltinModule('node:url').pathToFileURL(resolve(text) + slash);
+  },
+
+  // Each read opens and closes it, so nothing is left open.
+  async fileSource(url) {
+    if (url.protocol !== 'file:') return null;
+    const { open, stat } = process.getBuiltinModule('node:fs/promises');
+    const { size } = await stat(url);
+    const read = async (begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
+      const handle = await open(url);
+      try {
+        return await readRange(handle, begin, end);
+      } finally {
+        await handle.close();
+      }
+    };
+    return { size, read };
+  },
+
+  cores: () => process.getBuiltinModule('node:os').availableParallelism(),
+
+  threadsObstacle: () => null,
+
+  workersObstacle,
+
+  startWorker(script, start, ears) {
+    if ('make' in script) return hold(script.make(), start, ears);
+    const { Worker } = process.getBuiltinModule('node:worker_threads');
+    // No flags of the parent: a loader of sources is nothing that the worker needs.
+    const options = { execArgv: [], name: `lora-wasm ${start.participant}` };
+    const worker =
+      'url' in script ? new Worker(script.url, options) : new Worker(script.text, { ...options, eval: true });
+    return holdNodeWorker(worker, start, ears);
+  },
+};
 
 /** Bytes of an open file from `begin` up to `end`; fewer where the file ends. One read of Node gives 2 GiB at most. */
 export async function readRange(
@@ -58,16 +95,6 @@ export async function readRange(
   return bytes.subarray(0, at);
 }
 
-/** Cores that this process may use. */
-export function cores(): number {
-  return availableParallelism();
-}
-
-/** What stands against threads here; null when nothing does. */
-export function threadsObstacle(): string | null {
-  return null;
-}
-
 /** Bytes of a page of `/proc/self/statm`: the smallest that Linux knows, so that no more is counted than is there. */
 const PAGE = 4096;
 /** Bytes of address space for a worker's thread, twice what it was seen to take; where they are lacking V8 ends the process. */
@@ -77,7 +104,8 @@ const WORKER_SPACE = 2 ** 30;
  * What stands against starting so many workers now; null when nothing does. Under a limit of address space (`ulimit -v`) a
  * thread that does not fit is no error that could be caught.
  */
-export async function workersObstacle(count: number): Promise<string | null> {
+async function workersObstacle(count: number): Promise<string | null> {
+  const { readFile } = process.getBuiltinModule('node:fs/promises');
   let limits: string;
   let statm: string;
   try {
@@ -94,30 +122,23 @@ export async function workersObstacle(count: number): Promise<string | null> {
   return `the address space is limited: ${Math.max(0, Math.floor(room / 2 ** 20))} MiB are left, expected ${(count * WORKER_SPACE) / 2 ** 20} for ${count} worker${count > 1 ? 's' : ''} (ulimit -v)`;
 }
 
-/**
- * The worker's script. Run from sources, by a loader that a worker has not, it is the one that was built. Looked for only
- * when it is wanted: a bundle of one file may have no URL of its own, and computes on one thread.
- */
-function workerScript(): URL {
-  const { url } = import.meta;
-  return new URL(url.endsWith('.ts') ? '../../dist/platform/worker-node.js' : './worker-node.js', url);
+/** A worker of the user's making, of either kind. */
+function hold(worker: unknown, start: WorkerStart, ears: WorkerEars): WorkerHandle {
+  if (worker instanceof process.getBuiltinModule('node:worker_threads').Worker)
+    return holdNodeWorker(worker, start, ears);
+  if (typeof Worker === 'function' && worker instanceof Worker) {
+    // Deno's and Bun's can be let go of like Node's.
+    const release = 'unref' in worker && typeof worker.unref === 'function' ? worker.unref : () => {};
+    return holdWebWorker(worker, start, ears, release.bind(worker));
+  }
+  throw new TypeError('createRuntime: worker gave no Worker, expected a function that makes one');
 }
 
-/** Starts a worker of the pool. It keeps the process alive until it is released. @throws Error where its script cannot be named */
-export function startWorker(
-  start: WorkerStart,
-  hear: (message: WorkerMessage) => void,
-  lost: (reason: string) => void,
-): WorkerHandle {
-  // No flags of the parent: a loader of sources is nothing that the worker needs.
-  const worker = new Worker(workerScript(), {
-    workerData: start,
-    execArgv: [],
-    name: `lora-wasm ${start.participant}`,
-  });
+function holdNodeWorker(worker: NodeWorker, start: WorkerStart, { hear, lost }: WorkerEars): WorkerHandle {
   worker.on('message', hear);
-  worker.on('error', (error) => lost(error.message));
+  worker.on('error', (error) => lost(messageOf(error)));
   worker.on('exit', () => lost('its thread ended'));
+  worker.postMessage({ start } satisfies StartMessage);
   return {
     release: () => worker.unref(),
     end: async () => {

@@ -2,15 +2,21 @@
  * The engine under a Runtime: one instance of the kernels, its memory and allocator, the scratch, the state of the
  * random numbers, and fresh views. Knows no tensor. Made by `createEngine`, owned by `tensor/runtime.ts`.
  */
-import { platform } from '#platform';
+import { platform } from '../platform/index.js';
 import type { Kernels } from './abi.js';
 import { Allocator } from './allocator.js';
 import { checkInteger, checkOptions, describe, OutOfMemoryError } from './errors.js';
 import type { Span } from './jobs.js';
 import type { Pool } from './pool/pool.js';
-import { planThreads, startPool, type ThreadsOption } from './pool/start.js';
+import {
+  planThreads,
+  startPool,
+  type ThreadsOption,
+  type WorkerOption,
+  workerScripts,
+} from './pool/start.js';
 import { Products } from './products.js';
-import { type LoadedKernels, type LoadRequest, loadKernels, type WasmOption } from './wasm.js';
+import { heldThreads, type LoadedKernels, type LoadRequest, loadKernels, type WasmOption } from './wasm.js';
 
 /** Options of `createRuntime`. */
 export interface RuntimeOptions {
@@ -30,9 +36,14 @@ export interface RuntimeOptions {
   readonly threads?: ThreadsOption;
   /**
    * The kernels' bytes, URL or module, or a function from the build's name to one; builds for more than one thread end in
-   * `-threads`. Default: the packaged files.
+   * `-threads`. A string is read as `fetch` would read it, in Node also as a path. Default: the packaged files.
    */
   readonly wasm?: WasmOption;
+  /**
+   * The script of the threads: where `lora-wasm/worker` lies, a string as for `wasm`, or a function that makes a Worker of it.
+   * Default: the packaged file, or the same text where the file is not found.
+   */
+  readonly worker?: WorkerOption;
 }
 
 /** What `rt.info()` says. */
@@ -219,8 +230,8 @@ const forgotten = new FinalizationRegistry<Pool>((pool) => void pool.close('the 
 
 /** Loads the kernels and makes an engine. @throws OutOfMemoryError where no memory can be had */
 export async function createEngine(options: RuntimeOptions): Promise<Engine> {
-  checkOptions('createRuntime', options, ['kernels', 'maxMemoryMB', 'seed', 'threads', 'wasm']);
-  const { kernels = 'auto', maxMemoryMB, seed = 0, threads = 'auto', wasm } = options;
+  checkOptions('createRuntime', options, ['kernels', 'maxMemoryMB', 'seed', 'threads', 'wasm', 'worker']);
+  const { kernels = 'auto', maxMemoryMB, seed = 0, threads = 'auto', wasm, worker } = options;
   if (kernels !== 'auto' && kernels !== 'simd' && kernels !== 'relaxed-simd') {
     throw new TypeError(
       `createRuntime: kernels is ${describe(kernels)}, expected 'auto', 'simd' or 'relaxed-simd'`,
@@ -229,13 +240,18 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
   if (maxMemoryMB !== undefined) checkInteger('createRuntime: maxMemoryMB', maxMemoryMB, 1, 4095);
   checkInteger('createRuntime: seed', seed, 0, Number.MAX_SAFE_INTEGER);
   const plan = planThreads(threads);
+  const scripts = workerScripts(worker);
   const maxBytes = maxMemoryMB === undefined ? null : maxMemoryMB * MIB;
   const request: LoadRequest = { level: kernels, wasm, maxBytes };
+  const held = heldThreads(wasm);
   let reason = plan.reason;
   if (plan.threads > 1) {
-    const loaded = await loadShared(request);
+    const loaded =
+      held === false
+        ? "what was imported holds no kernels for threads: import 'lora-wasm/inline/simd-threads'"
+        : await loadShared(request);
     if (typeof loaded !== 'string') {
-      const pool = await startPool(loaded, plan.threads);
+      const pool = await startPool(loaded, plan.threads, scripts);
       if (typeof pool !== 'string') {
         const engine = new Engine(loaded, seed, { pool, reason });
         forgotten.register(engine, pool);
@@ -245,7 +261,10 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
     }
     reason = loaded;
   }
-  return new Engine(await loadKernels(request, false), seed, { pool: null, reason });
+  // Kernels for threads compute on one over a memory that could be shared.
+  const loaded = await loadKernels(request, held === true);
+  if (loaded === null) throw new Error('createRuntime: wasm is not a build of the lora-wasm kernels');
+  return new Engine(loaded, seed, { pool: null, reason });
 }
 
 /** The kernels over a shared memory, or why they cannot be had. */

@@ -1,12 +1,12 @@
 /** Finding, checking and instantiating a kernel build, and the memory that it computes in. Called by `engine.ts`. */
-import { relaxedSimd, simd } from 'wasm-feature-detect';
-import { readBytes } from '#platform';
-import { bytesOf, urlOf } from '../values/kind.js';
+import { relaxedSimd, simd } from '../vendor/feature-detect.js';
+import { instantiate } from '../vendor/loader.js';
 import type { KernelBuild, KernelLevel, Kernels } from './abi.js';
-import { describe, OutOfMemoryError } from './errors.js';
+import { OutOfMemoryError } from './errors.js';
+import { compileKernels, noSimd, type WasmSource } from './kernel-file.js';
+import { packagedBuild } from './packaged.js';
 
-/** Where a kernel build comes from: its bytes, a URL to read, or a compiled module. */
-export type WasmSource = Uint8Array | ArrayBuffer | URL | string | WebAssembly.Module;
+export type { WasmSource } from './kernel-file.js';
 
 /** One source, or a function from the build's name to one. */
 export type WasmOption = WasmSource | ((build: KernelBuild) => WasmSource | Promise<WasmSource>);
@@ -39,67 +39,50 @@ const MOST_BYTES = 4095 * MIB;
 const SHARED_SIZES = [MOST_BYTES, 2048 * MIB, 1024 * MIB, 512 * MIB];
 const LEVELS = ['simd', 'relaxed-simd'] as const;
 
-function packagedUrl(build: KernelBuild): URL {
-  // Literal URLs, so that bundlers find the files.
-  if (build === 'relaxed-simd') return new URL('../../build/relaxed-simd.wasm', import.meta.url);
-  if (build === 'simd-threads') return new URL('../../build/simd-threads.wasm', import.meta.url);
-  if (build === 'relaxed-simd-threads')
-    return new URL('../../build/relaxed-simd-threads.wasm', import.meta.url);
-  return new URL('../../build/simd.wasm', import.meta.url);
+/** A build, and why it. */
+interface Choice {
+  readonly build: KernelLevel;
+  readonly reason: string;
 }
 
-async function chooseLevel(asked: 'auto' | KernelLevel): Promise<{ build: KernelLevel; reason: string }> {
-  if (!(await simd())) {
+/** @param held - the one level that there is; null where there are both */
+async function chooseLevel(asked: 'auto' | KernelLevel, held: KernelLevel | null): Promise<Choice> {
+  if (!(await simd())) throw noSimd();
+  const wanted = asked === 'auto' ? held : asked;
+  if (held !== null && wanted !== held) {
+    const where = held === 'simd' ? 'lora-wasm/inline/relaxed-simd' : 'lora-wasm/inline';
     throw new Error(
-      'createRuntime: this engine has no WebAssembly SIMD, which is the least that lora-wasm needs',
+      `createRuntime: kernels is '${asked}', but what was imported holds the '${held}' kernels; expected 'auto' or '${held}', or an import of '${where}'`,
     );
   }
-  if (asked === 'simd') return { build: 'simd', reason: "asked for by kernels: 'simd'" };
+  const because =
+    asked === 'auto' ? 'the only kernels in what was imported' : `asked for by kernels: '${asked}'`;
+  if (wanted === 'simd') return { build: 'simd', reason: because };
   const relaxed = await relaxedSimd();
-  if (asked === 'relaxed-simd') {
+  if (wanted === 'relaxed-simd') {
     if (!relaxed) {
       throw new Error(
-        "createRuntime: kernels is 'relaxed-simd', but this engine has no relaxed SIMD; expected 'auto' or 'simd'",
+        held === null
+          ? "createRuntime: kernels is 'relaxed-simd', but this engine has no relaxed SIMD; expected 'auto' or 'simd'"
+          : "createRuntime: this engine has no relaxed SIMD, and what was imported holds no other kernels; import 'lora-wasm/inline'",
       );
     }
-    return { build: 'relaxed-simd', reason: "asked for by kernels: 'relaxed-simd'" };
+    return { build: 'relaxed-simd', reason: because };
   }
   return relaxed
     ? { build: 'relaxed-simd', reason: 'this engine has relaxed SIMD' }
     : { build: 'simd', reason: 'this engine has no relaxed SIMD' };
 }
 
-/** @throws TypeError for text that is no address */
-function addressOf(text: string): URL {
-  if (!URL.canParse(text, import.meta.url))
-    throw new TypeError(
-      `createRuntime: wasm is ${describe(text)}, expected a URL or a path relative to the package`,
-    );
-  return new URL(text, import.meta.url);
+/** The level of the build that the package holds, where it holds one and it is asked for. */
+function heldLevel(wasm: WasmOption | undefined): KernelLevel | null {
+  if (wasm !== undefined || packagedBuild === null) return null;
+  return packagedBuild.startsWith('relaxed') ? 'relaxed-simd' : 'simd';
 }
 
-async function compile(source: WasmSource): Promise<WebAssembly.Module> {
-  if (source instanceof WebAssembly.Module) return source;
-  const url = typeof source === 'string' ? addressOf(source) : urlOf(source);
-  const given = url === null ? bytesOf(source) : await readBytes(url);
-  if (given === null)
-    throw new TypeError(
-      'createRuntime: wasm is of an unknown kind, expected bytes, a URL, a WebAssembly.Module or a function',
-    );
-  // The engine compiles no bytes that another thread may change.
-  const bytes: Uint8Array<ArrayBuffer> = Uint8Array.from(given);
-  try {
-    return await WebAssembly.compile(bytes);
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    if (/unsafe-eval|content security policy|disallowed by embedder/i.test(message)) {
-      throw new Error(
-        "createRuntime: the page's Content-Security-Policy forbids WebAssembly; add 'wasm-unsafe-eval' to script-src",
-        { cause },
-      );
-    }
-    throw new Error(`createRuntime: the kernels did not compile: ${message}`, { cause });
-  }
+/** Whether the one build that the package holds, and that is asked for, is for threads; null where it holds all or another is given. */
+export function heldThreads(wasm: WasmOption | undefined): boolean | null {
+  return wasm !== undefined || packagedBuild === null ? null : packagedBuild.endsWith('-threads');
 }
 
 /**
@@ -140,16 +123,21 @@ export async function loadKernels(request: LoadRequest, shared: false): Promise<
 export async function loadKernels(request: LoadRequest, shared: boolean): Promise<LoadedKernels | null>;
 export async function loadKernels(request: LoadRequest, shared: boolean): Promise<LoadedKernels | null> {
   const { level: asked, wasm } = request;
-  let { build, reason } = await chooseLevel(asked);
+  // A module has been compiled by this engine: there is nothing to ask it, and hosts that compile nothing may not be asked.
+  let { build, reason }: Choice =
+    wasm instanceof WebAssembly.Module
+      ? { build: asked === 'auto' ? 'simd' : asked, reason: `asked for by kernels: '${asked}'` }
+      : await chooseLevel(asked, heldLevel(wasm));
   const name: KernelBuild = shared ? `${build}-threads` : build;
-  const module = await compile(typeof wasm === 'function' ? await wasm(name) : (wasm ?? packagedUrl(name)));
+  const module = await compileKernels(typeof wasm === 'function' ? await wasm(name) : wasm, name);
   const { memory, maxBytes } = makeMemory(shared, request.maxBytes);
   const abort = (_message: number, _file: number, line: number, column: number): never => {
     throw new Error(`kernel assertion failed at line ${line}, column ${column}`);
   };
   let kernels: Kernels;
   try {
-    const instance = await WebAssembly.instantiate(module, { env: { memory, abort } });
+    // The instance's own exports: the loader's gather the arguments of every call in an array.
+    const { instance } = await instantiate(module, { env: { memory, abort } });
     kernels = instance.exports as unknown as Kernels;
   } catch (error) {
     if (!(error instanceof WebAssembly.LinkError)) throw error;
@@ -167,7 +155,8 @@ export async function loadKernels(request: LoadRequest, shared: boolean): Promis
       throw new Error(`createRuntime: wasm holds the '${found}' kernels, expected '${build}'`);
     }
     build = found;
-    reason = `the given wasm holds the '${found}' kernels`;
   }
+  if (asked === 'auto' && wasm !== undefined && typeof wasm !== 'function')
+    reason = `the given wasm holds the '${found}' kernels`;
   return { kernels, module, memory, maxBytes, build, reason };
 }

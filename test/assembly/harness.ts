@@ -1,10 +1,10 @@
 /**
  * Runs a kernel suite over every optimised build, and with two threads that share every product, with operands placed by hand in an imported memory. Matrices get
  * NaN-filled stride gaps and guards around them, so that a kernel that reads or writes outside its operand is found.
- * A build that the engine cannot run is one skipped suite. Bytes come through `#platform`: the suites run in a page too.
+ * A build that the engine cannot run is one skipped suite. Bytes come through `src/platform`: the suites run in a page too.
  */
 import { describe } from 'vitest';
-import { readBytes } from '#platform';
+import { readBytes } from '../../src/platform/index.js';
 import type { Kernels } from '../../src/runtime/abi.js';
 import { canThread } from '../support/runtimes.js';
 import { shareProducts } from './threads.js';

@@ -1,8 +1,6 @@
 /**
  * Vite plugin of the browser project: what a test imports from `src/` comes from the built twin in `dist/`, so that the
- * page runs what is published. `src/reference` is not published and stays as it is. `#platform` needs no rule: package.json's
- * conditions choose the browser's file, as they do for a bundler.
- */
+ * page runs what is published. `src/reference` is not published and stays as it is. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vitest/config';

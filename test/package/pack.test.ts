@@ -20,6 +20,8 @@ interface Manifest {
   readonly scripts: Record<string, string>;
 }
 
+const INLINE = ['/inline', '/inline/relaxed-simd', '/inline/simd-threads', '/inline/relaxed-simd-threads'];
+
 let folder = '';
 let project = '';
 let installed = '';
@@ -81,8 +83,8 @@ test('the tarball holds what is needed to run, and nothing else', () => {
     'build/relaxed-simd.wasm',
     'build/simd-threads.wasm',
     'build/relaxed-simd-threads.wasm',
-    'dist/platform/worker-node.js',
-    'dist/platform/worker-browser.js',
+    'dist/worker.js',
+    'dist/vendor/LICENSES.txt',
     'README.md',
     'LICENSE',
   ]) {
@@ -111,7 +113,8 @@ test('import computes, from a folder with a space and a # in its name', () => {
 });
 
 test('every entry can be imported and required', () => {
-  const code = `for (const entry of ['lora-wasm', 'lora-wasm/formats', 'lora-wasm/node']) {
+  const entries = ['', '/formats', '/node', ...INLINE].map((name) => `lora-wasm${name}`);
+  const code = `for (const entry of ${JSON.stringify(entries)}) {
     const names = Object.keys(await import(entry));
     const { createRequire } = await import('node:module');
     if (names.length === 0 || !(names[0] in createRequire(process.cwd() + '/x.js')(entry))) throw new Error(entry);

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createRuntime, linear, type Runtime, WorkerError } from '../../src/index.js';
-import { startWorker } from '../../src/platform/browser.js';
+import { browser } from '../../src/platform/browser.js';
 import { Allocator } from '../../src/runtime/allocator.js';
 import { Pool, type PoolParts, type WorkerHandle } from '../../src/runtime/pool/pool.js';
 import { controlOf, DONE, TICKET } from '../../src/runtime/pool/protocol.js';
@@ -15,11 +15,11 @@ import { loadKernels } from '../../src/runtime/wasm.js';
 
 /** What the last worker was started with, and its handle. */
 const last: { control?: SharedArrayBuffer; handle?: WorkerHandle } = {};
-vi.mock('#platform', async (original) => {
-  const platform = await original<typeof import('../../src/platform/node.js')>();
-  const startWorkerHere: typeof platform.startWorker = (start, hear, lost) => {
+vi.mock('../../src/platform/index.js', async (original) => {
+  const platform = await original<typeof import('../../src/platform/index.js')>();
+  const startWorkerHere: typeof platform.startWorker = (script, start, ears) => {
     last.control = start.control;
-    last.handle = platform.startWorker(start, hear, lost);
+    last.handle = platform.startWorker(script, start, ears);
     return last.handle;
   };
   return { ...platform, startWorker: startWorkerHere };
@@ -171,7 +171,9 @@ test('a fence holds back every block that meets it, and no other', () => {
 });
 
 describe('a worker of a page', () => {
-  const start = { participant: 1 } as Parameters<typeof startWorker>[0];
+  const script = { url: new URL('https://example.com/worker.js') };
+  const start = { participant: 1 } as Parameters<typeof browser.startWorker>[1];
+  const ears = { hear: vi.fn(), lost: vi.fn() };
   function fakeWorker(refuse: boolean) {
     const calls: string[] = [];
     class FakeWorker {
@@ -189,7 +191,7 @@ describe('a worker of a page', () => {
 
   test('that cannot be sent what it needs is ended', () => {
     const calls = fakeWorker(true);
-    expect(() => startWorker(start, vi.fn(), vi.fn())).toThrow('could not be cloned');
+    expect(() => browser.startWorker(script, start, ears)).toThrow('could not be cloned');
     expect(calls).toEqual(['postMessage', 'terminate']);
   });
 
@@ -203,7 +205,7 @@ describe('a worker of a page', () => {
       run();
     };
     vi.stubGlobal('navigator', { locks: { request } });
-    const end = startWorker(start, vi.fn(), vi.fn()).end();
+    const end = browser.startWorker(script, start, ears).end();
     void end.then(() => calls.push('ended'));
     await Promise.resolve();
     expect(calls).toEqual(['postMessage', 'terminate']);

@@ -8,7 +8,6 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { readBytes } from '#platform';
 import { createRuntime, linear, type Runtime, WorkerError } from '../../src/index.js';
 import { Pool, type WorkerHandle } from '../../src/runtime/pool/pool.js';
 import { controlOf, DONE, FAILED, TICKET } from '../../src/runtime/pool/protocol.js';
@@ -19,17 +18,20 @@ import { loadKernels } from '../../src/runtime/wasm.js';
 const started: { handle: WorkerHandle; ended: Promise<string> }[] = [];
 let refuse = '';
 
-vi.mock('#platform', async (original) => {
-  const platform = await original<typeof import('../../src/platform/node.js')>();
-  const startWorker: typeof platform.startWorker = (start, hear, lost) => {
+vi.mock('../../src/platform/index.js', async (original) => {
+  const platform = await original<typeof import('../../src/platform/index.js')>();
+  const startWorker: typeof platform.startWorker = (script, start, { hear, lost }) => {
     if (refuse !== '') throw new Error(refuse);
     let end: (reason: string) => void = () => {};
     const ended = new Promise<string>((resolve) => {
       end = resolve;
     });
-    const handle = platform.startWorker(start, hear, (reason) => {
-      lost(reason);
-      end(reason);
+    const handle = platform.startWorker(script, start, {
+      hear,
+      lost: (reason) => {
+        lost(reason);
+        end(reason);
+      },
     });
     started.push({ handle, ended });
     return handle;
@@ -141,18 +143,11 @@ test('workers that cannot start leave one thread and say so', async () => {
   using rt = await createRuntime({ threads: 2 });
   expect(rt.info()).toMatchObject({
     threads: 1,
-    threadsReason: 'worker 1 did not start: no more threads',
+    threadsReason: expect.stringMatching(
+      /^worker 1 did not start: file:.*worker\.js: no more threads\. Serve lora-wasm\/worker/,
+    ),
   });
   checkProduct(rt);
-});
-
-test('a bundle without a URL of its own can be imported, and starts no worker', async () => {
-  const code = await readBytes(new URL('../../dist/platform/node.js', import.meta.url));
-  const url = `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`;
-  const { cores, startWorker } = (await import(url)) as typeof import('../../src/platform/node.js');
-  expect(cores()).toBeGreaterThan(0);
-  const start = { participant: 1 } as Parameters<typeof startWorker>[0];
-  expect(() => startWorker(start, vi.fn(), vi.fn())).toThrow('Invalid URL');
 });
 
 test('a kernel that traps is an error once, then one thread', async () => {

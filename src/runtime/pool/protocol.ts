@@ -46,6 +46,12 @@ export interface WorkerStart {
   readonly participant: number;
 }
 
+/** What a worker is sent: its part of the pool, and in a page the name of the lock that it holds while it lives. */
+export interface StartMessage {
+  readonly start: WorkerStart;
+  readonly lock?: string;
+}
+
 /** What a worker says: that it waits for jobs, or why it stopped. */
 export type WorkerMessage = { readonly ready: true } | { readonly failed: string };
 

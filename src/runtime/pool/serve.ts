@@ -1,7 +1,7 @@
 /**
  * A worker's side of the pool: its own instance of the kernels over the shared memory, then claim, compute, wait, for ever.
- * It never returns while the pool lives and reads no messages: the caller ends it by `terminate`. Called by the two worker
- * entries in `platform`.
+ * It never returns while the pool lives and reads no messages: the caller ends it by `terminate`. Called by
+ * `worker.ts`.
  */
 import {
   ASLEEP,

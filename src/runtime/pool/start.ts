@@ -2,10 +2,32 @@
  * How many threads a runtime gets, and the start of its workers. What stands against threads is a sentence, never an
  * error: one thread does the same work. Called by `engine.ts`.
  */
-import { cores, startWorker, threadsObstacle, workersObstacle } from '#platform';
+import {
+  cores,
+  messageOf,
+  platform,
+  resolveUrl,
+  startWorker,
+  threadsObstacle,
+  type WorkerScript,
+  workersObstacle,
+} from '../../platform/index.js';
+import { urlOf } from '../../values/kind.js';
 import { checkInteger, describe } from '../errors.js';
+import { packagedWorkers } from '../packaged.js';
 import { endAll, Pool, type WorkerHandle } from './pool.js';
 import { controlOf, kernelNames, type WorkerMessage, type WorkerStart } from './protocol.js';
+
+/**
+ * The option `worker`: where the script lies that `lora-wasm/worker` names, or a function that starts a worker of it (a browser's
+ * `Worker`, or one of `node:worker_threads`).
+ */
+export type WorkerOption = URL | string | (() => WorkerLike);
+
+/** What every kind of worker has. */
+export interface WorkerLike {
+  postMessage(message: unknown): void;
+}
 
 /** The option `threads`. */
 export type ThreadsOption = 'auto' | number;
@@ -64,16 +86,31 @@ export interface PoolSource {
   readonly patience?: number;
 }
 
+/** The scripts to try, one after the other: the caller's own and no other, or the package's. @throws TypeError, for an address that is none too */
+export function workerScripts(option: WorkerOption | undefined): WorkerScript[] {
+  if (option === undefined) return packagedWorkers(platform);
+  const url = typeof option === 'string' ? resolveUrl(option) : urlOf(option);
+  if (url !== null) return [{ url }];
+  if (typeof option === 'function') return [{ make: option, name: 'the one that worker made' }];
+  throw new TypeError(
+    `createRuntime: worker is ${describe(option)}, expected a URL, a string or a function that makes a Worker`,
+  );
+}
+
 /** Starts the workers and waits until each is ready. @returns a pool, or why there is none */
-export async function startPool(source: PoolSource, threads: number): Promise<Pool | string> {
+export async function startPool(
+  source: PoolSource,
+  threads: number,
+  scripts: readonly WorkerScript[] = workerScripts(undefined),
+): Promise<Pool | string> {
   const obstacle = await workersObstacle(threads - 1);
   if (obstacle !== null) return obstacle;
   const control = controlOf();
-  const workers: WorkerHandle[] = [];
   let pool: Pool | null = null;
-  let lost: (reason: string) => void = () => {};
+  const team: Team = { workers: [], over: false, lost: () => {} };
+  const { workers } = team;
   const stopped = new Promise<string>((resolve) => {
-    lost = (reason) => {
+    team.lost = (reason) => {
       resolve(reason);
       void pool?.close(reason);
     };
@@ -81,17 +118,7 @@ export async function startPool(source: PoolSource, threads: number): Promise<Po
   const ready = Array.from({ length: threads - 1 }, (_, i) => {
     const { module, memory } = source;
     const start: WorkerStart = { module, memory, control: control.words.buffer, participant: i + 1 };
-    return new Promise<void>((resolve) => {
-      const hear = (message: WorkerMessage): void => {
-        if ('ready' in message) resolve();
-        else lost(`worker ${i + 1} stopped: ${message.failed}`);
-      };
-      try {
-        workers.push(startWorker(start, hear, (reason) => lost(`worker ${i + 1} stopped: ${reason}`)));
-      } catch (error) {
-        lost(`worker ${i + 1} did not start: ${error instanceof Error ? error.message : String(error)}`);
-      }
-    });
+    return startOne(scripts, start, team);
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<string>((resolve) => {
@@ -100,7 +127,8 @@ export async function startPool(source: PoolSource, threads: number): Promise<Po
   const reason = await Promise.race([Promise.all(ready).then(() => null), stopped, late]);
   clearTimeout(timer);
   if (reason !== null) {
-    void endAll(workers);
+    team.over = true;
+    void endAll(workers.flat());
     return reason;
   }
   for (const worker of workers) worker.release();
@@ -109,4 +137,62 @@ export async function startPool(source: PoolSource, threads: number): Promise<Po
   const { patience } = source;
   pool = new Pool({ kernels, names, control, workers, mayBlock: mayBlock(), patience });
   return pool;
+}
+
+/** What the starts of a pool's workers share. */
+interface Team {
+  readonly workers: WorkerHandle[];
+  /** Whether the pool was given up: nobody starts from here on. */
+  over: boolean;
+  /** Called when a worker does not start, and when one stops later. */
+  lost: (reason: string) => void;
+}
+
+/** Starts one worker by the first script that runs. @returns when it is ready; never where it is lost */
+async function startOne(scripts: readonly WorkerScript[], start: WorkerStart, team: Team): Promise<void> {
+  const failures: string[] = [];
+  const at = start.participant - 1;
+  const who = `worker ${start.participant}`;
+  for (const script of scripts) {
+    if (team.over) break;
+    const failed = await new Promise<string | null>((resolve) => {
+      let ready = false;
+      const lost = (reason: string): void => {
+        if (ready) team.lost(`${who} stopped: ${reason}`);
+        else resolve(reason);
+      };
+      const hear = (message: WorkerMessage): void => {
+        if ('failed' in message) lost(message.failed);
+        else {
+          ready = true;
+          resolve(null);
+        }
+      };
+      try {
+        team.workers[at] = startWorker(script, start, { hear, lost });
+      } catch (error) {
+        resolve(messageOf(error));
+      }
+    });
+    if (failed === null) return;
+    void endAll(team.workers.slice(at, at + 1));
+    failures.push(`${nameOf(script)}: ${failed}`);
+  }
+  team.lost(`${who} did not start: ${failures.join('; ')}. ${remedy()}`);
+  await new Promise<never>(() => {});
+}
+
+/** A script in the words of a reason. */
+function nameOf(script: WorkerScript): string {
+  if ('text' in script) return 'its text instead of a file';
+  return 'url' in script ? script.url.href : script.name;
+}
+
+/** What helps where no script of a worker runs. */
+function remedy(): string {
+  const header =
+    platform === 'browser'
+      ? ' as JavaScript, with the header Cross-Origin-Embedder-Policy: require-corp and allowed by worker-src of a Content-Security-Policy'
+      : '';
+  return `Serve lora-wasm/worker${header}, and name it by createRuntime({ worker }), see docs/bundlers.md`;
 }

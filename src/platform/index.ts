@@ -1,0 +1,21 @@
+/**
+ * The platform that this code runs on, found when it runs: one built package is the same file for Node, for every bundler and
+ * for a page without one, and no resolver has to choose. Everything outside this folder imports from here.
+ */
+import { browser } from './browser.js';
+import { isNode, node } from './node.js';
+import type { Platform } from './platform.js';
+
+export { messageOf, type Platform, ReadError, type WorkerScript } from './platform.js';
+
+const chosen: Platform = /* @__PURE__ */ isNode() ? node : browser;
+
+export const platform: Platform['name'] = chosen.name;
+export const { readBytes, resolveUrl, fileSource, cores, threadsObstacle, workersObstacle, startWorker } =
+  chosen;
+
+/** Where a folder lies: a URL, or a string as `resolveUrl` takes it. */
+export function folderUrl(folder: string | URL): URL {
+  const url = typeof folder === 'string' ? resolveUrl(folder) : folder;
+  return url.href.endsWith('/') ? url : new URL(`${url.href}/`);
+}

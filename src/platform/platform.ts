@@ -1,0 +1,68 @@
+/** What Node and a browser do each in their own way. `node.ts` and `browser.ts` are the two; `index.ts` takes one of them. */
+import type { WorkerHandle } from '../runtime/pool/pool.js';
+import type { WorkerMessage, WorkerStart } from '../runtime/pool/protocol.js';
+
+/** What a worker is made from: a script's address or text, or a function that gives a running one. */
+export type WorkerScript =
+  | { readonly url: URL }
+  | { readonly text: string }
+  | { readonly make: () => unknown; readonly name: string };
+
+/** What a started worker tells the caller. */
+export interface WorkerEars {
+  readonly hear: (message: WorkerMessage) => void;
+  readonly lost: (reason: string) => void;
+}
+
+/** A file by range, as `fileSource` gives it. */
+export interface FileRange {
+  readonly size: number;
+  read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+export interface Platform {
+  readonly name: 'node' | 'browser';
+  /** All bytes behind a URL. @throws ReadError */
+  readBytes(url: URL): Promise<Uint8Array<ArrayBuffer>>;
+  /** Where a string leads: what `fetch` would read in a page; in Node a URL, or a path from the working directory. */
+  resolveUrl(text: string): URL;
+  /** A file behind a `file:` URL, read by range; null for other URLs. */
+  fileSource(url: URL): Promise<FileRange | null>;
+  /** Cores that this process or page may use. */
+  cores(): number;
+  /** What stands against threads here; null when nothing does. */
+  threadsObstacle(): string | null;
+  /** What stands against starting so many workers now; null when nothing does. */
+  workersObstacle(count: number): Promise<string | null>;
+  /** Starts a worker of the pool. It keeps the process alive until it is released. @throws Error where none can be made */
+  startWorker(script: WorkerScript, start: WorkerStart, ears: WorkerEars): WorkerHandle;
+}
+
+/** Bytes that could not be read: from where, and what stood against it. */
+export class ReadError extends Error {
+  override readonly name = 'ReadError';
+  readonly url: URL;
+  /** A server's answer, a file that is not there, a policy, or no answer at all. */
+  readonly kind: 'status' | 'missing' | 'policy' | 'network';
+  /** The server's answer, or what the system said. */
+  readonly detail: string;
+
+  constructor(url: URL, kind: ReadError['kind'], detail: string, cause?: unknown) {
+    const said = kind === 'status' ? 'answered' : 'could not be read:';
+    super(`readBytes: ${url.href} ${said} ${detail}`, { cause });
+    this.url = url;
+    this.kind = kind;
+    this.detail = detail;
+  }
+}
+
+/** The body of an answer to `fetch`. @throws ReadError for another status than a good one */
+export async function bodyOf(url: URL, response: Response): Promise<Uint8Array<ArrayBuffer>> {
+  if (!response.ok) throw new ReadError(url, 'status', `${response.status} ${response.statusText}`.trimEnd());
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** What an error says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,120 @@
+/**
+ * The compiled module of a kernel build, from wherever it comes; and where that fails a sentence with the address, the cause
+ * and what helps. Called by `wasm.ts`.
+ */
+import { messageOf, ReadError, readBytes, resolveUrl } from '../platform/index.js';
+import { bytesOf, urlOf } from '../values/kind.js';
+import type { KernelBuild } from './abi.js';
+import { describe } from './errors.js';
+import { packagedKernels } from './packaged.js';
+
+/** Where a kernel build comes from: its bytes, a URL or a string that leads to them, or a compiled module. */
+export type WasmSource = Uint8Array | ArrayBuffer | URL | string | WebAssembly.Module;
+
+/** What is too old for the kernels, in words. */
+const SIMD_SINCE = 'Chrome 91, Firefox 89, Safari 16.4 or Node 16.4';
+
+/** @throws Error where the engine has no SIMD */
+export function noSimd(): Error {
+  return new Error(
+    `createRuntime: this engine has no WebAssembly SIMD, which is the least that lora-wasm needs; expected ${SIMD_SINCE}, or newer`,
+  );
+}
+
+/**
+ * @param given - undefined for the packaged file
+ * @throws TypeError, Error
+ */
+export async function compileKernels(
+  given: WasmSource | undefined,
+  build: KernelBuild,
+): Promise<WebAssembly.Module> {
+  if (given instanceof WebAssembly.Module) return given;
+  const source = given ?? packagedSource(build);
+  const [bytes, from] = await readKernels(source, build);
+  checkMagic(bytes, from, build);
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (cause) {
+    const message = messageOf(cause);
+    if (/unsafe-eval|content security policy|\bcsp\b|disallowed by embedder/i.test(message)) {
+      throw new Error(
+        "createRuntime: the Content-Security-Policy of this page forbids WebAssembly; add 'wasm-unsafe-eval' to its script-src, and where a host compiles nothing give an imported module by createRuntime({ wasm }), see docs/bundlers.md",
+        { cause },
+      );
+    }
+    throw new Error(`createRuntime: the kernels ${from} did not compile: ${message}. ${remedy(build)}`, {
+      cause,
+    });
+  }
+}
+
+function packagedSource(build: KernelBuild): URL | Uint8Array<ArrayBuffer> {
+  try {
+    return packagedKernels(build);
+  } catch (cause) {
+    throw new Error(
+      `createRuntime: the kernels cannot be looked for, since this bundle has no address of its own (import.meta.url). ${remedy(build)}`,
+      { cause },
+    );
+  }
+}
+
+/** The bytes, and where they are from, in words. */
+async function readKernels(
+  source: WasmSource,
+  build: KernelBuild,
+): Promise<[Uint8Array<ArrayBuffer>, string]> {
+  const url = typeof source === 'string' ? addressOf(source) : urlOf(source);
+  if (url === null) {
+    const bytes = bytesOf(source);
+    if (bytes === null)
+      throw new TypeError(
+        `createRuntime: wasm is ${describe(source)}, expected bytes, a URL, a string, a WebAssembly.Module or a function`,
+      );
+    // The engine compiles no bytes that another thread may change.
+    return [Uint8Array.from(bytes), 'given as bytes'];
+  }
+  try {
+    return [await readBytes(url), `from ${url.href}`];
+  } catch (cause) {
+    throw new Error(`createRuntime: the kernels ${whyUnread(url, cause)}. ${remedy(build)}`, { cause });
+  }
+}
+
+/** @throws TypeError for text that is no address */
+function addressOf(text: string): URL {
+  try {
+    return resolveUrl(text);
+  } catch (cause) {
+    throw new TypeError(`createRuntime: wasm is ${describe(text)}, expected a URL or a path`, { cause });
+  }
+}
+
+/** What stood against reading, in words. */
+function whyUnread(url: URL, cause: unknown): string {
+  if (!(cause instanceof ReadError)) return `could not be read from ${url.href}: ${messageOf(cause)}`;
+  const { kind, detail } = cause;
+  if (kind === 'missing') return `are not at ${url.href}: there is no such file`;
+  if (kind === 'status') return `are not at ${url.href}, which answered ${detail}`;
+  if (kind === 'policy')
+    return `may not be read from ${url.href}: the Content-Security-Policy of this page forbids it by ${detail}, to which that address is to be added`;
+  if (globalThis.navigator?.onLine === false)
+    return `could not be read from ${url.href}, since the browser is offline: ${detail}`;
+  return `could not be read from ${url.href}: ${detail} (no connection, a Content-Security-Policy without it in connect-src, or another origin that sends no Access-Control-Allow-Origin)`;
+}
+
+/** A page in place of a file is how development servers answer for what they do not have. @throws Error unless bytes are WebAssembly */
+function checkMagic(bytes: Uint8Array, from: string, build: KernelBuild): void {
+  if (bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d) return;
+  const start = new TextDecoder().decode(bytes.subarray(0, 64)).trimStart();
+  const got = /^<(!doctype|html|head|\?xml)/i.test(start)
+    ? 'an HTML page, as a server gives for a file that it does not have'
+    : `${bytes.length} bytes that begin with ${JSON.stringify(start.slice(0, 12))}`;
+  throw new Error(`createRuntime: the kernels ${from} are no WebAssembly but ${got}. ${remedy(build)}`);
+}
+
+/** What helps where the packaged kernels are not found. */
+function remedy(build: KernelBuild): string {
+  return `Import 'lora-wasm/inline', which needs no file, or say by createRuntime({ wasm }) where lora-wasm/build/${build}.wasm is, see docs/bundlers.md`;
+}

@@ -1,0 +1,247 @@
+/**
+ * The package as a bundler without rules sees it: esbuild, for a page and for Node, and `lora-wasm/inline`, which is a bundle
+ * already. Files are moved away from the package, so that nothing lies beside them.
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { type BuildOptions, build } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { relaxedSimd } from 'wasm-feature-detect';
+import { withSizes } from '../../scripts/build/sizes.js';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const DIST = here('../../dist/');
+const KERNELS = here('../../build/');
+const BUILDS = ['simd', 'relaxed-simd', 'simd-threads', 'relaxed-simd-threads'] as const;
+
+let folder = '';
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lora-wasm-'));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A product of whole numbers that is worth two threads, and what the runtime says of itself. */
+const COMPUTE = `const compute = async (options) => {
+  const rt = await createRuntime(options);
+  const y = linear(rt.full([200, 300], 2), rt.full([250, 300], 3)).toArray();
+  if (y.length !== 50000 || y.some((value) => value !== 1800)) throw new Error('wrong product');
+  console.log(JSON.stringify(rt.info()));
+  rt.dispose();
+};
+const main = (options) => compute(options).catch((error) => console.log(JSON.stringify({ error: error.message })));
+`;
+
+interface Said {
+  readonly kernels?: string;
+  readonly reason?: string;
+  readonly threads?: number;
+  readonly threadsReason?: string;
+  readonly error?: string;
+}
+
+function run(file: string): Said {
+  const output = execFileSync(process.execPath, [file], { cwd: folder, encoding: 'utf8' });
+  return JSON.parse(output) as Said;
+}
+
+/** What `lora-wasm/inline` and its kin say, alone in a folder. */
+function runInline(name: string, ending: 'js' | 'cjs', options = '{}'): Said {
+  const alone = ending === 'js' ? `${name}.mjs` : `${name}.cjs`;
+  copyFileSync(`${DIST}inline/${name}.${ending}`, join(folder, alone));
+  const names = '{ createRuntime, linear }';
+  const load =
+    ending === 'js' ? `import ${names} from './${alone}';` : `const ${names} = require('./${alone}');`;
+  const file = join(folder, `run-${name}.${ending === 'js' ? 'mjs' : 'cjs'}`);
+  writeFileSync(file, `${load}\n${COMPUTE}\nmain(${options});`);
+  return run(file);
+}
+
+/** What the package says after esbuild made one file of it. */
+async function runBundle(options: string, how: BuildOptions = {}): Promise<Said> {
+  const outfile = join(folder, how.format === 'cjs' ? 'bundle.cjs' : 'bundle.mjs');
+  const contents = `import { createRuntime, linear } from '${DIST}index.js';\n${COMPUTE}\nmain(${options});`;
+  const stdin = { contents, resolveDir: folder };
+  await build({ stdin, outfile, bundle: true, format: 'esm', logLevel: 'silent', ...how });
+  return run(outfile);
+}
+
+/** A path or URL as text of JavaScript. */
+const text = (value: string | URL): string => JSON.stringify(String(value));
+const THREADED = text(join(KERNELS, 'simd-threads.wasm'));
+
+describe('lora-wasm/inline', () => {
+  test.each(['js', 'cjs'] as const)('computes where no file lies beside it (%s)', (ending) => {
+    expect(runInline('simd', ending)).toMatchObject({
+      kernels: 'simd',
+      reason: 'the only kernels in what was imported',
+      threads: 1,
+      threadsReason: "what was imported holds no kernels for threads: import 'lora-wasm/inline/simd-threads'",
+    });
+  });
+
+  test.each(['js', 'cjs'] as const)('with kernels for threads has two of them (%s)', (ending) => {
+    expect(runInline('simd-threads', ending, '{ threads: 2 }')).toMatchObject({
+      kernels: 'simd',
+      threads: 2,
+    });
+  });
+
+  test('with kernels for threads computes on one too', () => {
+    expect(runInline('simd-threads', 'js', '{ threads: 1 }')).toMatchObject({ kernels: 'simd', threads: 1 });
+  });
+
+  test.each(['relaxed-simd', 'relaxed-simd-threads'])('%s runs, or says what is missing', async (name) => {
+    const said = runInline(name, 'js', '{ threads: 2 }');
+    if (await relaxedSimd())
+      expect(said).toMatchObject({ kernels: 'relaxed-simd', threads: name.endsWith('threads') ? 2 : 1 });
+    else
+      expect(said.error).toBe(
+        "createRuntime: this engine has no relaxed SIMD, and what was imported holds no other kernels; import 'lora-wasm/inline'",
+      );
+  });
+
+  test('names the import that has the kernels asked for', () => {
+    expect(runInline('simd', 'js', "{ kernels: 'relaxed-simd' }").error).toBe(
+      "createRuntime: kernels is 'relaxed-simd', but what was imported holds the 'simd' kernels; expected 'auto' or 'simd', or an import of 'lora-wasm/inline/relaxed-simd'",
+    );
+  });
+
+  test.each(BUILDS)('%s exports what lora-wasm does, in both forms', async (name) => {
+    const names = Object.keys(await import(`${DIST}index.js`)).sort();
+    expect(Object.keys(await import(`${DIST}inline/${name}.js`)).sort()).toEqual(names);
+    const { default: commonJs } = (await import(`${DIST}inline/${name}.cjs`)) as { default: object };
+    expect(Object.keys(commonJs).sort()).toEqual(names);
+  });
+
+  test('holds one kernel build and no other', () => {
+    for (const name of BUILDS) {
+      const code = readFileSync(`${DIST}inline/${name}.js`, 'utf8');
+      const held = BUILDS.filter((other) =>
+        code.includes(readFileSync(`${KERNELS}${other}.wasm`).toString('base64')),
+      );
+      expect(held).toEqual([name]);
+    }
+  });
+});
+
+test('the sizes of lora-wasm/inline in the documentation are those of the build', async () => {
+  const page = readFileSync(here('../../docs/bundlers.md'), 'utf8');
+  const sizesOf = (text: string): number[] =>
+    [...text.matchAll(/^\| `lora-wasm\/inline.*\| (\d+) KB \| (\d+) KB \|$/gm)].flatMap(
+      ([, plain, zipped]) => [Number(plain), Number(zipped)],
+    );
+  const [said, built] = [sizesOf(page), sizesOf(await withSizes(page))];
+  expect(built).toHaveLength(8);
+  // A twentieth is free, so that not every change of the sources is one of the page.
+  for (const [i, size] of built.entries()) expect(Math.abs(said[i]! - size)).toBeLessThan(1 + size / 20);
+});
+
+describe('one file of esbuild', () => {
+  test('says where it looked for the kernels, and what helps', async () => {
+    const looked = new URL('../build/simd.wasm', pathToFileURL(folder)).href;
+    expect((await runBundle("{ kernels: 'simd', threads: 1 }")).error).toBe(
+      `createRuntime: the kernels are not at ${looked}: there is no such file. Import 'lora-wasm/inline', which needs no file, or say by createRuntime({ wasm }) where lora-wasm/build/simd.wasm is, see docs/bundlers.md`,
+    );
+  });
+
+  test('without an address of its own says so', async () => {
+    expect((await runBundle("{ kernels: 'simd', threads: 1 }", { format: 'cjs' })).error).toMatch(
+      /^createRuntime: the kernels cannot be looked for, since this bundle has no address of its own \(import\.meta\.url\)\. Import 'lora-wasm\/inline'/,
+    );
+  });
+
+  test('starts its threads from the text of the script, whose file it does not find', async () => {
+    expect(await runBundle(`{ threads: 2, wasm: ${THREADED} }`)).toMatchObject({ threads: 2 });
+    expect(await runBundle(`{ threads: 2, wasm: ${THREADED} }`, { format: 'cjs' })).toMatchObject({
+      threads: 2,
+    });
+  });
+
+  test('takes a path from the working directory', async () => {
+    copyFileSync(`${KERNELS}simd.wasm`, join(folder, 'a #1 kernel.wasm'));
+    expect(await runBundle("{ wasm: 'a #1 kernel.wasm', threads: 1 }")).toMatchObject({
+      reason: "the given wasm holds the 'simd' kernels",
+    });
+    expect((await runBundle("{ wasm: './none.wasm', threads: 1 }")).error).toContain(
+      `the kernels are not at ${pathToFileURL(join(folder, 'none.wasm'))}`,
+    );
+  });
+
+  test('for a page takes nothing from outside the package', async () => {
+    const stdin = { contents: `export * from '${DIST}index.js'`, resolveDir: folder };
+    const { metafile } = await build({ stdin, bundle: true, write: false, metafile: true, format: 'esm' });
+    const inputs = Object.keys(metafile.inputs).filter((path) => path !== '<stdin>');
+    expect(inputs.length).toBeGreaterThan(90);
+    expect(inputs.filter((path) => !path.includes('dist/'))).toEqual([]);
+  });
+});
+
+describe('the files of dist', () => {
+  const code = (readdirSync(DIST, { recursive: true, encoding: 'utf8' }) as string[])
+    .filter((path) => /\.c?js$/.test(path))
+    .map((path) => [path, readFileSync(DIST + path, 'utf8')] as const);
+
+  test('name files to bundlers by literals only', () => {
+    const found = code.flatMap(([path, source]) =>
+      [...source.matchAll(/new URL\(\s*([^,()]+),\s*import\.meta\.url\s*\)/g)].map(([, what]) => [
+        path,
+        what,
+      ]),
+    );
+    expect(found).toEqual([
+      ['runtime/packaged.js', "'../../build/simd.wasm'"],
+      ['runtime/packaged.js', "'../../build/relaxed-simd.wasm'"],
+      ['runtime/packaged.js', "'../../build/simd-threads.wasm'"],
+      ['runtime/packaged.js', "'../../build/relaxed-simd-threads.wasm'"],
+      ['runtime/packaged.js', "'../worker.js'"],
+    ]);
+  });
+
+  test('have the worker as one that is a script and a module alike', () => {
+    const worker = readFileSync(`${DIST}worker.js`, 'utf8');
+    expect(worker).not.toMatch(/\b(import|export|require)\b/);
+    expect(() => new Function(worker)).not.toThrow();
+  });
+});
+
+describe('the option worker', () => {
+  const script = pathToFileURL(`${DIST}worker.js`);
+  const fromNode = `const { Worker } = require('node:worker_threads');`;
+
+  test.each([
+    ['a URL', `new URL(${text(script)})`],
+    ['a URL as a string', text(script)],
+    ['a path', text(`${DIST}worker.js`)],
+    ['a function', `() => { ${fromNode} return new Worker(new URL(${text(script)})); }`],
+  ])('is %s', async (_, worker) => {
+    const options = `{ threads: 2, wasm: ${THREADED}, worker: ${worker} }`;
+    expect(await runBundle(options, { format: 'cjs', platform: 'node' })).toMatchObject({
+      threads: 2,
+      threadsReason: 'asked for by threads: 2',
+    });
+  });
+
+  test('that leads nowhere leaves one thread, and names what was looked for', async () => {
+    const options = `{ threads: 2, wasm: (name) => ${text(KERNELS)} + name + '.wasm', worker: './none.js' }`;
+    const { threads, threadsReason } = await runBundle(options);
+    expect(threads).toBe(1);
+    expect(threadsReason).toMatch(/^worker 1 did not start: file:.*none\.js: Cannot find module/);
+    expect(threadsReason).toMatch(/name it by createRuntime\(\{ worker \}\), see docs\/bundlers\.md$/);
+  });
+
+  test('that makes something else leaves one thread, and says so', async () => {
+    const { threadsReason } = await runBundle(`{ threads: 2, wasm: ${THREADED}, worker: () => 7 }`);
+    expect(threadsReason).toContain('worker gave no Worker, expected a function that makes one');
+  });
+
+  test('of another kind is refused', async () => {
+    expect((await runBundle('{ worker: 7 }')).error).toBe(
+      'createRuntime: worker is 7, expected a URL, a string or a function that makes a Worker',
+    );
+  });
+});
