@@ -44,6 +44,7 @@ export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions, type Trainables } 
 export type { RuntimeInfo, RuntimeOptions } from './runtime/engine.js';
 export { OutOfMemoryError, WorkerError } from './runtime/errors.js';
 export type { WasmOption, WasmSource } from './runtime/wasm.js';
+export { yieldToEvents } from './runtime/yield.js';
 export type { Parameter, ParameterGroup } from './tensor/parameter.js';
 export { createRuntime, type MemoryUse, type Runtime, type TensorOptions } from './tensor/runtime.js';
 export type { DType, Shape } from './tensor/shape.js';

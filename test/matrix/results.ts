@@ -1,0 +1,56 @@
+/** The dated results of a whole run: written by `main.ts`, read by `tables.ts`. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { release } from 'node:os';
+import { chromiumVersion, closeBrowser } from './pages.js';
+
+const FOLDER = new URL('./results/', import.meta.url);
+
+export interface Result {
+  readonly name: string;
+  readonly status: 'passed' | 'failed' | 'skipped';
+  /** What one must add to run, and for threads; null where there are none. */
+  readonly add: string;
+  readonly threads?: string | null;
+  readonly kernels?: string;
+  readonly twoThreads?: boolean;
+  /** What the runtime says of its threads when asked for two. */
+  readonly threadsReason?: string;
+  /** Why it failed or was skipped. */
+  readonly reason?: string;
+}
+
+export interface Results {
+  readonly date: string;
+  readonly commit: string;
+  readonly node: string;
+  readonly chromium: string;
+  readonly system: string;
+  readonly rows: readonly Result[];
+}
+
+/** Writes today's results in place of older ones. */
+export async function writeResults(rows: readonly Result[]): Promise<void> {
+  const chromium = await chromiumVersion();
+  await closeBrowser();
+  const results: Results = {
+    date: new Date().toISOString().slice(0, 10),
+    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
+    node: process.versions.node,
+    chromium,
+    system: `${process.platform} ${process.arch} ${release()}`,
+    rows,
+  };
+  mkdirSync(FOLDER, { recursive: true });
+  writeFileSync(new URL(`${results.date}.json`, FOLDER), `${JSON.stringify(results, null, 2)}\n`);
+}
+
+/** The newest results. @throws Error where there are none */
+export function newestResults(): Results {
+  const name = readdirSync(FOLDER)
+    .filter((file) => file.endsWith('.json'))
+    .sort()
+    .at(-1);
+  if (name === undefined) throw new Error('test/matrix/results has no results');
+  return JSON.parse(readFileSync(new URL(name, FOLDER), 'utf8'));
+}
