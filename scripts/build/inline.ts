@@ -1,0 +1,53 @@
+/**
+ * `lora-wasm/inline` and its kin: the whole package in one file each, with one kernel build and the worker inside, as an ES
+ * module and as CommonJS. `src/runtime/packaged.ts` is what they have in another form.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { build, type Plugin } from 'esbuild';
+import { DIST, KERNELS, TARGET } from './paths.js';
+
+export const INLINE_BUILDS = ['simd', 'relaxed-simd', 'simd-threads', 'relaxed-simd-threads'] as const;
+
+/** What stands in place of `packaged.js`. */
+function packaged(name: string): string {
+  const text = readFileSync(`${KERNELS}${name}.wasm`).toString('base64');
+  return `import { WORKER_TEXT } from './pool/worker-text.js';
+export const packagedBuild = '${name}';
+export const packagedKernels = () => Uint8Array.from(atob('${text}'), (byte) => byte.charCodeAt(0));
+export const packagedWorkers = () => [{ text: WORKER_TEXT }];
+`;
+}
+
+function inlined(name: string): Plugin {
+  return {
+    name: 'packaged',
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]dist[\\/]runtime[\\/]packaged\.js$/ }, () => ({ contents: packaged(name) }));
+    },
+  };
+}
+
+export async function buildInline(): Promise<void> {
+  for (const name of INLINE_BUILDS) {
+    for (const [format, ending] of [
+      ['esm', 'js'],
+      ['cjs', 'cjs'],
+    ] as const) {
+      await build({
+        entryPoints: [`${DIST}index.js`],
+        outfile: `${DIST}inline/${name}.${ending}`,
+        bundle: true,
+        // Names stay: messages say what kind of layer they speak of.
+        minifySyntax: true,
+        minifyWhitespace: true,
+        format,
+        target: TARGET,
+        charset: 'utf8',
+        plugins: [inlined(name)],
+        logLevel: 'warning',
+      });
+    }
+  }
+  for (const ending of ['ts', 'cts'])
+    writeFileSync(`${DIST}inline/index.d.${ending}`, "export * from '../index.js';\n");
+}

@@ -1,0 +1,115 @@
+/**
+ * What others wrote and a page needs, bundled into `dist/vendor/`: a file each, ES modules, only the parts that are used. So
+ * neither CommonJS nor a bare import is left for a page's bundler or import map to solve.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { build, type Plugin } from 'esbuild';
+import { DIST, MODULES, TARGET } from './paths.js';
+
+const VENDOR = `${DIST}vendor/`;
+/** The files that a package is put into. */
+const FILES = ['feature-detect', 'loader', 'ml-matrix', 're2js'];
+/** Helpers of the bundles, which are inside them afterwards; the loader's package has its licence in the compiler's. */
+const LICENCES = [
+  ['@assemblyscript/loader', 'assemblyscript'],
+  ['ml-matrix', 'ml-matrix'],
+  ['re2js', 're2js'],
+  ['wasm-feature-detect', 'wasm-feature-detect'],
+] as const;
+
+export async function bundleVendors(): Promise<void> {
+  await build({
+    entryPoints: FILES.map((name) => `${VENDOR}${name}.js`),
+    outdir: VENDOR,
+    allowOverwrite: true,
+    bundle: true,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    format: 'esm',
+    target: TARGET,
+    charset: 'utf8',
+    // The loader's look at it makes Node compile a parser, in a memory of its own; it is handed modules only.
+    define: { Response: 'undefined' },
+    plugins: [decompositions(), tables()],
+    logLevel: 'warning',
+  });
+  writeFileSync(`${VENDOR}LICENSES.txt`, licences());
+}
+
+/** Of ml-matrix the two decompositions as they are, over a matrix of the few methods that they call. */
+function decompositions(): Plugin {
+  const small = `${VENDOR}small-matrix.js`;
+  const folder = `${MODULES}ml-matrix/src/`;
+  return {
+    name: 'decompositions',
+    setup({ onLoad, onResolve }) {
+      onResolve({ filter: /^ml-matrix$/ }, ({ path }) => ({
+        path,
+        namespace: 'decompositions',
+        sideEffects: false,
+      }));
+      onLoad({ filter: /.*/, namespace: 'decompositions' }, () => ({
+        contents: `export { SmallMatrix as Matrix } from '${small}';
+          export { default as QrDecomposition } from '${folder}dc/qr.js';
+          export { default as SingularValueDecomposition } from '${folder}dc/svd.js';`,
+        resolveDir: VENDOR,
+      }));
+      // Both ask the wrapper only whether what they are given is a matrix.
+      onResolve({ filter: /^\.\.\/(matrix|wrap\/WrapperMatrix2D)$/ }, () => ({ path: small }));
+    },
+  };
+}
+
+/** Of RE2JS everything but its tables of Unicode's classes, which the engine has too. @throws Error when RE2JS has another form */
+function tables(): Plugin {
+  return {
+    name: 'tables',
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]re2js[\\/]build[\\/]index\.js$/ }, ({ path }) => ({
+        contents: withoutTables(readFileSync(path, 'utf8')),
+      }));
+    },
+  };
+}
+
+function withoutTables(code: string): string {
+  let map = '';
+  let count = 0;
+  const lines = code.split('\n').map((line) => {
+    map = /^\tstatic (\w+) = new LazyMap\(\{$/.exec(line)?.[1] ?? map;
+    const entry =
+      /^(\t+(?:(\w+): \(\) => |if \(!this\._Print\) this\._Print = )new UnicodeRangeTable\()decodeRanges\("/.exec(
+        line,
+      );
+    if (entry === null) return line;
+    count++;
+    const [, begin, name = 'Print'] = entry;
+    const end = line.trimEnd().endsWith(',') ? '),' : name === 'Print' ? ');' : ')';
+    return `${begin}${rangesOf(map, name)}${end}`;
+  });
+  if (count < 200 || lines.join('').includes('decodeRanges("'))
+    throw new Error(`build: found ${count} tables in RE2JS, expected all of them, some 250`);
+  return `import { foldsOf, rangesOf } from '${VENDOR}unicode-ranges.js';\n${lines.join('\n')}`;
+}
+
+/** The call that stands for a table. */
+function rangesOf(map: string, name: string): string {
+  const script = map === 'SCRIPTS' || map === 'FOLD_SCRIPT';
+  const ranges = `rangesOf('${name}', ${script})`;
+  return map.startsWith('FOLD') ? `foldsOf(${ranges}, UnicodeTables.CASE_ORBIT)` : ranges;
+}
+
+function licences(): string {
+  const parts = LICENCES.map(([name, holder]) => {
+    const { version, license } = JSON.parse(readFileSync(`${MODULES}${name}/package.json`, 'utf8')) as {
+      version: string;
+      license: string;
+    };
+    const file = readdirSync(`${MODULES}${holder}`).find((entry) => /^licen[cs]e/i.test(entry));
+    if (file === undefined || !existsSync(`${MODULES}${holder}/${file}`))
+      throw new Error(`build: ${name} has no licence beside it, expected one`);
+    const text = readFileSync(`${MODULES}${holder}/${file}`, 'utf8').trim();
+    return `${name} ${version} (${license})\n\n${text}\n`;
+  });
+  return `This folder holds parts of these packages.\n\n${parts.join(`\n${'-'.repeat(78)}\n\n`)}`;
+}
