@@ -7,6 +7,7 @@ export { AdapterError } from './lora/errors.js';
 export type { AdapterFiles, ExportOptions } from './lora/export.js';
 export type { LoraFactors, MergeOptions } from './lora/factors.js';
 export type { GroupOptions } from './lora/groups.js';
+export type { LoraAdaptable } from './lora/kinds.js';
 export type {
   FusedSlices,
   InitLoraWeights,

@@ -15,7 +15,7 @@ import { initialise } from './initialise.js';
 import { isAdaptable } from './kinds.js';
 import type { LoraLayer } from './layer.js';
 import type { Finish } from './merge-state.js';
-import { childrenOf, planAdapter } from './plan.js';
+import { childrenOf, type PlannedLayer, planAdapter } from './plan.js';
 import { tiedParameters } from './tied.js';
 
 interface Wrapped {
@@ -135,11 +135,7 @@ export class Attachment<M extends Module = Module> {
       }),
     );
     const fresh = adapter.plan.layers.filter(({ path }) => !this.#wrapped.has(path));
-    for (const { path, layer, child } of fresh) {
-      layer.train(this.model.training);
-      child.replace(layer);
-      this.#wrapped.set(path, { layer, child });
-    }
+    this.#putIn(where, adapter, fresh);
     this.adapters.add(adapter);
     this.markTied();
     const after = engine.layers;
@@ -152,6 +148,33 @@ export class Attachment<M extends Module = Module> {
       }
     };
     return { adapter, undo };
+  }
+
+  /** Puts the layers that an adapter needs into the model. @throws AdapterError where a place cannot change; the adapter is gone then */
+  #putIn(where: string, adapter: Adapter, fresh: readonly PlannedLayer[]): void {
+    try {
+      for (const { path, layer, child } of fresh) {
+        layer.train(this.model.training);
+        child.replace(layer);
+        this.#wrapped.set(path, { layer, child });
+      }
+    } catch (cause) {
+      const placed = fresh.filter(({ path }) => this.#wrapped.has(path));
+      for (const { path, layer, child } of placed) {
+        child.replace(layer.base);
+        this.#wrapped.delete(path);
+      }
+      const refused = fresh[placed.length];
+      try {
+        refused?.child.replace(refused.layer.base);
+      } catch {
+        // A layer that stands in several places: those before the one that cannot change are put back.
+      }
+      adapter.dispose();
+      throw new AdapterError(
+        `${where}: '${refused?.path}' stands where nothing can be put (${cause instanceof Error ? cause.message : String(cause)}), expected properties, arrays and objects that are not frozen`,
+      );
+    }
   }
 
   /** Makes exactly these adapters active. @throws AdapterError; nothing has changed then */

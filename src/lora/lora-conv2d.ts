@@ -12,10 +12,12 @@ import type { Dora, LoraTerm } from '../ops/lora-terms.js';
 import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkForward } from './base-layer.js';
 import { AdapterError } from './errors.js';
 import { type FactorShapes, type LoraFactors, strengthOf } from './factors.js';
 import { LoraLayer } from './layer.js';
 import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './layer-options.js';
+import type { Finish } from './merge-state.js';
 import { wrapAlone } from './wrap-alone.js';
 
 export class LoraConv2d extends LoraLayer<Conv2d> {
@@ -28,9 +30,14 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
   readonly dilation: readonly [number, number];
   readonly groups: number;
 
-  /** @internal Use `LoraConv2d.from` or `LoraModel.attach`. */
+  /**
+   * The layer without an adapter, for `loraLayer()` of a Conv2d with a forward of its own; else use `LoraConv2d.from` or
+   * `LoraModel.attach`.
+   * @throws AdapterError for a base with a forward of its own, unless a subclass is made
+   */
   constructor(base: Conv2d) {
     super(base);
+    if (new.target === LoraConv2d) checkForward('LoraConv2d: base', base, Conv2d);
     this.inChannels = base.inChannels;
     this.outChannels = base.outChannels;
     this.kernelSize = base.kernelSize;
@@ -151,6 +158,15 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
       const from = weight.pointer + 4 * g * n * own;
       kernels.loraScaleB(n, own, 1, from, own, to.pointer + 4 * (g * n * C + g * own), C);
     }
+  }
+
+  /** @internal */
+  override finish(): Finish {
+    if (this.merged && this.groups > 1 && this.base.forward !== Conv2d.prototype.forward)
+      throw new AdapterError(
+        `LoraConv2d: a ${this.base.constructor.name} of ${this.groups} groups is merged into a plain Conv2d of one, which has another forward; expected unmerge() and unload()`,
+      );
+    return super.finish();
   }
 
   /** @internal */

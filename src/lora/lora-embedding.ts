@@ -7,6 +7,7 @@ import type { Dora, LoraTerm } from '../ops/lora-terms.js';
 import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkForward } from './base-layer.js';
 import { AdapterError } from './errors.js';
 import type { FactorShapes } from './factors.js';
 import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './layer-options.js';
@@ -20,9 +21,14 @@ export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
   readonly embeddingDim: number;
   readonly paddingIdx: number | null;
 
-  /** @internal Use `LoraEmbedding.from` or `LoraModel.attach`. */
+  /**
+   * The layer without an adapter, for `loraLayer()` of a Embedding with a forward of its own; else use `LoraEmbedding.from` or
+   * `LoraModel.attach`.
+   * @throws AdapterError for a base with a forward of its own, unless a subclass is made
+   */
   constructor(base: Embedding) {
     super(base);
+    if (new.target === LoraEmbedding) checkForward('LoraEmbedding: base', base, Embedding);
     this.numEmbeddings = base.numEmbeddings;
     this.embeddingDim = base.embeddingDim;
     this.paddingIdx = base.paddingIdx;

@@ -11,6 +11,7 @@ import type { Dora, LoraTerm, OutputRange } from '../ops/lora-terms.js';
 import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkForward } from './base-layer.js';
 import { AdapterError } from './errors.js';
 import type { FactorShapes } from './factors.js';
 import {
@@ -30,9 +31,14 @@ export class LoraLinear extends MatrixLoraLayer<Linear> {
   /** Whether the weight is stored [in, out]. */
   readonly fanInFanOut: boolean;
 
-  /** @internal Use `LoraLinear.from` or `LoraModel.attach`. */
+  /**
+   * The layer without an adapter, for `loraLayer()` of a Linear with a forward of its own; else use `LoraLinear.from` or
+   * `LoraModel.attach`.
+   * @throws AdapterError for a base with a forward of its own, unless a subclass is made
+   */
   constructor(base: Linear) {
     super(base);
+    if (new.target === LoraLinear) checkForward('LoraLinear: base', base, Linear);
     this.inFeatures = base.inFeatures;
     this.outFeatures = base.outFeatures;
     this.fanInFanOut = base.fanInFanOut;

@@ -34,7 +34,8 @@ export interface AdapterPlan {
 /** Every child module by its dotted name; a shared one once, under its first name, and replaced in every place. */
 export function childrenOf(model: Module): Map<string, Child> {
   const found = new Map<string, Child>();
-  const places = new Map<Module, Child[]>();
+  // The model itself may be met again, where a layer knows its owner.
+  const places = new Map<Module, Child[]>([[model, []]]);
   const visit = (module: Module, prefix: string): void => {
     for (const child of module.children()) {
       const known = places.get(child.module);
@@ -101,7 +102,7 @@ export function planAdapter(
   const layers = paths.map((path): PlannedLayer => {
     const child = children.get(path)!;
     const options = layerOptionsOf(config, path, values[0]!.valueOf(path), values[1]!.valueOf(path));
-    return { path, child, layer: wrap(child.module), options };
+    return { path, child, layer: wrap(`${where}: ${path}`, child.module), options };
   });
   for (const { path, layer, options } of layers) layer.shapesFor(`${where}: ${path}`, options);
   return { layers, excluded, unused, unmatched: lost, notes: notesOf(config, layers) };

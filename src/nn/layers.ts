@@ -9,7 +9,7 @@ import { reshape } from '../ops/reduce.js';
 import { checkInteger, describe } from '../runtime/errors.js';
 import { showShape, sizeOf } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { type Child, childrenOfArray, Module } from './module.js';
+import { type Child, childrenIn, Module } from './module.js';
 
 /** y = max(x, 0). */
 export class ReLU extends Module {
@@ -112,7 +112,7 @@ export class Sequential extends Module {
   }
 
   override children(): Iterable<Child> {
-    return childrenOfArray(this.layers, '');
+    return childrenIn(this.layers);
   }
 
   override forward(x: Tensor): Tensor {

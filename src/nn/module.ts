@@ -1,6 +1,7 @@
 /**
- * Module: a tree of layers with named parameters. Children are own enumerable properties that are Modules or arrays of
- * Modules, in order of definition; a layer that hides or renames its insides overrides `children` and `ownParameters`.
+ * Module: a tree of layers with named parameters. Children are the Modules in own enumerable properties, and in arrays, Maps,
+ * Sets and plain objects there, in order of definition; a layer that hides or renames its insides overrides `children` and
+ * `ownParameters`.
  */
 import { DISPOSE } from '../runtime/dispose.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
@@ -9,6 +10,7 @@ import { Parameter } from '../tensor/parameter.js';
 import { type DType, type Shape, sameShape, showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { isMap, isPlainObject } from '../values/kind.js';
+import { placesIn } from './contents.js';
 
 /** A child of a module: its name, and a way to put another in its place. */
 export interface Child {
@@ -56,53 +58,47 @@ export abstract class Module {
 
   /** @internal Direct children with their names. */
   *children(): Iterable<Child> {
-    const owner = this as unknown as Record<string, unknown>;
-    for (const [key, value] of Object.entries(owner)) {
-      if (value instanceof Module)
-        yield { name: key, module: value, replace: (other) => put(owner, key, other) };
-      else if (Array.isArray(value)) yield* childrenOfArray(value, `${key}.`);
-    }
+    yield* childrenIn(this);
   }
 
   /** @internal Parameters of this module itself, with their names. */
   *ownParameters(): Iterable<[string, Parameter]> {
-    for (const [key, value] of Object.entries(this)) if (value instanceof Parameter) yield [key, value];
+    for (const { name, value } of placesIn(this, isParameter)) yield [name, value];
   }
 
   /** @internal The places where this module holds its parameters, for an adapter that puts others there. */
   *parameterSlots(): Iterable<ParameterSlot> {
-    const owner = this as unknown as Record<string, unknown>;
-    for (const [name, value] of Object.entries(owner)) {
-      if (value instanceof Parameter)
-        yield {
-          name,
-          get: () => owner[name] as Parameter,
-          set: (parameter) => {
-            owner[name] = parameter;
-          },
-        };
-    }
+    for (const { name, get, put } of placesIn(this, isParameter))
+      yield { name, get: () => get() as Parameter, set: put };
   }
 
-  /** Every module of the tree with its dotted name, this one first under `''`; a shared module appears once. */
+  /**
+   * Every module of the tree with its dotted name, this one first under `''`; a shared module appears once.
+   * @throws TypeError, RangeError where a module has no name, or that of another
+   */
   namedModules(): [string, Module][] {
-    const found: [string, Module][] = [];
-    this.#visit('', new Set(), (name, module) => found.push([name, module]));
-    return found;
+    const found = new Map<string, Module>();
+    this.#visit('', new Set(), (name, module) => {
+      if (found.has(name)) throw sameName(this, 'modules', name);
+      found.set(name, module);
+    });
+    return [...found];
   }
 
-  /** Every parameter of the tree with its dotted name; a shared parameter appears once. */
+  /** Every parameter of the tree with its dotted name; a shared parameter appears once. @throws as `namedModules` */
   namedParameters(): [string, Parameter][] {
-    const found: [string, Parameter][] = [];
+    const found = new Map<string, Parameter>();
     const seen = new Set<Parameter>();
     for (const [path, module] of this.namedModules()) {
       for (const [name, parameter] of module.ownParameters()) {
         if (seen.has(parameter)) continue;
         seen.add(parameter);
-        found.push([dotted(path, name), parameter]);
+        const full = dotted(path, name);
+        if (found.has(full)) throw sameName(this, 'parameters', full);
+        found.set(full, parameter);
       }
     }
-    return found;
+    return [...found];
   }
 
   /** Every parameter of the tree. */
@@ -213,19 +209,28 @@ function elementsFor(where: string, name: string, parameter: Parameter, entry: u
   return readElements(`${where}: ${name}`, data, count, parameter.dtype);
 }
 
+function sameName(module: Module, what: string, name: string): RangeError {
+  return new RangeError(
+    `${module.constructor.name}: two ${what} are named '${name}', expected a name for each`,
+  );
+}
+
 /** @internal The name of what is called `name` in the module at `path`. */
 export function dotted(path: string, name: string): string {
   return path === '' ? name : `${path}.${name}`;
 }
 
-/** @internal Children that lie in an array. */
-export function* childrenOfArray(array: unknown[], prefix: string): Iterable<Child> {
-  for (const [i, module] of array.entries()) {
-    if (module instanceof Module)
-      yield { name: `${prefix}${i}`, module, replace: (other) => put(array, i, other) };
-  }
+/** @internal The modules within an object, whatever its class: where each stands, named behind `prefix`. */
+export function* childrenIn(owner: object, prefix = ''): Iterable<Child> {
+  for (const { name, value, put } of placesIn(owner, isModule, prefix))
+    yield { name, module: value, replace: put };
 }
 
-function put<K extends PropertyKey>(owner: Record<K, unknown>, key: K, module: Module): void {
-  owner[key] = module;
+function isModule(value: unknown): value is Module {
+  return value instanceof Module;
+}
+
+/** Modules have parameters of their own, which are not their owner's. */
+function isParameter(value: unknown): value is Parameter {
+  return value instanceof Parameter;
 }

@@ -1,0 +1,107 @@
+/**
+ * What a module holds: the modules and parameters in its own properties, and in arrays, Maps, Sets and plain objects
+ * there, however deep. Names are those of transformers: `blocks.0.1`, `heads.en`. Called by `module.ts`.
+ */
+
+import { describe } from '../runtime/errors.js';
+import { isMap, isPlainObject, isSet } from '../values/kind.js';
+
+/** Something found, where it stands. */
+export interface Place<T> {
+  /** Keys and indices on the way to it, joined by dots. */
+  readonly name: string;
+  readonly value: T;
+  /** What stands there now. */
+  get(): unknown;
+  /** Puts another in its place. */
+  put(value: T): void;
+}
+
+/**
+ * Every place within `owner` that holds something wanted, in order; a container that is met again (shared, or in a
+ * circle) is passed over, since what it holds has been found.
+ * @throws TypeError for a key of a Map that names nothing
+ * @param wanted - tells what is looked for; nothing is looked for inside of it
+ * @param owner - whose own properties are searched, whatever its class
+ */
+export function placesIn<T>(
+  owner: object,
+  wanted: (value: unknown) => value is T,
+  prefix = '',
+): Iterable<Place<T>> {
+  return within(owner, prefix, wanted, new Set());
+}
+
+function* within<T>(
+  container: object,
+  prefix: string,
+  wanted: (value: unknown) => value is T,
+  seen: Set<object>,
+): Iterable<Place<T>> {
+  if (seen.has(container)) return;
+  seen.add(container);
+  for (const { key, value, get, put } of entriesOf(container)) {
+    const name = `${prefix}${key}`;
+    const found = wanted(value)
+      ? [{ name, value, get, put }]
+      : isContainer(value)
+        ? within(value, `${name}.`, wanted, seen)
+        : [];
+    for (const place of found) {
+      if (key === null)
+        throw new TypeError(
+          `Module: ${describe(place.value)} stands in a Map, ${prefix.slice(0, -1)}, under a key that is no string, expected a string or a number to name it by`,
+        );
+      yield place;
+    }
+  }
+}
+
+interface Entry {
+  /** Null where it is no name. */
+  readonly key: string | null;
+  readonly value: unknown;
+  get(): unknown;
+  put(value: unknown): void;
+}
+
+/** Arrays, Maps, Sets and plain objects; anything else has a class that knows what it is for. */
+function isContainer(value: unknown): value is object {
+  return Array.isArray(value) || isMap(value) || isSet(value) || isPlainObject(value);
+}
+
+function* entriesOf(container: object): Iterable<Entry> {
+  if (Array.isArray(container)) {
+    const array: unknown[] = container;
+    for (const [i, value] of array.entries())
+      yield { key: String(i), value, get: () => array[i], put: (other) => setIn(array, i, other) };
+  } else if (isMap(container)) {
+    for (const [key, value] of [...container])
+      yield {
+        ...{ key: typeof key === 'string' || typeof key === 'number' ? String(key) : null, value },
+        ...{ get: () => container.get(key), put: (other) => container.set(key, other) },
+      };
+  } else if (isSet(container)) {
+    for (const [i, value] of [...container].entries())
+      yield {
+        ...{ key: String(i), value },
+        ...{ get: () => [...container][i], put: (other) => replaceIn(container, i, other) },
+      };
+  } else {
+    const record = container as Record<string, unknown>;
+    for (const [key, value] of Object.entries(record))
+      yield { key, value, get: () => record[key], put: (other) => setIn(record, key, other) };
+  }
+}
+
+function setIn<K extends PropertyKey>(owner: Record<K, unknown>, key: K, value: unknown): void {
+  owner[key] = value;
+}
+
+/** A Set has no places: all of it is taken out and put back in order. */
+function replaceIn(set: Set<unknown>, i: number, value: unknown): void {
+  const values = [...set];
+  values[i] = value;
+  set.clear();
+  for (const each of values) set.add(each);
+}
