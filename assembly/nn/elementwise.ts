@@ -74,7 +74,7 @@ export function differenceScaled(n: i32, s: f32, a: usize, b: usize, accumulate:
   }
 }
 
-/** y = x where x > 0, else 0; NaN stays NaN. */
+/** y = 0 where x <= 0, else x: NaN stays NaN. */
 export function reluForward(n: i32, x: usize, y: usize): void {
   const end = y + ((<usize>n) << 2);
   const zero = f32x4.splat(0);
@@ -88,16 +88,16 @@ export function reluForward(n: i32, x: usize, y: usize): void {
   }
 }
 
-/** dx (+)= dy where y > 0, else 0 */
+/** dx (+)= 0 where y <= 0, else dy: as in PyTorch a NaN passes the gradient on. */
 export function reluBackward(n: i32, y: usize, dy: usize, accumulate: i32, dx: usize): void {
   const end = dx + ((<usize>n) << 2);
   const zero = f32x4.splat(0);
   for (; dx + 16 <= end; dx += 16, y += 16, dy += 16) {
-    const g = v128.and(v128.load(dy), f32x4.gt(v128.load(y), zero));
+    const g = v128.andnot(v128.load(dy), f32x4.le(v128.load(y), zero));
     v128.store(dx, accumulate ? f32x4.add(v128.load(dx), g) : g);
   }
   for (; dx < end; dx += 4, y += 4, dy += 4) {
-    const g: f32 = load<f32>(y) > 0 ? load<f32>(dy) : 0;
+    const g: f32 = load<f32>(y) <= 0 ? 0 : load<f32>(dy);
     store<f32>(dx, accumulate ? load<f32>(dx) + g : g);
   }
 }

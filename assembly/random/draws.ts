@@ -14,7 +14,7 @@ export function randomUniform(n: i32, seedLo: i32, seedHi: i32, stream: i32, lay
   draw(UNIFORM, n, seedLo, seedHi, stream, layer, step, f64x2.splat(low), f64x2.splat(high - low), 0, 0, y);
 }
 
-/** y (+)= x·mask/(1-p); an element is kept where its u >= p. */
+/** y (+)= x·(mask/(1-p)); an element is kept where its u >= p. As in PyTorch, NaN and infinity times 0 are NaN. */
 export function dropout(n: i32, seedLo: i32, seedHi: i32, stream: i32, layer: i32, step: i32, p: f64, x: usize, accumulate: i32, y: usize): void {
   const factor: f32 = p < 1 ? <f32>(1 / (1 - p)) : 0;
   // u = word / 2^24 >= p where the whole word is at least p·2^24, rounded up.
@@ -76,12 +76,12 @@ function put(kind: i32, w: v128, a: v128, b: v128, x: usize, accumulate: i32, y:
   v128.store(y, accumulate ? f32x4.add(v128.load(y), v) : v);
 }
 
-/** Of four words: a + b·u in f64, or x·b where the upper 24 bits are at least a, else 0. */
+/** Of four words: a + b·u in f64, or x·b where the upper 24 bits are at least a, else x·0. */
 // @ts-ignore: decorator
 @inline
 function valueOf(kind: i32, w: v128, a: v128, b: v128, x: v128): v128 {
   const bits = i32x4.shr_u(w, 8);
-  if (kind === DROPOUT) return v128.and(f32x4.mul(x, b), i32x4.ge_s(bits, a));
+  if (kind === DROPOUT) return f32x4.mul(x, v128.and(b, i32x4.ge_s(bits, a)));
   const low = scaled(bits, a, b);
   const high = scaled(v128.shuffle<i32>(bits, bits, 2, 3, 0, 1), a, b);
   return v128.shuffle<f32>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 1, 4, 5);
