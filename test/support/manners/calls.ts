@@ -1,0 +1,251 @@
+/**
+ * Right calls of what is exported, to be bent: without one a target gets arguments at random alone, which its first check
+ * turns away. A new export needs none; with one, its later checks are reached. What is written as `options(...)` is also
+ * tried with names that nobody knows and with values of no kind at all.
+ */
+import {
+  type AdapterBytes,
+  writeGguf,
+  writeKohya,
+  writeLoralib,
+  writeMlx,
+  writePeft,
+} from '../../../src/formats/index.js';
+import type { LoraFile } from '../../../src/formats/lora-file.js';
+import { files, type World } from './world.js';
+
+export type Calls = Readonly<Record<string, readonly (readonly unknown[])[]>>;
+
+const known = new WeakSet<object>();
+
+/** Options, as the last argument or anywhere else. */
+function options<T extends object>(given: T): T {
+  known.add(given);
+  return given;
+}
+
+export function areOptions(value: unknown): value is Readonly<Record<string, unknown>> {
+  return value !== null && typeof value === 'object' && known.has(value);
+}
+
+/** Right calls of functions, constructors and members, by the target's name. @param files - those of `fileCalls` */
+export function validCalls(world: World, files: Calls, folder: string): Calls {
+  const lora = world.objects.get('lora');
+  const save = [lora, 'default', folder, options({ convert: true, allowNonFinite: false })];
+  return { ...files, ...operations(world), ...made(world), ...members(world), saveAdapter: [save] };
+}
+
+function operations({ objects }: World): Calls {
+  const t = Object.fromEntries(objects);
+  const weight = Reflect.get(t.linear!, 'weight') as unknown;
+  return {
+    ...Object.fromEntries(['add', 'sub', 'mul'].map((name) => [name, [[t.matrix, t.trained]]])),
+    ...Object.fromEntries(
+      ['relu', 'tanh', 'sigmoid', 'softmax', 'argmax', 'sum'].map((n) => [n, [[t.matrix]]]),
+    ),
+    scale: [[t.matrix, 2]],
+    gelu: [[t.matrix, options({ approximate: 'tanh' })]],
+    linear: [[t.rows, weight, Reflect.get(t.linear!, 'bias'), options({ fanInFanOut: false })]],
+    conv2d: [
+      [
+        t.images,
+        Reflect.get(t.conv!, 'weight'),
+        null,
+        options({ stride: 1, padding: [1, 0], dilation: 1, groups: 1 }),
+      ],
+    ],
+    maxPool2d: [[t.images, 2, options({ stride: [1, 2], padding: 1, dilation: 1 })]],
+    embedding: [[t.ids, Reflect.get(t.embedding!, 'weight'), options({ paddingIdx: 0 })]],
+    layerNorm: [[t.matrix, [3], t.row, t.row, 1e-5]],
+    crossEntropy: [[t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })]],
+    mseLoss: [[t.matrix, t.trained, options({ reduction: 'none' })]],
+    mean: [[t.matrix, [0, -1], options({ keepDims: true })]],
+    reshape: [[t.matrix, [3, 2]]],
+    clipGradNorm: [[[weight], 1]],
+    defineOperation: [[{ name: 'same', forward: (_: unknown, x: unknown) => x, backward: () => [null] }]],
+    'defineOperation()': [[t.matrix], [t.trained]],
+    createRuntime: [[options({ kernels: 'simd', maxMemoryMB: 64, seed: 1, threads: 1 })]],
+  };
+}
+
+const ADAPTER = { r: 2, loraAlpha: 4, loraDropout: 0.1, useRslora: true, initLoraWeights: 'gaussian' };
+
+function made({ rt, objects }: World): Calls {
+  const t = Object.fromEntries(objects);
+  const layer = { ...ADAPTER, useDora: false, loraBias: false };
+  const trained = Reflect.get(t.linear!, 'weight') as unknown;
+  const bias = Reflect.get(t.linear!, 'bias') as unknown;
+  return {
+    'new Linear': [[rt, 4, 3, options({ bias: true, fanInFanOut: false })]],
+    'new Conv2d': [
+      [rt, 4, 2, [3, 3], options({ stride: 1, padding: 0, dilation: 1, groups: 2, bias: true })],
+    ],
+    'new Embedding': [[rt, 7, 4, options({ paddingIdx: -1 })]],
+    'new LayerNorm': [[rt, [3, 2], options({ eps: 1e-5, affine: true, bias: true })]],
+    'new Dropout': [[rt, 0.5]],
+    'new Flatten': [[1]],
+    'new GELU': [[options({ approximate: 'none' })]],
+    'new MaxPool2d': [[2, options({ stride: 2, padding: 1, dilation: 1 })]],
+    'new Sequential': [[t.relu, t.gelu]],
+    'new SGD': [
+      [[trained], options({ lr: 0.1, momentum: 0.9, dampening: 0, nesterov: true, weightDecay: 0 })],
+      [
+        [options({ parameters: [trained], lr: 0.1, weightDecay: 0 }), { parameters: [bias] }],
+        options({ lr: 0.2 }),
+      ],
+    ],
+    ...Object.fromEntries(
+      ['new Adam', 'new AdamW'].map((name) => [
+        name,
+        [[[trained], options({ lr: 0.1, betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1 })]],
+      ]),
+    ),
+    'LoraLinear.from': [
+      [t.linear, options(layer)],
+      [t.linear, { r: 1, slices: options({ sizes: [1, 2], adapted: [true, false] }) }],
+    ],
+    'LoraConv2d.from': [[t.conv, options(layer)]],
+    'LoraEmbedding.from': [[t.embedding, options(layer)]],
+    'LoraModel.attach': [[t.sequential, options(config()), 'mine']],
+  };
+}
+
+function config(): object {
+  return {
+    ...{ ...ADAPTER, targetModules: ['0'], excludeModules: null, rankPattern: { '0': 1 }, alphaPattern: {} },
+    ...{ modulesToSave: null, bias: 'none', fanInFanOut: false },
+  };
+}
+
+function members({ rt, objects }: World): Calls {
+  const t = Object.fromEntries(objects);
+  const state = {
+    weight: { shape: [3, 4], data: new Float32Array(12) },
+    bias: { shape: [3], data: [1, 2, 3] },
+  };
+  const layers = ['Linear', 'Conv2d', 'Embedding', 'LayerNorm', 'Dropout', 'Flatten', 'ReLU', 'Sequential'];
+  const adapted = ['LoraLayer', 'LoraModel'];
+  const each = (names: readonly string[], member: string, ...calls: unknown[][]): Calls =>
+    Object.fromEntries(names.map((name) => [`${name}.${member}`, calls]));
+  return {
+    'Runtime.tensor': [[[1, 2, 3], [3, 1], options({ dtype: 'f32', requiresGrad: true })]],
+    'Runtime.zeros': [[[2, 2], options({ dtype: 'i32', requiresGrad: false })]],
+    'Runtime.full': [[[2], 1]],
+    'Runtime.uniform': [[[2], 0, 1]],
+    'Runtime.normal': [[[2], 1]],
+    'Runtime.scope': [[() => rt.zeros([1])], [() => ({ x: rt.zeros([1]) })]],
+    'Runtime.noGrad': [[() => 1]],
+    'Tensor.set': [[new Float32Array(6)], [t.matrix]],
+    'Tensor.copyTo': [[new Float32Array(6)]],
+    'Tensor.backward': [[], [t.matrix]],
+    'Tensor.requiresGrad =': [[true]],
+    'Tensor.grad =': [[t.matrix], [null]],
+    ...each([...layers, 'LoraLayer'], 'forward', [t.rows], [t.images], [t.ids], [t.matrix]),
+    ...each(['Module', 'LoraModel'], 'train', [true]),
+    'Module.loadStateDict': [[state, options({ strict: false })]],
+    ...each(adapted, 'setScale', ['default', 2]),
+    ...each(adapted, 'merge', [['default'], options({ safe: true })]),
+    ...each(adapted, 'unmerge', [['default']]),
+    'LoraLayer.factors': [['default']],
+    'LoraLayer.deltaWeight': [['default']],
+    'LoraModel.forward': [[t.rows], [t.rows, options({ adapterNames: ['default', '__base__'] })]],
+    'LoraModel.addAdapter': [['third', options(config())]],
+    'LoraModel.addWeightedAdapter': [
+      [
+        ['default', 'second'],
+        [1, 0.5],
+        options({
+          name: 'sum',
+          combinationType: 'svd',
+          svdRank: 1,
+          density: 0.5,
+          majoritySignMethod: 'total',
+        }),
+      ],
+    ],
+    'LoraModel.parameterGroups': [
+      [
+        options({
+          lr: 0.1,
+          loraPlusLrRatio: 2,
+          loraPlusLrEmbedding: 0.1,
+          weightDecay: 0,
+          decayVectors: true,
+        }),
+      ],
+    ],
+    'LoraModel.setAdapter': [['default'], [['default', 'second']]],
+    'LoraModel.setTrainable': [['default'], [['default']]],
+    'LoraModel.deleteAdapter': [['second']],
+    'LoraModel.withAdaptersDisabled': [[() => 1]],
+    'LoraModel.verifyMerge': [[t.rows]],
+    'LoraModel.mergeAndUnload': [[options({ safe: true })]],
+    'LoraModel.exportAdapter': [['default', options({ convert: true, allowNonFinite: false })]],
+    'LoraModel.loadAdapter': [
+      [
+        'loaded',
+        t.files,
+        options({ trainable: true, strict: true, prefix: 'base_model.model.', base: 'original' }),
+      ],
+    ],
+    'Optimizer.lr =': [[0.1]],
+    'Optimizer.scaleLr': [[0.5]],
+  };
+}
+
+/** Those of the formats, which need no object of a world. */
+export async function fileCalls(world: World, folder: string): Promise<Calls> {
+  const own = files(world);
+  const { file, base } = plainFile();
+  const peft = { config: own['adapter_config.json'], weights: own['adapter_model.safetensors'] };
+  const mlx = writeMlx(file);
+  const tensors = [['a', { shape: [2], data: new Float32Array(2) }]];
+  const write = { allowNonFinite: false };
+  const input: AdapterBytes = { weights: writePeft(file)['adapter_model.safetensors'], config: peft.config };
+  const convertible = { to: 'peft', base: null, dropUnsupported: true, force: false };
+  return {
+    convert: [[input, options(convertible)]],
+    readAdapter: [[{ ...input, config: null }, options({ alpha: 4, base: null })]],
+    detectFormat: [[input]],
+    readPeft: [[{ ...peft, config: null }, options({ alpha: 4 })], [peft]],
+    writePeft: [[file, options({ ...write })]],
+    readMlx: [[{ config: mlx['adapter_config.json'], weights: mlx['adapters.safetensors'] }]],
+    writeMlx: [[file, options({ ...write, tied: false })]],
+    readKohya: [[writeKohya(file)]],
+    writeKohya: [[file, options({ ...write })]],
+    readLoralib: [[writeLoralib(file).weights, options({ alpha: 4 })]],
+    writeLoralib: [[file, options({ ...write })]],
+    readGguf: [[(await writeGguf(file)).bytes, options({ base })]],
+    writeGguf: [[file, options({ ...write, base })]],
+    deltaWeight: [[file.modules[0]]],
+    deltaNorm: [[file.modules[0]]],
+    norm: [[file.modules[0]!.A]],
+    parsePeftConfig: [[new TextDecoder().decode(peft.config)]],
+    parseSafetensors: [[peft.weights]],
+    openSafetensors: [[new Blob([peft.weights])]],
+    writeSafetensors: [[tensors, options({ ...write, metadata: { format: 'pt' } })]],
+    kohyaName: [['layers.0']],
+    peftKey: [['layers.0', 'lora_A.weight', 'x.']],
+    baseFromConfig: [['{"model_type": "llama", "num_attention_heads": 2}']],
+    writeAtomic: [[`${folder}/bytes`, peft.weights]],
+  };
+}
+
+/** An adapter of one layer as every format can hold it, and a model of GGUF. */
+function plainFile(): { file: LoraFile; base: object } {
+  const array = (...shape: number[]) => ({
+    shape,
+    data: new Float32Array(shape.reduce((a, b) => a * b)).fill(0.5),
+  });
+  const module = {
+    path: 'model.layers.0.mlp.up_proj',
+    kind: 'linear' as const,
+    A: array(2, 4),
+    B: array(6, 2),
+  };
+  const file: LoraFile = {
+    ...{ format: 'kohya', modules: [{ ...module, r: 2, alpha: 4, scale: 2 }], extras: [], config: null },
+    warnings: [],
+  };
+  return { file, base: { architecture: 'llama', heads: 2, kvHeads: 2, tied: false } };
+}

@@ -1,0 +1,128 @@
+/** Calls every target with wrong arguments and gathers what is wrong with the answers. For the test, and for longer runs. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { Tensor } from '../../../src/tensor/tensor.js';
+import { type Calls, fileCalls, validCalls } from './calls.js';
+import { faultOf } from './judge.js';
+import { exportedClasses, findTargets, type Target } from './targets.js';
+import { argumentsOf, type Plan, plans } from './values.js';
+import { type World, Worlds } from './world.js';
+
+/** What a run found, and how much it did. */
+export interface Outcome {
+  readonly targets: readonly string[];
+  readonly calls: number;
+  /** The first fault of each target: its name, what is wrong, and the smallest call that shows it. */
+  readonly faults: ReadonlyMap<string, string>;
+}
+
+export interface RunOptions {
+  readonly seed: number;
+  /** Calls of each target. */
+  readonly runs: number;
+  /** Whether a target is called. */
+  readonly chosen?: (name: string) => boolean;
+}
+
+/** Calls everything `runs` times. */
+export async function run({ seed, runs, chosen = () => true }: RunOptions): Promise<Outcome> {
+  await using bench = await Bench.open();
+  const targets = findTargets(bench.world).filter(({ name }) => chosen(name));
+  const names = [...bench.world.objects.keys()];
+  const faults = new Map<string, string>();
+  let calls = 0;
+  for (const target of targets) {
+    const property = fc.asyncProperty(plans(names), fc.nat(), async (plan, nth) => {
+      calls++;
+      const fault = await bench.call(target, plan, nth);
+      if (fault !== null) throw new Error(fault);
+    });
+    const found = await fc.check(property, { seed, numRuns: runs });
+    if (found.failed)
+      faults.set(
+        target.name,
+        `${messageOf(found.errorInstance)}; seed ${seed}, path ${found.counterexamplePath}`,
+      );
+  }
+  return { targets: targets.map(({ name }) => name), calls, faults };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** A world and its right calls, made anew after every call that may have changed it. */
+class Bench {
+  world: World;
+  #calls: Calls;
+  readonly #files: Calls;
+  readonly #worlds: Worlds;
+  readonly #folder: string;
+
+  private constructor(worlds: Worlds, world: World, files: Calls, folder: string) {
+    this.#worlds = worlds;
+    this.world = world;
+    this.#files = files;
+    this.#calls = validCalls(world, files, folder);
+    this.#folder = folder;
+  }
+
+  static async open(): Promise<Bench> {
+    const folder = await mkdtemp(join(tmpdir(), 'lora-wasm-manners-'));
+    const worlds = new Worlds();
+    const world = await worlds.next();
+    return new Bench(worlds, world, await fileCalls(world, folder), folder);
+  }
+
+  /** @returns what is wrong with the answer, or null */
+  async call(target: Target, plan: Plan, nth: number): Promise<string | null> {
+    const receiver = target.receivers[nth % Math.max(target.receivers.length, 1)];
+    const args = argumentsOf(this.world, plan, this.#calls[target.name] ?? []).map((value) =>
+      typeof value === 'string' && PATHS.has(target.name)
+        ? join(this.#folder, encodeURIComponent(value.slice(0, 50)))
+        : value,
+    );
+    const { engine } = this.world.rt;
+    const held = engine.use().blocks;
+    let thrown: unknown;
+    let failed = false;
+    try {
+      const answer: unknown = await target.call(this.world, receiver, args);
+      if (answer !== null && typeof answer === 'object' && Symbol.asyncDispose in answer)
+        await (answer as AsyncDisposable)[Symbol.asyncDispose]();
+    } catch (error) {
+      [thrown, failed] = [error, true];
+    }
+    const more = failed && !engine.disposed ? engine.use().blocks - held : 0;
+    const leak = more > 0 ? `failed and holds ${more} blocks more than before` : null;
+    const fault = failed ? (faultOf(target.name, target.called(this.world, receiver), thrown) ?? leak) : null;
+    if (!failed || more > 0) await this.#renew();
+    return fault === null ? null : `${receiver ?? ''} ${target.name}(${args.map(show).join(', ')}) ${fault}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#worlds.end();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #renew(): Promise<void> {
+    this.world = await this.#worlds.next();
+    this.#calls = validCalls(this.world, this.#files, this.#folder);
+  }
+}
+
+/** What writes to paths: any text that it is given is a name in a folder of the run. */
+const PATHS = new Set(['writeAtomic', 'saveAdapter', 'openSafetensorsFile']);
+
+function show(value: unknown): string {
+  if (value instanceof Tensor) return `${value}${value.disposed ? ' disposed' : ''}`;
+  try {
+    const name = value !== null && typeof value === 'object' ? value.constructor?.name : undefined;
+    const own = name !== undefined && exportedClasses().some(([known]) => known === name);
+    return own || name === 'Runtime' ? `a ${name}` : fc.stringify(value).slice(0, 120);
+  } catch {
+    return 'what cannot be shown';
+  }
+}
