@@ -43,6 +43,17 @@ export function addCombined(
 ): string {
   const where = 'LoraModel.addWeightedAdapter';
   attachment.checkAttached(where);
+  // DARE's draws are taken back with the rest when there is no room for the sum.
+  return attachment.runtime.attempt(() => combineAndAdd(where, attachment, names, weights, options));
+}
+
+function combineAndAdd(
+  where: string,
+  attachment: Attachment,
+  names: readonly string[],
+  weights: readonly number[],
+  options: WeightedOptions,
+): string {
   if (!Array.isArray(names)) throw new TypeError(`${where}: names is ${describe(names)}, expected an array`);
   const adapters = names.map((part) => attachment.adapters.get(where, part));
   const { name = 'combined', combinationType: kind = 'cat' } = options;

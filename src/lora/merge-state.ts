@@ -151,7 +151,9 @@ export class MergeState {
     const back = before === null ? start : bytesNow(before);
     const apart = start.weight === null;
     this.#merged = { ...start, names, standIn: apart ? sum : null };
-    const { target } = start;
+    const { target, biasTarget } = start;
+    const storages = [target.storage, ...(biasTarget === null ? [] : [biasTarget.storage])];
+    const versions = storages.map(({ version }) => version);
     if (!apart) {
       target.runtime.engine.kernels.scale(sum.size, 1, sum.pointer, target.pointer);
       target.storage.version++;
@@ -162,6 +164,8 @@ export class MergeState {
       undo: () => {
         if (apart) sum.block.dispose();
         write(start, back);
+        // The bits of before, and nothing was recorded since: a graph that waits for its backward is still right.
+        for (const [i, storage] of storages.entries()) storage.version = versions[i]!;
         this.#merged = before;
       },
       done: () => before?.standIn?.block.dispose(),

@@ -42,4 +42,9 @@ export class Dropout extends Module {
     });
     return y;
   }
+
+  /** @internal The masks begin anew: the next training forward has the first one again. */
+  restartMasks(): void {
+    this.#maskStep = 0;
+  }
 }

@@ -1,0 +1,92 @@
+/**
+ * Every public call that can reach the allocator, each of its allocations failing in turn: after the error everything is as
+ * before the call, and the retry gives the bits of an undisturbed run. The calls are found by walking the exports: a new one
+ * has a scenario, or a reason why it cannot allocate.
+ */
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { createRuntime } from '../src/index.js';
+import { publicCalls } from './support/injection/exports.js';
+import { LAYERS } from './support/injection/layers.js';
+import { LORA } from './support/injection/lora.js';
+import { OPERATIONS } from './support/injection/operations.js';
+import { REST } from './support/injection/rest.js';
+import { inject, runtimesOf } from './support/injection/run.js';
+import { FIXED } from './support/injection/scenario.js';
+
+const GROUPS = { operations: OPERATIONS, layers: LAYERS, 'the runtime and optimisers': REST, adapters: LORA };
+const SCENARIOS = Object.values(GROUPS).flat();
+
+/** Calls that need no scenario, by the reason. */
+const NO_ALLOCATION: Readonly<Record<string, readonly string[]>> = {
+  'an error class': ['AdapterError', 'FormatError', 'OutOfMemoryError', 'WorkerError'],
+  'abstract: its subclasses are constructed': [
+    'Module',
+    'Optimizer',
+    'LoraLayer',
+    'MatrixLoraLayer',
+    'AdamBase',
+  ],
+  'made by other calls only': ['Runtime', 'Tensor', 'Parameter', 'LoraModel'],
+  'makes a runtime, which has its own test (runtime/reserve)': ['createRuntime'],
+  'gives memory back': [
+    'Module.dispose',
+    'LoraLayer.dispose',
+    'LoraModel.dispose',
+    'Optimizer.dispose',
+    'Runtime.dispose',
+    'Tensor.dispose',
+  ],
+  'moves or reads references and numbers': [
+    'Module.namedModules',
+    'Module.namedParameters',
+    'Module.parameters',
+    'Module.train',
+    'Module.eval',
+    'LoraModel.train',
+    'LoraModel.namedParameters',
+    'LoraModel.trainableParameters',
+    'LoraModel.parameterGroups',
+    'LoraModel.summary',
+    'LoraModel.report',
+    'LoraModel.setScale',
+    'LoraLayer.factors',
+    'LoraLayer.setScale',
+    'LoraLayer.children',
+    'LoraLayer.ownParameters',
+    'LoraLayer.parameterSlots',
+    'LoraModel.children',
+    'LoraModel.ownParameters',
+    'Sequential.children',
+    'Runtime.info',
+    'Runtime.memory',
+    'Tensor.keep',
+    'Tensor.item',
+    'Tensor.toString',
+  ],
+};
+
+const make = await runtimesOf(
+  await WebAssembly.compile(await readFile(new URL('../build/simd.wasm', import.meta.url))),
+);
+
+test('every public call has a scenario, or a reason why it cannot allocate', async () => {
+  using rt = await createRuntime({ threads: 1 });
+  const calls = publicCalls(rt);
+  const reasons = Object.values(NO_ALLOCATION).flat();
+  const known = new Set([...reasons, ...SCENARIOS.flatMap(({ covers }) => covers)]);
+  const missing = calls.filter((name) => !known.has(name));
+  expect(missing.map((name) => `no scenario for ${name}: add one or say why it cannot allocate`)).toEqual([]);
+  // Nor is there one for what is no call any more.
+  expect([...known].filter((name) => !calls.includes(name))).toEqual([]);
+});
+
+describe.each(Object.entries(GROUPS))('an allocation fails in %s', (_group, scenarios) => {
+  test.each(scenarios.map((scenario) => [scenario.title, scenario] as const))(
+    '%s',
+    async (_title, scenario) => {
+      const { faults } = await inject(scenario, make, () => FIXED);
+      expect(faults).toEqual([]);
+    },
+  );
+});

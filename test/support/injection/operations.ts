@@ -1,0 +1,177 @@
+/** Injection scenarios of operations: forward with backward, onto gradients that are there already, and outside any scope. */
+import {
+  add,
+  argmax,
+  conv2d,
+  crossEntropy,
+  defineOperation,
+  embedding,
+  gelu,
+  layerNorm,
+  linear,
+  maxPool2d,
+  mean,
+  mseLoss,
+  mul,
+  type Runtime,
+  relu,
+  reshape,
+  scale,
+  sigmoid,
+  softmax,
+  sub,
+  sum,
+  type Tensor,
+  tanh,
+} from '../../../src/index.js';
+import type { Draw, Scenario } from './scenario.js';
+
+/** A kept tensor of normal numbers that wants a gradient. */
+export function leaf(rt: Runtime, shape: readonly number[]): Tensor {
+  const tensor = rt.normal(shape).keep();
+  tensor.requiresGrad = true;
+  return tensor;
+}
+
+/** Kept numbers from 0 up to `below`. */
+export function indices(rt: Runtime, shape: readonly number[], below: number): Tensor {
+  const size = shape.reduce((product, n) => product * n, 1);
+  return rt
+    .tensor(
+      Int32Array.from({ length: size }, (_, i) => (7 * i + 2) % below),
+      shape,
+    )
+    .keep();
+}
+
+type Inputs = (rt: Runtime, draw: Draw) => Tensor[];
+
+function scenariosOf(
+  name: string,
+  inputs: Inputs,
+  call: (...tensors: Tensor[]) => Tensor,
+  label = '',
+): Scenario[] {
+  const covers = [name, 'Tensor.backward'];
+  const trained = (primed: boolean): Scenario => ({
+    title: `${name}${label}, forward and backward${primed ? ' onto gradients' : ''}`,
+    covers,
+    build(rt, draw) {
+      const holders = inputs(rt, draw);
+      const dy = rt.normal(rt.scope(() => call(...holders).shape)).keep();
+      const run = (): unknown =>
+        rt.scope(() => {
+          const y = call(...holders);
+          const values = y.toArray();
+          if (y.requiresGrad) y.backward(dy);
+          return values;
+        });
+      if (primed) run();
+      return { holders: [...holders, dy], run };
+    },
+  });
+  const bare: Scenario = {
+    title: `${name}${label}, outside any scope`,
+    covers,
+    build(rt, draw) {
+      const holders = inputs(rt, draw);
+      return { holders, run: () => call(...holders) };
+    },
+  };
+  return [trained(false), trained(true), bare];
+}
+
+const two: Inputs = (rt, draw) => {
+  const shape = [draw.size(3), draw.size(5)];
+  return [leaf(rt, shape), leaf(rt, shape)];
+};
+const one: Inputs = (rt, draw) => [leaf(rt, [draw.size(3), draw.size(6)])];
+const images: Inputs = (rt, draw) => [leaf(rt, [draw.size(2), 4, draw.size(5) + 2, draw.size(4) + 2])];
+const convolution =
+  (groups: number): Inputs =>
+  (rt, draw) => [...images(rt, draw), leaf(rt, [6, 4 / groups, 3, 2]), leaf(rt, [6])];
+
+const square = defineOperation({
+  name: 'square',
+  forward(context, x: Tensor) {
+    context.save(x);
+    return mul(x, x);
+  },
+  backward: (context, dy) => [mul(dy, scale(context.saved[0]!, 2))],
+});
+
+const REDUCTIONS = ['mean', 'sum'] as const;
+
+export const OPERATIONS: readonly Scenario[] = [
+  ...scenariosOf('add', two, (a, b) => add(a!, b!)),
+  ...scenariosOf('add', one, (a) => add(a!, a!), ' of a tensor and itself'),
+  ...scenariosOf('sub', two, (a, b) => sub(a!, b!)),
+  ...scenariosOf('mul', two, (a, b) => mul(a!, b!)),
+  ...scenariosOf('scale', one, (a) => scale(a!, 3)),
+  ...scenariosOf('relu', one, (a) => relu(a!)),
+  ...scenariosOf('tanh', one, (a) => tanh(a!)),
+  ...scenariosOf('sigmoid', one, (a) => sigmoid(a!)),
+  ...scenariosOf('gelu', one, (a) => gelu(a!)),
+  ...scenariosOf('gelu', one, (a) => gelu(a!, { approximate: 'tanh' }), ' by tanh'),
+  ...scenariosOf('softmax', one, (a) => softmax(a!)),
+  ...scenariosOf('sum', one, (a) => sum(a!)),
+  ...scenariosOf('mean', one, (a) => mean(a!)),
+  ...scenariosOf('mean', images, (a) => mean(a!, [2, 3]), ' over dimensions'),
+  ...scenariosOf('reshape', one, (a) => reshape(a!, [a!.size])),
+  ...scenariosOf('argmax', one, (a) => argmax(a!)),
+  ...REDUCTIONS.flatMap((reduction) =>
+    scenariosOf('mseLoss', two, (a, b) => mseLoss(a!, b!, { reduction }), `, ${reduction}`),
+  ),
+  ...REDUCTIONS.flatMap((reduction) =>
+    scenariosOf(
+      'crossEntropy',
+      (rt, draw) => {
+        const [rows, classes] = [draw.size(4), draw.size(5)];
+        return [leaf(rt, [rows, classes]), indices(rt, [rows], classes)];
+      },
+      (a, b) => crossEntropy(a!, b!, { reduction }),
+      `, ${reduction}`,
+    ),
+  ),
+  ...scenariosOf(
+    'linear',
+    (rt, draw) => {
+      const [M, N, K] = [draw.size(3), draw.size(4), draw.size(5)];
+      return [leaf(rt, [M, K]), leaf(rt, [N, K]), leaf(rt, [N])];
+    },
+    (x, w, b) => linear(x!, w!, b!),
+  ),
+  ...[1, 2].flatMap((groups) =>
+    scenariosOf(
+      'conv2d',
+      convolution(groups),
+      (x, w, b) => conv2d(x!, w!, b!, { groups, padding: 1 }),
+      `, ${groups} groups`,
+    ),
+  ),
+  ...scenariosOf('maxPool2d', images, (x) => maxPool2d(x!, 2)),
+  ...scenariosOf(
+    'embedding',
+    (rt, draw) => {
+      const rows = draw.size(7);
+      return [indices(rt, [2, 3], rows), leaf(rt, [rows, draw.size(4)])];
+    },
+    (i, w) => embedding(i!, w!),
+  ),
+  ...scenariosOf(
+    'layerNorm',
+    (rt, draw) => {
+      const width = draw.size(6);
+      return [leaf(rt, [3, width]), leaf(rt, [width]), leaf(rt, [width])];
+    },
+    (x, w, b) => layerNorm(x!, [w!.size], w!, b!),
+  ),
+  ...scenariosOf('defineOperation', one, (x) => square(x!)),
+  // Several operations: outside a scope what the first gave is the caller's.
+  ...scenariosOf(
+    'defineOperation',
+    one,
+    (x) => add(square(x!), mul(x!, square(x!))),
+    ' in a graph with branches',
+  ).slice(0, 2),
+];
