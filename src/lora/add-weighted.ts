@@ -11,6 +11,8 @@ import {
   type CombineOptions,
   type CombinePart,
   combineFactors,
+  isApproximated,
+  isThinning,
 } from './combine.js';
 import { resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
@@ -23,14 +25,17 @@ export interface WeightedOptions {
    * How, by PEFT's names. `'cat'` (the default here; PEFT's is `'svd'`): the exact weighted sum of the deltas, at the sum of
    * the ranks. `'svd'`: the best approximation of that sum at `svdRank`. `'linear'`: PEFT's formula at the same rank, which
    * sums the factors and not the deltas: √weight·A and √weight·B, so their product has cross terms and is not the weighted
-   * sum. `'ties'`, `'dare_linear'`, `'dare_ties'`: the same on thinned factors.
+   * sum. `'ties'`, `'dare_linear'`, `'dare_ties'`, `'magnitude_prune'`: the same on thinned factors. `'ties_svd'`,
+   * `'dare_linear_svd'`, `'dare_ties_svd'`, `'magnitude_prune_svd'`: the same on thinned deltas, then as `'svd'`.
    */
   readonly combinationType?: CombinationType;
-  /** For `'svd'`. Default the largest rank of the parts. */
+  /** For `'svd'` and its kin. Default the largest rank of the parts. */
   readonly svdRank?: number;
-  /** For `'ties'` and DARE: the part of the elements that stays, above 0 to 1. */
+  /** For `'svd'` and its kin: clamps both factors to ± this quantile, 0 to 1, of their elements. Default none. */
+  readonly svdClamp?: number;
+  /** For all that thin out (ties, DARE, pruning): the part of the elements that stays, above 0 to 1. */
   readonly density?: number;
-  /** For `'ties'` and `'dare_ties'`: whether the sign of the sum or of the count wins. Default `'total'`. */
+  /** For ties, alone and with DARE: whether the sign of the sum or of the count wins. Default `'total'`. */
   readonly majoritySignMethod?: 'total' | 'frequency';
 }
 
@@ -96,7 +101,9 @@ function check(
   weights: readonly number[],
   options: WeightedOptions,
 ): CombineOptions {
-  checkOptions(where, options, ['name', 'combinationType', 'svdRank', 'density', 'majoritySignMethod']);
+  checkOptions(where, options, [
+    ...['name', 'combinationType', 'svdRank', 'svdClamp', 'density', 'majoritySignMethod'],
+  ]);
   const { combinationType: kind = 'cat', density, majoritySignMethod = 'total' } = options;
   if (!COMBINATIONS.includes(kind))
     throw new RangeError(
@@ -121,8 +128,7 @@ function check(
     if (what !== null)
       throw new AdapterError(`${where}: adapter '${name}' ${what}, expected adapters of plain LoRA`);
   }
-  const thins = kind === 'ties' || kind === 'dare_linear' || kind === 'dare_ties';
-  if (thins && density === undefined)
+  if (isThinning(kind) && density === undefined)
     throw new TypeError(`${where}: density is undefined, expected a number above 0 to 1 for ${kind}`);
   if (density !== undefined) checkNumber(`${where}: density`, density, Number.MIN_VALUE, 1);
   if (majoritySignMethod !== 'total' && majoritySignMethod !== 'frequency')
@@ -132,8 +138,9 @@ function check(
   const ranks = adapters.flatMap(({ plan }) => plan.layers.map(({ options: { r } }) => r));
   const rank = options.svdRank ?? Math.max(...ranks);
   checkInteger(`${where}: svdRank`, rank, 1, 2 ** 20);
+  if (options.svdClamp !== undefined) checkNumber(`${where}: svdClamp`, options.svdClamp, 0, 1);
   return {
-    ...{ rank, density: density ?? 1, majoritySignMethod },
+    ...{ rank, density: density ?? 1, majoritySignMethod, clamp: options.svdClamp ?? null },
     random: (count) => {
       const drawn = rt.uniform([count], 0, 1);
       const values = drawn.toArray() as Float32Array;
@@ -162,14 +169,14 @@ function combineLayer(
     const [a, b] = [A.toArray() as Float32Array, B.toArray() as Float32Array];
     parts.push({ A: a, B: b, r, scaling: strengthOf(found.factors), weight: weights[i]! });
   }
-  if (kind === 'svd' && sizes.blocks > 1)
+  if (isApproximated(kind) && sizes.blocks > 1)
     throw new AdapterError(
-      `${where}: 'svd' on '${path}' with groups or slices, expected another combinationType`,
+      `${where}: '${kind}' on '${path}' with groups or slices, expected another combinationType`,
     );
   const ranks = [...new Set(parts.map(({ r }) => r))];
-  if (kind !== 'cat' && kind !== 'svd' && ranks.length > 1)
+  if (kind !== 'cat' && !isApproximated(kind) && ranks.length > 1)
     throw new AdapterError(
-      `${where}: '${kind}' of ranks ${ranks.join(', ')} on '${path}', expected one rank; 'cat' and 'svd' take any`,
+      `${where}: '${kind}' of ranks ${ranks.join(', ')} on '${path}', expected one rank; 'cat', 'svd' and its kin take any`,
     );
   const combined = combineFactors(kind, parts, sizes, settings);
   // A grouped convolution's r counts the ranks of all groups.

@@ -20,7 +20,7 @@ interface Golden {
 }
 
 const OPTIONS = {
-  ...{ rank: 1, density: 1, majoritySignMethod: 'total' as const },
+  ...{ rank: 1, density: 1, majoritySignMethod: 'total' as const, clamp: null },
   random: (count: number) => new Float32Array(count),
 };
 
