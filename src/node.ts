@@ -2,13 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type LazySafetensorsFile, openSafetensors } from './formats/safetensors-open.js';
+import { bytesOf, checkText, under, wrongType } from './formats/check.js';
+import { type LazySafetensorsFile, openSafetensorsAs } from './formats/safetensors-open.js';
 import type { ExportOptions } from './lora/export.js';
 import type { LoraModel } from './lora/model.js';
 import { readRange } from './platform/node.js';
 
 /** Writes a file so that a reader sees the old content or the new one, never a part: to a temporary name, then renamed. */
 export async function writeAtomic(path: string, bytes: Uint8Array): Promise<void> {
+  checkText('writeAtomic: path', path);
+  bytesOf('writeAtomic: bytes', bytes);
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     await writeFile(temporary, bytes);
@@ -32,7 +35,11 @@ export async function saveAdapter(
   folder: string,
   options: ExportOptions = {},
 ): Promise<string[]> {
-  const files = model.exportAdapter(name, options);
+  const where = 'saveAdapter';
+  if (typeof model?.exportAdapter !== 'function') throw wrongType(`${where}: model`, model, 'a LoraModel');
+  if (name !== undefined) checkText(`${where}: name`, name);
+  checkText(`${where}: folder`, folder);
+  const files = under(where, () => model.exportAdapter(name, options));
   await mkdir(folder, { recursive: true });
   const paths: string[] = [];
   for (const file of ['adapter_model.safetensors', 'adapter_config.json'] as const) {
@@ -59,12 +66,14 @@ export interface OpenFile {
  * await close();
  */
 export async function openSafetensorsFile(path: string): Promise<OpenFile> {
+  const where = 'openSafetensorsFile';
+  checkText(`${where}: path`, path);
   const handle = await open(path);
   const close = (): Promise<void> => handle.close();
   const read = (begin: number, end: number) => readRange(handle, begin, end);
   try {
     const { size } = await handle.stat();
-    const file = await openSafetensors({ size, read });
+    const file = await openSafetensorsAs(where, { size, read });
     return { file, close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();

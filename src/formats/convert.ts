@@ -1,4 +1,5 @@
 /** An adapter of one program as another's. What the target cannot hold is an error, or is left out and listed. */
+import { checkAlpha, checkBase, checkFlags, checkOptions, describe, underAsync } from './check.js';
 import { FormatError } from './errors.js';
 import { type GgufBase, isReordered } from './gguf-base.js';
 import { ggufRules, writeGguf } from './gguf-lora.js';
@@ -7,7 +8,7 @@ import { type AdapterFormat, type LoraFile, notHeld, type TargetRules } from './
 import { LORALIB_RULES, writeLoralib } from './loralib.js';
 import { mlxRules, writeMlx } from './mlx.js';
 import { PEFT_RULES, writePeft } from './peft-write.js';
-import { type AdapterBytes, readAdapter } from './read-adapter.js';
+import { type AdapterBytes, checkInput, readAdapter } from './read-adapter.js';
 
 export interface ConvertOptions {
   readonly to: AdapterFormat;
@@ -34,6 +35,17 @@ export interface Converted {
  * @throws FormatError when the input is no adapter, its alpha is unknown, or the target cannot hold all of it
  */
 export async function convert(input: AdapterBytes, options: ConvertOptions): Promise<Converted> {
+  const where = 'convert';
+  const bytes = checkInput(where, input);
+  checkOptions(where, options, ['to', 'alpha', 'base', 'dropUnsupported', 'force']);
+  checkAlpha(where, options.alpha);
+  checkBase(where, options.base);
+  checkFlags(where, { dropUnsupported: options.dropUnsupported, force: options.force });
+  rulesOf(options.to, null);
+  return underAsync(where, () => convertBytes(bytes, options));
+}
+
+async function convertBytes(input: AdapterBytes, options: ConvertOptions): Promise<Converted> {
   const { to, base = null, dropUnsupported = false, force = false } = options;
   const alpha = options.alpha === undefined ? {} : { alpha: options.alpha };
   const file = await readAdapter(input, { ...alpha, base });
@@ -90,8 +102,10 @@ function rulesOf(to: AdapterFormat, base: GgufBase | null): TargetRules {
     loralib: LORALIB_RULES,
     gguf: ggufRules(base),
   };
-  if (!Object.hasOwn(rules, to))
-    throw new FormatError(`convert: to is ${String(to)}, expected one of ${Object.keys(rules).join(', ')}`);
+  if (typeof to !== 'string' || !Object.hasOwn(rules, to))
+    throw new FormatError(
+      `convert: to is ${typeof to === 'string' ? to : describe(to)}, expected one of ${Object.keys(rules).join(', ')}`,
+    );
   return rules[to];
 }
 

@@ -1,4 +1,5 @@
 /** What an adapter changes: scale·B·A of a module, and norms of it without forming it. */
+import { checkArray, checkModule } from './check-file.js';
 import { FormatError } from './errors.js';
 import type { LoraArray, LoraModule } from './lora-file.js';
 import { checkStrength } from './strength.js';
@@ -9,6 +10,7 @@ import { checkStrength } from './strength.js';
  * @throws FormatError when the scale is unknown
  */
 export function deltaWeight(module: LoraModule): LoraArray {
+  checkModule('deltaWeight: module', module);
   const { A, B, r, kind } = module;
   const { scale } = checkStrength('deltaWeight', module.path, module);
   if (scale === null)
@@ -29,7 +31,9 @@ export function deltaWeight(module: LoraModule): LoraArray {
 }
 
 /** Frobenius norm. */
-export function norm({ data }: LoraArray): number {
+export function norm(array: LoraArray): number {
+  checkArray('norm: array', array);
+  const { data } = array;
   let sum = 0;
   for (const value of data) sum += value * value;
   return Math.sqrt(sum);
@@ -37,6 +41,7 @@ export function norm({ data }: LoraArray): number {
 
 /** Norm of scale·B·A from the r x r products Bᵀ·B and A·Aᵀ, since |B·A|² = trace(BᵀB·AAᵀ); null when the scale is unknown. */
 export function deltaNorm(module: LoraModule): number | null {
+  checkModule('deltaNorm: module', module);
   const { A, B, r } = module;
   const { scale } = checkStrength('deltaNorm', module.path, module);
   if (scale === null) return null;

@@ -1,4 +1,5 @@
 /** The safetensors dtypes: their widths, and those whose values are read. */
+import { describe, tagOf } from './check.js';
 import { FormatError } from './errors.js';
 
 /** Bits of an element, for every legal dtype. */
@@ -48,21 +49,33 @@ export function isDtype(value: unknown): value is Dtype {
 
 /** The dtype that an array is written as. @throws FormatError */
 export function dtypeOf(where: string, data: unknown): Dtype {
-  if (data instanceof Float32Array) return 'F32';
-  if (data instanceof Float64Array) return 'F64';
-  if (data instanceof Int8Array) return 'I8';
-  if (data instanceof Int16Array) return 'I16';
-  if (data instanceof Int32Array) return 'I32';
-  if (data instanceof BigInt64Array) return 'I64';
-  if (data instanceof Uint8Array) return 'U8';
-  if (data instanceof Uint16Array) return 'U16';
-  if (data instanceof Uint32Array) return 'U32';
-  if (data instanceof BigUint64Array) return 'U64';
-  throw new FormatError(`${where}: data is ${data === null ? 'null' : typeof data}, expected a typed array`);
+  const dtype = ArrayBuffer.isView(data) ? DTYPE_OF[tagOf(data)] : undefined;
+  if (dtype === undefined)
+    throw new FormatError(`${where}: data is ${describe(data)}, expected a typed array`);
+  return dtype;
 }
 
+/** By the name of the class, which is the same in every realm. */
+const DTYPE_OF: Readonly<Record<string, Dtype>> = {
+  Float32Array: 'F32',
+  Float64Array: 'F64',
+  Int8Array: 'I8',
+  Int16Array: 'I16',
+  Int32Array: 'I32',
+  BigInt64Array: 'I64',
+  Uint8Array: 'U8',
+  Uint16Array: 'U16',
+  Uint32Array: 'U32',
+  BigUint64Array: 'U64',
+};
+
 /** Values of a tensor from its bytes, which start at offset 0 of their own buffer. @throws FormatError for a dtype that has no reader */
-export function decode(name: string, dtype: Dtype, bytes: Uint8Array<ArrayBuffer>): TypedArray {
+export function decode(
+  where: string,
+  name: string,
+  dtype: Dtype,
+  bytes: Uint8Array<ArrayBuffer>,
+): TypedArray {
   const { buffer } = bytes;
   switch (dtype) {
     case 'F32':
@@ -92,7 +105,7 @@ export function decode(name: string, dtype: Dtype, bytes: Uint8Array<ArrayBuffer
       return new BigUint64Array(buffer);
     default:
       throw new FormatError(
-        `safetensors: tensor '${name}' is ${dtype}, expected a dtype whose values can be read`,
+        `${where}: tensor '${name}' is ${dtype}, expected a dtype whose values can be read`,
       );
   }
 }
@@ -133,8 +146,8 @@ function brainToFloat(brains: Uint16Array): Float32Array {
 }
 
 /** Values of a floating-point dtype as float32. @throws FormatError for another dtype */
-export function toFloat32(name: string, dtype: Dtype, array: TypedArray): Float32Array {
+export function toFloat32(where: string, name: string, dtype: Dtype, array: TypedArray): Float32Array {
   if (array instanceof Float32Array) return array;
   if (array instanceof Float64Array) return new Float32Array(array);
-  throw new FormatError(`safetensors: tensor '${name}' is ${dtype}, expected F32, F16, BF16 or F64`);
+  throw new FormatError(`${where}: tensor '${name}' is ${dtype}, expected F32, F16, BF16 or F64`);
 }

@@ -14,6 +14,7 @@ export class FormatError extends Error {
 
 /** A message of one line and limited length, whatever names went into it: its beginning and its end. */
 export function messageText(message: string): string {
+  if (typeof message !== 'string') return typeof message;
   // Cut before it is escaped: of a long name little is looked at.
   const text = printable(cut(message, MESSAGE_LIMIT));
   return text.length > MESSAGE_LIMIT ? cut(text, MESSAGE_LIMIT) : text;

@@ -2,6 +2,7 @@
  * The base model of a GGUF adapter: the architecture, GGUF's names of its layers, and the heads by which llama.cpp's
  * converter reorders the rows of Llama's query and key weights (rotary pairs side by side in place of two halves).
  */
+import { checkObject, checkText, describe, tagOf, wrongType } from './check.js';
 import { FormatError } from './errors.js';
 import type { GgufFile } from './gguf-file.js';
 import { type Json, JsonNumber, parseJson } from './json.js';
@@ -98,7 +99,8 @@ export function reorderRows(
 
 /** From transformers' `config.json`. @throws FormatError */
 export function baseFromConfig(text: string): GgufBase {
-  const where = 'base config.json';
+  const where = 'baseFromConfig: config.json';
+  checkText('baseFromConfig: text', text);
   const root = parseJson(where, text);
   if (!(root instanceof Map)) throw new FormatError(`${where}: the file is no object, expected one`);
   const type = root.get('model_type');
@@ -124,16 +126,22 @@ function count(where: string, field: string, value: Json | undefined): number {
 }
 
 /** From a model in GGUF. @throws FormatError */
-export function baseFromGguf({ metadata, tensors }: GgufFile): GgufBase {
-  const where = 'base model';
+export function baseFromGguf(file: GgufFile): GgufBase {
+  const where = 'baseFromGguf';
+  checkObject(`${where}: file`, file, 'what openGguf gives');
+  const { metadata, tensors } = file;
+  for (const [name, map] of Object.entries({ metadata, tensors }))
+    if (tagOf(map) !== 'Map') throw wrongType(`${where}: file.${name}`, map, 'a Map');
   const architecture = metadata.get('general.architecture');
   if (typeof architecture !== 'string' || !Object.values(ARCHITECTURES).includes(architecture))
     throw new FormatError(
-      `${where}: general.architecture is ${String(architecture)}, expected one of ${[...new Set(Object.values(ARCHITECTURES))].join(', ')}`,
+      `${where}: general.architecture is ${describe(architecture)}, expected one of ${[...new Set(Object.values(ARCHITECTURES))].join(', ')}`,
     );
-  const heads = Number(metadata.get(`${architecture}.attention.head_count`));
-  const kvHeads = Number(metadata.get(`${architecture}.attention.head_count_kv`) ?? heads);
+  const heads = numberOf(metadata.get(`${architecture}.attention.head_count`));
+  const kvHeads = numberOf(metadata.get(`${architecture}.attention.head_count_kv`) ?? heads);
   if (!Number.isInteger(heads) || heads < 1 || !Number.isInteger(kvHeads) || kvHeads < 1)
     throw new FormatError(`${where}: ${architecture}.attention.head_count is no number, expected one`);
   return { architecture, heads, kvHeads, tied: !tensors.has('output.weight') };
 }
+
+const numberOf = (value: unknown): number => (typeof value === 'number' ? value : Number.NaN);

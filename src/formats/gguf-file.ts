@@ -1,9 +1,10 @@
 /** The GGUF container: where tensors lie, checked against the size of the file, their values, and writing a file. */
+import { checkText } from './check.js';
 import { decode, halfToFloat, toFloat32 } from './dtypes.js';
 import { FormatError } from './errors.js';
 import { formatGgufHeader, readGgufHeader } from './gguf-header.js';
 import type { LoraArray } from './lora-file.js';
-import type { RandomAccess } from './source.js';
+import { openSource, type RandomAccess } from './source.js';
 
 /** GGML's numbers of the types whose values are read. */
 const Ggml = { F32: 0, F16: 1, Q8_0: 8, BF16: 30 } as const;
@@ -33,7 +34,9 @@ const ALIGNMENT = 32;
 
 /** Reads metadata and the list of tensors; values later, by `ggufValues`. @throws FormatError */
 export async function openGguf(where: string, source: RandomAccess): Promise<GgufFile> {
-  const { metadata, entries, length } = await readGgufHeader(where, source);
+  checkText('openGguf: where', where);
+  const opened = await openSource(where, source);
+  const { metadata, entries, length } = await readGgufHeader(where, opened);
   const alignment = metadata.get('general.alignment') ?? ALIGNMENT;
   if (typeof alignment !== 'number' || !Number.isInteger(alignment) || alignment < 8 || alignment % 8 !== 0)
     throw new FormatError(`${where}: general.alignment is ${String(alignment)}, expected a multiple of 8`);
@@ -86,7 +89,7 @@ export async function ggufValues(where: string, source: RandomAccess, name: stri
   const bytes = new Uint8Array(await source.read(begin, end));
   if (type === Ggml.Q8_0) return { shape, data: fromQ8(bytes) };
   const dtype = type === Ggml.F32 ? 'F32' : type === Ggml.F16 ? 'F16' : 'BF16';
-  return { shape, data: toFloat32(name, dtype, decode(name, dtype, bytes)) };
+  return { shape, data: toFloat32(where, name, dtype, decode(where, name, dtype, bytes)) };
 }
 
 /** Q8_0: blocks of a half float and 32 signed bytes. */

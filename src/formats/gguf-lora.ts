@@ -3,6 +3,8 @@
  * no rsLoRA and no alpha per layer, so both go into B. The token embedding's lora_a lies transposed. Llama's query and key rows
  * are reordered, which needs the base's heads.
  */
+import { bytesOf, checkBase, checkWriteOptions } from './check.js';
+import { checkLoraFile } from './check-file.js';
 import { FormatError } from './errors.js';
 import { FactorTable, withLayers } from './factors.js';
 import { type GgufBase, ggufName, isReordered, pathOfGguf, reorderRows } from './gguf-base.js';
@@ -29,9 +31,12 @@ export interface GgufOptions extends LoraWriteOptions {
 const isTokens = (name: string): boolean => name.endsWith('token_embd');
 
 /** @throws FormatError for a file that is no LoRA adapter in GGUF, or that is cut short */
-export async function readGguf(bytes: Uint8Array, { base = null }: GgufOptions = {}): Promise<LoraFile> {
+export async function readGguf(bytes: Uint8Array, options: GgufOptions = {}): Promise<LoraFile> {
   const where = 'readGguf';
-  const source = memorySource(bytes);
+  checkWriteOptions(where, options, ['base']);
+  const { base = null } = options;
+  checkBase(where, base);
+  const source = memorySource(bytesOf(`${where}: bytes`, bytes));
   const { metadata, tensors } = await openGguf(where, source);
   for (const [field, wanted] of [
     ['general.type', 'adapter'],
@@ -127,9 +132,13 @@ export function ggufRules(base: GgufBase | null): TargetRules {
 /** The file, and warnings: without a base llama.cpp cannot apply it. @throws FormatError */
 export async function writeGguf(
   file: LoraFile,
-  { base = null, allowNonFinite = false }: GgufOptions = {},
+  options: GgufOptions = {},
 ): Promise<{ bytes: Uint8Array<ArrayBuffer>; warnings: string[] }> {
   const where = 'writeGguf';
+  checkLoraFile(where, file);
+  checkWriteOptions(where, options, ['base']);
+  const { base = null, allowNonFinite = false } = options;
+  checkBase(where, base);
   checkHeld(where, file, ggufRules(base));
   const alphas = file.modules.map((module) => Math.fround(plainAlpha(where, module)));
   const usual = commonest(alphas);

@@ -2,13 +2,15 @@
  * kohya's image LoRA files: `lora_unet_<path>` or `lora_te_<path>` with underscores, then `.lora_down.weight` (A),
  * `.lora_up.weight` (B) and `.alpha`. Underscores cannot be turned back into dots, so the name stands as the path.
  */
+import { checkText, checkWriteOptions, under } from './check.js';
+import { checkLoraFile } from './check-file.js';
 import { FormatError } from './errors.js';
 import { alphasBeside, FactorTable, withLayers } from './factors.js';
 import { parseJson, showJson } from './json.js';
 import { checkHeld, type ExtraTensor, factorsOnly, type LoraFile, type TargetRules } from './lora-file.js';
 import { extraTensor } from './peft-read.js';
 import { type LoraWriteOptions, plainAlpha } from './peft-write.js';
-import { parseSafetensors } from './safetensors-read.js';
+import { readSafetensors } from './safetensors-read.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
 import { scaledB } from './scaled.js';
 import { strengthOf } from './strength.js';
@@ -25,7 +27,7 @@ export const KOHYA_RULES: TargetRules = {
 /** A layer without `.alpha` has alpha = rank, scale 1, as in kohya's own scripts. @throws FormatError */
 export function readKohya(weights: Uint8Array | ArrayBuffer): LoraFile {
   const where = 'readKohya';
-  const file = parseSafetensors(weights);
+  const file = readSafetensors(where, weights);
   checkNetwork(where, file.metadata);
   const factors = new FactorTable(where);
   const others: ExtraTensor[] = [];
@@ -80,6 +82,7 @@ function checkNetwork(where: string, metadata: ReadonlyMap<string, string>): voi
  * it, and a name that has such a prefix stays.
  */
 export function kohyaName(path: string): string {
+  checkText('kohyaName: path', path);
   if (/^(?:lora|lycoris)_[a-z]+\d*_[^.]*$/.test(path)) return path;
   const [, encoder = null, of] = /^text_encoder(_\d)?\.(.+)$/s.exec(path) ?? [];
   const bare = of ?? path.replace(/^(?:unet|diffusion_model)\.(?=.)/, '');
@@ -92,6 +95,8 @@ export function kohyaName(path: string): string {
 /** @throws FormatError for what cannot be held, and for two paths that get one name */
 export function writeKohya(file: LoraFile, options: LoraWriteOptions = {}): Uint8Array<ArrayBuffer> {
   const where = 'writeKohya';
+  checkLoraFile(where, file);
+  checkWriteOptions(where, options);
   checkHeld(where, file, KOHYA_RULES);
   // Of two text encoders the first has a number as well.
   const ofTwo = file.modules.some(({ path }) => path.startsWith('text_encoder_2.'));
@@ -115,5 +120,5 @@ export function writeKohya(file: LoraFile, options: LoraWriteOptions = {}): Uint
       [`${name}.alpha`, { shape: [], data: alpha }],
     );
   }
-  return writeSafetensors(tensors, { allowNonFinite: options.allowNonFinite ?? false });
+  return under(where, () => writeSafetensors(tensors, { allowNonFinite: options.allowNonFinite ?? false }));
 }

@@ -2,6 +2,8 @@
  * Microsoft loralib's checkpoints: `<path>.lora_A` [r, in] and `<path>.lora_B` [out, r] in a safetensors file, without alpha.
  * Its convolutions factor another matrix than PEFT's and its MergedLinear another shape: neither is a pair [r, in], [out, r].
  */
+import { checkAlpha, checkOptions, checkWriteOptions, under } from './check.js';
+import { checkLoraFile } from './check-file.js';
 import { FormatError } from './errors.js';
 import { alphasBeside, FactorTable, withLayers } from './factors.js';
 import {
@@ -14,7 +16,7 @@ import {
 } from './lora-file.js';
 import { extraTensor, type ReadOptions } from './peft-read.js';
 import { commonest, type LoraWriteOptions, plainAlpha } from './peft-write.js';
-import { parseSafetensors } from './safetensors-read.js';
+import { readSafetensors } from './safetensors-read.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
 import { scaledB } from './scaled.js';
 import { strengthOf } from './strength.js';
@@ -28,7 +30,9 @@ export const LORALIB_RULES: TargetRules = {
 /** @param options - `alpha`, which the file does not hold @throws FormatError */
 export function readLoralib(weights: Uint8Array | ArrayBuffer, options: ReadOptions = {}): LoraFile {
   const where = 'readLoralib';
-  const file = parseSafetensors(weights);
+  checkOptions(where, options, ['alpha']);
+  checkAlpha(where, options.alpha);
+  const file = readSafetensors(where, weights);
   const factors = new FactorTable(where);
   const others: ExtraTensor[] = [];
   for (const name of file.names) {
@@ -56,6 +60,8 @@ export function writeLoralib(
   options: LoraWriteOptions = {},
 ): { weights: Uint8Array<ArrayBuffer>; alpha: number } {
   const where = 'writeLoralib';
+  checkLoraFile(where, file);
+  checkWriteOptions(where, options);
   checkHeld(where, file, LORALIB_RULES);
   const usual = commonest(file.modules.map((module) => plainAlpha(where, module)));
   const alpha = usual === 0 ? 1 : usual;
@@ -69,5 +75,5 @@ export function writeLoralib(
   const allowNonFinite = options.allowNonFinite ?? false;
   // The format has no place for alpha; metadata tells a person.
   const metadata = { format: 'pt', lora_alpha: String(alpha) };
-  return { weights: writeSafetensors(tensors, { metadata, allowNonFinite }), alpha };
+  return { weights: under(where, () => writeSafetensors(tensors, { metadata, allowNonFinite })), alpha };
 }

@@ -1,4 +1,5 @@
 /** mlx-lm's `adapter_config.json`: what of it says how strong the adapter is, and which of the file's layers are used. */
+import { bytesOf } from './check.js';
 import { FormatError } from './errors.js';
 import { decodeUtf8, type Json, JsonNumber, parseJson, showJson } from './json.js';
 import { isFiniteFloat } from './strength.js';
@@ -16,7 +17,10 @@ export interface MlxConfig {
 
 /** @throws FormatError for another kind of training, and for fields that contradict each other */
 export function parseMlxConfig(where: string, config: string | Uint8Array): MlxConfig {
-  const root = parseJson(where, typeof config === 'string' ? config : decodeUtf8(where, config));
+  const root = parseJson(
+    where,
+    typeof config === 'string' ? config : decodeUtf8(where, bytesOf(where, config)),
+  );
   const type = root instanceof Map ? (root.get('fine_tune_type') ?? 'lora') : null;
   if (!(root instanceof Map) || (type !== 'lora' && type !== 'dora'))
     throw new FormatError(`${where}: fine_tune_type is ${showJson(type)}, expected "lora" or "dora"`);

@@ -2,6 +2,8 @@
  * mlx-lm's adapters: `adapters.safetensors` with `<path>.lora_a` [in, r] and `<path>.lora_b` [r, out], the transposes of
  * PEFT's, and an `adapter_config.json` whose `lora_parameters.scale` multiplies as it stands, whatever the rank.
  */
+import { checkObject, checkWriteOptions, under } from './check.js';
+import { checkLoraFile } from './check-file.js';
 import { FormatError } from './errors.js';
 import { FactorTable, withLayers } from './factors.js';
 import {
@@ -16,7 +18,7 @@ import {
 import { checkUsed, parseMlxConfig } from './mlx-config.js';
 import { extraTensor } from './peft-read.js';
 import { commonest, type LoraWriteOptions } from './peft-write.js';
-import { parseSafetensors } from './safetensors-read.js';
+import { readSafetensors } from './safetensors-read.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
 import { padded, scaledB, transposed } from './scaled.js';
 
@@ -48,8 +50,9 @@ export function readMlx(source: {
   readonly weights: Uint8Array | ArrayBuffer;
 }): LoraFile {
   const where = 'readMlx';
+  checkObject(`${where}: source`, source, 'config and weights');
   const config = parseMlxConfig(`${where}: adapter_config.json`, source.config);
-  const file = parseSafetensors(source.weights);
+  const file = readSafetensors(where, source.weights);
   const factors = new FactorTable(where);
   const others: ExtraTensor[] = [];
   for (const name of file.names) {
@@ -80,6 +83,8 @@ export function readMlx(source: {
 /** Differing scales go into B, under scale 1; smaller ranks are filled up with zeros, which change nothing. @throws FormatError */
 export function writeMlx(file: LoraFile, options: MlxOptions = {}): MlxFiles {
   const where = 'writeMlx';
+  checkLoraFile(where, file);
+  checkWriteOptions(where, options, ['tied']);
   checkHeld(where, file, mlxRules(options.tied ?? false));
   const scales = file.modules.map((module) => scaleOf(where, module));
   const scale = scales.every((value) => value === scales[0]) ? commonest(scales) : 1;
@@ -101,9 +106,11 @@ export function writeMlx(file: LoraFile, options: MlxOptions = {}): MlxFiles {
   };
   return {
     'adapter_config.json': new TextEncoder().encode(`${JSON.stringify(config, null, 4)}\n`),
-    'adapters.safetensors': writeSafetensors(tensors, {
-      metadata: { format: 'mlx' },
-      allowNonFinite: options.allowNonFinite ?? false,
-    }),
+    'adapters.safetensors': under(where, () =>
+      writeSafetensors(tensors, {
+        metadata: { format: 'mlx' },
+        allowNonFinite: options.allowNonFinite ?? false,
+      }),
+    ),
   };
 }

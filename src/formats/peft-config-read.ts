@@ -2,6 +2,7 @@
  * Reading `adapter_config.json` with PEFT's defaults and checks. Options that change the maths and that nothing here
  * implements are refused by name; unknown fields are kept for the way back.
  */
+import { bytesOf, checkObject, under } from './check.js';
 import { FormatError } from './errors.js';
 import { decodeUtf8, type Json, JsonNumber, parseJson } from './json.js';
 import { NAMED_FIELDS, PEFT_DEFAULTS, type PeftConfig } from './peft-config.js';
@@ -33,12 +34,26 @@ export function parsePeftConfig(source: string | object | Uint8Array): {
   config: PeftConfig;
   warnings: string[];
 } {
-  const text =
-    source instanceof Uint8Array
-      ? decodeUtf8(WHERE, source)
-      : typeof source === 'string'
-        ? source
-        : JSON.stringify(source);
+  return readPeftConfig('parsePeftConfig', source);
+}
+
+/** The same for a function of another name, which its errors begin with. */
+export function readPeftConfig(where: string, source: string | object | Uint8Array) {
+  return under(where, () => parse(textOf(source)));
+}
+
+function textOf(source: unknown): string {
+  if (typeof source === 'string') return source;
+  if (ArrayBuffer.isView(source)) return decodeUtf8(WHERE, bytesOf(WHERE, source));
+  checkObject(WHERE, source, 'text, bytes or the parsed object');
+  try {
+    return JSON.stringify(source);
+  } catch (cause) {
+    throw new TypeError(`${WHERE}: the object is none that JSON can write, expected one`, { cause });
+  }
+}
+
+function parse(text: string): { config: PeftConfig; warnings: string[] } {
   const root = parseJson(WHERE, text);
   if (!(root instanceof Map)) throw new FormatError(`${WHERE}: the file is no object, expected one`);
   const type = root.get('peft_type');

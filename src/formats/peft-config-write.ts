@@ -1,4 +1,5 @@
 /** Writing `adapter_config.json` with PEFT's fields. */
+import { checkObject } from './check.js';
 import { FormatError } from './errors.js';
 import { JsonNumber } from './json.js';
 import { NAMED_FIELDS, PEFT_DEFAULTS, type PeftConfig } from './peft-config.js';
@@ -7,6 +8,7 @@ import { NAMED_FIELDS, PEFT_DEFAULTS, type PeftConfig } from './peft-config.js';
 export function formatPeftConfig(
   config: Partial<PeftConfig> & Pick<PeftConfig, 'r' | 'loraAlpha' | 'targetModules'>,
 ): Uint8Array<ArrayBuffer> {
+  checkObject('formatPeftConfig: config', config, "PEFT's fields");
   const fields = new Map<string, unknown>(Object.entries(PEFT_DEFAULTS));
   const { otherFields, ...named } = config;
   for (const [name, value] of otherFields ?? []) fields.set(name, value);

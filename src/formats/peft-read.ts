@@ -1,4 +1,5 @@
 /** Reading a PEFT adapter into the neutral description. Keys are taken apart by their ends, never by replacing text. */
+import { checkAlpha, checkObject, checkOptions } from './check.js';
 import { FormatError } from './errors.js';
 import { alphasBeside, withLayers } from './factors.js';
 import {
@@ -11,10 +12,10 @@ import {
   loraModule,
 } from './lora-file.js';
 import type { PeftConfig } from './peft-config.js';
-import { parsePeftConfig } from './peft-config-read.js';
+import { readPeftConfig } from './peft-config-read.js';
 import { PEFT_PREFIX } from './peft-keys.js';
 import { layerReader } from './peft-patterns.js';
-import { parseSafetensors, type SafetensorsFile } from './safetensors-read.js';
+import { readSafetensors, type SafetensorsFile } from './safetensors-read.js';
 import type { WritableTensor } from './safetensors-write.js';
 import { strengthOf } from './strength.js';
 
@@ -39,9 +40,12 @@ export interface ReadOptions {
  * @throws FormatError for files that are none, halves without each other, and ranks that contradict the config
  */
 export function readPeft(source: PeftSource, options: ReadOptions = {}): LoraFile {
-  const file = parseSafetensors(source.weights);
+  checkObject(`${WHERE}: source`, source, 'config and weights');
+  checkOptions(WHERE, options, ['alpha']);
+  checkAlpha(WHERE, options.alpha);
+  const file = readSafetensors(WHERE, source.weights);
   const { config, warnings } =
-    source.config === null ? { config: null, warnings: [] } : parsePeftConfig(source.config);
+    source.config === null ? { config: null, warnings: [] } : readPeftConfig(WHERE, source.config);
   if (config !== null && options.alpha !== undefined)
     throw new FormatError(
       `${WHERE}: alpha ${options.alpha} was given, but adapter_config.json has its own, expected none`,

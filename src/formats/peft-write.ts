@@ -1,4 +1,6 @@
 /** Writing a PEFT adapter. The config that it came with is kept where it still says the truth; else one is made that does. */
+import { checkWriteOptions, under } from './check.js';
+import { checkLoraFile } from './check-file.js';
 import { checkHeld, type LoraFile, type LoraModule, scaleOf, type TargetRules } from './lora-file.js';
 import type { PeftConfig } from './peft-config.js';
 import { formatPeftConfig } from './peft-config-write.js';
@@ -29,6 +31,8 @@ export const PEFT_RULES: TargetRules = {
 
 /** @throws FormatError for what cannot be held, an unknown alpha, or a value that is not finite */
 export function writePeft(file: LoraFile, options: LoraWriteOptions = {}): PeftFiles {
+  checkLoraFile(WHERE, file);
+  checkWriteOptions(WHERE, options);
   checkHeld(WHERE, file, PEFT_RULES);
   const modules = file.format === 'peft' ? file.modules : file.modules.map(withoutPrefix);
   const tensors: [string, WritableTensor][] = file.extras.map(({ name, tensor }) => [name, tensor]);
@@ -38,10 +42,10 @@ export function writePeft(file: LoraFile, options: LoraWriteOptions = {}): PeftF
     tensors.push([peftKey(path, a), A], [peftKey(path, b), B]);
   }
   return {
-    'adapter_config.json': formatPeftConfig(configOf({ ...file, modules })),
-    'adapter_model.safetensors': writeSafetensors(tensors, {
-      allowNonFinite: options.allowNonFinite ?? false,
-    }),
+    'adapter_config.json': under(WHERE, () => formatPeftConfig(configOf({ ...file, modules }))),
+    'adapter_model.safetensors': under(WHERE, () =>
+      writeSafetensors(tensors, { allowNonFinite: options.allowNonFinite ?? false }),
+    ),
   };
 }
 

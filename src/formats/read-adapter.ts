@@ -1,4 +1,5 @@
 /** Telling whose adapter some files are, and reading it. */
+import { bytesOf, checkAlpha, checkBase, checkObject, checkOptions, field, underAsync } from './check.js';
 import { FormatError } from './errors.js';
 import type { GgufBase } from './gguf-base.js';
 import { readGguf } from './gguf-lora.js';
@@ -8,7 +9,7 @@ import type { AdapterFormat, LoraFile } from './lora-file.js';
 import { readLoralib } from './loralib.js';
 import { readMlx } from './mlx.js';
 import { type ReadOptions, readPeft } from './peft-read.js';
-import { parseSafetensors } from './safetensors-read.js';
+import { readSafetensors } from './safetensors-read.js';
 
 /** An adapter's files as they were found. */
 export interface AdapterBytes {
@@ -19,13 +20,17 @@ export interface AdapterBytes {
 }
 
 /** Whose adapter it is: GGUF by its first bytes, MLX and PEFT by the config, the rest by tensor names. @throws FormatError */
-export function detectFormat({ weights, config }: AdapterBytes): AdapterFormat {
+export function detectFormat(input: AdapterBytes): AdapterFormat {
   const where = 'detectFormat';
+  const { weights, config } = checkInput(where, input);
   if (String.fromCharCode(...weights.subarray(0, 4)) === 'GGUF') return 'gguf';
-  const { names } = parseSafetensors(weights);
+  const { names } = readSafetensors(where, weights);
   if (names.some((name) => /\.lora_(?:up|down)\.weight$/.test(name))) return 'kohya';
   if (config !== null) {
-    const root = parseJson('adapter_config.json', decodeUtf8('adapter_config.json', config));
+    const root = parseJson(
+      `${where}: adapter_config.json`,
+      decodeUtf8(`${where}: adapter_config.json`, config),
+    );
     if (root instanceof Map && root.has('peft_type')) return 'peft';
     if (root instanceof Map && root.has('lora_parameters')) return 'mlx';
     throw new FormatError(`${where}: adapter_config.json has neither peft_type nor lora_parameters`);
@@ -45,6 +50,28 @@ export function detectFormat({ weights, config }: AdapterBytes): AdapterFormat {
 export async function readAdapter(
   input: AdapterBytes,
   options: ReadOptions & { readonly base?: GgufBase | null } = {},
+): Promise<LoraFile> {
+  const where = 'readAdapter';
+  checkOptions(where, options, ['alpha', 'base']);
+  checkAlpha(where, options.alpha);
+  checkBase(where, options.base);
+  const bytes = checkInput(where, input);
+  return underAsync(where, () => read(bytes, options));
+}
+
+/** Bytes of any realm. @throws TypeError */
+export function checkInput(where: string, input: unknown): AdapterBytes {
+  checkObject(`${where}: input`, input, 'weights and config');
+  const config = field(input, 'config') ?? null;
+  return {
+    weights: bytesOf(`${where}: weights`, field(input, 'weights')),
+    config: config === null ? null : bytesOf(`${where}: config`, config),
+  };
+}
+
+async function read(
+  input: AdapterBytes,
+  options: ReadOptions & { readonly base?: GgufBase | null },
 ): Promise<LoraFile> {
   const format = detectFormat(input);
   const { weights, config } = input;

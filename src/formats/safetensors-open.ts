@@ -9,8 +9,8 @@ export class LazySafetensorsFile extends SafetensorsIndex {
   readonly #dataStart: number;
 
   /** @internal Use `openSafetensors`. */
-  constructor(source: RandomAccess, header: Header) {
-    super(header);
+  constructor(where: string, source: RandomAccess, header: Header) {
+    super(where, header);
     this.#source = source;
     this.#dataStart = header.dataStart;
   }
@@ -23,12 +23,12 @@ export class LazySafetensorsFile extends SafetensorsIndex {
 
   /** The values in the dtype's own array (F16 and BF16 as float32). @throws FormatError */
   async array(name: string): Promise<TypedArray> {
-    return decode(name, this.info(name).dtype, await this.bytes(name));
+    return decode(this.where, name, this.info(name).dtype, await this.bytes(name));
   }
 
   /** The values as float32; for floating-point dtypes. @throws FormatError */
   async f32(name: string): Promise<Float32Array> {
-    return toFloat32(name, this.info(name).dtype, await this.array(name));
+    return toFloat32(this.where, name, this.info(name).dtype, await this.array(name));
   }
 }
 
@@ -41,8 +41,13 @@ export class LazySafetensorsFile extends SafetensorsIndex {
  * const weight = await file.f32(file.names[0]);
  */
 export async function openSafetensors(source: ByteSource): Promise<LazySafetensorsFile> {
-  const opened = await openSource('openSafetensors', source);
-  const length = headerLength(await opened.read(0, Math.min(8, opened.size)), opened.size);
-  const header = parseHeader(await opened.read(8, 8 + length), opened.size);
-  return new LazySafetensorsFile(opened, header);
+  return openSafetensorsAs('openSafetensors', source);
+}
+
+/** The same for a function of another name, which its errors begin with. */
+export async function openSafetensorsAs(where: string, source: ByteSource): Promise<LazySafetensorsFile> {
+  const opened = await openSource(where, source);
+  const length = headerLength(where, await opened.read(0, Math.min(8, opened.size)), opened.size);
+  const header = parseHeader(where, await opened.read(8, 8 + length), opened.size);
+  return new LazySafetensorsFile(where, opened, header);
 }

@@ -1,4 +1,5 @@
 /** Reading safetensors strictly: the header is checked as a whole, against the size of the file, before anything is allocated. */
+import { bytesOf } from './check.js';
 import { DTYPE_BITS, type Dtype, decode, isDtype, type TypedArray, toFloat32 } from './dtypes.js';
 import { FormatError, listed } from './errors.js';
 import { decodeUtf8, type Json, JsonNumber, parseJson } from './json.js';
@@ -23,56 +24,55 @@ const TENSOR_LIMIT = 1_000_000;
 const RANK_LIMIT = 32;
 
 /** Length of the header from the first eight bytes. @throws FormatError */
-export function headerLength(prefix: Uint8Array, fileSize: number): number {
+export function headerLength(where: string, prefix: Uint8Array, fileSize: number): number {
   if (fileSize < 8 || prefix.length < 8)
-    throw new FormatError(
-      `safetensors: the file has ${fileSize} bytes, expected at least 8; it is cut short`,
-    );
+    throw new FormatError(`${where}: the file has ${fileSize} bytes, expected at least 8; it is cut short`);
   const length = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
   if (length === 0n || length > HEADER_LIMIT)
-    throw new FormatError(`safetensors: the header has ${length} bytes, expected 1 to ${HEADER_LIMIT}`);
+    throw new FormatError(
+      `${where}: the header has ${length} bytes, expected 1 to ${HEADER_LIMIT}; the file is no safetensors`,
+    );
   if (length > BigInt(fileSize - 8)) {
     throw new FormatError(
-      `safetensors: the header has ${length} bytes, but only ${fileSize - 8} follow; the file is cut short`,
+      `${where}: the header has ${length} bytes, but only ${fileSize - 8} follow; the file is cut short`,
     );
   }
   return Number(length);
 }
 
 /** @param bytes - the header itself, without its length @throws FormatError */
-export function parseHeader(bytes: Uint8Array, fileSize: number): Header {
-  const where = 'safetensors: header';
-  const root = parseJson(where, decodeUtf8(where, bytes), '__metadata__');
-  if (!(root instanceof Map)) throw new FormatError('safetensors: the header is no object, expected one');
+export function parseHeader(where: string, bytes: Uint8Array, fileSize: number): Header {
+  const header = `${where}: header`;
+  const root = parseJson(header, decodeUtf8(header, bytes), '__metadata__');
+  if (!(root instanceof Map)) throw new FormatError(`${where}: the header is no object, expected one`);
   const named = root.size - (root.has('__metadata__') ? 1 : 0);
   if (named > TENSOR_LIMIT)
-    throw new FormatError(`safetensors: the header names ${named} tensors, expected at most ${TENSOR_LIMIT}`);
+    throw new FormatError(`${where}: the header names ${named} tensors, expected at most ${TENSOR_LIMIT}`);
   const tensors = new Map<string, TensorInfo>();
   let metadata = new Map<string, string>();
   for (const [name, value] of root) {
-    if (name === '__metadata__') metadata = metadataOf(value);
-    else tensors.set(name, infoOf(name, value));
+    if (name === '__metadata__') metadata = metadataOf(where, value);
+    else tensors.set(name, infoOf(`${where}: tensor '${name}'`, value));
   }
   const dataStart = 8 + bytes.length;
-  checkLayout(tensors, fileSize - dataStart);
+  checkLayout(where, tensors, fileSize - dataStart);
   return { dataStart, tensors, metadata };
 }
 
-function metadataOf(value: Json): Map<string, string> {
+function metadataOf(where: string, value: Json): Map<string, string> {
   const metadata = new Map<string, string>();
   if (value === null) return metadata;
   if (!(value instanceof Map))
-    throw new FormatError('safetensors: __metadata__ is no object, expected an object of strings');
+    throw new FormatError(`${where}: __metadata__ is no object, expected an object of strings`);
   for (const [key, text] of value) {
     if (typeof text !== 'string')
-      throw new FormatError(`safetensors: __metadata__ '${key}' is no string, expected one`);
+      throw new FormatError(`${where}: __metadata__ '${key}' is no string, expected one`);
     metadata.set(key, text);
   }
   return metadata;
 }
 
-function infoOf(name: string, value: Json): TensorInfo {
-  const where = `safetensors: tensor '${name}'`;
+function infoOf(where: string, value: Json): TensorInfo {
   if (!(value instanceof Map))
     throw new FormatError(`${where}: is no object, expected dtype, shape and data_offsets`);
   const dtype = value.get('dtype');
@@ -110,19 +110,19 @@ function integers(where: string, value: Json | undefined, most: number): number[
 }
 
 /** Tensors must follow each other from 0 to the end of the data, with no gap and no overlap. */
-function checkLayout(tensors: ReadonlyMap<string, TensorInfo>, dataLength: number): void {
+function checkLayout(where: string, tensors: ReadonlyMap<string, TensorInfo>, dataLength: number): void {
   const inOrder = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
   let at = 0;
   for (const [name, { begin, end }] of inOrder) {
     if (begin !== at)
       throw new FormatError(
-        `safetensors: tensor '${name}' begins at byte ${begin}, expected ${at}: no gap and no overlap`,
+        `${where}: tensor '${name}' begins at byte ${begin}, expected ${at}: no gap and no overlap`,
       );
     at = end;
   }
   if (at !== dataLength) {
     const why = at > dataLength ? '; the file is cut short' : '; bytes follow the last tensor';
-    throw new FormatError(`safetensors: the data has ${dataLength} bytes, expected ${at}${why}`);
+    throw new FormatError(`${where}: the data has ${dataLength} bytes, expected ${at}${why}`);
   }
 }
 
@@ -131,10 +131,22 @@ export abstract class SafetensorsIndex {
   readonly metadata: ReadonlyMap<string, string>;
   readonly #tensors: ReadonlyMap<string, TensorInfo>;
 
+  readonly #where: string;
+
   /** @internal */
-  constructor({ tensors, metadata }: Header) {
-    this.#tensors = tensors;
-    this.metadata = metadata;
+  constructor(where: string, header: Header) {
+    if (typeof where !== 'string' || !(header?.tensors instanceof Map))
+      throw new TypeError(
+        `${new.target.name}: is made by parseSafetensors or openSafetensors, expected no call`,
+      );
+    this.#where = where;
+    this.#tensors = header.tensors;
+    this.metadata = header.metadata;
+  }
+
+  /** What errors begin with. @internal */
+  protected get where(): string {
+    return this.#where;
   }
 
   /** Names in the order of the header. */
@@ -151,7 +163,7 @@ export abstract class SafetensorsIndex {
     const info = this.#tensors.get(name);
     if (info === undefined)
       throw new FormatError(
-        `safetensors: there is no tensor '${name}', expected one of ${listed(this.names)}`,
+        `${this.#where}: there is no tensor '${name}', expected one of ${listed(this.names)}`,
       );
     return info;
   }
@@ -163,8 +175,8 @@ export class SafetensorsFile extends SafetensorsIndex {
   readonly #dataStart: number;
 
   /** @internal Use `parseSafetensors`. */
-  constructor(bytes: Uint8Array, header: Header) {
-    super(header);
+  constructor(where: string, bytes: Uint8Array, header: Header) {
+    super(where, header);
     this.#bytes = bytes;
     this.#dataStart = header.dataStart;
   }
@@ -177,22 +189,23 @@ export class SafetensorsFile extends SafetensorsIndex {
 
   /** The values in the dtype's own array (F16 and BF16 as float32), whatever the alignment in the file. @throws FormatError */
   array(name: string): TypedArray {
-    return decode(name, this.info(name).dtype, this.bytes(name));
+    return decode(this.where, name, this.info(name).dtype, this.bytes(name));
   }
 
   /** The values as float32; for floating-point dtypes. @throws FormatError */
   f32(name: string): Float32Array {
-    return toFloat32(name, this.info(name).dtype, this.array(name));
+    return toFloat32(this.where, name, this.info(name).dtype, this.array(name));
   }
 }
 
-/** Reads a whole file from its bytes. @throws FormatError for everything that the format does not allow */
+/** Reads a whole file from its bytes. @throws FormatError for everything that the format does not allow; TypeError */
 export function parseSafetensors(source: Uint8Array | ArrayBuffer): SafetensorsFile {
-  const bytes = source instanceof ArrayBuffer ? new Uint8Array(source) : source;
-  if (!(bytes instanceof Uint8Array))
-    throw new TypeError(
-      'parseSafetensors: source is of an unknown kind, expected a Uint8Array or an ArrayBuffer',
-    );
-  const length = headerLength(bytes.subarray(0, 8), bytes.length);
-  return new SafetensorsFile(bytes, parseHeader(bytes.subarray(8, 8 + length), bytes.length));
+  return readSafetensors('parseSafetensors', source);
+}
+
+/** The same for a function of another name, which its errors begin with. */
+export function readSafetensors(where: string, source: Uint8Array | ArrayBuffer): SafetensorsFile {
+  const bytes = bytesOf(`${where}: source`, source);
+  const length = headerLength(where, bytes.subarray(0, 8), bytes.length);
+  return new SafetensorsFile(where, bytes, parseHeader(where, bytes.subarray(8, 8 + length), bytes.length));
 }

@@ -1,4 +1,5 @@
 /** Writing safetensors: widest dtype first, then by name, header padded with spaces, so that every tensor is aligned. */
+import { checkFlags, checkObject, checkOptions, checkText, field, wrongType } from './check.js';
 import { DTYPE_BITS, type Dtype, dtypeOf, isDtype, type TypedArray } from './dtypes.js';
 import { FormatError } from './errors.js';
 
@@ -26,8 +27,11 @@ export function writeSafetensors(
   tensors: Iterable<readonly [string, WritableTensor]>,
   options: WriteOptions = {},
 ): Uint8Array<ArrayBuffer> {
+  checkOptions(WHERE, options, ['metadata', 'allowNonFinite']);
   const { metadata = { format: 'pt' }, allowNonFinite = false } = options;
-  const entries = [...tensors].map(([name, tensor]) => ({
+  checkFlags(WHERE, { allowNonFinite });
+  checkMetadata(metadata);
+  const entries = pairs(tensors).map(([name, tensor]) => ({
     name,
     ...tensor,
     dtype: check(name, tensor, allowNonFinite),
@@ -57,6 +61,46 @@ export function writeSafetensors(
   return file;
 }
 
+const WHERE = 'writeSafetensors';
+
+function checkMetadata(metadata: unknown): void {
+  checkObject(`${WHERE}: metadata`, metadata, 'an object of strings');
+  for (const [key, value] of Object.entries(metadata)) checkText(`${WHERE}: metadata '${key}'`, value);
+}
+
+function firstNotFinite(data: TypedArray): number {
+  for (let i = 0; i < data.length; i++) if (!Number.isFinite(Number(data[i]))) return i;
+  return -1;
+}
+
+/** @throws TypeError */
+function pairs(tensors: unknown): (readonly [string, WritableTensor])[] {
+  if (!isIterable(tensors)) throw wrongType(`${WHERE}: tensors`, tensors, 'a Map or pairs');
+  return [...tensors].map((pair: unknown, i) => {
+    if (!Array.isArray(pair)) throw wrongType(`${WHERE}: tensors: entry ${i}`, pair, '[name, tensor]');
+    const [name, tensor]: unknown[] = pair;
+    checkText(`${WHERE}: tensors: name ${i}`, name);
+    if (!isWritable(tensor))
+      throw wrongType(`${WHERE}: tensor '${name}'`, tensor, 'a shape of integers with its data');
+    return [name, tensor];
+  });
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value;
+}
+
+function isWritable(tensor: unknown): tensor is WritableTensor {
+  if (typeof tensor !== 'object' || tensor === null) return false;
+  const shape = field(tensor, 'shape');
+  const dtype = field(tensor, 'dtype');
+  return (
+    Array.isArray(shape) &&
+    shape.every((size) => Number.isSafeInteger(size) && size >= 0) &&
+    (dtype === undefined || typeof dtype === 'string')
+  );
+}
+
 function check(name: string, { shape, data, dtype }: WritableTensor, allowNonFinite: boolean): Dtype {
   const where = `writeSafetensors: tensor '${name}'`;
   if (name === '__metadata__') throw new FormatError(`${where}: the name is reserved, expected another`);
@@ -71,8 +115,8 @@ function check(name: string, { shape, data, dtype }: WritableTensor, allowNonFin
     throw new FormatError(
       `${where}: data has ${data.length} elements, expected ${size} for [${shape.join(', ')}]`,
     );
-  if (!allowNonFinite && (data instanceof Float32Array || data instanceof Float64Array)) {
-    const wrong = data.findIndex((value) => !Number.isFinite(value));
+  if (!allowNonFinite && (own === 'F32' || own === 'F64')) {
+    const wrong = firstNotFinite(data);
     if (wrong >= 0)
       throw new FormatError(
         `${where}: element ${wrong} is ${data[wrong]}, expected finite values; allowNonFinite writes them`,

@@ -3,6 +3,7 @@
  * them sends the whole body, which is then kept. Every read gives exactly the bytes asked for, or an error.
  */
 import { fileSource } from '../platform/index.js';
+import { tagOf, wrongType } from './check.js';
 import { FormatError } from './errors.js';
 
 /** Something of a known size that is read by range. */
@@ -22,20 +23,23 @@ export async function openSource(where: string, source: ByteSource): Promise<Ran
 }
 
 async function kindOf(where: string, source: ByteSource): Promise<RandomAccess> {
-  if (source instanceof Blob) {
+  if (isBlob(source)) {
     const read = async (begin: number, end: number): Promise<Uint8Array> =>
       new Uint8Array(await source.slice(begin, end).arrayBuffer());
     return { size: source.size, read };
   }
-  if (source instanceof URL) return (await fileSource(source)) ?? (await httpSource(where, source));
+  if (isUrl(source)) return (await fileSource(source)) ?? (await httpSource(where, source));
   const given: unknown = source;
   if (typeof given === 'object' && given !== null && 'read' in given && typeof given.read === 'function') {
     if (!Number.isSafeInteger(source.size) || source.size < 0)
-      throw new TypeError(`${where}: source.size is ${source.size}, expected a number of bytes`);
+      throw wrongType(`${where}: source.size`, source.size, 'a number of bytes');
     return source;
   }
-  throw new TypeError(`${where}: source is of an unknown kind, expected a Blob, a URL or { size, read }`);
+  throw wrongType(`${where}: source`, source, 'a Blob, a URL or { size, read }');
 }
+
+const isBlob = (source: unknown): source is Blob => ['Blob', 'File'].includes(tagOf(source));
+const isUrl = (source: unknown): source is URL => tagOf(source) === 'URL';
 
 function exact(where: string, source: RandomAccess): RandomAccess {
   const read = async (begin: number, end: number): Promise<Uint8Array> => {
@@ -58,18 +62,18 @@ export function memorySource(bytes: Uint8Array): RandomAccess {
 }
 
 async function httpSource(where: string, url: URL): Promise<RandomAccess> {
-  const first = await fetch(url, { headers: { Range: 'bytes=0-7' } });
+  const first = await ask(where, url, { headers: { Range: 'bytes=0-7' } });
   const place = placeOf(first);
   if (place === null || place.begin !== 0) {
     // 200: the server ignores Range. 206 without a readable place, or 416 for an empty file: ask for all of it.
     if (first.status === 200) return memorySource(await bodyOf(where, url, first));
     await first.body?.cancel();
-    return memorySource(await bodyOf(where, url, await fetch(url)));
+    return memorySource(await bodyOf(where, url, await ask(where, url)));
   }
   await first.body?.cancel();
   const tag = first.headers.get('etag');
   const read = async (begin: number, end: number): Promise<Uint8Array> => {
-    const response = await fetch(url, { headers: { Range: `bytes=${begin}-${end - 1}` } });
+    const response = await ask(where, url, { headers: { Range: `bytes=${begin}-${end - 1}` } });
     const body = await bodyOf(where, url, response);
     const now = response.status === 200 ? { begin: 0, size: body.length } : placeOf(response);
     if (now?.size !== place.size || response.headers.get('etag') !== tag)
@@ -77,6 +81,16 @@ async function httpSource(where: string, url: URL): Promise<RandomAccess> {
     return response.status === 200 ? body.subarray(begin, end) : body.subarray(begin - now.begin);
   };
   return { size: place.size, read };
+}
+
+/** @throws FormatError where no answer comes */
+async function ask(where: string, url: URL, init?: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new FormatError(`${where}: ${url.href} gave no answer (${why}), expected the file`, { cause });
+  }
 }
 
 async function bodyOf(where: string, url: URL, response: Response): Promise<Uint8Array> {

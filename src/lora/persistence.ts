@@ -1,8 +1,8 @@
 /** Loading an adapter's two files. Keys are built from the module tree; nothing is applied before all of it fits. */
 import type { PeftConfig } from '../formats/peft-config.js';
-import { parsePeftConfig } from '../formats/peft-config-read.js';
+import { readPeftConfig } from '../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
-import { parseSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
+import { readSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
 import { folderUrl, readBytes } from '../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { sameShape, showShape } from '../tensor/shape.js';
@@ -97,8 +97,8 @@ async function readSource(where: string, source: AdapterSource, options: LoadOpt
   if (base !== 'original' && base !== 'changed')
     throw new TypeError(`${where}: base is ${describe(base)}, expected 'original' or 'changed'`);
   const { config: json, weights } = await contents(where, source);
-  const { config, warnings } = parsePeftConfig(json);
-  const file = parseSafetensors(weights);
+  const { config, warnings } = readPeftConfig(where, json);
+  const file = readSafetensors(where, weights);
   return {
     ...{
       config: supported(where, config),
