@@ -1,5 +1,6 @@
 /** A whole adapter that a caller hands to a writer: checked before anything of it is used. */
-import { checkObject, checkText, describe, field, tagOf, wrongType } from './check.js';
+import { typedArrayLength, typedArrayName } from '../values/kind.js';
+import { checkObject, checkText, describe, field, wrongType } from './check.js';
 import { FormatError } from './errors.js';
 
 const FORMATS = ['peft', 'mlx', 'gguf', 'kohya', 'loralib'];
@@ -43,14 +44,14 @@ export function checkArray(where: string, array: unknown): void {
   checkObject(where, array, 'a shape with its data');
   const shape = checkList(`${where}.shape`, field(array, 'shape'));
   const data = field(array, 'data');
-  if (!ArrayBuffer.isView(data) || tagOf(data) !== 'Float32Array')
+  if (!ArrayBuffer.isView(data) || typedArrayName(data) !== 'Float32Array')
     throw wrongType(`${where}.data`, data, 'a Float32Array');
   const size = shape.reduce<number>((product, n) => {
     if (typeof n !== 'number' || !Number.isSafeInteger(n) || n < 0)
       throw wrongType(`${where}.shape holds a size that`, n, 'an integer from 0 up');
     return product * n;
   }, 1);
-  const length = data.byteLength / 4;
+  const length = typedArrayLength(data);
   if (size !== length)
     throw new FormatError(
       `${where}: data has ${length} elements, expected ${size} for [${shape.join(', ')}]`,

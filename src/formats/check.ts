@@ -1,4 +1,5 @@
 /** Checks of what the functions of this room are called with: kinds, options by name, bytes. Errors begin with the function's name. */
+import { bytesOf as bytesIn, isPlainObject } from '../values/kind.js';
 import { FormatError, printable } from './errors.js';
 import { isFiniteFloat } from './strength.js';
 
@@ -10,10 +11,7 @@ export function describe(value: unknown): string {
   return Array.isArray(value) ? `an array of ${value.length}` : `a ${tagOf(value)}`;
 }
 
-/** The kind of an object, the same for arrays and buffers of another realm: a page's frame, jsdom. */
-export function tagOf(value: unknown): string {
-  return Object.prototype.toString.call(value).slice(8, -1);
-}
+const tagOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1);
 
 /** @throws TypeError of one line */
 export function wrongType(where: string, value: unknown, expected: string): TypeError {
@@ -33,11 +31,8 @@ export function field(value: object, name: string): unknown {
 
 /** Refuses options that nobody knows, naming them and those there are. @throws TypeError */
 export function checkOptions(where: string, options: unknown, known: readonly string[]): void {
-  checkObject(`${where}: options`, options, 'a plain object');
-  const prototype: unknown = Object.getPrototypeOf(options);
-  // What a class keeps to itself would be an option that nobody sees.
-  if (typeof prototype === 'object' && prototype !== null && Object.getPrototypeOf(prototype) !== null)
-    throw wrongType(`${where}: options`, options, 'a plain object');
+  // What a Map or a class keeps to itself would be an option that nobody sees.
+  if (!isPlainObject(options)) throw wrongType(`${where}: options`, options, 'a plain object');
   const unknown = Object.keys(options).find((key) => !known.includes(key));
   if (unknown !== undefined)
     throw new TypeError(
@@ -73,16 +68,9 @@ export function checkAlpha(where: string, alpha: unknown): void {
 
 /** Bytes of any realm as a Uint8Array over the same memory. @throws TypeError */
 export function bytesOf(where: string, value: unknown): Uint8Array {
-  if (value instanceof Uint8Array) return value;
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
-  if (ArrayBuffer.isView(value) && tagOf(value) === 'Uint8Array')
-    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  if (isBuffer(value)) return new Uint8Array(value);
-  throw wrongType(where, value, 'a Uint8Array or an ArrayBuffer');
-}
-
-function isBuffer(value: unknown): value is ArrayBuffer {
-  return typeof value === 'object' && value !== null && tagOf(value) === 'ArrayBuffer';
+  const bytes = bytesIn(value);
+  if (bytes === null) throw wrongType(where, value, 'a Uint8Array or an ArrayBuffer');
+  return bytes;
 }
 
 /** The model of an adapter, or none. @throws TypeError, RangeError */

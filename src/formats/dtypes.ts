@@ -1,5 +1,6 @@
 /** The safetensors dtypes: their widths, and those whose values are read. */
-import { describe, tagOf } from './check.js';
+import { typedArrayName } from '../values/kind.js';
+import { describe } from './check.js';
 import { FormatError } from './errors.js';
 
 /** Bits of an element, for every legal dtype. */
@@ -49,7 +50,7 @@ export function isDtype(value: unknown): value is Dtype {
 
 /** The dtype that an array is written as. @throws FormatError */
 export function dtypeOf(where: string, data: unknown): Dtype {
-  const dtype = ArrayBuffer.isView(data) ? DTYPE_OF[tagOf(data)] : undefined;
+  const dtype = DTYPE_OF[typedArrayName(data) ?? ''];
   if (dtype === undefined)
     throw new FormatError(`${where}: data is ${describe(data)}, expected a typed array`);
   return dtype;

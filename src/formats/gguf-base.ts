@@ -2,7 +2,8 @@
  * The base model of a GGUF adapter: the architecture, GGUF's names of its layers, and the heads by which llama.cpp's
  * converter reorders the rows of Llama's query and key weights (rotary pairs side by side in place of two halves).
  */
-import { checkObject, checkText, describe, tagOf, wrongType } from './check.js';
+import { isMap } from '../values/kind.js';
+import { checkObject, checkText, describe, wrongType } from './check.js';
 import { FormatError } from './errors.js';
 import type { GgufFile } from './gguf-file.js';
 import { type Json, JsonNumber, parseJson } from './json.js';
@@ -131,7 +132,7 @@ export function baseFromGguf(file: GgufFile): GgufBase {
   checkObject(`${where}: file`, file, 'what openGguf gives');
   const { metadata, tensors } = file;
   for (const [name, map] of Object.entries({ metadata, tensors }))
-    if (tagOf(map) !== 'Map') throw wrongType(`${where}: file.${name}`, map, 'a Map');
+    if (!isMap(map)) throw wrongType(`${where}: file.${name}`, map, 'a Map');
   const architecture = metadata.get('general.architecture');
   if (typeof architecture !== 'string' || !Object.values(ARCHITECTURES).includes(architecture))
     throw new FormatError(

@@ -3,7 +3,8 @@
  * them sends the whole body, which is then kept. Every read gives exactly the bytes asked for, or an error.
  */
 import { fileSource } from '../platform/index.js';
-import { tagOf, wrongType } from './check.js';
+import { isBlob, urlOf } from '../values/kind.js';
+import { field, wrongType } from './check.js';
 import { FormatError } from './errors.js';
 
 /** Something of a known size that is read by range. */
@@ -28,9 +29,9 @@ async function kindOf(where: string, source: ByteSource): Promise<RandomAccess> 
       new Uint8Array(await source.slice(begin, end).arrayBuffer());
     return { size: source.size, read };
   }
-  if (isUrl(source)) return (await fileSource(source)) ?? (await httpSource(where, source));
-  const given: unknown = source;
-  if (typeof given === 'object' && given !== null && 'read' in given && typeof given.read === 'function') {
+  const url = urlOf(source);
+  if (url !== null) return (await fileSource(url)) ?? (await httpSource(where, url));
+  if (isRandomAccess(source)) {
     if (!Number.isSafeInteger(source.size) || source.size < 0)
       throw wrongType(`${where}: source.size`, source.size, 'a number of bytes');
     return source;
@@ -38,8 +39,9 @@ async function kindOf(where: string, source: ByteSource): Promise<RandomAccess> 
   throw wrongType(`${where}: source`, source, 'a Blob, a URL or { size, read }');
 }
 
-const isBlob = (source: unknown): source is Blob => ['Blob', 'File'].includes(tagOf(source));
-const isUrl = (source: unknown): source is URL => tagOf(source) === 'URL';
+function isRandomAccess(source: unknown): source is RandomAccess {
+  return typeof source === 'object' && source !== null && typeof field(source, 'read') === 'function';
+}
 
 function exact(where: string, source: RandomAccess): RandomAccess {
   const read = async (begin: number, end: number): Promise<Uint8Array> => {
