@@ -7,6 +7,7 @@ import { KOHYA_RULES, writeKohya } from './kohya.js';
 import { type AdapterFormat, type LoraFile, notHeld, type TargetRules } from './lora-file.js';
 import { LORALIB_RULES, writeLoralib } from './loralib.js';
 import { mlxRules, writeMlx } from './mlx.js';
+import { changesBase } from './peft-words.js';
 import { PEFT_RULES, writePeft } from './peft-write.js';
 import { type AdapterBytes, checkInput, readAdapter } from './read-adapter.js';
 
@@ -58,14 +59,14 @@ async function convertBytes(input: AdapterBytes, options: ConvertOptions): Promi
     );
   checkMagnitudes(file);
   const rules = rulesOf(to, base);
-  const init = to === 'peft' ? null : changedBase(file);
-  if (init !== null && !dropUnsupported)
+  const told = to === 'peft' ? null : initToTell(file);
+  if (told !== null && !dropUnsupported)
     throw new FormatError(
-      `convert: init_lora_weights is '${init}', which changed the base weights; ${to} cannot say so, expected peft`,
+      `convert: init_lora_weights is '${told.init}', which ${told.why}; ${to} cannot say so, expected peft`,
     );
   const lost = dropUnsupported ? notHeld(file, rules) : { modules: new Map(), extras: new Map() };
   const dropped = new Map<string, string>([...lost.modules, ...lost.extras]);
-  if (init !== null) dropped.set('init_lora_weights', `'${init}' changed the base weights`);
+  if (told !== null) dropped.set('init_lora_weights', `'${told.init}' ${told.why}`);
   if (to !== 'peft')
     for (const { name, kind } of file.extras) if (kind === 'base') dropped.set(name, "the base's own weight");
   const left: LoraFile = {
@@ -77,10 +78,11 @@ async function convertBytes(input: AdapterBytes, options: ConvertOptions): Promi
   return { files: new Map(Object.entries(files)), dropped, warnings: [...file.warnings, ...warnings] };
 }
 
-/** An initialisation that changes the base: its adapter is right on the changed base alone. Null for the others. */
-function changedBase({ config }: LoraFile): string | null {
+/** An initialisation that the target should know of, and what it did; null for those that leave a plain LoRA. */
+function initToTell({ config }: LoraFile): { init: string; why: string } | null {
   const init = config?.initLoraWeights ?? true;
-  return typeof init === 'string' && !['gaussian', 'eva', 'orthogonal'].includes(init) ? init : null;
+  if (init === 'mica') return { init, why: 'trained lora_A alone over a frozen lora_B' };
+  return changesBase(init) ? { init: String(init), why: 'changed the base weights' } : null;
 }
 
 /** DoRA without its magnitudes: PEFT would start from the base's norms, which no other file holds. @throws FormatError */

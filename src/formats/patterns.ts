@@ -6,14 +6,19 @@
 import { RE2JS } from '../vendor/re2js.js';
 import { FormatError } from './errors.js';
 
-const PATTERN_LIMIT = 512;
+/** Longest pattern that is read. */
+export const PATTERN_LIMIT = 512;
 const NAME_LIMIT = 1024;
 
-/** A pattern that is held against whole names. */
+/** A pattern that is held against whole names: Python's `re.fullmatch`. */
 export interface NamePattern {
   matches(name: string): boolean;
-  /** What the last group matched, or null where the name does not match. */
-  lastGroup(name: string): string | null;
+}
+
+/** A pattern that is held against the beginning of names: Python's `re.match`. */
+export interface OpeningPattern {
+  /** Null where the name does not begin so; else what the group `index` matched, null where it took no part. */
+  opens(name: string): { readonly index: string | null } | null;
 }
 
 /** What stands before and behind a pattern, as regular expressions. */
@@ -23,38 +28,49 @@ export interface Around {
 }
 
 /** @throws FormatError when the pattern is too long, or none that can be matched in linear time */
-export function compilePattern(
-  where: string,
-  pattern: string,
-  around: Around = { before: '', after: '' },
-): NamePattern {
-  if (pattern.length > PATTERN_LIMIT) {
-    throw new FormatError(
-      `${where}: the pattern has ${pattern.length} characters, expected at most ${PATTERN_LIMIT}`,
-    );
-  }
-  const compiled = compile(where, pattern, `${around.before}(?:${pattern})${around.after}`);
-  const matched = (name: string) => {
-    if (name.length > NAME_LIMIT)
-      throw new FormatError(
-        `${where}: a module name has ${name.length} characters, expected at most ${NAME_LIMIT}`,
-      );
-    const matcher = compiled.matcher(name);
-    return matcher.matches() ? matcher : null;
-  };
+export function compilePattern(where: string, pattern: string, before = ''): NamePattern {
+  checkLength(where, pattern);
+  const compiled =
+    before === ''
+      ? compile(where, pattern, pattern)
+      : compileWithin(where, pattern, `${before}(?:${pattern})`);
+  return { matches: (name) => compiled.matcher(checkName(where, name)).matches() };
+}
+
+/**
+ * A pattern that PEFT puts between others as text, without a group around it: a `|` in it divides the whole.
+ * @throws FormatError
+ */
+export function compileOpening(where: string, pattern: string, { before, after }: Around): OpeningPattern {
+  checkLength(where, pattern);
+  const compiled = compileWithin(where, pattern, before + pattern + after);
+  const hasIndex = Object.hasOwn(compiled.namedGroups(), 'index');
   return {
-    matches: (name) => matched(name) !== null,
-    lastGroup: (name) => {
-      const found = matched(name);
-      return found === null ? null : (found.group(found.groupCount()) ?? null);
+    opens: (name) => {
+      const matcher = compiled.matcher(checkName(where, name));
+      if (!matcher.lookingAt()) return null;
+      return { index: hasIndex ? (matcher.group('index') ?? null) : null };
     },
   };
 }
 
+function checkLength(where: string, pattern: string): void {
+  if (pattern.length > PATTERN_LIMIT)
+    throw new FormatError(
+      `${where}: the pattern has ${pattern.length} characters, expected at most ${PATTERN_LIMIT}`,
+    );
+}
+
+function checkName(where: string, name: string): string {
+  if (name.length > NAME_LIMIT)
+    throw new FormatError(
+      `${where}: a module name has ${name.length} characters, expected at most ${NAME_LIMIT}`,
+    );
+  return name;
+}
+
 function compile(where: string, pattern: string, source: string): RE2JS {
   try {
-    // Alone first, so that a bracket of its own cannot close the group around it.
-    RE2JS.compile(pattern);
     return RE2JS.compile(source);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -63,4 +79,11 @@ function compile(where: string, pattern: string, source: string): RE2JS {
       { cause },
     );
   }
+}
+
+/** Compiles `source`, which holds `pattern`. */
+function compileWithin(where: string, pattern: string, source: string): RE2JS {
+  // Alone first where it has brackets or escapes, so that one of its own cannot close what stands around it.
+  if (/[()[\]\\]/.test(pattern)) compile(where, pattern, pattern);
+  return compile(where, pattern, source);
 }

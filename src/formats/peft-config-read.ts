@@ -6,6 +6,7 @@ import { bytesOf, checkObject, under } from './check.js';
 import { FormatError } from './errors.js';
 import { decodeUtf8, type Json, JsonNumber, parseJson } from './json.js';
 import { NAMED_FIELDS, PEFT_DEFAULTS, type PeftConfig } from './peft-config.js';
+import { BIAS_WORDS, INIT_WORDS, initWord, isBiasWord, TASK_TYPES } from './peft-words.js';
 import { isFiniteFloat } from './strength.js';
 
 const WHERE = 'adapter_config.json';
@@ -68,11 +69,11 @@ function parse(text: string): { config: PeftConfig; warnings: string[] } {
     .map((field) => `${WHERE}: unknown field '${field}' was not used`);
   const read = fieldReader(root);
   const bias = root.get('bias') ?? 'none';
-  if (bias !== 'none' && bias !== 'all' && bias !== 'lora_only')
-    throw new FormatError(`${WHERE}: bias is ${show(bias)}, expected "none", "all" or "lora_only"`);
-  const init = root.get('init_lora_weights') ?? true;
-  if (typeof init !== 'boolean' && typeof init !== 'string')
-    throw new FormatError(`${WHERE}: init_lora_weights is ${show(init)}, expected a boolean or a string`);
+  if (!isBiasWord(bias)) throw unknownWord('bias', bias, BIAS_WORDS);
+  const task = root.get('task_type') ?? null;
+  if (task !== null && !TASK_TYPES.some((type) => type === task))
+    throw unknownWord('task_type', task, ['null', ...TASK_TYPES]);
+  const init = initOf(root.get('init_lora_weights'));
   const r = read.integer('r', 8);
   if (r < 1) throw new FormatError(`${WHERE}: r is ${r}, expected an integer from 1 up`);
   const loraDropout = read.number('lora_dropout', 0);
@@ -100,6 +101,19 @@ function parse(text: string): { config: PeftConfig; warnings: string[] } {
     ),
   };
   return { config, warnings };
+}
+
+/** PEFT reads null as false: nothing is drawn anew. @throws FormatError */
+function initOf(value: Json | undefined): boolean | string {
+  if (value === undefined || typeof value === 'boolean') return value ?? true;
+  if (value === null) return false;
+  const word = typeof value === 'string' ? initWord(value) : null;
+  if (word === null) throw unknownWord('init_lora_weights', value, ['true', 'false', ...INIT_WORDS]);
+  return word;
+}
+
+function unknownWord(field: string, value: Json, expected: readonly string[]): FormatError {
+  return new FormatError(`${WHERE}: ${field} is ${show(value)}, expected one of ${expected.join(', ')}`);
 }
 
 function isSet(value: Json | undefined): boolean {

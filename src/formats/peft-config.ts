@@ -1,5 +1,6 @@
 /** The fields of PEFT's `adapter_config.json` for LoRA: the config as this package holds it, and what PEFT writes by default. */
 import type { Json } from './json.js';
+import type { BiasWord } from './peft-words.js';
 
 /** PEFT's LoraConfig fields in camelCase. Patterns keep the order of the file: the first match wins. */
 export interface PeftConfig {
@@ -9,7 +10,7 @@ export interface PeftConfig {
   readonly targetModules: readonly string[] | string | null;
   readonly excludeModules: readonly string[] | string | null;
   readonly modulesToSave: readonly string[] | null;
-  readonly bias: 'none' | 'all' | 'lora_only';
+  readonly bias: BiasWord;
   readonly useRslora: boolean;
   readonly useDora: boolean;
   readonly fanInFanOut: boolean;

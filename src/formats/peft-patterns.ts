@@ -1,6 +1,7 @@
 /** PEFT's rank and alpha of a layer: the first key of a pattern that matches the layer's path from a dot on. */
-import { compilePattern, type NamePattern } from './patterns.js';
+import { compilePattern, type NamePattern, PATTERN_LIMIT } from './patterns.js';
 import type { PeftConfig } from './peft-config.js';
+import { plainPattern } from './plain-pattern.js';
 
 /** A layer's rank, alpha and scale by its path. @throws FormatError for a key that is no regular expression, or too long */
 export function layerReader(
@@ -16,37 +17,62 @@ export function layerReader(
   };
 }
 
+interface Key {
+  readonly key: string;
+  readonly value: number;
+  readonly pattern: NamePattern;
+}
+
 /** A pattern of ranks or alphas, compiled: the value of the first key that matches from a dot on, as PEFT reads them. */
 export class PatternValues {
-  readonly #keys: readonly { readonly key: string; readonly value: number; readonly pattern: NamePattern }[];
+  readonly #keys: readonly Key[];
+  readonly #first = new Map<string, Key | null>();
 
   /** @throws FormatError when a key is no regular expression */
   constructor(where: string, patterns: ReadonlyMap<string, number>) {
-    this.#keys = [...patterns].map(([key, value]) => ({
-      ...{ key, value },
-      pattern: compilePattern(where, key, { before: '(?:.*\\.)?', after: '' }),
-    }));
+    this.#keys = [...patterns].map(([key, value]) => ({ key, value, pattern: keyPattern(where, key) }));
   }
 
   valueOf(name: string): number | null {
-    return this.#keys.find(({ pattern }) => pattern.matches(name))?.value ?? null;
+    return this.#firstOf(name)?.value ?? null;
   }
 
   /** Keys that match none of `names`. */
   unmatched(names: readonly string[]): string[] {
+    const first = new Set(names.map((name) => this.#firstOf(name)));
     return this.#keys
-      .filter(({ pattern }) => !names.some((name) => pattern.matches(name)))
+      .filter((key) => !first.has(key) && !names.some((name) => key.pattern.matches(name)))
       .map(({ key }) => key);
   }
 
   /** Keys that give none of `names` its value though they match a module: an earlier key does, or the module is not adapted. */
   unused(names: readonly string[]): string[] {
-    const used = new Set(names.map((name) => this.#keys.find(({ pattern }) => pattern.matches(name))?.key));
-    return this.#keys.filter(({ key }) => !used.has(key)).map(({ key }) => key);
+    const used = new Set(names.map((name) => this.#firstOf(name)));
+    return this.#keys.filter((key) => !used.has(key)).map(({ key }) => key);
   }
+
+  #firstOf(name: string): Key | null {
+    let first = this.#first.get(name);
+    if (first === undefined) {
+      first = this.#keys.find(({ pattern }) => pattern.matches(name)) ?? null;
+      this.#first.set(name, first);
+    }
+    return first;
+  }
+}
+
+/** Files with a key for every layer are common: those that are plain text are compared as text, and whole names may be long. */
+function keyPattern(where: string, key: string): NamePattern {
+  const plain = key.length <= PATTERN_LIMIT || key.startsWith('^') ? plainPattern(key) : null;
+  return plain ?? compilePattern(where, key, '(?:.*\\.)?');
 }
 
 /** A key that matches this path alone. */
 export function exactKey(path: string): string {
-  return `^${path.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}`;
+  return `^${escaped(path)}`;
+}
+
+/** Text as a pattern that matches it alone. */
+export function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }

@@ -140,8 +140,14 @@ function extraKind(key: string, config: PeftConfig | null): ExtraKind {
   if (/\.lora_magnitude_vector(?:\.|$)/.test(key)) return 'magnitude';
   if (/\.lora_B(?:\.[^.]+)?\.bias$/.test(key)) return 'lora_bias';
   const segments = key.split('.');
-  if (config?.modulesToSave?.some((name) => `.${segments.slice(0, -1).join('.')}.`.includes(`.${name}.`)))
-    return 'saved';
+  if (segments.includes('original_module')) return 'base';
+  if (liesInSaved(segments.slice(0, -1), config?.modulesToSave ?? [])) return 'saved';
   if (segments.at(-1) === 'bias') return 'bias';
   return segments.at(-2) === 'base_layer' && segments.at(-1) === 'weight' ? 'base' : 'unknown';
+}
+
+/** Whether a module, or one that it lies in, has a name that ends with an entry: those PEFT saves whole. */
+function liesInSaved(module: readonly string[], entries: readonly string[]): boolean {
+  const names = module.map((_, i) => module.slice(0, i + 1).join('.'));
+  return entries.some((entry) => names.some((name) => name.endsWith(entry)));
 }

@@ -5,12 +5,48 @@ import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Shape } from '../tensor/shape.js';
 import type { ResolvedConfig } from './config.js';
-import { copySites, type OwnCopy } from './copies.js';
+import { type CopySite, copySites, type OwnCopy } from './copies.js';
 import { AdapterError } from './errors.js';
 import type { FactorShapes } from './factors.js';
 import { LoraLinear } from './lora-linear.js';
 import type { AdapterPlan, PlannedLayer } from './plan.js';
-import { adapterTensors, type NamedFactors } from './tensors.js';
+import { type AdapterTensor, adapterTensors, type NamedFactors } from './tensors.js';
+
+/** What an adapter's parameters will be: worked out before any memory is taken. */
+export interface AdapterLayout {
+  readonly factors: readonly FactorShapes[];
+  readonly ranges: readonly (readonly OutputRange[] | null)[];
+  readonly sites: readonly CopySite[];
+}
+
+/** The originals must be in place. @throws AdapterError */
+export function layoutOf(
+  where: string,
+  model: Module,
+  config: ResolvedConfig,
+  { layers }: AdapterPlan,
+): AdapterLayout {
+  return {
+    factors: layers.map(({ path, layer, options }) => layer.shapesFor(`${where}: ${path}`, options)),
+    ranges: layers.map(({ path, layer, options }) => layer.rangesFor(`${where}: ${path}`, options)),
+    sites: copySites(where, model, config, new Set(layers.map(({ path }) => path))),
+  };
+}
+
+/** The tensors that an adapter's file should hold, by their shapes. @param name - the adapter's */
+export function expectedTensors(
+  name: string,
+  { layers }: AdapterPlan,
+  { factors, sites }: AdapterLayout,
+): AdapterTensor<Shape>[] {
+  return adapterTensors<Shape>(
+    {
+      layers: layers.map(({ path, layer }, i) => ({ path, kind: layer.kind, factors: factors[i]! })),
+      copies: sites.map((site) => ({ ...site, own: site.original.shape })),
+    },
+    [name, 'default'],
+  );
+}
 
 export class Adapter {
   readonly name: string;
@@ -22,25 +58,18 @@ export class Adapter {
   /**
    * Makes the parameters (A factors, then B factors, then the rest, each in the order of the layers) and puts them beside
    * the layers; nothing is drawn yet. The model's originals must be in place.
-   * @throws AdapterError, OutOfMemoryError; nothing is left behind then
+   * @throws OutOfMemoryError; nothing is left behind then
    */
   constructor(
-    where: string,
     runtime: Runtime,
-    model: Module,
     name: string,
     config: ResolvedConfig,
     plan: AdapterPlan,
+    { factors: list, ranges, sites }: AdapterLayout,
   ) {
     this.name = name;
     this.config = config;
     this.plan = plan;
-    const parts = plan.layers.map(({ path, layer, options }) => ({
-      shapes: layer.shapesFor(`${where}: ${path}`, options),
-      ranges: layer.rangesFor(`${where}: ${path}`, options),
-    }));
-    const sites = copySites(where, model, config, new Set(plan.layers.map(({ path }) => path)));
-    const list = parts.map(({ shapes }) => shapes);
     this.block = new ParameterBlock(runtime, [
       ...list.map(({ A }) => A),
       ...list.map(({ B }) => B),
@@ -56,7 +85,7 @@ export class Adapter {
     for (const [i, { layer, options }] of plan.layers.entries()) {
       layer.addFactors(name, {
         ...{ A: A[i]!, B: B[i]!, bias: bias[i]!, magnitude: magnitude[i]! },
-        ...{ options, ranges: parts[i]!.ranges as OutputRange[] | null },
+        ...{ options, ranges: ranges[i]! },
       });
     }
     this.copies = sites.map((site, i) => ({ ...site, own: made[i]! }));
@@ -73,8 +102,8 @@ export class Adapter {
   }
 
   /** Its trained parameters by the keys of PEFT's file. */
-  tensors(): ReturnType<typeof adapterTensors> {
-    return adapterTensors(this.layers, this.copies, [this.name, 'default']);
+  tensors(): AdapterTensor[] {
+    return adapterTensors(this, [this.name, 'default']);
   }
 
   get trainable(): boolean {

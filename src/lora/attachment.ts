@@ -6,21 +6,37 @@ import type { Child, Module } from '../nn/module.js';
 import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { type Runtime, refusePromise } from '../tensor/runtime.js';
-import { Adapter } from './adapter.js';
+import type { Shape } from '../tensor/shape.js';
+import { Adapter, expectedTensors, layoutOf } from './adapter.js';
 import { AdapterSet } from './adapter-set.js';
 import type { ResolvedConfig } from './config.js';
 import { putOriginals } from './copies.js';
 import { AdapterError } from './errors.js';
-import { initialise } from './initialise.js';
+import { checkInitial, initialise } from './initialise.js';
 import { isAdaptable } from './kinds.js';
 import type { LoraLayer } from './layer.js';
 import type { Finish } from './merge-state.js';
-import { childrenOf, type PlannedLayer, planAdapter } from './plan.js';
+import { type AdapterPlan, childrenOf, type PlannedLayer, planAdapter } from './plan.js';
+import type { AdapterTensor } from './tensors.js';
 import { tiedParameters } from './tied.js';
 
 interface Wrapped {
   readonly layer: LoraLayer;
   readonly child: Child;
+}
+
+/** What a loaded adapter comes from, as far as adding it asks. */
+export interface AdapterFile {
+  /** Whether what matches nothing is an error. */
+  readonly strict: boolean;
+  /** The initialisation to run before the file's values go in. @throws AdapterError for one that cannot be run again */
+  initOf(plan: AdapterPlan): boolean | string;
+  /**
+   * Holds the adapter's tensors against the file's.
+   * @param model - its base alone, which what else the file holds is compared with
+   * @throws AdapterError when they do not fit
+   */
+  compare(tensors: readonly AdapterTensor<Shape>[], model: Module): void;
 }
 
 /** An adapter that was added, and the way to take it and the layers made for it out again. */
@@ -103,18 +119,12 @@ export class Attachment<M extends Module = Module> {
   }
 
   /**
-   * Makes an adapter and wraps the layers that it needs.
-   * @param strict - whether what matches nothing is an error
-   * @param init - the initialisation to run
+   * Makes an adapter and wraps the layers that it needs. All that can be refused is refused before memory is taken or
+   * anything computed.
+   * @param file - what a loaded adapter comes from
    * @throws AdapterError; the model is then unchanged
    */
-  add(
-    where: string,
-    name: string,
-    config: ResolvedConfig,
-    strict = true,
-    init: boolean | string = config.initLoraWeights,
-  ): Added {
+  add(where: string, name: string, config: ResolvedConfig, file: AdapterFile | null = null): Added {
     this.checkAttached(where);
     this.adapters.checkNewName(where, name);
     const { engine } = this.runtime;
@@ -122,8 +132,14 @@ export class Attachment<M extends Module = Module> {
     // Copies of biases, PiSSA's factors and DoRA's magnitudes come from the base, whatever is merged now.
     const adapter = this.withBaseAlone(() =>
       this.runtime.construct(() => {
-        const plan = planAdapter(where, this.model, config, strict);
-        const made = new Adapter(where, this.runtime, this.model, name, config, plan);
+        const options = { strict: file?.strict ?? true, loaded: file !== null };
+        const plan = planAdapter(where, this.model, config, options);
+        const layout = layoutOf(where, this.model, config, plan);
+        const init = file === null ? config.initLoraWeights : file.initOf(plan);
+        for (const { path, layer, options } of plan.layers)
+          checkInitial(`${where}: ${path}`, layer, options, init);
+        file?.compare(expectedTensors(name, plan, layout), this.model);
+        const made = new Adapter(this.runtime, name, config, plan, layout);
         try {
           for (const { path, layer } of plan.layers)
             initialise(`${where}: ${path}`, layer, name, layer.base.weight, init);

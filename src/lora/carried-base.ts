@@ -7,7 +7,6 @@ import { dotted, type Module } from '../nn/module.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { sameShape, showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { Attachment } from './attachment.js';
 import { LoraLayer } from './layer.js';
 
 /** What the keys that name parameters of the base turned out to be. */
@@ -18,15 +17,18 @@ export interface CarriedBase {
   readonly different: readonly string[];
 }
 
-/** @param left - keys of the file that no tensor of the adapter took; what names no parameter of the base is passed over */
+/**
+ * @param left - keys of the file that no tensor of the adapter took; what names no parameter of the base is passed over
+ * @param model - the base alone
+ */
 export function carriedBase(
   file: SafetensorsFile,
   left: ReadonlySet<string>,
   prefix: string,
-  attachment: Attachment,
+  model: Module,
 ): CarriedBase {
   if (left.size === 0) return { same: [], different: [] };
-  return attachment.withBaseAlone(() => compare(file, left, prefix, baseParameters(attachment.model)));
+  return compare(file, left, prefix, baseParameters(model));
 }
 
 function compare(
@@ -58,10 +60,15 @@ function baseParameters(model: Module): Map<string, Parameter> {
   return parameters;
 }
 
-/** The parameter's name in the plain model: PEFT puts `base_layer` before what a wrapped layer had. */
+/**
+ * The parameter's name in the plain model: PEFT puts `base_layer` before what a wrapped layer had, and `original_module`
+ * before what is in a module that is saved whole, whose biases stand in files with `bias: "all"`.
+ */
 function nameOf(key: string): string {
   const segments = key.split('.');
   if (segments.at(-2) === 'base_layer') segments.splice(-2, 1);
+  const original = segments.indexOf('original_module');
+  if (original > 0) segments.splice(original, 1);
   return segments.join('.');
 }
 

@@ -1,5 +1,6 @@
 /** PEFT's options of an adapter over a model by their names in camelCase, checked and completed with PEFT's defaults. */
 import type { PeftConfig } from '../formats/peft-config.js';
+import { BIAS_WORDS, type BiasWord, isBiasWord } from '../formats/peft-words.js';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
 import {
   checkSlices,
@@ -19,16 +20,16 @@ export interface LoraConfig extends LoraLayerOptions {
   readonly excludeModules?: readonly string[] | string | null;
   /** Numbers of the layers to adapt, for targets given as suffixes. Default all. */
   readonly layersToTransform?: readonly number[] | number | null;
-  /** Names of the lists that hold the numbered layers, such as `'layers'`. Default any. */
+  /** Names of the lists that hold the numbered layers, such as `'layers'`; `''` and `[]` are none. Default any. */
   readonly layersPattern?: readonly string[] | string | null;
   /** Ranks by pattern of the end of a name; the first that matches wins. Default none. */
   readonly rankPattern?: ReadonlyMap<string, number> | Readonly<Record<string, number>>;
   /** Alphas by pattern, looked up apart from the ranks. Default none. */
   readonly alphaPattern?: ReadonlyMap<string, number> | Readonly<Record<string, number>>;
-  /** Names or suffixes of modules that the adapter has a trained copy of, whole. Default none. */
+  /** Ends of the names of modules that the adapter has a trained copy of, whole, as PEFT takes them: `'head'` means `pre_head` too. Default none. */
   readonly modulesToSave?: readonly string[] | null;
   /** Which biases the adapter has trained copies of: those of adapted layers (`'lora_only'`) or of every module. Default `'none'`. */
-  readonly bias?: 'none' | 'all' | 'lora_only';
+  readonly bias?: BiasWord;
   /** Whether the adapted weights are stored [in, out]. It follows from the layers; a value they contradict stands in `report()`. Default false. */
   readonly fanInFanOut?: boolean;
   /** Fused projections by the layer's name or suffix. Default none. */
@@ -40,7 +41,7 @@ export interface ResolvedConfig extends ResolvedLayerOptions, Selection {
   readonly rankPattern: ReadonlyMap<string, number>;
   readonly alphaPattern: ReadonlyMap<string, number>;
   readonly modulesToSave: readonly string[];
-  readonly bias: 'none' | 'all' | 'lora_only';
+  readonly bias: BiasWord;
   readonly fanInFanOut: boolean;
   readonly fusedSlices: ReadonlyMap<string, FusedSlices>;
   /** Fields of the file that the adapter came from which mean nothing here, to be written back. */
@@ -65,8 +66,8 @@ export function resolveConfig(where: string, config: LoraConfig): ResolvedConfig
   checkOptions(where, config, [...LAYER_OPTIONS, ...MODEL_OPTIONS]);
   const selection = selectionOf(where, config);
   const bias = config.bias ?? 'none';
-  if (bias !== 'none' && bias !== 'all' && bias !== 'lora_only')
-    throw new TypeError(`${where}: bias is ${describe(bias)}, expected 'none', 'all' or 'lora_only'`);
+  if (!isBiasWord(bias))
+    throw new TypeError(`${where}: bias is ${describe(bias)}, expected one of ${BIAS_WORDS.join(', ')}`);
   const fusedSlices = new Map(
     Object.entries(config.fusedSlices ?? {}).map(([name, slices]) => [
       name,
@@ -100,12 +101,11 @@ function selectionOf(where: string, config: LoraConfig): Selection {
     throw new TypeError(`${where}: layersToTransform is ${describe(layers)}, expected integers`);
   for (const layer of layers) checkInteger(`${where}: layersToTransform`, layer, 0, 2 ** 31 - 1);
   const layersPattern = namesOf(`${where}: layersPattern`, config.layersPattern ?? null);
-  if (typeof targetModules === 'string' && layersToTransform !== null) {
-    throw new RangeError(
-      `${where}: layersToTransform with a pattern as targetModules, expected a list of names`,
-    );
+  if (typeof targetModules === 'string' && (layersToTransform !== null || layersPattern !== null)) {
+    const which = layersToTransform === null ? 'layersPattern' : 'layersToTransform';
+    throw new RangeError(`${where}: ${which} with a pattern as targetModules, expected a list of names`);
   }
-  if (layersPattern !== null && layersToTransform === null) {
+  if (layersPattern !== null && layersPattern.length > 0 && layersToTransform === null) {
     throw new RangeError(`${where}: layersPattern without layersToTransform, expected both`);
   }
   const modulesToSave = namesOf(`${where}: modulesToSave`, given(where, config, 'modulesToSave', null));

@@ -7,7 +7,7 @@ import type { Parameter } from '../tensor/parameter.js';
 import type { ResolvedConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import { LoraLayer } from './layer.js';
-import { liesWithin, matchesSuffix } from './targets.js';
+import { savedModules } from './saved-modules.js';
 
 /** A place in the model whose parameter the adapter has a copy of. */
 export interface CopySite {
@@ -18,6 +18,8 @@ export interface CopySite {
   readonly kind: 'bias' | 'saved';
   /** The key in PEFT's file behind the prefix. */
   readonly key: string;
+  /** Dotted name of the module that is saved whole, which this lies in; null for a bias. */
+  readonly root: string | null;
 }
 
 /** A site with the adapter's own parameter. */
@@ -28,7 +30,8 @@ export interface OwnCopy extends CopySite {
 /**
  * What `modulesToSave` and `bias` ask for, in the order of the model; the originals must be in place.
  * @param adapted - paths of the layers that the adapter adapts
- * @throws AdapterError for a module that keeps its parameters where they cannot be exchanged
+ * @throws AdapterError for saved modules that lie in each other or hold adapted layers, and for one that keeps its parameters
+ * where they cannot be exchanged
  */
 export function copySites(
   where: string,
@@ -38,39 +41,60 @@ export function copySites(
 ): CopySite[] {
   const sites: CopySite[] = [];
   const modules = model.namedModules();
-  const roots = modules
-    .map(([path]) => path)
-    .filter((path) => path !== '' && config.modulesToSave.some((entry) => matchesSuffix(path, entry)));
+  const roots = savedRoots(where, modules, config.modulesToSave, adapted);
   for (const [path, module] of modules) {
     const slots = [...module.parameterSlots()];
-    const saved = roots.some((root) => path === root || path.startsWith(`${root}.`));
-    if (saved && module instanceof LoraLayer && module.adapters.length > 0)
-      throw new AdapterError(
-        `${where}: saved module '${path}' is adapted by another adapter, expected a plain module`,
-      );
-    if (saved && slots.length !== [...module.ownParameters()].length)
-      throw new AdapterError(
-        `${where}: saved module '${path}' keeps parameters out of its properties, expected them there`,
-      );
+    const root = roots.find((name) => path === name || path.startsWith(`${name}.`)) ?? null;
+    if (root !== null) checkSaved(where, path, module, slots.length);
     for (const slot of slots) {
       const original = slot.get();
       const full = dotted(path, slot.name);
-      if (saved) sites.push({ path, slot, original, kind: 'saved', key: full });
+      if (root !== null) sites.push({ path, slot, original, kind: 'saved', key: full, root });
       else if (slot.name === 'bias' && wantsBias(config, path, adapted)) {
         const key = adapted.has(path) ? `${path}.base_layer.bias` : full;
-        sites.push({ path, slot, original, kind: 'bias', key });
+        sites.push({ path, slot, original, kind: 'bias', key, root });
       }
     }
   }
   return sites;
 }
 
-function wantsBias(
-  { bias, modulesToSave }: ResolvedConfig,
-  path: string,
+/** The modules that are saved whole, as PEFT would load them again. @throws AdapterError */
+function savedRoots(
+  where: string,
+  modules: readonly (readonly [string, Module])[],
+  entries: readonly string[],
   adapted: ReadonlySet<string>,
-): boolean {
-  if (modulesToSave.some((entry) => liesWithin(path, entry))) return false;
+): readonly string[] {
+  const saved = savedModules(modules, entries);
+  for (const root of saved) {
+    const inner = saved.find((name) => name.startsWith(`${root}.`));
+    if (inner !== undefined)
+      throw new AdapterError(
+        `${where}: saved module '${inner}' lies in '${root}', which is saved too, expected modules apart`,
+      );
+    const layer = [...adapted].find((path) => path === root || path.startsWith(`${root}.`));
+    if (layer !== undefined)
+      throw new AdapterError(
+        `${where}: saved module '${root}' ${layer === root ? 'is adapted' : `holds '${layer}', which is adapted`}, expected a plain module; modulesToSave means every module whose name ends so`,
+      );
+  }
+  return saved;
+}
+
+/** @throws AdapterError */
+function checkSaved(where: string, path: string, module: Module, slots: number): void {
+  if (module instanceof LoraLayer && module.adapters.length > 0)
+    throw new AdapterError(
+      `${where}: saved module '${path}' is adapted by another adapter, expected a plain module`,
+    );
+  if (slots !== [...module.ownParameters()].length)
+    throw new AdapterError(
+      `${where}: saved module '${path}' keeps parameters out of its properties, expected them there`,
+    );
+}
+
+function wantsBias({ bias }: ResolvedConfig, path: string, adapted: ReadonlySet<string>): boolean {
   return bias === 'all' || (bias === 'lora_only' && adapted.has(path));
 }
 

@@ -43,10 +43,10 @@ function exportFiles(
 ): AdapterFiles {
   const doubled = convert && layers.some(({ factors }) => factors.changed !== null);
   const tensors = new Map<string, WritableTensor>();
-  for (const { key, parameter } of adapterTensors(layers, copies, []))
+  for (const { key, held } of adapterTensors({ layers, copies }, []))
     tensors.set(PEFT_PREFIX + key, {
-      shape: parameter.shape,
-      data: parameter.copyTo(new Float32Array(parameter.size)),
+      shape: held.shape,
+      data: held.copyTo(new Float32Array(held.size)),
     });
   let written = config;
   for (const layer of layers) {

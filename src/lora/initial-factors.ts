@@ -18,7 +18,8 @@ export function pissaFactors(
   r: number,
   scaling: number,
 ): InitialFactors {
-  checkRank('pissa', out, width, r, scaling);
+  checkTaken('pissa', out, width, r);
+  checkPissaScaling('pissa', scaling);
   return fromSvd(svd(Float64Array.from(W), out, width), W, out, width, r, scaling);
 }
 
@@ -32,7 +33,8 @@ export function fastPissaFactors(
   iterations: number,
   random: (count: number) => Float64Array,
 ): InitialFactors {
-  checkRank('pissa_niter', out, width, r, scaling);
+  checkTaken('pissa_niter', out, width, r);
+  checkPissaScaling('pissa_niter', scaling);
   const found = lowRankSvd(Float64Array.from(W), out, width, r, iterations, random);
   return fromSvd(found, W, out, width, r, scaling);
 }
@@ -45,7 +47,7 @@ export function oloraFactors(
   r: number,
   scaling: number,
 ): InitialFactors {
-  checkRank('olora', out, width, r, scaling);
+  checkTaken('olora', out, width, r);
   const { Q, R } = qr(Float64Array.from(W), out, width);
   const k = Math.min(out, width);
   const B = new Float32Array(out * r);
@@ -60,7 +62,7 @@ export function orthogonalFactors(
   r: number,
   random: (count: number) => Float64Array,
 ): { readonly A: Float32Array; readonly B: Float32Array } {
-  if (r % 2 !== 0) throw new RangeError(`initLoraWeights 'orthogonal': r is ${r}, expected an even rank`);
+  checkEvenRank('orthogonal', r);
   const { Q } = qr(random(r * r), r, r);
   const half = r / 2;
   const rows = (first: number): Float64Array => {
@@ -110,12 +112,21 @@ function withResidual(
   return { A, B, residual: W.map((w, i) => w - scaling * taken[i]!) };
 }
 
-function checkRank(init: string, out: number, width: number, r: number, scaling: number): void {
-  const most = Math.min(out, width);
+/** @throws RangeError */
+export function checkTaken(where: string, rows: number, columns: number, r: number): void {
+  const most = Math.min(rows, columns);
   if (r > most)
     throw new RangeError(
-      `initLoraWeights '${init}': r is ${r} on a weight of [${out}, ${width}], expected at most ${most}`,
+      `${where}: r is ${r} on a weight of [${rows}, ${columns}], expected at most ${most}`,
     );
-  if (!(scaling > 0))
-    throw new RangeError(`initLoraWeights '${init}': the scaling is ${scaling}, expected loraAlpha above 0`);
+}
+
+/** PiSSA divides by the scaling and takes a root. @throws RangeError */
+export function checkPissaScaling(where: string, scaling: number): void {
+  if (!(scaling > 0)) throw new RangeError(`${where}: the scaling is ${scaling}, expected loraAlpha above 0`);
+}
+
+/** @throws RangeError */
+export function checkEvenRank(where: string, r: number): void {
+  if (r % 2 !== 0) throw new RangeError(`${where}: r is ${r}, expected an even rank`);
 }

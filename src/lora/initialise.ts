@@ -1,5 +1,6 @@
 /** How an adapter's parameters start in a layer: PEFT's initialisations by name. */
 
+import { changesBase } from '../formats/peft-words.js';
 import { transposed } from '../formats/scaled.js';
 import { RANDOM_STREAM } from '../runtime/engine.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
@@ -7,6 +8,9 @@ import type { Runtime } from '../tensor/runtime.js';
 import { AdapterError } from './errors.js';
 import type { LoraFactors } from './factors.js';
 import {
+  checkEvenRank,
+  checkPissaScaling,
+  checkTaken,
   fastPissaFactors,
   type InitialFactors,
   oloraFactors,
@@ -14,6 +18,7 @@ import {
   pissaFactors,
 } from './initial-factors.js';
 import type { LoraLayer } from './layer.js';
+import { type ResolvedLayerOptions, scalingOf } from './layer-options.js';
 
 /**
  * Draws an adapter's factors anew. PiSSA and OLoRA take them out of `weight` and leave the rest as the adapter's own base.
@@ -30,12 +35,43 @@ export function initialise(
 ): void {
   const factors = layer.factors(name);
   const rt = layer.runtime;
+  checkInitial(where, layer, factors.options, init);
   if (layer.kind === 'embedding') lookupFactors(rt, factors, init);
   else if (init === true || init === false || init === 'gaussian') plainFactors(rt, factors, init);
-  else fromBase(where, layer, factors, weight, String(init));
-  const { magnitude, bias } = factors;
+  else if (init === 'orthogonal') orthogonal(layer, factors);
+  else fromBase(layer, factors, weight, String(init));
+  const { magnitude, bias, changed } = factors;
   if (bias !== null && init !== false) rt.engine.kernels.fill(bias.size, 0, bias.pointer);
-  if (magnitude !== null) layer.norms(factors, weight.pointer, magnitude.pointer);
+  if (magnitude !== null) layer.norms(factors, (changed?.weight ?? weight).pointer, magnitude.pointer);
+}
+
+/** Whether an initialisation takes its factors out of this layer's weight. An embedding's never do, as in PEFT. */
+export function takesFromBase(layer: LoraLayer, init: boolean | string): boolean {
+  return layer.kind === 'linear' && changesBase(init);
+}
+
+/**
+ * Whether an initialisation can be run on a layer, before anything is computed.
+ * @throws AdapterError where a kind of layer has no such initialisation, RangeError for a rank or scaling that it cannot have
+ */
+export function checkInitial(
+  where: string,
+  layer: LoraLayer,
+  options: ResolvedLayerOptions,
+  init: boolean | string,
+): void {
+  if (layer.kind === 'embedding' || init === true || init === false || init === 'gaussian') return;
+  if (layer.kind !== 'linear' || options.slices !== null) {
+    const what = options.slices === null ? layer.base.constructor.name : 'fused projections';
+    throw new AdapterError(
+      `${where}: initLoraWeights '${init}' on ${what}, expected true, false or 'gaussian' there`,
+    );
+  }
+  const within = `${where}: initLoraWeights '${init}'`;
+  const [rows = 0, columns = 0] = layer.base.weight.shape;
+  if (init === 'orthogonal') checkEvenRank(within, options.r);
+  else checkTaken(within, rows, columns, options.r);
+  if (String(init).startsWith('pissa')) checkPissaScaling(within, scalingOf(options));
 }
 
 /** A from U(±1/√in) or N(0, 1/r²) and B zero; both from U(±1/√width) for `false`. */
@@ -71,36 +107,23 @@ function zero(rt: Runtime, parameter: Parameter): void {
   parameter.storage.version++;
 }
 
-function fromBase(
-  where: string,
-  layer: LoraLayer,
-  factors: LoraFactors,
-  weight: Parameter,
-  init: string,
-): void {
-  if (layer.kind !== 'linear' || factors.ranges !== null) {
-    const what = factors.ranges === null ? layer.base.constructor.name : 'fused projections';
-    throw new AdapterError(
-      `${where}: initLoraWeights '${init}' on ${what}, expected true, false or 'gaussian' there`,
-    );
-  }
-  const rt = layer.runtime;
-  const { A, B, scaling, options } = factors;
-  const { r } = options;
-  const [out, width] = [B.shape[0]!, A.shape[1]!];
-  const turned = weight.shape[0] !== out || (layer as { fanInFanOut?: boolean }).fanInFanOut === true;
-  if (init === 'orthogonal') {
-    const { A: a, B: b } = orthogonalFactors(out, width, r, randomOf(rt));
-    A.set(a);
-    B.set(b);
-    return;
-  }
-  const W = turned
-    ? transposed({ shape: [width, out], data: weight.toArray() as Float32Array }).data
-    : (weight.toArray() as Float32Array);
-  const found = factorise(init, W, out, width, r, scaling, randomOf(rt));
+function orthogonal({ runtime }: LoraLayer, { A, B, options }: LoraFactors): void {
+  const found = orthogonalFactors(B.shape[0]!, A.shape[1]!, options.r, randomOf(runtime));
   A.set(found.A);
   B.set(found.B);
+}
+
+function fromBase(layer: LoraLayer, factors: LoraFactors, weight: Parameter, init: string): void {
+  const rt = layer.runtime;
+  const [out, width] = [factors.B.shape[0]!, factors.A.shape[1]!];
+  const turned = 'fanInFanOut' in layer && layer.fanInFanOut === true;
+  const stored = { shape: weight.shape, data: weight.toArray() as Float32Array };
+  const found =
+    turned && init === 'olora'
+      ? turnedOlora(stored.data, width, out, factors)
+      : factorise(init, turned ? transposed(stored).data : stored.data, out, width, factors, randomOf(rt));
+  factors.A.set(found.A);
+  factors.B.set(found.B);
   const left = new ParameterBlock(rt, [weight.shape]).parameters[0]!;
   left.requiresGrad = false;
   left.set(turned ? transposed({ shape: [out, width], data: found.residual }).data : found.residual);
@@ -108,13 +131,31 @@ function fromBase(
   factors.changed = { weight: left, A0: found.A, B0: found.B };
 }
 
+/**
+ * OLoRA of a weight stored [in, out]: PEFT decomposes it as it is stored, W = Q·R, and what is left is W - s·Q·R of the first
+ * r. So Qᵀ is A and Rᵀ is B, which makes the start the base's.
+ */
+function turnedOlora(
+  W: Float32Array,
+  width: number,
+  out: number,
+  { options, scaling }: LoraFactors,
+): InitialFactors {
+  const { r } = options;
+  const { A: R, B: Q, residual } = oloraFactors(W, width, out, r, scaling);
+  return {
+    A: transposed({ shape: [width, r], data: Q }).data,
+    B: transposed({ shape: [r, out], data: R }).data,
+    residual: transposed({ shape: [width, out], data: residual }).data,
+  };
+}
+
 function factorise(
   init: string,
   W: Float32Array,
   out: number,
   width: number,
-  r: number,
-  scaling: number,
+  { options: { r }, scaling }: LoraFactors,
   random: (count: number) => Float64Array,
 ): InitialFactors {
   if (init === 'olora') return oloraFactors(W, out, width, r, scaling);

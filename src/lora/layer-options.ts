@@ -1,11 +1,13 @@
 /** PEFT's options of one LoRA layer by their names in camelCase, checked and completed with PEFT's defaults. */
+import { initWord } from '../formats/peft-words.js';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
 
 /**
  * How A and B start: PEFT's default (`true`: A from U(±1/√in), B zero), `'gaussian'` (A from N(0, 1/r²), B zero), `false`
  * (both from U), `'orthogonal'` (both from orthogonal rows, r even), or from the base weight, which loses what they hold:
  * `'pissa'` (its r largest singular values), `'pissa_niter_4'` (the same by a randomised decomposition with that many
- * iterations) and `'olora'` (its QR decomposition). An embedding starts with A zero and B from N(0, 1).
+ * iterations) and `'olora'` (its QR decomposition). An embedding starts with A zero and B from N(0, 1). As in PEFT the case of
+ * `'gaussian'` and `'olora'` does not matter; any other word is an error.
  */
 export type InitLoraWeights =
   | boolean
@@ -71,7 +73,8 @@ export function resolveLayerOptions(where: string, options: LoraLinearOptions): 
 
 /** The same for options that stand among others. @throws TypeError, RangeError */
 export function completeLayerOptions(where: string, options: LoraLinearOptions): ResolvedLayerOptions {
-  const { r = 8, loraAlpha = 8, loraDropout = 0, useRslora = false, initLoraWeights = true } = options;
+  const { r = 8, loraAlpha = 8, loraDropout = 0, useRslora = false } = options;
+  const initLoraWeights = checkInit(where, options.initLoraWeights ?? true);
   const { useDora = false, loraBias = false, slices = null } = options;
   checkInteger(`${where}: r`, r, 1, 2 ** 20);
   checkNumber(`${where}: loraAlpha`, loraAlpha, 0, Number.MAX_VALUE);
@@ -79,7 +82,6 @@ export function completeLayerOptions(where: string, options: LoraLinearOptions):
   checkBoolean(`${where}: useRslora`, useRslora);
   checkBoolean(`${where}: useDora`, useDora);
   checkBoolean(`${where}: loraBias`, loraBias);
-  checkInit(where, initLoraWeights);
   if (loraBias && (useDora || typeof initLoraWeights === 'string')) {
     const other = useDora ? 'useDora' : `initLoraWeights '${initLoraWeights}'`;
     throw new RangeError(`${where}: loraBias with ${other}, expected neither of PEFT's two exclusions`);
@@ -90,7 +92,7 @@ export function completeLayerOptions(where: string, options: LoraLinearOptions):
   };
 }
 
-const INITS = /^(?:gaussian|orthogonal|pissa|olora|pissa_niter_[1-9]\d{0,3})$/;
+const CHOICES = "true, false, 'gaussian', 'orthogonal', 'pissa', 'pissa_niter_N' or 'olora'";
 /** Initialisations of PEFT that need what this package does not have. */
 const FOREIGN = new Map([
   ['eva', 'it needs activations of the data'],
@@ -100,17 +102,14 @@ const FOREIGN = new Map([
   ['mica', 'it freezes lora_B, which is not implemented'],
 ]);
 
-function checkInit(where: string, init: unknown): void {
-  if (typeof init === 'boolean' || (typeof init === 'string' && INITS.test(init))) return;
-  const why = typeof init === 'string' ? FOREIGN.get(init) : undefined;
-  const expected = "true, false, 'gaussian', 'orthogonal', 'pissa', 'pissa_niter_N' or 'olora'";
-  const message = `${where}: initLoraWeights is ${describe(init)}${why === undefined ? '' : ` (${why})`}, expected ${expected}`;
+/** The word in PEFT's spelling. @throws TypeError, RangeError */
+function checkInit(where: string, init: unknown): boolean | string {
+  if (typeof init === 'boolean') return init;
+  const word = typeof init === 'string' ? initWord(init) : null;
+  const why = word === null ? undefined : FOREIGN.get(word);
+  if (word !== null && why === undefined) return word;
+  const message = `${where}: initLoraWeights is ${describe(init)}${why === undefined ? '' : ` (${why})`}, expected ${CHOICES}`;
   throw typeof init === 'string' ? new RangeError(message) : new TypeError(message);
-}
-
-/** True for an initialisation that takes A and B out of the base weight. */
-export function changesBase(init: boolean | string): boolean {
-  return typeof init === 'string' && /^(?:pissa|pissa_niter_\d+|olora|corda|loftq|lora_ga)$/.test(init);
 }
 
 /** @throws TypeError, RangeError */

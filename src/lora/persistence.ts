@@ -2,18 +2,18 @@
 import type { PeftConfig } from '../formats/peft-config.js';
 import { readPeftConfig } from '../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
-import { readSafetensors, type SafetensorsFile } from '../formats/safetensors-read.js';
+import { readSafetensors } from '../formats/safetensors-read.js';
 import { folderUrl, readBytes } from '../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
-import { sameShape, showShape } from '../tensor/shape.js';
 import { bytesOf, isBlob, urlOf } from '../values/kind.js';
 import type { Attachment } from './attachment.js';
-import { carriedBase } from './carried-base.js';
 import { type ResolvedConfig, resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import type { AdapterFiles } from './export.js';
-import { changesBase, type InitLoraWeights } from './layer-options.js';
-import type { AdapterTensor } from './tensors.js';
+import { FileValues } from './file-values.js';
+import { takesFromBase } from './initialise.js';
+import type { InitLoraWeights } from './layer-options.js';
+import type { AdapterPlan } from './plan.js';
 
 /** What `loadAdapter` reads: the files' contents, what `exportAdapter` gave, or the folder (URL; in Node also a path) that holds them. */
 export type AdapterSource =
@@ -42,26 +42,8 @@ export interface LoadReport {
   readonly unexpected: readonly string[];
   /** Targets, exclusions and keys of patterns that match no module, in words. */
   readonly unmatched: readonly string[];
+  /** Unknown fields, and entries of `modulesToSave` that neither the model nor the file has. */
   readonly warnings: readonly string[];
-}
-
-/** An adapter's files, read and checked, before they meet a model. */
-interface ReadAdapter {
-  readonly config: ResolvedConfig;
-  /** The initialisation to run before the file's values go in: one that changes the base, or the plain one. */
-  readonly init: boolean | string;
-  readonly strict: boolean;
-  readonly trainable: boolean;
-  readonly warnings: readonly string[];
-  /**
-   * Copies the file's tensors into the adapter's.
-   * @param attachment - to the model, whose base what else the file holds is compared with
-   * @throws AdapterError when they do not fit; nothing is copied then
-   */
-  apply(
-    tensors: readonly AdapterTensor[],
-    attachment: Attachment,
-  ): { missing: string[]; unexpected: string[] };
 }
 
 /** Reads an adapter and adds it under a new name. @throws TypeError, AdapterError, FormatError; the model is then unchanged */
@@ -74,20 +56,34 @@ export async function loadAdapter(
   const where = 'LoraModel.loadAdapter';
   attachment.checkAttached(where);
   attachment.adapters.checkNewName(where, name);
-  const file = await readSource(where, source, options);
-  const { adapter, undo } = attachment.add(where, name, file.config, file.strict, file.init);
+  const { strict, prefix, trainable, base } = checkLoadOptions(where, options);
+  const { config: json, weights } = await contents(where, source);
+  const { config, warnings } = readPeftConfig(where, json);
+  const values = new FileValues(where, readSafetensors(where, weights), prefix, strict);
+  const { adapter, undo } = attachment.add(where, name, supported(where, config), {
+    strict,
+    initOf: (plan) => initToRun(where, config, base, plan),
+    compare: (tensors, model) => values.compare(tensors, model),
+  });
   try {
-    const report = file.apply(adapter.tensors(), attachment);
-    adapter.trainable = file.trainable;
-    return { ...report, unmatched: adapter.plan.unmatched, warnings: file.warnings };
+    values.fill(adapter.tensors());
   } catch (error) {
     undo();
     throw error;
   }
+  adapter.trainable = trainable;
+  const { idle, unmatched } = adapter.plan;
+  return {
+    ...{ missing: values.missing, unexpected: values.unexpected, unmatched },
+    warnings: [
+      ...warnings,
+      ...idle.map((entry) => `${where}: ${entry} is neither in the model nor in the file`),
+    ],
+  };
 }
 
-/** Reads both files. @throws TypeError, AdapterError, FormatError */
-async function readSource(where: string, source: AdapterSource, options: LoadOptions): Promise<ReadAdapter> {
+/** @throws TypeError */
+function checkLoadOptions(where: string, options: LoadOptions): Required<LoadOptions> {
   checkOptions(where, options, ['trainable', 'strict', 'prefix', 'base']);
   const { strict = true, prefix = PEFT_PREFIX, trainable = false, base = 'original' } = options;
   checkBoolean(`${where}: strict`, strict);
@@ -96,19 +92,7 @@ async function readSource(where: string, source: AdapterSource, options: LoadOpt
     throw new TypeError(`${where}: prefix is ${describe(prefix)}, expected a string`);
   if (base !== 'original' && base !== 'changed')
     throw new TypeError(`${where}: base is ${describe(base)}, expected 'original' or 'changed'`);
-  const { config: json, weights } = await contents(where, source);
-  const { config, warnings } = readPeftConfig(where, json);
-  const file = readSafetensors(where, weights);
-  return {
-    ...{
-      config: supported(where, config),
-      init: initToRun(where, config, base),
-      strict,
-      trainable,
-      warnings,
-    },
-    apply: (tensors, attachment) => apply(where, file, prefix, strict, tensors, attachment),
-  };
+  return { strict, prefix, trainable, base };
 }
 
 async function contents(
@@ -167,7 +151,7 @@ function supported(where: string, config: PeftConfig): ResolvedConfig {
   const { initLoraWeights: init, otherFields, targetModules, modulesToSave, ...fields } = config;
   if (init === 'mica')
     throw new AdapterError(
-      `${where}: init_lora_weights is "mica", which freezes lora_B and is not implemented; expected another`,
+      `${where}: init_lora_weights is "mica": a MiCA adapter trains lora_A over a frozen lora_B, which is not implemented; expected another`,
     );
   if (targetModules === null)
     throw new AdapterError(
@@ -189,8 +173,9 @@ function initToRun(
   where: string,
   { initLoraWeights: init }: PeftConfig,
   base: 'original' | 'changed',
+  { layers }: AdapterPlan,
 ): boolean | string {
-  if (base === 'changed' || !changesBase(init)) return true;
+  if (base === 'changed' || !layers.some(({ layer }) => takesFromBase(layer, init))) return true;
   if (init === 'pissa' || init === 'olora') return init;
   const why = String(init).startsWith('pissa_niter')
     ? 'drew random numbers that the file does not hold'
@@ -198,48 +183,4 @@ function initToRun(
   throw new AdapterError(
     `${where}: init_lora_weights is "${init}", which changed the base weight and ${why}; expected the changed base with base: 'changed', or the adapter converted when it was saved`,
   );
-}
-
-function apply(
-  where: string,
-  file: SafetensorsFile,
-  prefix: string,
-  strict: boolean,
-  tensors: readonly AdapterTensor[],
-  attachment: Attachment,
-): { missing: string[]; unexpected: string[] } {
-  const left = new Set(file.names);
-  const missing: string[] = [];
-  const plan: { target: AdapterTensor['parameter']; values: Float32Array }[] = [];
-  for (const { key, aliases, parameter } of tensors) {
-    const found = [key, ...aliases].map((name) => prefix + name).find((name) => left.has(name));
-    if (found === undefined) {
-      missing.push(prefix + key);
-      continue;
-    }
-    left.delete(found);
-    const { shape } = file.info(found);
-    if (!sameShape(shape, parameter.shape)) {
-      throw new AdapterError(
-        `${where}: ${found} is ${showShape(shape)}, expected ${showShape(parameter.shape)}`,
-      );
-    }
-    plan.push({ target: parameter, values: file.f32(found) });
-  }
-  const carried = carriedBase(file, left, prefix, attachment);
-  for (const key of carried.same) left.delete(key);
-  if (strict && carried.different.length > 0)
-    throw new AdapterError(
-      `${where}: ${carried.different.join(', ')}, expected the base that the adapter was trained over; strict: false leaves such weights out`,
-    );
-  const unexpected = [...left];
-  const lists = `missing [${missing.join(', ')}], unexpected [${unexpected.join(', ')}]`;
-  if (plan.length === 0)
-    throw new AdapterError(
-      `${where}: nothing in the file applies to this model, expected keys that begin with '${prefix}'; ${lists}`,
-    );
-  if (strict && missing.length + unexpected.length > 0)
-    throw new AdapterError(`${where}: ${lists}, expected the keys of this model; strict: false allows them`);
-  for (const { target, values } of plan) target.set(values);
-  return { missing, unexpected };
 }

@@ -8,6 +8,7 @@ import { isAdaptable, isLinear, wrap } from './kinds.js';
 import type { LoraLayer } from './layer.js';
 import type { ResolvedLayerOptions } from './layer-options.js';
 import { LoraLinear } from './lora-linear.js';
+import { idleEntries } from './saved-modules.js';
 import { type ModuleNames, matchesSuffix, selectTargets } from './targets.js';
 
 /** One layer of an adapter to be. */
@@ -27,6 +28,10 @@ export interface AdapterPlan {
   readonly unused: readonly string[];
   /** What matches no module name, in words; empty unless `strict` is off. */
   readonly unmatched: readonly string[];
+  /** What a target matches and cannot be adapted, see `Selected`. */
+  readonly unfit: readonly string[];
+  /** Entries of `modulesToSave` that match no module, in words. */
+  readonly idle: readonly string[];
   /** What the options say and the layers do otherwise, in words. */
   readonly notes: readonly string[];
 }
@@ -59,12 +64,20 @@ export function childrenOf(model: Module): Map<string, Child> {
   return found;
 }
 
+/** What planning is told besides the config. */
+export interface PlanOptions {
+  /** Whether what matches nothing is an error. */
+  readonly strict: boolean;
+  /** Whether the config stood in a file: PEFT lists saved modules there that a model need not have, such as `score`. */
+  readonly loaded: boolean;
+}
+
 /** @throws AdapterError */
 export function planAdapter(
   where: string,
   model: Module,
   config: ResolvedConfig,
-  strict: boolean,
+  { strict, loaded }: PlanOptions,
 ): AdapterPlan {
   const children = childrenOf(model);
   const all = [...children.keys()];
@@ -73,8 +86,13 @@ export function planAdapter(
     adaptable: all.filter((path) => isAdaptable(children.get(path)!.module)),
     linear: all.filter((path) => isLinear(children.get(path)!.module)),
   };
-  const { paths, excluded, unmatched } = selectTargets(where, names, config, strict);
-  const lost = [...unmatched];
+  const { paths, excluded, unmatched, unfit } = selectTargets(where, names, config, strict);
+  const idle = idleEntries(all, config.modulesToSave).map((entry) => `saved module '${entry}'`);
+  if (strict && !loaded && idle[0] !== undefined)
+    throw new AdapterError(
+      `${where}: ${idle[0]} matches no module, expected the end of a module's name; the model has ${all.join(', ')}`,
+    );
+  const lost = [...unmatched, ...(strict ? [] : idle)];
   const unused: string[] = [];
   const patterns = { rankPattern: config.rankPattern, alphaPattern: config.alphaPattern };
   const values = Object.entries(patterns).map(([name, pattern]) => {
@@ -105,7 +123,8 @@ export function planAdapter(
     return { path, child, layer: wrap(`${where}: ${path}`, child.module), options };
   });
   for (const { path, layer, options } of layers) layer.shapesFor(`${where}: ${path}`, options);
-  return { layers, excluded, unused, unmatched: lost, notes: notesOf(config, layers) };
+  const notes = [...idle.map((entry) => `${entry} matches no module`), ...notesOf(config, layers)];
+  return { layers, excluded, unused, unmatched: lost, unfit, idle, notes };
 }
 
 function notesOf(config: ResolvedConfig, layers: readonly PlannedLayer[]): string[] {

@@ -2,7 +2,7 @@
 import { peftSlot } from '../formats/peft-keys.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { LayerKind } from './base-layer.js';
-import type { OwnCopy } from './copies.js';
+import type { CopySite } from './copies.js';
 import type { LoraFactors } from './factors.js';
 
 /** One layer of an adapter with its dotted name. */
@@ -14,30 +14,35 @@ export interface NamedFactors {
   readonly outputs: number;
 }
 
+/** What stands for an adapter's tensors: the parameters, or before there are any their shapes. */
+export interface TensorSources<T> {
+  readonly layers: readonly {
+    readonly path: string;
+    readonly kind: LayerKind;
+    readonly factors: { readonly A: T; readonly B: T; readonly bias: T | null; readonly magnitude: T | null };
+  }[];
+  readonly copies: readonly (CopySite & { readonly own: T })[];
+}
+
 /** A tensor of an adapter's file. */
-export interface AdapterTensor {
+export interface AdapterTensor<T = Parameter> {
   /** The key behind the prefix. */
   readonly key: string;
   /** Other keys that mean it, behind the prefix. */
   readonly aliases: readonly string[];
-  readonly parameter: Parameter;
+  readonly held: T;
 }
 
 /** Every tensor of an adapter. @param names - adapter's names that a file may hold inside its keys */
-export function adapterTensors(
-  layers: readonly NamedFactors[],
-  copies: readonly OwnCopy[],
+export function adapterTensors<T>(
+  { layers, copies }: TensorSources<T>,
   names: readonly string[],
-): AdapterTensor[] {
-  const tensors: AdapterTensor[] = [];
+): AdapterTensor<T>[] {
+  const tensors: AdapterTensor<T>[] = [];
   for (const { path, kind, factors } of layers) {
-    const put = (slot: string, parameter: Parameter | null, aliases: readonly string[]): void => {
-      if (parameter === null) return;
-      tensors.push({
-        key: `${path}.${slot}`,
-        parameter,
-        aliases: aliases.map((alias) => `${path}.${alias}`),
-      });
+    const put = (slot: string, held: T | null, aliases: readonly string[]): void => {
+      if (held === null) return;
+      tensors.push({ key: `${path}.${slot}`, held, aliases: aliases.map((alias) => `${path}.${alias}`) });
     };
     for (const letter of ['A', 'B'] as const) {
       const aliases = names.map((name) =>
@@ -60,7 +65,7 @@ export function adapterTensors(
       kind === 'saved' ? names.map((name) => `${path}.modules_to_save.${name}.${slot.name}`) : [];
     tensors.push({
       key,
-      parameter: own,
+      held: own,
       aliases: [...within, `${path}.${slot.name}`].filter((alias) => alias !== key),
     });
   }

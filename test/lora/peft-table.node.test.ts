@@ -58,7 +58,8 @@ test.each([...table].filter(([field, status]) => status === 'kept' && field !== 
   '%s is kept and written back',
   async (field) => {
     const lora = model();
-    const config = { ...written(lora), [field]: field.endsWith('config') ? { some: [1, 'x'] } : 'something' };
+    const value = field === 'task_type' ? 'SEQ_CLS' : 'something';
+    const config = { ...written(lora), [field]: field.endsWith('config') ? { some: [1, 'x'] } : value };
     await lora.loadAdapter('new', { config, weights: lora.exportAdapter()['adapter_model.safetensors'] });
     const back = JSON.parse(
       new TextDecoder().decode(lora.exportAdapter('new')['adapter_config.json']),

@@ -1,6 +1,10 @@
 /** PEFT's rules for choosing modules, ranks and alphas, each as observed by running PEFT. */
-import { expect, test } from 'vitest';
-import { PatternValues } from '../../src/formats/peft-patterns.js';
+import fc from 'fast-check';
+import { RE2JS } from 're2js';
+import { expect, test, vi } from 'vitest';
+import { compilePattern } from '../../src/formats/patterns.js';
+import { exactKey, PatternValues } from '../../src/formats/peft-patterns.js';
+import { plainPattern } from '../../src/formats/plain-pattern.js';
 import { selectTargets } from '../../src/lora/targets.js';
 
 const NAMES = [
@@ -81,4 +85,39 @@ test('B1 ranks and alphas are looked up apart; the first key that matches wins, 
   expect(value([['q|k', 4]], 'a.k')).toBe(4);
   expect(value([['q', 4]], 'a.xq')).toBeNull();
   expect(value([['.*attn.*', 32]], 'layers.0.attn.q')).toBe(32);
+});
+
+test('thousands of keys of plain text compile no pattern, others one each', () => {
+  const compile = vi.spyOn(RE2JS, 'compile');
+  const names = Array.from({ length: 300 }, (_, i) => `model.layers.${i}.self_attn.q_proj`);
+  const plain = Array.from({ length: 3000 }, (_, i): [string, number] => [
+    i % 3 === 0 ? exactKey(`model.layers.${i}.self_attn.q_proj`) : `layers.${i}.self_attn.q_proj`,
+    i + 1,
+  ]);
+  const values = new PatternValues('test', new Map(plain));
+  expect(names.map((name) => values.valueOf(name))).toEqual(names.map((_, i) => i + 1));
+  expect(values.unmatched(names)).toHaveLength(2700);
+  expect(compile).toHaveBeenCalledTimes(0);
+  const patterns = Array.from({ length: 20 }, (_, i): [string, number] => [`.*attn.*${i}|x*`, i]);
+  new PatternValues('test', new Map(patterns)).unused(names);
+  expect(compile).toHaveBeenCalledTimes(20);
+  compile.mockRestore();
+});
+
+test('keys of plain text match what the regular expression matches', () => {
+  const part = fc.constantFrom('a', 'b', '.', '\\.', '\\$', '-', '\u{1f600}', '_');
+  const names = fc.array(fc.constantFrom('a', 'b', '.', '$', '-', '\u{1f600}', '\n', '_'), { maxLength: 8 });
+  fc.assert(
+    fc.property(
+      fc.boolean(),
+      fc.array(part, { minLength: 1, maxLength: 4 }),
+      names,
+      (anchored, key, name) => {
+        const text = (anchored ? '^' : '') + key.join('');
+        const expected = compilePattern('test', text, '(?:.*\\.)?').matches(name.join(''));
+        expect(plainPattern(text)?.matches(name.join(''))).toBe(expected);
+      },
+    ),
+    { numRuns: 300 },
+  );
 });
