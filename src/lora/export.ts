@@ -1,13 +1,19 @@
 /** An adapter as PEFT's two files. PiSSA and OLoRA are converted to a plain adapter of the original base, unless told otherwise. */
+
+import { PATTERN_LIMIT } from '../formats/patterns.js';
 import type { PeftConfig } from '../formats/peft-config.js';
 import { formatPeftConfig } from '../formats/peft-config-write.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
-import { exactKey } from '../formats/peft-patterns.js';
+import { escaped, exactKey } from '../formats/peft-patterns.js';
+import { changesBase } from '../formats/peft-words.js';
 import { type WritableTensor, writeSafetensors } from '../formats/safetensors-write.js';
 import { checkOptions } from '../runtime/errors.js';
 import type { AdapterSet } from './adapter-set.js';
 import type { ResolvedConfig } from './config.js';
 import type { OwnCopy } from './copies.js';
+import { AdapterError } from './errors.js';
+import type { ChangedBase } from './factors.js';
+import type { AdapterPlan } from './plan.js';
 import { adapterTensors, type NamedFactors } from './tensors.js';
 
 /** PEFT's two files as bytes. */
@@ -31,47 +37,79 @@ export function exportAdapter(
 ): AdapterFiles {
   const where = 'LoraModel.exportAdapter';
   checkOptions(where, options, ['convert', 'allowNonFinite']);
-  const { config, fanInFanOut, layers, copies } = adapters.get(where, name);
-  return exportFiles({ ...config, fanInFanOut }, layers, copies, options);
+  const adapter = adapters.get(where, name);
+  const { fanInFanOut, plan } = adapter;
+  const config = plan.unfit.length === 0 ? adapter.config : exactTargets(adapter.config, plan);
+  return exportFiles({ ...config, fanInFanOut }, adapter, options);
+}
+
+/** PEFT refuses a target that matches what cannot be adapted as well, such as a list of layers: the layers by their whole names. */
+function exactTargets(config: ResolvedConfig, { layers }: AdapterPlan): ResolvedConfig {
+  const names = layers.map(({ path }) => path);
+  const pattern = names.map(escaped).join('|');
+  const targetModules = pattern.length <= PATTERN_LIMIT ? pattern : names;
+  return { ...config, targetModules, layersToTransform: null, layersPattern: null };
 }
 
 function exportFiles(
   config: ResolvedConfig,
-  layers: readonly NamedFactors[],
-  copies: readonly OwnCopy[],
+  adapter: { readonly layers: readonly NamedFactors[]; readonly copies: readonly OwnCopy[] },
   { convert = true, allowNonFinite = false }: ExportOptions,
 ): AdapterFiles {
-  const doubled = convert && layers.some(({ factors }) => factors.changed !== null);
+  const { layers } = adapter;
   const tensors = new Map<string, WritableTensor>();
-  for (const { key, held } of adapterTensors({ layers, copies }, []))
-    tensors.set(PEFT_PREFIX + key, {
-      shape: held.shape,
-      data: held.copyTo(new Float32Array(held.size)),
-    });
-  let written = config;
+  for (const { key, held } of adapterTensors(adapter, []))
+    tensors.set(PEFT_PREFIX + key, { shape: held.shape, data: held.copyTo(new Float32Array(held.size)) });
+  const ranks = new Map<NamedFactors, number>();
   for (const layer of layers) {
+    const { changed, ranges, options } = layer.factors;
     const [a, b] = [`${PEFT_PREFIX}${layer.path}.lora_A.weight`, `${PEFT_PREFIX}${layer.path}.lora_B.weight`];
-    if (doubled) withOriginal(layer, tensors, a, b);
-    else if (layer.factors.ranges !== null) {
+    if (convert && changed !== null) {
+      withOriginal(layer, changed, tensors, a, b);
+      ranks.set(layer, 2 * options.r);
+    } else if (ranges !== null) {
       tensors.set(b, unfolded(layer, tensors.get(b)!));
-      written = withStrength(written, layer);
+      ranks.set(layer, ranges.length * options.r);
     }
   }
+  if (!convert) checkPeftForm(config, layers);
+  const written = withRanks(config, layers, ranks);
+  const init = convert ? initToWrite(config, layers) : config.initLoraWeights;
   return {
-    'adapter_config.json': formatPeftConfig(fieldsOf(doubled ? doubledConfig(config) : written)),
+    'adapter_config.json': formatPeftConfig(fieldsOf({ ...written, initLoraWeights: init })),
     'adapter_model.safetensors': writeSafetensors(tensors, { allowNonFinite }),
   };
+}
+
+/** PEFT's OLoRA decomposes a weight as it is stored, and cannot hold the factors of one stored [in, out] unless it is square. @throws AdapterError */
+function checkPeftForm({ initLoraWeights }: ResolvedConfig, layers: readonly NamedFactors[]): void {
+  const lost = layers.find(({ factors: { changed, A, B } }) => {
+    const [out, width] = [B.shape[0], A.shape[1]];
+    return changed !== null && out !== width && changed.weight.shape[0] === width;
+  });
+  if (initLoraWeights === 'olora' && lost !== undefined)
+    throw new AdapterError(
+      `LoraModel.exportAdapter: OLoRA of '${lost.path}', whose weight is stored [in, out], has no form of PEFT's, expected convert: true`,
+    );
+}
+
+/** Plain where nothing is left that loading would have to take out of the base first. */
+function initToWrite(
+  { initLoraWeights: init }: ResolvedConfig,
+  layers: readonly NamedFactors[],
+): boolean | string {
+  const pending = layers.some(({ kind, factors }) => kind === 'linear' && factors.changed === null);
+  return changesBase(init) && !pending ? true : init;
 }
 
 /** [A; A₀] and [B, -B₀]: the change since the factors were taken out of the base. */
 function withOriginal(
   { factors }: NamedFactors,
+  { A0, B0 }: ChangedBase,
   tensors: Map<string, WritableTensor>,
   a: string,
   b: string,
 ): void {
-  if (factors.changed === null) return;
-  const { A0, B0 } = factors.changed;
   const [A, B] = [tensors.get(a)!.data as Float32Array, tensors.get(b)!.data as Float32Array];
   const [r, width] = factors.A.shape as [number, number];
   const out = factors.B.shape[0]!;
@@ -85,17 +123,6 @@ function withOriginal(
   }
   tensors.set(a, { shape: [2 * r, width], data: tall });
   tensors.set(b, { shape: [out, 2 * r], data: wide });
-}
-
-function doubledConfig(config: ResolvedConfig): ResolvedConfig {
-  const factor = config.useRslora ? Math.SQRT2 : 2;
-  const times = (pattern: ReadonlyMap<string, number>, by: number): Map<string, number> =>
-    new Map([...pattern].map(([key, value]) => [key, value * by]));
-  return {
-    ...config,
-    ...{ r: 2 * config.r, loraAlpha: factor * config.loraAlpha, initLoraWeights: true },
-    ...{ rankPattern: times(config.rankPattern, 2), alphaPattern: times(config.alphaPattern, factor) },
-  };
 }
 
 /** B of fused projections as one matrix over all outputs: each slice in columns of its own, zero elsewhere. */
@@ -112,16 +139,51 @@ function unfolded({ factors, outputs }: NamedFactors, B: WritableTensor): Writab
   return { shape: [outputs, wide], data };
 }
 
-/** The rank of such a layer, and the alpha that keeps its scaling, as patterns of its own name before all others. */
-function withStrength(config: ResolvedConfig, { path, factors }: NamedFactors): ResolvedConfig {
-  const r = factors.ranges!.length * factors.options.r;
-  const alpha = factors.scaling * (config.useRslora ? Math.sqrt(r) : r);
-  const key = exactKey(path);
+/**
+ * The config with the ranks that layers are written at, and alphas that keep their scalings: for the whole config where
+ * every layer's rank grew by the same factor, else as patterns of their exact names before all others.
+ */
+function withRanks(
+  config: ResolvedConfig,
+  layers: readonly NamedFactors[],
+  ranks: ReadonlyMap<NamedFactors, number>,
+): ResolvedConfig {
+  if (ranks.size === 0) return config;
+  const factors = new Set(layers.map((layer) => (ranks.get(layer) ?? 0) / layer.factors.options.r));
+  const [factor = 0] = factors;
+  if (factors.size === 1) return multiplied(config, factor);
+  const rankPattern = new Map<string, number>();
+  const alphaPattern = new Map<string, number>();
+  for (const [
+    {
+      path,
+      factors: { options },
+    },
+    r,
+  ] of ranks) {
+    rankPattern.set(exactKey(path), r);
+    alphaPattern.set(exactKey(path), options.loraAlpha * alphaFactor(config, r / options.r));
+  }
+  // First, since the first key that matches counts; a key that is there already keeps the new value.
+  for (const [key, r] of config.rankPattern) if (!rankPattern.has(key)) rankPattern.set(key, r);
+  for (const [key, alpha] of config.alphaPattern) if (!alphaPattern.has(key)) alphaPattern.set(key, alpha);
+  return { ...config, rankPattern, alphaPattern };
+}
+
+function multiplied(config: ResolvedConfig, factor: number): ResolvedConfig {
+  const times = (pattern: ReadonlyMap<string, number>, by: number): Map<string, number> =>
+    new Map([...pattern].map(([key, value]) => [key, value * by]));
+  const byAlpha = alphaFactor(config, factor);
   return {
     ...config,
-    rankPattern: new Map([[key, r], ...config.rankPattern]),
-    alphaPattern: new Map([[key, alpha], ...config.alphaPattern]),
+    ...{ r: factor * config.r, loraAlpha: byAlpha * config.loraAlpha },
+    ...{ rankPattern: times(config.rankPattern, factor), alphaPattern: times(config.alphaPattern, byAlpha) },
   };
+}
+
+/** What alpha is multiplied by so that the scaling stays where the rank is multiplied by `factor`. */
+function alphaFactor({ useRslora }: ResolvedConfig, factor: number): number {
+  return useRslora ? Math.sqrt(factor) : factor;
 }
 
 /** The fields that PEFT knows. */
