@@ -1,9 +1,9 @@
 /**
  * Vitest's way into a browser as it is installed, a Firefox or a WebKit: started with the address of the tests, in a folder of
  * its own, and ended by a signal. The tests ask nothing of a driver, and Playwright's wants its own builds of both. Called by
- * vitest.config.ts, in Node.
+ * vitest.config.ts and by the matrix, in Node.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -34,30 +34,38 @@ const PREFERENCES: Readonly<Record<string, boolean | number>> = {
   'dom.max_script_run_time': 0,
 };
 
-/** The browser that lies at `path`. */
+/** Starts the browser that lies at `path` with a page; the function ends it. */
+export async function openIn(name: StockName, path: string, url: string): Promise<() => Promise<void>> {
+  const home = await makeHome();
+  const start = STARTS[name];
+  const env = { ...process.env, ...start.env, HOME: home };
+  const browser = spawn(path, [...start.args(home), url], { env, stdio: 'ignore' });
+  await once(browser, 'spawn');
+  return async () => {
+    if (browser.kill()) await once(browser, 'exit');
+    await rm(home, { recursive: true, force: true, maxRetries: 5 });
+  };
+}
+
+/** The browser that lies at `path`, for Vitest. */
 export function stock(name: StockName, path: string): BrowserProviderOption {
   return defineBrowserProvider({
     name: 'stock',
     supportedBrowser: [name],
-    providerFactory: () => new StockProvider(path, STARTS[name]),
+    providerFactory: () => new StockProvider(name, path),
   });
-}
-
-interface Running {
-  readonly browser: ChildProcess;
-  readonly home: string;
 }
 
 class StockProvider implements BrowserProvider {
   readonly name = 'stock';
   readonly supportsParallelism = false;
+  readonly #browser: StockName;
   readonly #path: string;
-  readonly #start: Start;
-  #running: Running | null = null;
+  #end: (() => Promise<void>) | null = null;
 
-  constructor(path: string, start: Start) {
+  constructor(browser: StockName, path: string) {
+    this.#browser = browser;
     this.#path = path;
-    this.#start = start;
   }
 
   getCommandsContext(): Record<string, unknown> {
@@ -66,19 +74,13 @@ class StockProvider implements BrowserProvider {
 
   async openPage(_session: string, url: string): Promise<void> {
     await this.close();
-    const home = await makeHome();
-    const env = { ...process.env, ...this.#start.env, HOME: home };
-    const browser = spawn(this.#path, [...this.#start.args(home), url], { env, stdio: 'ignore' });
-    this.#running = { browser, home };
-    await once(browser, 'spawn');
+    this.#end = await openIn(this.#browser, this.#path, url);
   }
 
   async close(): Promise<void> {
-    if (this.#running === null) return;
-    const { browser, home } = this.#running;
-    this.#running = null;
-    if (browser.kill()) await once(browser, 'exit');
-    await rm(home, { recursive: true, force: true, maxRetries: 5 });
+    const end = this.#end;
+    this.#end = null;
+    await end?.();
   }
 }
 

@@ -28,7 +28,7 @@ export async function chromiumVersion(): Promise<string> {
 
 /**
  * Opens a page in a new profile and hands it to `use`.
- * @throws Error with what the page wrote to its console, where `use` throws
+ * @throws Error with what the page wrote to its console, where `use` or a script of the page throws
  */
 export async function withPage<T>(url: string, use: (page: Page) => Promise<T>): Promise<T> {
   const context = await (await launch()).newContext();
@@ -37,10 +37,11 @@ export async function withPage<T>(url: string, use: (page: Page) => Promise<T>):
     const page = await context.newPage();
     page.setDefaultTimeout(LIMIT);
     page.on('console', (message) => heard.push(message.text()));
-    page.on('pageerror', (error) => heard.push(error.message));
+    const failed = new Promise<never>((_resolve, reject) => page.on('pageerror', reject));
+    failed.catch(() => {});
     page.on('requestfailed', (request) => heard.push(`${request.url()} ${request.failure()?.errorText}`));
     await page.goto(url);
-    return await use(page);
+    return await Promise.race([use(page), failed]);
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : error}\n${heard.join('\n')}`);
   } finally {

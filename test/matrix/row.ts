@@ -14,6 +14,8 @@ export interface Row {
   readonly add: string;
   /** What one must add for threads; null where the runtime has no workers or no shared memory; absent where nothing runs. */
   readonly threads?: string | null;
+  /** Whether the support table has it; true. */
+  readonly listed?: boolean;
   /** @returns what ran there; null where the row only compiles. @throws NotInstalled where the tool cannot be had */
   run(tarball: string): Promise<Report | null>;
 }

@@ -2,9 +2,12 @@
 import type { Row } from './row.js';
 import { bundlerRows } from './rows/bundlers.js';
 import { example } from './rows/example.js';
+import { firefox } from './rows/firefox.js';
 import { nextRows } from './rows/next.js';
 import { nodeRows } from './rows/node.js';
+import { refusalRows } from './rows/refusals.js';
 import { testRunnerRows } from './rows/test-runners.js';
+import { typesRows } from './rows/types.js';
 import { viteRows } from './rows/vite.js';
 import { webpackRows } from './rows/webpack.js';
 import { workerd } from './rows/workerd.js';
@@ -18,4 +21,7 @@ export const rows: readonly Row[] = [
   workerd,
   ...testRunnerRows,
   example,
+  firefox,
+  ...typesRows,
+  ...refusalRows,
 ];

@@ -34,14 +34,20 @@ export async function GET() {
 }
 `;
 
-const CONFIG = `const headers = ${JSON.stringify(Object.entries(ISOLATED).map(([key, value]) => ({ key, value })))};
+type Bundler = 'turbopack' | 'webpack';
+
+/** webpack names a server's files by an address that only a page can read. */
+const EXTERNAL = "serverExternalPackages: ['lora-wasm']";
+
+const configOf = (
+  bundler: Bundler,
+): string => `const headers = ${JSON.stringify(Object.entries(ISOLATED).map(([key, value]) => ({ key, value })))};
 export default {
   headers: async () => [{ source: '/:path*', headers }],
   turbopack: { root: import.meta.dirname },
+  ${bundler === 'webpack' ? `${EXTERNAL},` : ''}
 };
 `;
-
-type Bundler = 'turbopack' | 'webpack';
 
 /** Builds the project once for both rows. */
 const built = new Map<Bundler, Promise<string>>();
@@ -52,7 +58,7 @@ async function build(tarball: string, bundler: Bundler): Promise<string> {
   files.set('app/layout.jsx', LAYOUT);
   files.set('app/page.jsx', PAGE);
   files.set('app/check/route.js', ROUTE);
-  files.set('next.config.mjs', CONFIG);
+  files.set('next.config.mjs', configOf(bundler));
   const tools = ['next', 'react', 'react-dom'];
   const folder = await makeProject(`next-${bundler}`, tarball, { tools, files });
   await command(folder, process.execPath, [BIN, 'build', `--${bundler}`]);
@@ -83,7 +89,7 @@ function rowsOf(bundler: Bundler, name: string): Row[] {
     {
       name: `Next 16, ${name}, server`,
       quick: false,
-      add: NOTHING,
+      add: bundler === 'webpack' ? `\`${EXTERNAL}\`` : NOTHING,
       threads: NOTHING,
       run: (tarball) =>
         serve(tarball, bundler, async ({ url }) => readReport(await (await fetch(`${url}check`)).json())),

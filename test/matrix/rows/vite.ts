@@ -14,11 +14,28 @@ interface Version {
   readonly config: string;
 }
 
+/** Before Vite 8 the development server moves JavaScript away from the files beside it. */
+const EXCLUDE = "optimizeDeps: { exclude: ['lora-wasm'] }";
+/** Vite 5 and 6 build for browsers without top-level `await`, which the quickstart has. */
+const TARGET = "build: { target: 'es2022' }";
+
 const VERSIONS: Readonly<Record<string, Version>> = {
   'Vite 8': { tool: 'vite8', quick: true, build: NOTHING, dev: NOTHING, config: '' },
-  'Vite 7': { tool: 'vite7', quick: true, build: NOTHING, dev: NOTHING, config: '' },
-  'Vite 6': { tool: 'vite6', quick: false, build: NOTHING, dev: NOTHING, config: '' },
-  'Vite 5': { tool: 'vite5', quick: false, build: NOTHING, dev: NOTHING, config: '' },
+  'Vite 7': { tool: 'vite7', quick: true, build: NOTHING, dev: `\`${EXCLUDE}\``, config: EXCLUDE },
+  'Vite 6': {
+    tool: 'vite6',
+    quick: false,
+    build: `\`${TARGET}\``,
+    dev: `\`${EXCLUDE}\``,
+    config: `${EXCLUDE}, ${TARGET}`,
+  },
+  'Vite 5': {
+    tool: 'vite5',
+    quick: false,
+    build: `\`${TARGET}\``,
+    dev: `\`${EXCLUDE}\``,
+    config: `${EXCLUDE}, ${TARGET}`,
+  },
 };
 
 async function project(tarball: string, { tool, config }: Version): Promise<string> {
