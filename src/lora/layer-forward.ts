@@ -3,22 +3,21 @@
  * batch with its own adapter. The arithmetic is the layer's kind's.
  */
 import type { LoraTerm } from '../ops/lora-terms.js';
-import { placeRows, selectRows } from '../ops/rows.js';
 import type { Parameter } from '../tensor/parameter.js';
-import { showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { AdapterError } from './errors.js';
 import { strengthOf } from './factors.js';
 import type { LoraLayer } from './layer.js';
 import type { LayerAdapters } from './layer-adapters.js';
+import { byRows, type Rows } from './rows.js';
 
 export class LayerForward {
   readonly #layer: LoraLayer;
   readonly #adapters: LayerAdapters;
   readonly #maskLayer: number;
   #maskStep = 0;
-  /** The adapter of each row of the next batch (`'__base__'` for none), or null for the active ones. */
-  rows: readonly string[] | null = null;
+  /** What the rows of the next batch use, or null for the active adapters. */
+  rows: Rows | null = null;
 
   constructor(layer: LoraLayer, adapters: LayerAdapters) {
     this.#layer = layer;
@@ -36,7 +35,7 @@ export class LayerForward {
     if (merged.length > 0 && layer.runtime.gradEnabled) this.#checkFrozen(merged);
     const { rows } = this;
     return layer.runtime.attempt(() => {
-      if (rows !== null && layer.enabled) return this.#byRows(x, rows);
+      if (rows !== null) return this.#byRows(x, rows);
       const active = layer.enabled ? this.#adapters.active.filter((name) => !merged.includes(name)) : [];
       return this.#compute(x, active, layer.weight);
     });
@@ -82,33 +81,15 @@ export class LayerForward {
     return step;
   }
 
-  /** Each row with its own adapter: the rows of one adapter are computed together, on the path of the whole batch. */
-  #byRows(x: Tensor, rows: readonly string[]): Tensor {
+  /** Each row with its own adapter, on the path of the whole batch. */
+  #byRows(x: Tensor, rows: Rows): Tensor {
     const layer = this.#layer;
-    const n = x.shape[0] ?? 0;
-    if (n === 0 || n % rows.length !== 0) {
-      throw new AdapterError(
-        `${layer.constructor.name}.forward: x is ${showShape(x.shape)} with ${rows.length} adapterNames, expected a multiple of them as first dimension`,
-      );
-    }
-    const entries = new Map<string, number[]>();
-    for (const [i, name] of rows.entries()) {
-      const key = this.#adapters.find(name) === undefined ? '__base__' : name;
-      entries.set(key, [...(entries.get(key) ?? []), i]);
-    }
     const planRows = layer.planRowsOf(x);
-    const one = (name: string, part: Tensor): Tensor => {
-      const names = name === '__base__' ? [] : [name];
-      const weight = this.#adapters.find(name)?.changed?.weight ?? layer.base.weight;
-      return this.#compute(part, names, weight, planRows);
-    };
-    const groups = [...entries].map(([name, own]) => ({ name, indices: Int32Array.from(own) }));
-    const [only, ...others] = groups;
-    if (only !== undefined && others.length === 0) return one(only.name, x);
-    return placeRows(
-      groups.map(({ name, indices }) => one(name, selectRows(x, indices, rows.length))),
-      groups.map(({ indices }) => indices),
-      rows.length,
-    );
+    const has = (name: string): boolean => layer.enabled && this.#adapters.find(name) !== undefined;
+    return byRows(`${layer.constructor.name}.forward`, x, rows, has, (name, part) => {
+      const names = has(name) ? [name] : [];
+      const changed = has(name) ? this.#adapters.get(name).changed : null;
+      return this.#compute(part, names, changed?.weight ?? layer.base.weight, planRows);
+    });
   }
 }

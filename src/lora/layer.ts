@@ -16,6 +16,7 @@ import { LayerAdapters, type NewFactors } from './layer-adapters.js';
 import { LayerForward } from './layer-forward.js';
 import type { ResolvedLayerOptions } from './layer-options.js';
 import { type Finish, MergeState, type MergeStep } from './merge-state.js';
+import type { Rows } from './rows.js';
 
 export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
   /** The wrapped layer. */
@@ -258,8 +259,8 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
     this.#adapters.active = names;
   }
 
-  /** @internal The adapter of each row of the next batch ('__base__' for none), or null for the active ones. */
-  setRows(rows: readonly string[] | null): void {
+  /** @internal What the rows of the next batch use, or null for the active adapters. */
+  setRows(rows: Rows | null): void {
     this.#forward.rows = rows;
   }
 
