@@ -7,11 +7,7 @@ import type { AdapterFormat } from '../formats/lora-file.js';
 import type { AdapterBytes } from '../formats/read-adapter.js';
 import { writeAtomic } from '../node.js';
 import { readRange } from '../platform/node.js';
-
-/** A mistake of the user's: one line, without a stack. */
-export class UserError extends Error {
-  override readonly name = 'UserError';
-}
+import { checkPath, ofFile, UserError } from './name-errors.js';
 
 const WEIGHTS = ['adapter_model.safetensors', 'adapters.safetensors'];
 const PICKLED =
@@ -26,8 +22,16 @@ async function kindOf(path: string): Promise<'file' | 'folder' | null> {
   }
 }
 
+/** An adapter's files with the paths that they were read from. */
+export interface Input {
+  readonly bytes: AdapterBytes;
+  readonly weights: string;
+  readonly config: string | null;
+}
+
 /** An adapter from a file, with the config beside it, or from a folder. @throws UserError; file system errors */
-export async function readInput(path: string): Promise<AdapterBytes> {
+export async function readInput(path: string): Promise<Input> {
+  checkPath(path, 'IN');
   const kind = await kindOf(path);
   if (kind === null) throw new UserError(`${path}: there is no such file or folder`);
   if (kind === 'folder') {
@@ -41,20 +45,24 @@ export async function readInput(path: string): Promise<AdapterBytes> {
   const weights = new Uint8Array(await readFile(path));
   const beside = join(dirname(path), 'adapter_config.json');
   const config = (await kindOf(beside)) === 'file' ? new Uint8Array(await readFile(beside)) : null;
-  return { weights, config };
+  return { bytes: { weights, config }, weights: path, config: config === null ? null : beside };
 }
 
 /** The base model: transformers' config.json, the folder that holds it, or a model in GGUF. @throws UserError, FormatError */
 export async function readBase(path: string): Promise<GgufBase> {
+  checkPath(path, '--base');
   const kind = await kindOf(path);
   if (kind === null) throw new UserError(`${path}: there is no such file or folder`);
   if (kind === 'folder') return readBase(join(path, 'config.json'));
-  if (!path.toLowerCase().endsWith('.gguf')) return baseFromConfig(await readFile(path, 'utf8'));
+  if (!path.toLowerCase().endsWith('.gguf')) {
+    const text = await readFile(path, 'utf8');
+    return ofFile(path, null, () => baseFromConfig(text));
+  }
   const handle = await open(path);
   try {
     const { size } = await handle.stat();
     const read = (begin: number, end: number): Promise<Uint8Array> => readRange(handle, begin, end);
-    return baseFromGguf(await openGguf(path, { size, read }));
+    return await ofFile(path, null, async () => baseFromGguf(await openGguf(path, { size, read })));
   } finally {
     await handle.close();
   }
@@ -71,6 +79,7 @@ export async function writeOutput(
   files: ReadonlyMap<string, Uint8Array>,
   overwrite: boolean,
 ): Promise<string[]> {
+  checkPath(out, 'OUT');
   const inFolder = to === 'peft' || to === 'mlx';
   const kind = await kindOf(out);
   if (inFolder ? kind === 'file' : kind === 'folder')

@@ -1,6 +1,7 @@
 /** What an adapter holds, as JSON or as a table. */
 import Table from 'cli-table3';
 import { deltaNorm, norm } from '../formats/delta.js';
+import { printable } from '../formats/errors.js';
 import type { LoraFile } from '../formats/lora-file.js';
 
 /** One layer; alpha, scale and delta are null when the file does not hold alpha. */
@@ -65,13 +66,13 @@ export function tableOf(report: Report): string {
   });
   for (const { path, kind, A, B, r, alpha, scale, norms } of layers) {
     const numbers = [alpha, scale, norms.A, norms.B, norms.delta].map(shown);
-    table.push([path, kind, shape(A), shape(B), String(r), ...numbers]);
+    table.push([printable(path), kind, shape(A), shape(B), String(r), ...numbers]);
   }
   const lines = [
     `${format} adapter, ${layers.length} layers, ${parameters} parameters in factors, ${bytes} bytes`,
     `rank ${ranks.join(', ')}; alpha ${alphas.map(shown).join(', ')}`,
     table.toString(),
-    ...others.map(({ name, kind, shape: sizes }) => `also ${name} ${shape(sizes)} (${kind})`),
+    ...others.map(({ name, kind, shape: sizes }) => `also ${printable(name)} ${shape(sizes)} (${kind})`),
   ];
   return lines.join('\n');
 }

@@ -1,11 +1,25 @@
 #!/usr/bin/env node
 /** The `lora-wasm` command: `inspect` and `convert`. A mistake is one line on stderr and exit code 1, never a stack trace. */
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { convert } from '../formats/convert.js';
+import { messageText, printable } from '../formats/errors.js';
 import type { AdapterFormat } from '../formats/lora-file.js';
 import { readAdapter } from '../formats/read-adapter.js';
 import { readBase, readInput, writeOutput } from './files.js';
 import { reportOf, tableOf } from './inspect.js';
+import { checkPath, ofFile } from './name-errors.js';
+
+const FORMATS = ['peft', 'mlx', 'gguf', 'kohya', 'loralib'];
+
+/** From the package that this file is of. */
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const found: unknown = JSON.parse(text);
+  return typeof found === 'object' && found !== null && 'version' in found
+    ? String(found.version)
+    : 'unknown';
+}
 
 function positive(text: string): number {
   const value = Number(text);
@@ -15,19 +29,27 @@ function positive(text: string): number {
 }
 
 /** Names come from files of others: no control characters of theirs reach the terminal. */
-function printable(text: string): string {
-  return text.replace(/[^\P{Cc}\n]/gu, '?');
+function print(stream: NodeJS.WriteStream, text: string): void {
+  stream.write(`${printable(text, true)}\n`);
 }
 
 function warn(lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(printable(`warning: ${line}\n`));
+  for (const line of lines) print(process.stderr, `warning: ${messageText(line)}`);
+}
+
+/** A format by its name, in any case. */
+function format(text: string): string {
+  const name = text.toLowerCase();
+  if (!FORMATS.includes(name)) throw new InvalidArgumentError(`Allowed choices are ${FORMATS.join(', ')}.`);
+  return name;
 }
 
 async function inspect(input: string, { json = false }: { json?: boolean }): Promise<void> {
-  const files = await readInput(input);
-  const report = reportOf(await readAdapter(files), files.weights.length);
+  const { bytes, weights, config } = await readInput(input);
+  const file = await ofFile(weights, config, () => readAdapter(bytes));
+  const report = reportOf(file, bytes.weights.length);
   warn(report.warnings);
-  process.stdout.write(printable(`${json ? JSON.stringify(report, null, 2) : tableOf(report)}\n`));
+  print(process.stdout, json ? JSON.stringify(report, null, 2) : tableOf(report));
 }
 
 interface ConvertFlags {
@@ -41,22 +63,25 @@ interface ConvertFlags {
 
 async function convertFiles(input: string, out: string, flags: ConvertFlags): Promise<void> {
   const { to, alpha, base, dropUnsupported = false, force = false, overwrite = false } = flags;
-  const { files, dropped, warnings } = await convert(await readInput(input), {
-    to,
-    dropUnsupported,
-    force,
-    base: base === undefined ? null : await readBase(base),
-    ...(alpha === undefined ? {} : { alpha }),
-  });
+  checkPath(out, 'OUT');
+  const { bytes, weights, config } = await readInput(input);
+  const model = base === undefined ? null : await readBase(base);
+  const { files, dropped, warnings } = await ofFile(weights, config, () =>
+    convert(bytes, {
+      ...{ to, dropUnsupported, force, base: model },
+      ...(alpha === undefined ? {} : { alpha }),
+    }),
+  );
   const paths = await writeOutput(out, to, files, overwrite);
   warn(warnings);
-  for (const [name, why] of dropped) process.stdout.write(printable(`left out ${name} (${why})\n`));
-  for (const path of paths) process.stdout.write(`wrote ${path}\n`);
+  for (const [name, why] of dropped) print(process.stdout, `left out ${printable(name)} (${printable(why)})`);
+  for (const path of paths) print(process.stdout, `wrote ${printable(path)}`);
 }
 
 function program(): Command {
   const command = new Command('lora-wasm')
     .description('Looks at LoRA adapters and converts them between PEFT, MLX, GGUF, kohya and loralib.')
+    .version(version(), '--version', 'print the version')
     .exitOverride()
     .configureOutput({ outputError: () => {} });
   command
@@ -68,8 +93,8 @@ function program(): Command {
     .command('convert <in> <out>')
     .description('write an adapter for another program; PEFT and MLX into a folder, the others to a file')
     .addOption(
-      new Option('--to <format>', 'target format')
-        .choices(['peft', 'mlx', 'gguf', 'kohya', 'loralib'])
+      new Option('--to <format>', `target format (${FORMATS.join(', ')})`)
+        .argParser(format)
         .makeOptionMandatory(),
     )
     .option('--alpha <n>', 'alpha, for an input that does not hold it', positive)
@@ -90,7 +115,9 @@ function report(error: unknown): void {
   const without = error instanceof CommanderError && error.code === 'commander.help';
   const text = error instanceof Error ? error.message : String(error);
   const line = without ? 'no command, expected inspect or convert' : text.replace(/^error: /, '');
-  process.stderr.write(`lora-wasm: ${printable(line.replace(/\s*\n\s*/g, ' '))}\n`);
+  // Commander's mistakes are of usage; those of files say themselves what was expected.
+  const hint = error instanceof CommanderError ? '; lora-wasm --help shows the usage' : '';
+  print(process.stderr, `lora-wasm: ${messageText(line.replace(/\s*\n\s*/g, ' '))}${hint}`);
   process.exitCode = 1;
 }
 

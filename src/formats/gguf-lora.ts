@@ -56,7 +56,7 @@ export async function readGguf(bytes: Uint8Array, options: GgufOptions = {}): Pr
   const names = new Map<string, string>();
   for (const [tensorName, tensor] of tensors) {
     const values = await ggufValues(where, source, tensorName, tensor);
-    const found = /^(.+?)(?:\.weight)?\.lora_([ab])$/.exec(tensorName);
+    const found = /^(.+?)(?:\.weight)?\.lora_([ab])$/s.exec(tensorName);
     if (found === null) {
       extras.push({ name: tensorName, kind: 'unknown', tensor: values });
       continue;

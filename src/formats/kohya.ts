@@ -32,7 +32,7 @@ export function readKohya(weights: Uint8Array | ArrayBuffer): LoraFile {
   const factors = new FactorTable(where);
   const others: ExtraTensor[] = [];
   for (const name of file.names) {
-    const found = /^(.+)\.lora_(down|up)\.weight$/.exec(name);
+    const found = /^(.+)\.lora_(down|up)\.weight$/s.exec(name);
     if (found === null) {
       const kind = name.endsWith('.dora_scale') ? 'magnitude' : 'unknown';
       others.push({ name, kind, tensor: extraTensor(file, name) });

@@ -36,7 +36,7 @@ export function readLoralib(weights: Uint8Array | ArrayBuffer, options: ReadOpti
   const factors = new FactorTable(where);
   const others: ExtraTensor[] = [];
   for (const name of file.names) {
-    const found = /^(.+)\.lora_([AB])$/.exec(name);
+    const found = /^(.+)\.lora_([AB])$/s.exec(name);
     if (found === null) {
       const kind = name.endsWith('.bias') ? 'bias' : 'unknown';
       others.push({ name, kind, tensor: extraTensor(file, name) });

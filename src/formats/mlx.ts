@@ -56,7 +56,7 @@ export function readMlx(source: {
   const factors = new FactorTable(where);
   const others: ExtraTensor[] = [];
   for (const name of file.names) {
-    const found = /^(.+)\.lora_([ab])$/.exec(name);
+    const found = /^(.+)\.lora_([ab])$/s.exec(name);
     const { shape } = file.info(name);
     // Layers of experts have factors of three dimensions.
     if (found === null || shape.length !== 2) {

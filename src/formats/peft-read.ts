@@ -129,8 +129,8 @@ function kindOfRank(dimensions: number): LoraKind | null {
 
 /** The factor that a key names; an adapter's name may stand after `lora_A`. */
 function slotOf(key: string): { path: string; half: 'A' | 'B'; embedding: boolean } | null {
-  const linear = /^(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/.exec(key);
-  const found = linear ?? /^(.+)\.lora_embedding_([AB])(?:\.[^.]+)?$/.exec(key);
+  const linear = /^(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/s.exec(key);
+  const found = linear ?? /^(.+)\.lora_embedding_([AB])(?:\.[^.]+)?$/s.exec(key);
   return found === null
     ? null
     : { path: found[1]!, half: found[2] === 'A' ? 'A' : 'B', embedding: linear === null };

@@ -3,7 +3,7 @@ import type { PeftConfig } from '../formats/peft-config.js';
 import { readPeftConfig } from '../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { readSafetensors } from '../formats/safetensors-read.js';
-import { folderUrl, readBytes } from '../platform/index.js';
+import { fileInFolder, readBytes } from '../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { bytesOf, isBlob, urlOf } from '../values/kind.js';
 import type { Attachment } from './attachment.js';
@@ -101,12 +101,11 @@ async function contents(
 ): Promise<{ config: object | string | Uint8Array; weights: Uint8Array }> {
   const address = typeof source === 'string' ? source : urlOf(source);
   if (address !== null) {
-    const folder = folderUrl(address);
-    const config = await readBytes(new URL('adapter_config.json', folder));
+    const config = await readBytes(fileInFolder(address, 'adapter_config.json'));
     try {
-      return { config, weights: await readBytes(new URL('adapter_model.safetensors', folder)) };
+      return { config, weights: await readBytes(fileInFolder(address, 'adapter_model.safetensors')) };
     } catch (cause) {
-      const pickled = await readBytes(new URL('adapter_model.bin', folder)).then(
+      const pickled = await readBytes(fileInFolder(address, 'adapter_model.bin')).then(
         () => true,
         () => false,
       );

@@ -14,8 +14,10 @@ export const platform: Platform['name'] = chosen.name;
 export const { readBytes, resolveUrl, fileSource, cores, threadsObstacle, workersObstacle, startWorker } =
   chosen;
 
-/** Where a folder lies: a URL, or a string as `resolveUrl` takes it. */
-export function folderUrl(folder: string | URL): URL {
-  const url = typeof folder === 'string' ? resolveUrl(folder) : folder;
-  return url.href.endsWith('/') ? url : new URL(`${url.href}/`);
+/** A file in a folder named by a URL, or by text as `resolveUrl` takes it. The folder's query stays: it may hold a token. */
+export function fileInFolder(folder: string | URL, name: string): URL {
+  const url = new URL(typeof folder === 'string' ? resolveUrl(folder) : folder);
+  url.pathname = `${url.pathname.replace(/\/$/, '')}/${name}`;
+  url.hash = '';
+  return url;
 }

@@ -61,10 +61,14 @@ beforeAll(() => {
   put('image.safetensors', writeKohya(makeFile([makeModule('to_q', [3, 2, 4], 0.5)])));
   put('base/config.json', config);
   put('bin/adapter_model.bin', 'x');
+  put('package.json', '{"name": "x"}');
+  put('cut.gguf', 'x'.repeat(64));
+  put('wrong/adapter_model.safetensors', writePeft(file)['adapter_model.safetensors']);
+  put('wrong/adapter_config.json', '{"peft_type":"IA3"}');
   put('empty/readme', 'x');
   put('cut.safetensors', writeLoralib(file).weights.subarray(0, 100));
   put('plain.safetensors', writeSafetensors([['fc.weight', file.modules[0]!.A]]));
-  const hostile = makeModule('a\u001b[31m\nb', [3, 2, 4], 0.5);
+  const hostile = makeModule('a\u001b[31m\nb\u202e', [3, 2, 4], 0.5);
   put('hostile.safetensors', writeLoralib(makeFile([hostile])).weights);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -98,10 +102,27 @@ describe('inspect', () => {
     expect(stdout).toContain('alpha 1, 6');
   });
 
-  test('control characters of a name do not reach the terminal', () => {
-    const { status, stdout } = run('inspect', 'hostile.safetensors');
+  test('characters of a name that change what a terminal shows do not reach it', () => {
+    const { status, stdout, stderr } = run('inspect', 'hostile.safetensors');
     expect(status).toBe(0);
-    expect(stdout).not.toContain('\u001b');
+    expect(stdout).toContain('a\\u001b[31m\\u000ab\\u202e');
+    expect(stdout + stderr).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
+    const json = run('inspect', 'hostile.safetensors', '--json').stdout;
+    expect(json).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
+    expect(JSON.parse(json).layers[0].path).toBe('a\u001b[31m\nb\u202e');
+    const refused = run(
+      'convert',
+      'hostile.safetensors',
+      'y',
+      '--to',
+      'gguf',
+      '--alpha',
+      '2',
+      '--base',
+      'base',
+    );
+    expect(refused.stderr).toContain('\\u202e');
+    expect(refused.stderr).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
   });
 });
 
@@ -135,7 +156,7 @@ describe('convert', () => {
   test('alpha is asked for', () => {
     const refused = run('convert', 'loralib.safetensors', 'l', '--to', 'peft');
     expect(refused.stderr).toBe(
-      'lora-wasm: convert: a loralib file does not hold alpha, expected the option alpha\n',
+      'lora-wasm: loralib.safetensors: a loralib file does not hold alpha, expected the option alpha\n',
     );
     expect(run('convert', 'loralib.safetensors', 'l', '--to', 'peft', '--alpha', '6').status).toBe(0);
   });
@@ -161,6 +182,46 @@ describe('convert', () => {
     expect(readFileSync(join(folder, 'there.safetensors')).length).toBeGreaterThan(4);
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
+});
+
+test('the version is that of the package', () => {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  expect(run('--version')).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+test('a format in any case', () => {
+  expect(run('convert', 'peft', 'case.safetensors', '--to', 'LoraLib').status).toBe(0);
+  expect(existsSync(join(folder, 'case.safetensors'))).toBe(true);
+});
+
+test.each([
+  [['inspect', 'package.json'], /^lora-wasm: package\.json: the header has \d+ bytes, .*no safetensors$/],
+  [['inspect', 'cut.safetensors'], /^lora-wasm: cut\.safetensors: /],
+  [['inspect', 'plain.safetensors'], /^lora-wasm: plain\.safetensors: no tensor/],
+  [['inspect', 'wrong'], /^lora-wasm: wrong.adapter_config\.json: peft_type is "IA3"/],
+  [['convert', 'cut.safetensors', 'y', '--to', 'mlx'], /^lora-wasm: cut\.safetensors: /],
+  [
+    ['convert', 'peft', 'y', '--to', 'mlx', '--base', 'package.json'],
+    /^lora-wasm: package\.json: model_type is/,
+  ],
+  [
+    ['convert', 'peft', 'y', '--to', 'mlx', '--base', 'cut.gguf'],
+    /^lora-wasm: cut\.gguf: the file does not begin/,
+  ],
+  [
+    ['inspect', 'https://example.org/a.safetensors'],
+    /^lora-wasm: https:\/\/example\.org\/a\.safetensors: is a URL/,
+  ],
+  [['convert', 'peft', 'https://example.org/a', '--to', 'kohya'], /: is a URL, expected a path/],
+  [['convert', 'peft', '-', '--to', 'kohya'], /^lora-wasm: OUT is '-', expected a path/],
+  [['inspect', '-'], /^lora-wasm: IN is '-', expected a path/],
+  [['inspect'], /; lora-wasm --help shows the usage$/],
+  [['convert', 'peft', 'y', '--to', 'onnx'], /; lora-wasm --help shows the usage$/],
+])('%j says which file, or what to do', (args, words) => {
+  const { status, stderr } = run(...args);
+  expect(status).toBe(1);
+  expect(stderr.trimEnd()).toMatch(words);
+  expect(existsSync(join(folder, '-'))).toBe(false);
 });
 
 test.each([

@@ -111,7 +111,8 @@ async function convertAll(folder: string, { to, file }: Program): Promise<void> 
     const entries = readdirSync(join(folder, model), { withFileTypes: true });
     for (const { name } of entries.filter((entry) => entry.isDirectory() && entry.name !== 'base')) {
       const here = join(folder, model, name);
-      const { files } = await convert(await readInput(join(here, 'peft')), { to, base });
+      const { bytes } = await readInput(join(here, 'peft'));
+      const { files } = await convert(bytes, { to, base });
       await writeOutput(join(here, file), to, files, false);
     }
   }
