@@ -19,7 +19,7 @@ import {
 } from '../../../src/index.js';
 import { LoraLayer } from '../../../src/lora/layer.js';
 import { indices, leaf } from './operations.js';
-import type { Draw, Scenario } from './scenario.js';
+import { type Draw, repeated, type Scenario } from './scenario.js';
 
 interface LayerCase {
   readonly name: string;
@@ -125,7 +125,10 @@ export const LAYERS: readonly Scenario[] = [
     ({ name, make }): Scenario => ({
       title: `new ${name}`,
       covers: [name],
-      build: (rt, draw) => ({ holders: [], run: () => make(rt, draw) }),
+      build(rt, draw) {
+        const again = repeated(draw);
+        return { holders: [], run: () => make(rt, again()) };
+      },
     }),
   ),
   {

@@ -15,7 +15,7 @@ import {
 import type { Optimizer } from '../../../src/optim/base.js';
 import { targetFor, trainStep } from './layers.js';
 import { leaf } from './operations.js';
-import type { Built, Draw, Scenario } from './scenario.js';
+import { type Built, type Draw, repeated, type Scenario } from './scenario.js';
 
 type Make = (module: Sequential) => Optimizer;
 const OPTIMIZERS: readonly [string, Make][] = [
@@ -75,7 +75,10 @@ function ofRuntime(name: string, run: (rt: Runtime, draw: Draw) => unknown): Sce
   return {
     title: `Runtime.${name}`,
     covers: [`Runtime.${name}`],
-    build: (rt, draw) => ({ holders: [], run: () => run(rt, draw) }),
+    build(rt, draw) {
+      const again = repeated(draw);
+      return { holders: [], run: () => run(rt, again()) };
+    },
   };
 }
 

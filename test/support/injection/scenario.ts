@@ -16,6 +16,22 @@ export interface Draw {
 
 export const FIXED: Draw = { size: (normal) => normal, choose: (options) => options[0]! };
 
+/** Gives what `draw` gave the first time, again and again: for a call that draws and is called more than once. */
+export function repeated(draw: Draw): () => Draw {
+  const values: unknown[] = [];
+  return () => {
+    let at = 0;
+    const next = <T>(make: () => T): T => {
+      if (at === values.length) values.push(make());
+      return values[at++] as T;
+    };
+    return {
+      size: (normal, step) => next(() => draw.size(normal, step)),
+      choose: (options) => next(() => draw.choose(options)),
+    };
+  };
+}
+
 /** A call, and everything whose state it could change. */
 export interface Built {
   readonly holders: readonly unknown[];
@@ -83,5 +99,5 @@ export function stateOf(rt: Runtime, holders: readonly unknown[], withVersions =
 
 /** Room for the scratch of every product here, so that no later call makes it grow. */
 export function warmScratch(rt: Runtime): void {
-  rt.engine.scratch(8 * 2 ** 20);
+  rt.engine.scratch(320 * 1024);
 }
