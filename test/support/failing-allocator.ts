@@ -3,6 +3,7 @@
  * the state after an error, and of how much memory something takes. It stands between the engine and its allocator.
  */
 import { OutOfMemoryError, type Runtime } from '../../src/index.js';
+import { DISPOSE } from '../../src/runtime/dispose.js';
 
 /** From its making until `stop()`, or the end of its `using` block, it stands before the allocator of `rt`. */
 export class FailingAllocator {
@@ -37,7 +38,7 @@ export class FailingAllocator {
     Reflect.deleteProperty(this.#rt.engine, 'allocate');
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.stop();
   }
 }

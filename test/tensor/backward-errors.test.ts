@@ -207,6 +207,23 @@ describe('a backward inside an operation’s backward', () => {
     x.dispose();
   });
 
+  test('does not write where the outer one has begun a parameter’s gradient', () => {
+    const { weight } = new Linear(rt, 2, 1, { bias: false });
+    weight.set([1, 2]);
+    const x = rt.tensor([5, 6], [1, 2], { requiresGrad: true });
+    rt.scope(() => {
+      const [inner, failing] = [sum(mul(weight, weight)), sum(mul(weight, weight))];
+      const op = around(() => {
+        inner.backward();
+        using _ = new FailingAllocator(rt, 3);
+        expect(() => failing.backward()).toThrow(OutOfMemoryError);
+      });
+      sum(mul(op(x), weight)).backward();
+    });
+    expect([...weight.grad!.toArray()]).toEqual([2 + 5, 4 + 6]);
+    weight.block.dispose();
+  });
+
   test('leaves nothing when the outer one fails after it', () => {
     const [w, v, x] = [leafOf([1, 2]), leafOf([1, 2]), leafOf([5, 6])];
     v.grad = rt.tensor([7, 8]);
