@@ -55,7 +55,7 @@ export class Attachment<M extends Module = Module> {
   #attached = true;
   #disabled = 0;
 
-  /** Freezes a plain model. @throws AdapterError when nothing in it can be adapted; it is then unchanged */
+  /** Freezes a plain model. @throws AdapterError when nothing in it can be adapted, TypeError when it lies in two runtimes; it is then unchanged */
   constructor(where: string, model: M) {
     const parameters = model.parameters();
     const adaptable = [...childrenOf(model).values()].some(({ module }) => isAdaptable(module));
@@ -63,8 +63,14 @@ export class Attachment<M extends Module = Module> {
       throw new AdapterError(
         `${where}: the model has no Linear, Embedding or Conv2d, expected at least one to adapt`,
       );
+    const { runtime } = parameters[0];
+    const foreign = model.namedParameters().find(([, parameter]) => parameter.runtime !== runtime);
+    if (foreign !== undefined)
+      throw new TypeError(
+        `${where}: '${foreign[0]}' belongs to another runtime than the parameters before it, expected one runtime`,
+      );
     this.model = model;
-    this.runtime = parameters[0].runtime;
+    this.runtime = runtime;
     for (const parameter of parameters) {
       this.#trained.set(parameter, parameter.requiresGrad);
       parameter.requiresGrad = false;

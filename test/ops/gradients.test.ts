@@ -2,11 +2,15 @@
 import { expect, test } from 'vitest';
 import {
   add,
+  conv2d,
   createRuntime,
   crossEntropy,
   defineOperation,
+  embedding,
   Linear,
   LoraLinear,
+  LoraModel,
+  layerNorm,
   linear,
   mean,
   mseLoss,
@@ -14,6 +18,7 @@ import {
   type Runtime,
   relu,
   reshape,
+  Sequential,
   scale,
   sigmoid,
   softmax,
@@ -151,7 +156,31 @@ describeRuntimes('gradients', (rt) => {
   });
 });
 
-test('tensors of two runtimes in one operation are a TypeError', async () => {
-  const [a, b] = [await createRuntime(), await createRuntime()];
-  expect(() => add(a.tensor([1]), b.tensor([1]))).toThrow(/another runtime/);
+test('tensors of two runtimes in one operation, or layers of two in one model, are a TypeError', async () => {
+  const [a, b] = [await createRuntime({ threads: 1 }), await createRuntime({ threads: 1 })];
+  const ids = { dtype: 'i32' } as const;
+  const mixed: readonly [string, () => unknown][] = [
+    ['add', () => add(a.tensor([1]), b.tensor([1]))],
+    ['mul', () => mul(a.tensor([1]), b.tensor([1]))],
+    ['mseLoss', () => mseLoss(a.tensor([1]), b.tensor([1]))],
+    ['linear', () => linear(a.zeros([1, 2]), b.zeros([3, 2]))],
+    ['linear bias', () => linear(a.zeros([1, 2]), a.zeros([3, 2]), b.zeros([3]))],
+    ['conv2d', () => conv2d(a.zeros([1, 2, 2]), b.zeros([1, 1, 1, 1]))],
+    ['embedding', () => embedding(a.zeros([1], ids), b.zeros([2, 2]))],
+    ['layerNorm', () => layerNorm(a.zeros([2]), [2], b.zeros([2]))],
+    ['crossEntropy', () => crossEntropy(a.zeros([1, 2]), b.zeros([1], ids))],
+    ['Linear', () => new Linear(a, 2, 3).forward(b.zeros([1, 2]))],
+    ['LoraLinear', () => LoraLinear.from(new Linear(a, 2, 3)).forward(b.zeros([1, 2]))],
+    [
+      'LoraModel.attach',
+      () =>
+        LoraModel.attach(new Sequential(new Linear(a, 2, 3), new Linear(b, 3, 2)), {
+          targetModules: 'all-linear',
+        }),
+    ],
+  ];
+  for (const [name, run] of mixed) {
+    expect(run, name).toThrow(TypeError);
+    expect(run, name).toThrow(/another runtime/);
+  }
 });
