@@ -18,11 +18,19 @@ const STRICTER_HERE = [
   /initLoraWeights is '/,
   /init_lora_weights is "/,
 ];
-/** What PEFT refuses and is done here: targets that match a list of layers too, OLoRA on weights stored [in, out]. */
+/**
+ * What PEFT refuses and is done here: targets that match a list of layers too, OLoRA on weights stored [in, out], and patterns
+ * whose keys it sorts when it saves them, so that others come first when it loads.
+ */
 function refusedThereAlone(refused: string, fields: PeftFields): boolean {
   if (/is not supported. Currently, only the following modules/.test(refused)) return true;
+  if (/size mismatch/.test(refused) && !isSorted(Object.keys(fields.rank_pattern ?? {}))) return true;
   const olora = /^olora$/i.test(String(fields.init_lora_weights));
   return olora && /shapes cannot be multiplied|The size of tensor/.test(refused);
+}
+
+function isSorted(keys: readonly string[]): boolean {
+  return keys.every((key, i) => i === 0 || keys[i - 1]! <= key);
 }
 
 export class Tally {
