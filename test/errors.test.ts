@@ -8,6 +8,7 @@ import {
   clipGradNorm,
   createRuntime,
   crossEntropy,
+  defineOperation,
   Linear,
   LoraLinear,
   LoraModel,
@@ -18,6 +19,7 @@ import {
   Sequential,
   SGD,
   scale,
+  type Tensor,
 } from '../src/index.js';
 
 const rt: Runtime = await createRuntime({ kernels: 'simd' });
@@ -63,6 +65,82 @@ const CASES: [string, () => unknown, string][] = [
     'unknown tensor option',
     () => rt.zeros([1], wrong({ grad: true })),
     "Runtime.zeros: unknown option 'grad', expected one of dtype, requiresGrad",
+  ],
+  [
+    'full of nothing',
+    () => rt.full([2], wrong(undefined)),
+    'Runtime.full: value is undefined, expected a number',
+  ],
+  [
+    'a range the wrong way round',
+    () => rt.uniform([3], 5, 1),
+    'Runtime.uniform: low is 5 and high is 1, expected high from low up to low + 3.4028234663852886e+38',
+  ],
+  [
+    'a range without end',
+    () => rt.uniform([3], 0, Number.POSITIVE_INFINITY),
+    'Runtime.uniform: high is Infinity',
+  ],
+  ['a range of NaN', () => rt.uniform([3], Number.NaN, 1), 'Runtime.uniform: low is NaN'],
+  [
+    'requiresGrad as a number',
+    () => rt.zeros([1], { requiresGrad: wrong(1) }),
+    'Runtime.zeros: requiresGrad is 1, expected a boolean',
+  ],
+  [
+    'a Map as options',
+    () => new Linear(rt, 1, 1, wrong(new Map([['bias', false]]))),
+    'Linear: options are Map, expected a plain object',
+  ],
+  [
+    'an instance as options',
+    () => new SGD([layer.weight], wrong(new (class Mine {})())),
+    'SGD: options are Mine, expected a plain object',
+  ],
+  [
+    'safe as a number',
+    () => attached().merge(undefined, { safe: wrong(1) }),
+    'LoraModel.merge: safe is 1, expected a boolean',
+  ],
+  [
+    'safe as a number for a layer',
+    () => LoraLinear.from(new Linear(rt, 2, 2)).merge(undefined, { safe: wrong(1) }),
+    'LoraLinear.merge: safe is 1, expected a boolean',
+  ],
+  [
+    'safe as a number at the end',
+    () => attached().mergeAndUnload({ safe: wrong('yes') }),
+    "LoraModel.mergeAndUnload: safe is 'yes', expected a boolean",
+  ],
+  [
+    'allowNonFinite in words',
+    () => attached().exportAdapter('default', { allowNonFinite: wrong('no') }),
+    "LoraModel.exportAdapter: allowNonFinite is 'no', expected a boolean",
+  ],
+  [
+    'strict as a number',
+    () => model().loadStateDict({}, { strict: wrong(0) }),
+    'Sequential.loadStateDict: strict is 0, expected a boolean',
+  ],
+  [
+    'names that are none',
+    () => attached().setAdapter(wrong(7)),
+    'LoraModel.setAdapter: names is 7, expected a name or an array of names',
+  ],
+  [
+    'a hole among names',
+    () => attached().merge(Object.assign(['default'], { 2: 'default' })),
+    'LoraModel.merge: name 1 is undefined, expected a string',
+  ],
+  [
+    'an operation without backward',
+    () => defineOperation(wrong<never>({ name: 'half', forward: (_: unknown, x: Tensor) => x })),
+    'defineOperation: backward of half is undefined, expected a function',
+  ],
+  [
+    'an axis that is a hole',
+    () => mean(rt.zeros([2, 2, 2]), Object.assign([0], { 2: 1 })),
+    'mean: an axis of [2, 2, 2] is undefined, expected an integer',
   ],
   [
     'copyTo of another length',

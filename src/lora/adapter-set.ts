@@ -121,7 +121,7 @@ export function checkAdapterName(where: string, name: unknown): string {
     throw new TypeError(`${where}: the adapter's name is ${describe(name)}, expected a string`);
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(name) || name === '__base__') {
     throw new RangeError(
-      `${where}: the adapter's name is '${name}', expected 1 to 64 of A-Z a-z 0-9 _ - and not __base__`,
+      `${where}: the adapter's name is ${describe(name)}, expected 1 to 64 of A-Z a-z 0-9 _ - and not __base__`,
     );
   }
   return name;

@@ -17,6 +17,7 @@ import {
 import { resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import { strengthOf } from './factors.js';
+import { namesGiven } from './names.js';
 
 export interface WeightedOptions {
   /** Name of the new adapter. Default `'combined'`. */
@@ -59,8 +60,10 @@ function combineAndAdd(
   weights: readonly number[],
   options: WeightedOptions,
 ): string {
-  if (!Array.isArray(names)) throw new TypeError(`${where}: names is ${describe(names)}, expected an array`);
-  const adapters = names.map((part) => attachment.adapters.get(where, part));
+  checkOptions(where, options, [
+    ...['name', 'combinationType', 'svdRank', 'svdClamp', 'density', 'majoritySignMethod'],
+  ]);
+  const adapters = namesGiven(where, names).map((part) => attachment.adapters.get(where, part));
   const { name = 'combined', combinationType: kind = 'cat' } = options;
   const settings = check(where, attachment.runtime, adapters, weights, options);
   const paths = [...new Set(adapters.flatMap(({ plan }) => plan.layers.map(({ path }) => path)))];
@@ -101,9 +104,6 @@ function check(
   weights: readonly number[],
   options: WeightedOptions,
 ): CombineOptions {
-  checkOptions(where, options, [
-    ...['name', 'combinationType', 'svdRank', 'svdClamp', 'density', 'majoritySignMethod'],
-  ]);
   const { combinationType: kind = 'cat', density, majoritySignMethod = 'total' } = options;
   if (!COMBINATIONS.includes(kind))
     throw new RangeError(

@@ -3,7 +3,7 @@
  * the model as it was. Layers go in and out here alone.
  */
 import type { Child, Module } from '../nn/module.js';
-import { describe } from '../runtime/errors.js';
+import { checkNumber, describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { type Runtime, refusePromise } from '../tensor/runtime.js';
 import type { Shape } from '../tensor/shape.js';
@@ -209,6 +209,7 @@ export class Attachment<M extends Module = Module> {
   /** @throws TypeError, RangeError, AdapterError */
   setScale(where: string, name: string, multiplier: number): void {
     const { plan } = this.adapters.get(where, name);
+    checkNumber(`${where}: multiplier`, multiplier, -Number.MAX_VALUE, Number.MAX_VALUE);
     this.#checkNotMerged(where, name);
     for (const { layer } of plan.layers) layer.setScale(name, multiplier);
   }

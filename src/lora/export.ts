@@ -7,7 +7,7 @@ import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { escaped, exactKey } from '../formats/peft-patterns.js';
 import { changesBase } from '../formats/peft-words.js';
 import { type WritableTensor, writeSafetensors } from '../formats/safetensors-write.js';
-import { checkOptions } from '../runtime/errors.js';
+import { checkBoolean, checkOptions } from '../runtime/errors.js';
 import type { AdapterSet } from './adapter-set.js';
 import type { ResolvedConfig } from './config.js';
 import type { OwnCopy } from './copies.js';
@@ -37,6 +37,8 @@ export function exportAdapter(
 ): AdapterFiles {
   const where = 'LoraModel.exportAdapter';
   checkOptions(where, options, ['convert', 'allowNonFinite']);
+  checkBoolean(`${where}: convert`, options.convert ?? true);
+  checkBoolean(`${where}: allowNonFinite`, options.allowNonFinite ?? false);
   const adapter = adapters.get(where, name);
   const { fanInFanOut, plan } = adapter;
   const config = plan.unfit.length === 0 ? adapter.config : exactTargets(adapter.config, plan);

@@ -1,5 +1,6 @@
 /** One adapter's parameters in one layer, and what a layer is told of the adapters it is to compute with. */
 import type { OutputRange } from '../ops/lora-terms.js';
+import { checkBoolean, checkOptions } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Shape } from '../tensor/shape.js';
 import type { ResolvedLayerOptions } from './layer-options.js';
@@ -45,6 +46,12 @@ export interface LoraFactors {
 /** scaling·multiplier. */
 export function strengthOf({ scaling, multiplier }: Pick<LoraFactors, 'scaling' | 'multiplier'>): number {
   return scaling * multiplier;
+}
+
+/** @throws TypeError */
+export function checkMergeOptions(where: string, options: MergeOptions): void {
+  checkOptions(where, options, ['safe']);
+  checkBoolean(`${where}: safe`, options.safe ?? false);
 }
 
 /** Options of `merge`. */

@@ -1,4 +1,5 @@
 /** The adapters on one layer by name: their parameters there, and which of them take part. */
+import { describe } from '../runtime/errors.js';
 import { AdapterError } from './errors.js';
 import type { ChangedBase, LoraFactors } from './factors.js';
 import { scalingOf } from './layer-options.js';
@@ -37,12 +38,12 @@ export class LayerAdapters {
     return this.#factors.get(name);
   }
 
-  /** @throws AdapterError naming the adapters there are */
-  get(name: string): LoraFactors {
+  /** @param what - the member that was called, for the message @throws AdapterError naming the adapters there are */
+  get(name: string, what: string): LoraFactors {
     const factors = this.#factors.get(name);
     if (factors === undefined)
       throw new AdapterError(
-        `${this.#owner}: there is no adapter '${name}', expected one of ${this.#list()}`,
+        `${this.#owner}.${what}: there is no adapter ${describe(name)}, expected one of ${this.#list()}`,
       );
     return factors;
   }
@@ -59,7 +60,11 @@ export class LayerAdapters {
 
   /** The base that an active adapter's initialisation left it; at most one has such a base. */
   get changed(): ChangedBase | null {
-    return this.#active.map((name) => this.get(name).changed).find((changed) => changed !== null) ?? null;
+    return (
+      this.#active
+        .map((name) => this.#factors.get(name)?.changed ?? null)
+        .find((changed) => changed !== null) ?? null
+    );
   }
 
   add(name: string, parameters: NewFactors): void {

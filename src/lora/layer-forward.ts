@@ -43,7 +43,7 @@ export class LayerForward {
 
   #checkFrozen(merged: readonly string[]): void {
     const trainable = merged.find((name) => {
-      const { A, B } = this.#adapters.get(name);
+      const { A, B } = this.#adapters.get(name, 'forward');
       return A.requiresGrad || B.requiresGrad;
     });
     if (trainable !== undefined)
@@ -54,7 +54,7 @@ export class LayerForward {
 
   #compute(x: Tensor, names: readonly string[], weight: Parameter, planRows?: number): Tensor {
     const layer = this.#layer;
-    const factors = names.map((name) => this.#adapters.get(name));
+    const factors = names.map((name) => this.#adapters.get(name, 'forward'));
     const [first] = factors;
     if (first === undefined) return layer.computeBase(x, weight, planRows);
     const step = layer.training ? this.#takeStep() : 0;
@@ -88,7 +88,7 @@ export class LayerForward {
     const has = (name: string): boolean => layer.enabled && this.#adapters.find(name) !== undefined;
     return byRows(`${layer.constructor.name}.forward`, x, rows, has, (name, part) => {
       const names = has(name) ? [name] : [];
-      const changed = has(name) ? this.#adapters.get(name).changed : null;
+      const changed = has(name) ? this.#adapters.get(name, 'forward').changed : null;
       return this.#compute(part, names, changed?.weight ?? layer.base.weight, planRows);
     });
   }

@@ -11,11 +11,18 @@ import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { BaseLayer, LayerKind } from './base-layer.js';
 import { AdapterError } from './errors.js';
-import { type FactorShapes, type LoraFactors, type MergeOptions, strengthOf } from './factors.js';
+import {
+  checkMergeOptions,
+  type FactorShapes,
+  type LoraFactors,
+  type MergeOptions,
+  strengthOf,
+} from './factors.js';
 import { LayerAdapters, type NewFactors } from './layer-adapters.js';
 import { LayerForward } from './layer-forward.js';
 import type { ResolvedLayerOptions } from './layer-options.js';
 import { type Finish, MergeState, type MergeStep } from './merge-state.js';
+import { namesGiven } from './names.js';
 import type { Rows } from './rows.js';
 
 export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
@@ -101,12 +108,12 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
 
   /** Scaling of the first active adapter, its multiplier included. @throws AdapterError */
   get scaling(): number {
-    return strengthOf(this.#adapters.get(this.#adapters.firstActive('scaling')));
+    return strengthOf(this.#adapters.get(this.#adapters.firstActive('scaling'), 'scaling'));
   }
 
   /** The parameters of an adapter. @throws AdapterError */
   factors(name: string): LoraFactors {
-    return this.#adapters.get(name);
+    return this.#adapters.get(name, 'factors');
   }
 
   /**
@@ -115,7 +122,7 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
    */
   setScale(name: string, multiplier: number): void {
     const where = `${this.constructor.name}.setScale`;
-    const factors = this.factors(name);
+    const factors = this.#adapters.get(name, 'setScale');
     checkNumber(`${where}: multiplier`, multiplier, -Number.MAX_VALUE, Number.MAX_VALUE);
     if (this.mergedAdapters.includes(name))
       throw new AdapterError(`${where}: adapter '${name}' is merged, expected unmerge() first`);
@@ -156,7 +163,7 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
 
   /** scaling·B·A of an adapter in the weight's shape: what merging adds (DoRA scales the sum besides). @throws AdapterError */
   deltaWeight(name?: string): Tensor {
-    const factors = this.#adapters.get(name ?? this.#adapters.firstActive('deltaWeight'));
+    const factors = this.#adapters.get(name ?? this.#adapters.firstActive('deltaWeight'), 'deltaWeight');
     return this.runtime.scope(() => {
       const delta = this.runtime.empty(this.deltaShape, 'f32');
       this.addDelta(factors, 0, delta.pointer);
@@ -174,8 +181,12 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
    * @throws AdapterError when one is merged already or unknown, or when `safe` finds NaN or infinity; nothing is merged then
    */
   merge(names?: readonly string[], options: MergeOptions = {}): void {
-    const wanted = names ?? this.#adapters.active.filter((name) => !this.#merge.names.includes(name));
-    this.mergeStep(`${this.constructor.name}.merge`, wanted, options).done();
+    const where = `${this.constructor.name}.merge`;
+    checkMergeOptions(where, options);
+    const open = this.#adapters.active.filter((name) => !this.#merge.names.includes(name));
+    const wanted = names === undefined ? open : namesGiven(where, names);
+    for (const name of wanted) this.#adapters.get(name, 'merge');
+    this.mergeStep(where, wanted, options).done();
   }
 
   /** @internal The same as one step of many: it can be undone. */
@@ -186,7 +197,10 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
   /** Takes adapters out of the weight again (all by default): what stays is the kept bytes with the others merged anew. @throws AdapterError */
   unmerge(names?: readonly string[]): void {
     const where = `${this.constructor.name}.unmerge`;
-    const rest = this.#merge.without(where, names ?? this.#merge.names);
+    const rest = this.#merge.without(
+      where,
+      names === undefined ? this.#merge.names : namesGiven(where, names),
+    );
     if (rest.length === 0) this.#merge.restore();
     else this.#merge.keepOnly(where, rest).done();
   }

@@ -5,14 +5,13 @@
  */
 
 import { Conv2d } from '../nn/conv2d.js';
-import { conv2d } from '../ops/conv2d.js';
+import { conv2dAs } from '../ops/conv2d.js';
 import { add } from '../ops/elementwise.js';
 import { loraConv2d } from '../ops/lora-conv2d.js';
 import type { Dora, LoraTerm } from '../ops/lora-terms.js';
-import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { checkForward } from './base-layer.js';
+import { checkBase, checkForward } from './base-layer.js';
 import { AdapterError } from './errors.js';
 import { type FactorShapes, type LoraFactors, strengthOf } from './factors.js';
 import { LoraLayer } from './layer.js';
@@ -36,7 +35,7 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
    * @throws AdapterError for a base with a forward of its own, unless a subclass is made
    */
   constructor(base: Conv2d) {
-    super(base);
+    super(checkBase('LoraConv2d', base, Conv2d));
     if (new.target === LoraConv2d) checkForward('LoraConv2d: base', base, Conv2d);
     this.inChannels = base.inChannels;
     this.outChannels = base.outChannels;
@@ -49,8 +48,7 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
 
   /** Wraps a Conv2d with one adapter named 'default' and freezes the base. @throws TypeError, RangeError, AdapterError */
   static from(base: Conv2d, options: LoraLayerOptions = {}): LoraConv2d {
-    if (!(base instanceof Conv2d))
-      throw new TypeError(`LoraConv2d.from: base is ${describe(base)}, expected a Conv2d`);
+    checkBase('LoraConv2d.from', base, Conv2d);
     return wrapAlone(
       'LoraConv2d.from',
       base.runtime,
@@ -87,7 +85,7 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
   /** @internal */
   computeBase(x: Tensor, weight: Parameter): Tensor {
     const groups = weight.shape[1] === this.inChannels ? 1 : this.groups;
-    return conv2d(x, weight, this.bias, this.#options(groups), 'LoraConv2d.forward');
+    return conv2dAs('LoraConv2d.forward', x, weight, this.bias, this.#options(groups));
   }
 
   /** @internal */

@@ -1,13 +1,12 @@
 /** LoraEmbedding: an Embedding with low-rank adapters beside it. As in PEFT there is no dropout: ids cannot be dropped. */
 
 import { Embedding } from '../nn/embedding.js';
-import { embedding } from '../ops/embedding.js';
+import { embeddingAs } from '../ops/embedding.js';
 import { loraEmbedding } from '../ops/lora-embedding.js';
 import type { Dora, LoraTerm } from '../ops/lora-terms.js';
-import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { checkForward } from './base-layer.js';
+import { checkBase, checkForward } from './base-layer.js';
 import { AdapterError } from './errors.js';
 import type { FactorShapes } from './factors.js';
 import { type LoraLayerOptions, type ResolvedLayerOptions, resolveLayerOptions } from './layer-options.js';
@@ -27,7 +26,7 @@ export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
    * @throws AdapterError for a base with a forward of its own, unless a subclass is made
    */
   constructor(base: Embedding) {
-    super(base);
+    super(checkBase('LoraEmbedding', base, Embedding));
     if (new.target === LoraEmbedding) checkForward('LoraEmbedding: base', base, Embedding);
     this.numEmbeddings = base.numEmbeddings;
     this.embeddingDim = base.embeddingDim;
@@ -36,8 +35,7 @@ export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
 
   /** Wraps an Embedding with one adapter named 'default' and freezes the base. @throws TypeError, RangeError, AdapterError */
   static from(base: Embedding, options: LoraLayerOptions = {}): LoraEmbedding {
-    if (!(base instanceof Embedding))
-      throw new TypeError(`LoraEmbedding.from: base is ${describe(base)}, expected an Embedding`);
+    checkBase('LoraEmbedding.from', base, Embedding);
     const resolved = resolveLayerOptions('LoraEmbedding.from', options);
     return wrapAlone('LoraEmbedding.from', base.runtime, () => new LoraEmbedding(base), resolved);
   }
@@ -64,7 +62,7 @@ export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
 
   /** @internal */
   computeBase(ids: Tensor, weight: Parameter): Tensor {
-    return embedding(ids, weight, { paddingIdx: this.paddingIdx }, 'LoraEmbedding.forward');
+    return embeddingAs('LoraEmbedding.forward', ids, weight, { paddingIdx: this.paddingIdx });
   }
 
   /** @internal */

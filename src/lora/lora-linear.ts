@@ -8,10 +8,9 @@ import { linearAs } from '../ops/linear.js';
 import { doraLinear } from '../ops/lora-dora.js';
 import { loraLinear } from '../ops/lora-linear.js';
 import type { Dora, LoraTerm, OutputRange } from '../ops/lora-terms.js';
-import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { checkForward } from './base-layer.js';
+import { checkBase, checkForward } from './base-layer.js';
 import { AdapterError } from './errors.js';
 import type { FactorShapes } from './factors.js';
 import {
@@ -37,7 +36,7 @@ export class LoraLinear extends MatrixLoraLayer<Linear> {
    * @throws AdapterError for a base with a forward of its own, unless a subclass is made
    */
   constructor(base: Linear) {
-    super(base);
+    super(checkBase('LoraLinear', base, Linear));
     if (new.target === LoraLinear) checkForward('LoraLinear: base', base, Linear);
     this.inFeatures = base.inFeatures;
     this.outFeatures = base.outFeatures;
@@ -51,8 +50,7 @@ export class LoraLinear extends MatrixLoraLayer<Linear> {
    * const layer = LoraLinear.from(new Linear(rt, 784, 1000), { r: 4, loraAlpha: 8 });
    */
   static from(base: Linear, options: LoraLinearOptions = {}): LoraLinear {
-    if (!(base instanceof Linear))
-      throw new TypeError(`LoraLinear.from: base is ${describe(base)}, expected a Linear`);
+    checkBase('LoraLinear.from', base, Linear);
     return wrapAlone(
       'LoraLinear.from',
       base.runtime,

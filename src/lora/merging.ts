@@ -1,12 +1,12 @@
 /** Merging adapters into the weights of a whole model and out again. What it means in one layer is `merge-state.ts`. */
 import type { Module } from '../nn/module.js';
-import { checkOptions } from '../runtime/errors.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Attachment } from './attachment.js';
 import { AdapterError } from './errors.js';
-import type { MergeOptions } from './factors.js';
+import { checkMergeOptions, type MergeOptions } from './factors.js';
 import type { LoraLayer } from './layer.js';
 import type { MergeStep } from './merge-state.js';
+import { namesGiven } from './names.js';
 
 /** @throws AdapterError, OutOfMemoryError; nothing is merged then */
 export function mergeAdapters(
@@ -16,7 +16,7 @@ export function mergeAdapters(
 ): void {
   const where = 'LoraModel.merge';
   attachment.checkFree(where);
-  checkOptions(where, options, ['safe']);
+  checkMergeOptions(where, options);
   mergeInTurn(attachment, where, mergeable(where, attachment, names), options).done();
 }
 
@@ -33,7 +33,7 @@ function mergeable(
   names: readonly string[] | undefined,
 ): readonly string[] {
   const open = (name: string): boolean => layers.some((layer) => missing(layer, [name]).length > 0);
-  const wanted = names ?? adapters.active.filter(open);
+  const wanted = names === undefined ? adapters.active.filter(open) : namesGiven(where, names);
   for (const [i, name] of wanted.entries()) {
     adapters.get(where, name);
     if (wanted.indexOf(name) !== i)
@@ -106,7 +106,7 @@ export function unmergeAdapters(attachment: Attachment, names?: readonly string[
   attachment.checkEnabled(where);
   const { merged } = attachment;
   if (merged.length === 0) throw new AdapterError(`${where}: nothing is merged, expected merge() before`);
-  const wanted = names ?? merged;
+  const wanted = names === undefined ? merged : namesGiven(where, names);
   const stranger = wanted.find((name) => !merged.includes(name));
   if (stranger !== undefined)
     throw new AdapterError(
@@ -156,7 +156,7 @@ export function mergeDifference(attachment: Attachment, lora: Module, inputs: re
 export function mergeForGood<M extends Module>(attachment: Attachment<M>, options: MergeOptions): M {
   const where = 'LoraModel.mergeAndUnload';
   attachment.checkFree(where);
-  checkOptions(where, options, ['safe']);
+  checkMergeOptions(where, options);
   const { adapters, merged } = attachment;
   if (adapters.active.length === 0 && merged.length === 0)
     throw new AdapterError(`${where}: no adapter is active, expected at least one to merge`);

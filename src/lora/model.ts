@@ -17,6 +17,7 @@ import type { MergeOptions } from './factors.js';
 import { type GroupOptions, parameterGroups } from './groups.js';
 import { LoraLayer } from './layer.js';
 import { mergeAdapters, mergeDifference, mergeForGood, unmergeAdapters, unmergeForGood } from './merging.js';
+import { namesGiven } from './names.js';
 import { type AdapterSource, type LoadOptions, type LoadReport, loadAdapter } from './persistence.js';
 import { type LoraReport, reportOf } from './report.js';
 import { type ForwardOptions, forwardWith } from './row-names.js';
@@ -168,7 +169,8 @@ export class LoraModel<M extends Module = Module> extends Module {
    * @throws AdapterError when there is no such adapter, when two of them cannot be active together, or when a merged one would become inactive
    */
   setAdapter(names: string | readonly string[]): void {
-    this.#attachment.activate('LoraModel.setAdapter', typeof names === 'string' ? [names] : [...names]);
+    const where = 'LoraModel.setAdapter';
+    this.#attachment.activate(where, namesGiven(where, names));
   }
 
   /**
@@ -187,8 +189,8 @@ export class LoraModel<M extends Module = Module> extends Module {
 
   /** Changes which adapters train: exactly these. @throws AdapterError when there is no such adapter */
   setTrainable(names: string | readonly string[]): void {
-    const wanted = typeof names === 'string' ? [names] : [...names];
-    this.#attachment.adapters.train('LoraModel.setTrainable', wanted);
+    const where = 'LoraModel.setTrainable';
+    this.#attachment.adapters.train(where, namesGiven(where, names));
   }
 
   /**

@@ -1,10 +1,11 @@
 /** Conv2d: a convolution over images, with PyTorch's shapes and initialisation. */
 
 import { type Conv2dOperationOptions, checkPair, type Pair } from '../ops/conv-sizes.js';
-import { conv2d } from '../ops/conv2d.js';
-import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/errors.js';
+import { conv2dAs } from '../ops/conv2d.js';
+import { checkBoolean, checkInteger, checkOptions } from '../runtime/errors.js';
+import { checkRuntime } from '../tensor/check.js';
 import type { Parameter } from '../tensor/parameter.js';
-import { Runtime } from '../tensor/runtime.js';
+import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { drawWeightAndBias } from './layer-parameters.js';
 import { Module } from './module.js';
@@ -48,8 +49,7 @@ export class Conv2d extends Module {
     options: Conv2dOptions = {},
   ) {
     super();
-    if (!(runtime instanceof Runtime))
-      throw new TypeError(`Conv2d: runtime is ${describe(runtime)}, expected a Runtime`);
+    checkRuntime('Conv2d', runtime);
     checkOptions('Conv2d', options, ['stride', 'padding', 'dilation', 'groups', 'bias', 'weight']);
     this.groups = checkInteger('Conv2d: groups', options.groups ?? 1, 1, 2 ** 31 - 1);
     this.inChannels = this.#channels('inChannels', inChannels);
@@ -72,7 +72,7 @@ export class Conv2d extends Module {
   /** @param x - [batch, in, h, w] or [in, h, w] float32 @returns [batch, out, oh, ow] @throws TypeError, RangeError */
   override forward(x: Tensor): Tensor {
     const { stride, padding, dilation, groups } = this;
-    return conv2d(x, this.weight, this.bias, { stride, padding, dilation, groups }, 'Conv2d.forward');
+    return conv2dAs('Conv2d.forward', x, this.weight, this.bias, { stride, padding, dilation, groups });
   }
 
   #channels(name: string, value: number): number {

@@ -2,8 +2,9 @@
 
 import { checkTensors } from '../ops/check.js';
 import { dropout } from '../ops/dropout.js';
-import { checkNumber, describe } from '../runtime/errors.js';
-import { Runtime } from '../tensor/runtime.js';
+import { checkNumber } from '../runtime/errors.js';
+import { checkRuntime } from '../tensor/check.js';
+import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { Module } from './module.js';
 
@@ -21,8 +22,7 @@ export class Dropout extends Module {
    */
   constructor(runtime: Runtime, p = 0.5) {
     super();
-    if (!(runtime instanceof Runtime))
-      throw new TypeError(`Dropout: runtime is ${describe(runtime)}, expected a Runtime`);
+    checkRuntime('Dropout', runtime);
     this.p = checkNumber('Dropout: p', p, 0, 1);
     this.#runtime = runtime;
     this.#maskLayer = runtime.engine.layers++;

@@ -1,10 +1,11 @@
 /** Embedding: a table of vectors looked up by number, with PyTorch's shapes and initialisation. */
 
-import { checkPadding, embedding } from '../ops/embedding.js';
+import { checkPadding, embeddingAs } from '../ops/embedding.js';
 import { RANDOM_STREAM } from '../runtime/engine.js';
-import { checkInteger, checkOptions, describe } from '../runtime/errors.js';
+import { checkInteger, checkOptions } from '../runtime/errors.js';
+import { checkRuntime } from '../tensor/check.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
-import { Runtime } from '../tensor/runtime.js';
+import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { Module } from './module.js';
 import { checkSharedWeight } from './shared-weight.js';
@@ -34,8 +35,7 @@ export class Embedding extends Module {
    */
   constructor(runtime: Runtime, numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
     super();
-    if (!(runtime instanceof Runtime))
-      throw new TypeError(`Embedding: runtime is ${describe(runtime)}, expected a Runtime`);
+    checkRuntime('Embedding', runtime);
     checkOptions('Embedding', options, ['paddingIdx', 'weight']);
     this.numEmbeddings = checkInteger('Embedding: numEmbeddings', numEmbeddings, 1, 2 ** 31 - 1);
     this.embeddingDim = checkInteger('Embedding: embeddingDim', embeddingDim, 1, 2 ** 31 - 1);
@@ -56,6 +56,6 @@ export class Embedding extends Module {
 
   /** @param ids - any shape, int32 @returns [..., embeddingDim] @throws TypeError, RangeError */
   override forward(ids: Tensor): Tensor {
-    return embedding(ids, this.weight, { paddingIdx: this.paddingIdx }, 'Embedding.forward');
+    return embeddingAs('Embedding.forward', ids, this.weight, { paddingIdx: this.paddingIdx });
   }
 }

@@ -1,9 +1,10 @@
 /** LayerNorm: normalises the last dimensions, with PyTorch's names and initialisation. */
 
-import { layerNorm } from '../ops/layer-norm.js';
+import { layerNormAs } from '../ops/layer-norm.js';
 import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import { checkRuntime } from '../tensor/check.js';
 import type { Parameter } from '../tensor/parameter.js';
-import { Runtime } from '../tensor/runtime.js';
+import type { Runtime } from '../tensor/runtime.js';
 import type { Shape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { makeParameters } from './layer-parameters.js';
@@ -35,8 +36,7 @@ export class LayerNorm extends Module {
    */
   constructor(runtime: Runtime, normalizedShape: number | Shape, options: LayerNormOptions = {}) {
     super();
-    if (!(runtime instanceof Runtime))
-      throw new TypeError(`LayerNorm: runtime is ${describe(runtime)}, expected a Runtime`);
+    checkRuntime('LayerNorm', runtime);
     checkOptions('LayerNorm', options, ['eps', 'affine', 'bias']);
     const shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
     if (!Array.isArray(shape) || shape.length === 0)
@@ -58,6 +58,6 @@ export class LayerNorm extends Module {
 
   /** @param x - [..., ...normalizedShape] float32 @returns the same shape @throws TypeError, RangeError */
   override forward(x: Tensor): Tensor {
-    return layerNorm(x, this.normalizedShape, this.weight, this.bias, this.eps, 'LayerNorm.forward');
+    return layerNormAs('LayerNorm.forward', x, this.normalizedShape, this.weight, this.bias, this.eps);
   }
 }

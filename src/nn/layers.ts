@@ -1,12 +1,13 @@
 /** Layers without parameters, and layers in a row. */
 
-import { checkGelu, type GeluOptions, gelu, sigmoid, tanh } from '../ops/activations.js';
+import { activationAs, checkGelu, type GeluOptions, geluAs } from '../ops/activations.js';
 import { checkTensors } from '../ops/check.js';
 import type { Pair } from '../ops/conv-sizes.js';
-import { relu } from '../ops/elementwise.js';
-import { checkMaxPool2d, type MaxPool2dOptions, maxPool2d } from '../ops/max-pool2d.js';
+import { reluAs } from '../ops/elementwise.js';
+import { checkMaxPool2d, type MaxPool2dOptions, maxPool2dAs } from '../ops/max-pool2d.js';
 import { reshape } from '../ops/reduce.js';
 import { checkInteger, describe } from '../runtime/errors.js';
+import { checkTensor } from '../tensor/check.js';
 import { showShape, sizeOf } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type Child, childrenIn, Module } from './module.js';
@@ -14,7 +15,7 @@ import { type Child, childrenIn, Module } from './module.js';
 /** y = max(x, 0). */
 export class ReLU extends Module {
   override forward(x: Tensor): Tensor {
-    return relu(x);
+    return reluAs('ReLU.forward', x);
   }
 }
 
@@ -29,21 +30,21 @@ export class GELU extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    return gelu(x, { approximate: this.approximate });
+    return geluAs('GELU.forward', x, { approximate: this.approximate });
   }
 }
 
 /** y = tanh(x). */
 export class Tanh extends Module {
   override forward(x: Tensor): Tensor {
-    return tanh(x);
+    return activationAs('Tanh.forward', 'tanh', x);
   }
 }
 
 /** y = 1/(1 + e^-x). */
 export class Sigmoid extends Module {
   override forward(x: Tensor): Tensor {
-    return sigmoid(x);
+    return activationAs('Sigmoid.forward', 'sigmoid', x);
   }
 }
 
@@ -59,7 +60,7 @@ export class Flatten extends Module {
 
   /** @throws RangeError where x has no dimension `startDim` */
   override forward(x: Tensor): Tensor {
-    checkTensors('Flatten.forward', { x }, x.dtype);
+    checkTensor('Flatten.forward', 'x', x, {});
     const { startDim } = this;
     if (startDim >= Math.max(x.shape.length, 1))
       throw new RangeError(
@@ -93,7 +94,7 @@ export class MaxPool2d extends Module {
   /** @param x - [batch, channels, h, w] or [channels, h, w] @throws TypeError, RangeError */
   override forward(x: Tensor): Tensor {
     const { stride, padding, dilation } = this;
-    return maxPool2d(x, this.kernelSize, { stride, padding, dilation }, 'MaxPool2d.forward');
+    return maxPool2dAs('MaxPool2d.forward', x, this.kernelSize, { stride, padding, dilation });
   }
 }
 

@@ -1,9 +1,10 @@
 /** Linear: y = x·Wᵀ + b, with PyTorch's shapes and initialisation. */
 
 import { linearAs } from '../ops/linear.js';
-import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/errors.js';
+import { checkBoolean, checkInteger, checkOptions } from '../runtime/errors.js';
+import { checkRuntime } from '../tensor/check.js';
 import type { Parameter } from '../tensor/parameter.js';
-import { Runtime } from '../tensor/runtime.js';
+import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { drawWeightAndBias } from './layer-parameters.js';
 import { Module } from './module.js';
@@ -38,8 +39,7 @@ export class Linear extends Module {
    */
   constructor(runtime: Runtime, inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
-    if (!(runtime instanceof Runtime))
-      throw new TypeError(`Linear: runtime is ${describe(runtime)}, expected a Runtime`);
+    checkRuntime('Linear', runtime);
     checkOptions('Linear', options, ['bias', 'fanInFanOut', 'weight']);
     this.inFeatures = checkInteger('Linear: inFeatures', inFeatures, 1, 2 ** 31 - 1);
     this.outFeatures = checkInteger('Linear: outFeatures', outFeatures, 1, 2 ** 31 - 1);

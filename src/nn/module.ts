@@ -106,13 +106,15 @@ export abstract class Module {
     return this.namedParameters().map(([, parameter]) => parameter);
   }
 
-  /** Copies of every parameter, by name; `writeSafetensors` takes them as they are. */
+  /** Copies of every parameter, by name; `writeSafetensors` takes them as they are. @throws Error after dispose */
   stateDict(): StateDict {
+    const where = `${this.constructor.name}.stateDict`;
     return new Map(
-      this.namedParameters().map(([name, parameter]) => [
-        name,
-        { dtype: 'F32', shape: parameter.shape, data: parameter.copyTo(new Float32Array(parameter.size)) },
-      ]),
+      this.namedParameters().map(([name, parameter]) => {
+        if (parameter.disposed) throw new Error(`${where}: ${name} was used after dispose()`);
+        const { shape, size } = parameter;
+        return [name, { dtype: 'F32', shape, data: parameter.copyTo(new Float32Array(size)) }];
+      }),
     );
   }
 

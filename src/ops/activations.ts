@@ -5,22 +5,23 @@ import { checkTensors } from './check.js';
 
 /** y = tanh(x). @throws TypeError */
 export function tanh(x: Tensor): Tensor {
-  return activation('tanh', x);
+  return activationAs('tanh', 'tanh', x);
 }
 
 /** y = 1/(1 + e^-x). @throws TypeError */
 export function sigmoid(x: Tensor): Tensor {
-  return activation('sigmoid', x);
+  return activationAs('sigmoid', 'sigmoid', x);
 }
 
-function activation(name: 'tanh' | 'sigmoid', x: Tensor): Tensor {
-  const rt = checkTensors(name, { x });
+/** Either for a layer, which errors then name. */
+export function activationAs(where: string, name: 'tanh' | 'sigmoid', x: Tensor): Tensor {
+  const rt = checkTensors(where, { x });
   const { kernels } = rt.engine;
   const y = rt.empty(x.shape, 'f32');
   kernels[`${name}Forward`](y.size, x.pointer, y.pointer);
   const { storage, offset } = y;
   return rt.record(y, {
-    name,
+    name: where,
     inputs: [x],
     saved: [y],
     backward: ({ dy, target }) => {
@@ -47,14 +48,19 @@ export function checkGelu(where: string, options: GeluOptions): 0 | 1 {
 
 /** y = x·Φ(x), or its form with tanh (Hendrycks and Gimpel, arXiv 1606.08415). @throws TypeError */
 export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
-  const rt = checkTensors('gelu', { x });
-  const form = checkGelu('gelu', options);
+  return geluAs('gelu', x, options);
+}
+
+/** The same for a layer, which errors then name. */
+export function geluAs(where: string, x: Tensor, options: GeluOptions): Tensor {
+  const rt = checkTensors(where, { x });
+  const form = checkGelu(where, options);
   const { kernels } = rt.engine;
   const y = rt.empty(x.shape, 'f32');
   kernels.geluForward(y.size, form, x.pointer, y.pointer);
   const { storage, offset } = x;
   return rt.record(y, {
-    name: 'gelu',
+    name: where,
     inputs: [x],
     saved: [x],
     backward: ({ dy, target }) => {

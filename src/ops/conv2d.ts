@@ -42,7 +42,17 @@ export function conv2d(
   weight: Tensor,
   bias: Tensor | null = null,
   options: Conv2dOperationOptions = {},
-  where = 'conv2d',
+): Tensor {
+  return conv2dAs('conv2d', x, weight, bias, options);
+}
+
+/** The same for a layer, which errors then name. */
+export function conv2dAs(
+  where: string,
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | null,
+  options: Conv2dOperationOptions,
 ): Tensor {
   const s = checkConv2d(where, x, weight, bias, options);
   const { rt, B, P, groupOutputs, groupColumns, columns } = s;

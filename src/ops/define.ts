@@ -41,6 +41,10 @@ export interface OperationDefinition<Inputs extends readonly Tensor[]> {
 export function defineOperation<Inputs extends readonly Tensor[]>(
   definition: OperationDefinition<Inputs>,
 ): (...inputs: Inputs) => Tensor {
+  if (definition === null || typeof definition !== 'object')
+    throw new TypeError(
+      `defineOperation: definition is ${describe(definition)}, expected { name, forward, backward }`,
+    );
   const { name } = definition;
   if (typeof name !== 'string' || name === '')
     throw new TypeError(`defineOperation: name is ${describe(name)}, expected a string`);

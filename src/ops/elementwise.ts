@@ -88,13 +88,18 @@ export function scale(x: Tensor, s: number): Tensor {
 
 /** y = max(x, 0). @throws TypeError */
 export function relu(x: Tensor): Tensor {
-  const rt = checkTensors('relu', { x });
+  return reluAs('relu', x);
+}
+
+/** The same for a layer, which errors then name. */
+export function reluAs(where: string, x: Tensor): Tensor {
+  const rt = checkTensors(where, { x });
   const { kernels } = rt.engine;
   const y = rt.empty(x.shape, 'f32');
   kernels.reluForward(y.size, x.pointer, y.pointer);
   const { storage, offset } = y;
   return rt.record(y, {
-    name: 'relu',
+    name: where,
     inputs: [x],
     saved: [y],
     backward: ({ dy, target }) => {

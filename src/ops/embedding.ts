@@ -58,11 +58,16 @@ export function checkEmbedding(
  * @example
  * const y = embedding(rt.tensor(Int32Array.of(2, 0)), rt.normal([3, 8])); // [2, 8]
  */
-export function embedding(
+export function embedding(ids: Tensor, weight: Tensor, options: EmbeddingOperationOptions = {}): Tensor {
+  return embeddingAs('embedding', ids, weight, options);
+}
+
+/** The same for a layer, which errors then name. */
+export function embeddingAs(
+  where: string,
   ids: Tensor,
   weight: Tensor,
-  options: EmbeddingOperationOptions = {},
-  where = 'embedding',
+  options: EmbeddingOperationOptions,
 ): Tensor {
   checkOptions(where, options, ['paddingIdx']);
   const { rt, M, N, rows, skip } = checkEmbedding(where, ids, weight, options.paddingIdx ?? null);

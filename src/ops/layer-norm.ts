@@ -1,6 +1,6 @@
 /** Layer normalisation over the last dimensions, and its backward from the kept mean and rstd of each row. */
 import { checkNumber } from '../runtime/errors.js';
-import { type Shape, sameShape, showShape, sizeOf } from '../tensor/shape.js';
+import { checkShape, type Shape, sameShape, showShape, sizeOf } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkTensors } from './check.js';
 
@@ -20,7 +20,18 @@ export function layerNorm(
   weight: Tensor | null = null,
   bias: Tensor | null = null,
   eps = 1e-5,
-  where = 'layerNorm',
+): Tensor {
+  return layerNormAs('layerNorm', x, normalizedShape, weight, bias, eps);
+}
+
+/** The same for a layer, which errors then name. */
+export function layerNormAs(
+  where: string,
+  x: Tensor,
+  normalizedShape: Shape,
+  weight: Tensor | null,
+  bias: Tensor | null,
+  eps: number,
 ): Tensor {
   const rt = checkTensors(where, {
     x,
@@ -28,21 +39,16 @@ export function layerNorm(
     ...(bias === null ? {} : { bias }),
   });
   checkNumber(`${where}: eps`, eps, 0, Number.MAX_VALUE);
-  const N = sizeOf(normalizedShape);
-  const count = normalizedShape.length;
+  const shape = checkShape(`${where}: normalizedShape`, normalizedShape);
+  const N = sizeOf(shape);
+  const count = shape.length;
   if (count === 0 || N === 0)
-    throw new RangeError(
-      `${where}: normalizedShape is ${showShape(normalizedShape)}, expected at least one element`,
-    );
-  if (count > x.shape.length || !sameShape(x.shape.slice(-count), normalizedShape))
-    throw new RangeError(
-      `${where}: x is ${showShape(x.shape)}, expected [..., ${normalizedShape.join(', ')}]`,
-    );
+    throw new RangeError(`${where}: normalizedShape is ${showShape(shape)}, expected at least one element`);
+  if (count > x.shape.length || !sameShape(x.shape.slice(-count), shape))
+    throw new RangeError(`${where}: x is ${showShape(x.shape)}, expected [..., ${shape.join(', ')}]`);
   for (const [name, tensor] of Object.entries({ weight, bias })) {
-    if (tensor !== null && !sameShape(tensor.shape, normalizedShape))
-      throw new RangeError(
-        `${where}: ${name} is ${showShape(tensor.shape)}, expected ${showShape(normalizedShape)}`,
-      );
+    if (tensor !== null && !sameShape(tensor.shape, shape))
+      throw new RangeError(`${where}: ${name} is ${showShape(tensor.shape)}, expected ${showShape(shape)}`);
   }
   const M = x.size / N;
   const { kernels } = rt.engine;

@@ -46,12 +46,12 @@ export function checkMaxPool2d(where: string, kernelSize: Pair, options: MaxPool
  * @example
  * const y = maxPool2d(rt.normal([1, 3, 8, 8]), 2); // [1, 3, 4, 4]
  */
-export function maxPool2d(
-  x: Tensor,
-  kernelSize: Pair,
-  options: MaxPool2dOptions = {},
-  where = 'maxPool2d',
-): Tensor {
+export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions = {}): Tensor {
+  return maxPool2dAs('maxPool2d', x, kernelSize, options);
+}
+
+/** The same for a layer, which errors then name. */
+export function maxPool2dAs(where: string, x: Tensor, kernelSize: Pair, options: MaxPool2dOptions): Tensor {
   const rt = checkTensors(where, { x });
   const { kernelSize: kernel, stride, padding, dilation } = checkMaxPool2d(where, kernelSize, options);
   if (x.shape.length !== 3 && x.shape.length !== 4)

@@ -70,7 +70,8 @@ function checkAxes(where: string, x: Tensor, axes: number | readonly number[]): 
     throw new TypeError(`${where}: axes is ${describe(axes)}, expected a number or an array of them`);
   const rank = x.shape.length;
   if (given.length === 0) return x.shape.map((_, axis) => axis);
-  const counted = given.map((axis: number) => {
+  // A copy, in which a hole is undefined.
+  const counted = [...given].map((axis: number) => {
     checkInteger(`${where}: an axis of ${showShape(x.shape)}`, axis, -rank, rank - 1);
     return axis < 0 ? axis + rank : axis;
   });

@@ -3,7 +3,7 @@
  * functions. Whatever passes is a live Tensor of the dtype, runtime and shape that memory will be read by.
  */
 import { describe } from '../runtime/errors.js';
-import type { Runtime } from './runtime.js';
+import { Runtime } from './runtime.js';
 import { type DType, type Shape, sameShape, showShape } from './shape.js';
 import { Tensor } from './tensor.js';
 
@@ -20,6 +20,7 @@ export function checkTensor(where: string, name: string, value: unknown, expecte
   if (!(value instanceof Tensor))
     throw new TypeError(`${where}: ${name} is ${describe(value)}, expected a Tensor`);
   if (value.disposed) throw new Error(`${where}: ${name} ${showShape(value.shape)} was used after dispose()`);
+  if (value.runtime.engine.disposed) throw new Error(`${where}: the runtime was used after dispose()`);
   if (dtype !== undefined && value.dtype !== dtype)
     throw new TypeError(`${where}: ${name} is ${value.dtype}, expected ${dtype}`);
   if (runtime !== undefined && value.runtime !== runtime)
@@ -28,6 +29,14 @@ export function checkTensor(where: string, name: string, value: unknown, expecte
     );
   if (shape !== undefined && !sameShape(value.shape, shape))
     throw new RangeError(`${where}: ${name} is ${showShape(value.shape)}, expected ${showShape(shape)}`);
+  return value;
+}
+
+/** A Runtime that is in use. @throws TypeError; Error after dispose */
+export function checkRuntime(where: string, value: unknown): Runtime {
+  if (!(value instanceof Runtime))
+    throw new TypeError(`${where}: runtime is ${describe(value)}, expected a Runtime`);
+  if (value.engine.disposed) throw new Error(`${where}: the runtime was used after dispose()`);
   return value;
 }
 

@@ -21,11 +21,20 @@ const BIG = new Set(['BigInt64Array', 'BigUint64Array']);
 /** How many elements a source has. @param name - what it is called in errors @throws TypeError for what is no array */
 export function countElements(where: string, name: string, source: unknown): number {
   if (typedArrayName(source) !== null) return typedArrayLength(source as ArrayBufferView);
-  const length =
-    source !== null && typeof source === 'object' ? (source as { length?: unknown }).length : undefined;
+  const length = lengthOf(source);
   if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0)
     throw new TypeError(`${where}: ${name} is ${describe(source)}, expected an array of numbers`);
   return length;
+}
+
+/** An object's length; undefined for what has none, or cannot be asked, as a proxy of a typed array. */
+function lengthOf(source: unknown): unknown {
+  if (source === null || typeof source !== 'object') return undefined;
+  try {
+    return Reflect.get(source, 'length');
+  } catch {
+    return undefined;
+  }
 }
 
 /** The dtype of a source where nobody names one: integers of 32 and 64 bits are int32, all else is float32. */

@@ -19,6 +19,9 @@ import type { BackwardContext } from './tape.js';
 import { TapeNode } from './tape.js';
 import { Tensor } from './tensor.js';
 
+/** Largest finite float32. */
+const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
+
 /** Options of `rt.tensor`, `rt.zeros` and their kin. */
 export interface TensorOptions {
   /** Default: `'i32'` for an Int32Array and arrays of 64-bit integers, else `'f32'`. */
@@ -66,6 +69,7 @@ export class Runtime {
 
   /** What memory is in use. */
   memory(): MemoryUse {
+    this.#checkLive('memory');
     return { ...this.engine.use(), tensors: this.engine.liveTensors };
   }
 
@@ -88,6 +92,7 @@ export class Runtime {
    */
   tensor(data: ElementSource, shape?: Shape, options: TensorOptions = {}): Tensor {
     const where = 'Runtime.tensor';
+    this.#checkLive('tensor');
     const count = countElements(where, 'data', data);
     const dims = checkShape(where, shape ?? [count]);
     if (sizeOf(dims) !== count) {
@@ -104,6 +109,7 @@ export class Runtime {
 
   /** A tensor of zeros. @throws TypeError, RangeError, OutOfMemoryError */
   zeros(shape: Shape, options: TensorOptions = {}): Tensor {
+    this.#checkLive('zeros');
     const { dtype, requiresGrad } = this.#options('Runtime.zeros', options, 'f32');
     const tensor = this.empty(checkShape('Runtime.zeros', shape), dtype);
     this.engine.kernels.fill(tensor.size, 0, tensor.pointer);
@@ -111,15 +117,30 @@ export class Runtime {
     return tensor;
   }
 
-  /** A float32 tensor filled with `value`. */
+  /** A float32 tensor filled with `value`, any number. @throws TypeError, RangeError, OutOfMemoryError */
   full(shape: Shape, value: number): Tensor {
+    this.#checkLive('full');
+    if (typeof value !== 'number')
+      throw new TypeError(`Runtime.full: value is ${describe(value)}, expected a number`);
     const tensor = this.empty(checkShape('Runtime.full', shape), 'f32');
     this.engine.kernels.fill(tensor.size, value, tensor.pointer);
     return tensor;
   }
 
-  /** Numbers from U[low, high), rounded to float32, by the runtime's generator: the next draw of the seed. */
+  /**
+   * Numbers from U[low, high), rounded to float32, by the runtime's generator: the next draw of the seed.
+   * @param low - finite in float32, as are `high` and the distance between them
+   * @param high - at least `low`
+   * @throws TypeError, RangeError, OutOfMemoryError
+   */
   uniform(shape: Shape, low: number, high: number): Tensor {
+    this.#checkLive('uniform');
+    checkNumber('Runtime.uniform: low', low, -MAX_FLOAT32, MAX_FLOAT32);
+    checkNumber('Runtime.uniform: high', high, -MAX_FLOAT32, MAX_FLOAT32);
+    if (!(high >= low && high - low <= MAX_FLOAT32))
+      throw new RangeError(
+        `Runtime.uniform: low is ${low} and high is ${high}, expected high from low up to low + ${MAX_FLOAT32}`,
+      );
     const tensor = this.empty(checkShape('Runtime.uniform', shape), 'f32');
     this.fillUniform(tensor, RANDOM_STREAM.user, this.engine.draws++, low, high);
     return tensor;
@@ -127,6 +148,7 @@ export class Runtime {
 
   /** Normal numbers of mean 0, by the runtime's generator: the next draw of the seed. */
   normal(shape: Shape, std = 1): Tensor {
+    this.#checkLive('normal');
     checkNumber('Runtime.normal: std', std, 0, Number.MAX_VALUE);
     const tensor = this.empty(checkShape('Runtime.normal', shape), 'f32');
     this.fillNormal(tensor, RANDOM_STREAM.user, this.engine.draws++, std);
@@ -253,6 +275,10 @@ export class Runtime {
     const { kernels, seedLow, seedHigh } = this.engine;
     kernels.randomNormal(tensor.size, seedLow, seedHigh, stream, layer, 0, std, tensor.pointer);
     tensor.storage.version++;
+  }
+
+  #checkLive(what: string): void {
+    if (this.engine.disposed) throw new Error(`Runtime.${what}: the runtime was used after dispose()`);
   }
 
   /** Options of a new tensor, complete. @throws TypeError */

@@ -28,11 +28,11 @@ export function checkShape(where: string, shape: unknown): number[] {
     throw new TypeError(`${where}: shape is ${describe(shape)}, expected an array of integers`);
   for (const dim of shape) {
     if (typeof dim !== 'number' || !Number.isSafeInteger(dim) || dim < 0) {
-      throw new RangeError(`${where}: shape is ${showShape(shape)}, expected integers from 0 up`);
+      throw new RangeError(`${where}: shape is ${describe(shape)}, expected integers from 0 up`);
     }
   }
   const copy = shape as number[];
   if (!Number.isSafeInteger(sizeOf(copy) * 4))
-    throw new RangeError(`${where}: shape ${showShape(copy)} has too many elements`);
+    throw new RangeError(`${where}: shape is ${describe(copy)}, expected fewer elements`);
   return [...copy];
 }

@@ -148,7 +148,10 @@ function members({ rt, objects }: World): Calls {
     ...each(adapted, 'unmerge', [['default']]),
     'LoraLayer.factors': [['default']],
     'LoraLayer.deltaWeight': [['default']],
-    'LoraModel.forward': [[t.rows], [t.rows, options({ adapterNames: ['default', '__base__'] })]],
+    'LoraModel.forward': [
+      [t.rows],
+      [t.rows, options({ adapterNames: ['default', ...Array<string>(4).fill('__base__')] })],
+    ],
     'LoraModel.addAdapter': [['third', options(config())]],
     'LoraModel.addWeightedAdapter': [
       [

@@ -47,50 +47,8 @@ const FORMATS = [
     'LazySafetensorsFile.array',
     'LazySafetensorsFile.f32',
   ],
+  // The config that it is given is read by parsePeftConfig.
+  'LoraModel.loadAdapter',
 ];
 
-const OTHERS = [
-  ...['conv2d', 'defineOperation', 'defineOperation()', 'embedding', 'layerNorm', 'maxPool2d', 'reshape'],
-  ...['writeAtomic', 'saveAdapter', 'openSafetensorsFile'],
-  ...[
-    'new Conv2d',
-    'new Embedding',
-    'new LayerNorm',
-    'new Linear',
-    'new Dropout',
-    'LoraModel.loadAdapter',
-    'Tensor.set',
-  ],
-  ...[
-    'Runtime.memory',
-    'Runtime.tensor',
-    'Runtime.zeros',
-    'Runtime.full',
-    'Runtime.uniform',
-    'Runtime.normal',
-  ],
-  ...[
-    'LoraModel.setAdapter',
-    'LoraModel.setScale',
-    'LoraModel.setTrainable',
-    'LoraModel.merge',
-    'LoraModel.unmerge',
-  ],
-  ...[
-    'Module.stateDict',
-    'Tensor.backward',
-    'Flatten.forward',
-    'GELU.forward',
-    'ReLU.forward',
-    'Tanh.forward',
-  ],
-  ...[
-    'Sigmoid.forward',
-    'LoraLayer.factors',
-    'LoraLayer.setScale',
-    'LoraLayer.deltaWeight',
-    'LoraLayer.merge',
-  ],
-];
-
-export const KNOWN_GAPS: readonly string[] = [...FORMATS, ...OTHERS];
+export const KNOWN_GAPS: readonly string[] = [...FORMATS];

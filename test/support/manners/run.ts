@@ -54,7 +54,7 @@ function messageOf(error: unknown): string {
 }
 
 /** A world and its right calls, made anew after every call that may have changed it. */
-class Bench {
+export class Bench {
   world: World;
   #calls: Calls;
   readonly #files: Calls;
@@ -79,11 +79,17 @@ class Bench {
   /** @returns what is wrong with the answer, or null */
   async call(target: Target, plan: Plan, nth: number): Promise<string | null> {
     const receiver = target.receivers[nth % Math.max(target.receivers.length, 1)];
-    const args = argumentsOf(this.world, plan, this.#calls[target.name] ?? []).map((value) =>
-      typeof value === 'string' && PATHS.has(target.name)
-        ? join(this.#folder, encodeURIComponent(value.slice(0, 50)))
-        : value,
-    );
+    return (await this.give(target, receiver, argumentsOf(this.world, plan, this.rightCalls(target.name))))
+      .fault;
+  }
+
+  /** Calls, and looks at what was thrown and at the memory that is held then. */
+  async give(
+    target: Target,
+    receiver: string | undefined,
+    given: readonly unknown[],
+  ): Promise<{ readonly failed: boolean; readonly thrown: unknown; readonly fault: string | null }> {
+    const args = given.map((value, i) => (PATHS.get(target.name) === i ? this.#within(value) : value));
     const { engine } = this.world.rt;
     const held = engine.use().blocks;
     let thrown: unknown;
@@ -97,14 +103,37 @@ class Bench {
     }
     const more = failed && !engine.disposed ? engine.use().blocks - held : 0;
     const leak = more > 0 ? `failed and holds ${more} blocks more than before` : null;
-    const fault = failed ? (faultOf(target.name, target.called(this.world, receiver), thrown) ?? leak) : null;
+    const wrong = failed ? (faultOf(target.name, target.called(this.world, receiver), thrown) ?? leak) : null;
     if (!failed || more > 0) await this.#renew();
-    return fault === null ? null : `${receiver ?? ''} ${target.name}(${args.map(show).join(', ')}) ${fault}`;
+    const fault =
+      wrong === null ? null : `${receiver ?? ''} ${target.name}(${args.map(show).join(', ')}) ${wrong}`;
+    return { failed, thrown, fault };
+  }
+
+  rightCalls(name: string): readonly (readonly unknown[])[] {
+    return this.#calls[name] ?? [];
+  }
+
+  /** The first receiver that takes the target's right call `nth`, or the error of the last one. */
+  async receiverOf(target: Target, nth: number): Promise<{ readonly name: string | undefined } | Error> {
+    let last = new Error('no receiver');
+    for (const name of target.receivers.length === 0 ? [undefined] : target.receivers) {
+      const { failed, thrown } = await this.give(target, name, this.rightCalls(target.name)[nth]!);
+      if (!failed) return { name };
+      if (thrown instanceof Error) last = thrown;
+    }
+    return last;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#worlds.end();
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Text as the name of a file in the folder of this run. */
+  #within(value: unknown): unknown {
+    if (typeof value !== 'string' || value.startsWith(this.#folder)) return value;
+    return join(this.#folder, encodeURIComponent(value.slice(0, 50)));
   }
 
   async #renew(): Promise<void> {
@@ -113,8 +142,12 @@ class Bench {
   }
 }
 
-/** What writes to paths: any text that it is given is a name in a folder of the run. */
-const PATHS = new Set(['writeAtomic', 'saveAdapter', 'openSafetensorsFile']);
+/** Which argument is a path that is written to or opened: any text there becomes a name in a folder of the run. */
+const PATHS = new Map([
+  ['writeAtomic', 0],
+  ['saveAdapter', 2],
+  ['openSafetensorsFile', 0],
+]);
 
 function show(value: unknown): string {
   if (value instanceof Tensor) return `${value}${value.disposed ? ' disposed' : ''}`;

@@ -108,6 +108,7 @@ function makeWorld(rt: Runtime, other: Runtime, gone: Runtime): World {
     ...tensors(rt, other, trained),
     ...layers(rt),
     foreignLayer: new Linear(other, 4, 3),
+    evaluated: attach().eval(),
     adamw: new AdamW(lora.parameterGroups({ lr: 0.1, loraPlusLrRatio: 4 })),
     adam: new Adam(new Linear(rt, 2, 2).parameters(), { lr: 0.1 }),
     sgd: new SGD(new Linear(rt, 2, 2).parameters(), { lr: 0.1, momentum: 0.9 }),
