@@ -1,6 +1,7 @@
 /**
  * What Node does its own way: reading bytes, starting workers. The browser's twin is `browser.ts`; `index.ts` chooses. Node's
- * modules are asked for when they are wanted, not imported: a bundle for a page carries this file too.
+ * modules are asked for when they are wanted, not imported: a bundle for a page carries this file too. Written as `globalThis.process`,
+ * since Parcel asks for a polyfill where it sees the bare name.
  */
 import type { FileHandle } from 'node:fs/promises';
 import type { Worker as NodeWorker } from 'node:worker_threads';
@@ -26,7 +27,7 @@ export const node: Platform = {
   async readBytes(url) {
     try {
       if (url.protocol !== 'file:') return await bodyOf(url, await fetch(url));
-      return new Uint8Array(await process.getBuiltinModule('node:fs/promises').readFile(url));
+      return new Uint8Array(await globalThis.process.getBuiltinModule('node:fs/promises').readFile(url));
     } catch (cause) {
       if (cause instanceof ReadError) throw cause;
       const code = cause instanceof Error && 'code' in cause ? cause.code : '';
@@ -41,14 +42,14 @@ export const node: Platform = {
     // A letter and a colon is a drive of Windows.
     if (/^[a-z][a-z0-9+.-]+:/i.test(text)) return new URL(text);
     const slash = /[/\\]$/.test(text) ? '/' : '';
-    const { resolve } = process.getBuiltinModule('node:path');
-    return process.getBuiltinModule('node:url').pathToFileURL(resolve(text) + slash);
+    const { resolve } = globalThis.process.getBuiltinModule('node:path');
+    return globalThis.process.getBuiltinModule('node:url').pathToFileURL(resolve(text) + slash);
   },
 
   // Each read opens and closes it, so nothing is left open.
   async fileSource(url) {
     if (url.protocol !== 'file:') return null;
-    const { open, stat } = process.getBuiltinModule('node:fs/promises');
+    const { open, stat } = globalThis.process.getBuiltinModule('node:fs/promises');
     const { size } = await stat(url);
     const read = async (begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
       const handle = await open(url);
@@ -61,7 +62,7 @@ export const node: Platform = {
     return { size, read };
   },
 
-  cores: () => process.getBuiltinModule('node:os').availableParallelism(),
+  cores: () => globalThis.process.getBuiltinModule('node:os').availableParallelism(),
 
   threadsObstacle: () => null,
 
@@ -69,7 +70,7 @@ export const node: Platform = {
 
   startWorker(script, start, ears) {
     if ('make' in script) return hold(script.make(), start, ears);
-    const { Worker } = process.getBuiltinModule('node:worker_threads');
+    const { Worker } = globalThis.process.getBuiltinModule('node:worker_threads');
     // No flags of the parent: a loader of sources is nothing that the worker needs.
     const options = { execArgv: [], name: `lora-wasm ${start.participant}` };
     const worker =
@@ -105,7 +106,7 @@ const WORKER_SPACE = 2 ** 30;
  * thread that does not fit is no error that could be caught.
  */
 async function workersObstacle(count: number): Promise<string | null> {
-  const { readFile } = process.getBuiltinModule('node:fs/promises');
+  const { readFile } = globalThis.process.getBuiltinModule('node:fs/promises');
   let limits: string;
   let statm: string;
   try {
@@ -124,7 +125,7 @@ async function workersObstacle(count: number): Promise<string | null> {
 
 /** A worker of the user's making, of either kind. */
 function hold(worker: unknown, start: WorkerStart, ears: WorkerEars): WorkerHandle {
-  if (worker instanceof process.getBuiltinModule('node:worker_threads').Worker)
+  if (worker instanceof globalThis.process.getBuiltinModule('node:worker_threads').Worker)
     return holdNodeWorker(worker, start, ears);
   if (typeof Worker === 'function' && worker instanceof Worker) {
     // Deno's and Bun's can be let go of like Node's.

@@ -12,6 +12,8 @@ export interface Result {
   /** What one must add to run, and for threads; null where there are none. */
   readonly add: string;
   readonly threads?: string | null;
+  /** Whether the support table has it; true. */
+  readonly listed?: boolean;
   readonly kernels?: string;
   readonly twoThreads?: boolean;
   /** What the runtime says of its threads when asked for two. */
