@@ -97,7 +97,7 @@ export function stateOf(rt: Runtime, holders: readonly unknown[], withVersions =
   return [...textOf(holders, withVersions), JSON.stringify({ blocks, held, tensors, layers, draws })];
 }
 
-/** Room for the scratch of every product here, so that no later call makes it grow. */
+/** Room for the scratch of every product here, so that no later call makes it grow; it fits the first pages of memory, which need not grow. */
 export function warmScratch(rt: Runtime): void {
-  rt.engine.scratch(320 * 1024);
+  rt.engine.scratch(712 * 1024);
 }
