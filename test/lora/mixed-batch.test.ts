@@ -97,6 +97,21 @@ describeRuntimes('mixed batches', (rt) => {
     ids.dispose();
   });
 
+  test('few rows of a large batch take its path through a saved layer: their bits are those of a full run', () => {
+    const model = new Sequential(new Linear(rt(), 64, 48), new Linear(rt(), 48, 40));
+    const lora = LoraModel.attach(model, { r: 2, targetModules: ['0'], modulesToSave: ['1'] }, 'a');
+    lora.eval();
+    stirAdapters(rt(), lora);
+    const x = rt().normal([200, 64]).keep();
+    const adapterNames = Array.from({ length: 200 }, (_, i) => (i % 99 === 5 ? 'a' : '__base__'));
+    const y = rt().scope(() => rt().noGrad(() => lora.forward(x, { adapterNames }).toArray()));
+    const whole = valuesOf(rt(), lora, x);
+    for (const i of [5, 104])
+      expect([...y.slice(40 * i, 40 * i + 40)]).toEqual(whole.slice(40 * i, 40 * i + 40));
+    lora.dispose();
+    x.dispose();
+  });
+
   test('a layer that is off keeps the trained bias of each row, and nothing else', () => {
     const { lora, ids } = attach(rt());
     for (const [, module] of lora.namedModules()) if ('enabled' in module) module.enabled = false;

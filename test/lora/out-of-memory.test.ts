@@ -1,6 +1,14 @@
 /** Out of memory half-way through a change of a whole model: nothing has changed, and the next call does it all. */
 import { expect, test } from 'vitest';
-import { type LoraConfig, LoraModel, type Module, type Runtime, type Tensor } from '../../src/index.js';
+import {
+  Linear,
+  type LoraConfig,
+  LoraModel,
+  type Module,
+  type Runtime,
+  Sequential,
+  type Tensor,
+} from '../../src/index.js';
 import { failEachAllocation } from '../support/failing-allocator.js';
 import { apart, valuesOf } from '../support/layers.js';
 import { idsFor, loraLayers, MIXED_LAYERS, MixedModel, stirAdapters } from '../support/mixed-model.js';
@@ -163,6 +171,25 @@ describeRuntimes('out of memory', (rt) => {
       x.dispose();
     },
   );
+
+  test('mergeAndUnload gives back what the first layers took for it when a later one fails', async () => {
+    const first = new Linear(rt(), 4, 4, { bias: false });
+    const [second, third] = [1, 2].map(() => new Linear(rt(), 4, 4, { bias: false, weight: first.weight }));
+    const lora = LoraModel.attach(new Sequential(first, second!, third!), {
+      ...{ r: 2, targetModules: ['1', '2'], initLoraWeights: 'pissa' },
+    });
+    const x = rt().normal([2, 4]).keep();
+    lora.verifyMerge(x);
+    const output = valuesOf(rt(), lora, x);
+    const { blocks } = rt().engine.use();
+    await failEachAllocation(
+      rt(),
+      () => lora.mergeAndUnload(),
+      () => expect(rt().engine.use().blocks).toBe(blocks),
+    );
+    expect(apart(valuesOf(rt(), lora.model, x), output)).toBeLessThan(1e-5);
+    x.dispose();
+  });
 
   test('unload takes no memory', async () => {
     const lora = attach(rt(), ALL, PISSA);
