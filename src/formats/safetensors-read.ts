@@ -1,5 +1,5 @@
 /** Reading safetensors strictly: the header is checked as a whole, against the size of the file, before anything is allocated. */
-import { bytesOf } from './check.js';
+import { bytesOf, checkText } from './check.js';
 import { DTYPE_BITS, type Dtype, decode, isDtype, type TypedArray, toFloat32 } from './dtypes.js';
 import { FormatError, listed } from './errors.js';
 import { decodeUtf8, type Json, JsonNumber, parseJson } from './json.js';
@@ -158,8 +158,9 @@ export abstract class SafetensorsIndex {
     return this.#tensors.has(name);
   }
 
-  /** dtype, shape and place. @throws FormatError when there is no such tensor */
+  /** dtype, shape and place. @throws TypeError; FormatError when there is no such tensor */
   info(name: string): TensorInfo {
+    checkText(`${this.#where}: name`, name);
     const info = this.#tensors.get(name);
     if (info === undefined)
       throw new FormatError(

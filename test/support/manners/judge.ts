@@ -9,6 +9,9 @@ const CLASSES: readonly unknown[] = [
 /** A fault of a file is told by its place in the file, whoever reads it. */
 const IN_A_FILE = /^(?:safetensors|adapter_config\.json|base config\.json|base model|GGUF): /;
 
+/** Members of a file name the function that the file came from, which may be another reader. */
+const OF_A_FILE = /^(?:SafetensorsFile|LazySafetensorsFile|SafetensorsIndex)\./;
+
 /** Longest message. */
 const LIMIT = 4000;
 
@@ -28,6 +31,7 @@ export function faultOf(name: string, called: readonly string[], thrown: unknown
   // Memory is short wherever it is asked for; the error has numbers to react to.
   if (thrown instanceof OutOfMemoryError) return null;
   if (thrown instanceof FormatError && IN_A_FILE.test(message)) return null;
+  if (OF_A_FILE.test(name) && /^(?:parse|open)Safetensors: /.test(message)) return null;
   if (called.some((words) => begins(message, words))) return null;
   // A model's forward is its layers': the one that got the wrong input says so. What a caller's function throws is the caller's.
   const inside =

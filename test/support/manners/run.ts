@@ -89,7 +89,10 @@ export class Bench {
     receiver: string | undefined,
     given: readonly unknown[],
   ): Promise<{ readonly failed: boolean; readonly thrown: unknown; readonly fault: string | null }> {
-    const args = given.map((value, i) => (PATHS.get(target.name) === i ? this.#within(value) : value));
+    const args = given.map((value, i) => {
+      if (PATHS.get(target.name) === i) return this.#within(value);
+      return CALLERS.get(target.name) === i && typeof value === 'string' ? value.slice(0, 50) : value;
+    });
     const { engine } = this.world.rt;
     const held = engine.use().blocks;
     let thrown: unknown;
@@ -103,7 +106,9 @@ export class Bench {
     }
     const more = failed && !engine.disposed ? engine.use().blocks - held : 0;
     const leak = more > 0 ? `failed and holds ${more} blocks more than before` : null;
-    const wrong = failed ? (faultOf(target.name, target.called(this.world, receiver), thrown) ?? leak) : null;
+    const caller = args[CALLERS.get(target.name) ?? -1];
+    const called = [...target.called(this.world, receiver), ...(typeof caller === 'string' ? [caller] : [])];
+    const wrong = failed ? (faultOf(target.name, called, thrown) ?? leak) : null;
     if (!failed || more > 0) await this.#renew();
     const fault =
       wrong === null ? null : `${receiver ?? ''} ${target.name}(${args.map(show).join(', ')}) ${wrong}`;
@@ -148,6 +153,9 @@ const PATHS = new Map([
   ['saveAdapter', 2],
   ['openSafetensorsFile', 0],
 ]);
+
+/** Which argument says what errors are to begin with. */
+const CALLERS = new Map([['openGguf', 0]]);
 
 function show(value: unknown): string {
   if (value instanceof Tensor) return `${value}${value.disposed ? ' disposed' : ''}`;
