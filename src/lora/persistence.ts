@@ -7,7 +7,7 @@ import { fileInFolder, readBytes } from '../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
 import { bytesOf, isBlob, urlOf } from '../values/kind.js';
 import type { Attachment } from './attachment.js';
-import { type ResolvedConfig, resolveConfig } from './config.js';
+import { type LoraConfig, type ResolvedConfig, resolveConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import type { AdapterFiles } from './export.js';
 import { FileValues } from './file-values.js';
@@ -158,13 +158,19 @@ function supported(where: string, config: PeftConfig): ResolvedConfig {
     );
   // The initialisation is kept as it stands in the file: what runs is `initToRun`.
   const plain = typeof init === 'boolean' ? init : true;
-  const resolved = resolveConfig(where, {
-    ...fields,
-    targetModules,
-    modulesToSave,
-    initLoraWeights: plain as InitLoraWeights,
-  });
-  return { ...resolved, initLoraWeights: init, otherFields };
+  const options = { ...fields, targetModules, modulesToSave, initLoraWeights: plain as InitLoraWeights };
+  return { ...resolvedFromFile(where, options), initLoraWeights: init, otherFields };
+}
+
+/** @throws AdapterError where the options are none: a file is wrong then, and not the call */
+function resolvedFromFile(where: string, options: LoraConfig): ResolvedConfig {
+  try {
+    return resolveConfig(where, options);
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError)
+      throw new AdapterError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 /** @throws AdapterError for a base that cannot be changed here as it was changed when the adapter was made */

@@ -54,6 +54,9 @@ function halves(): Row[] {
   });
 }
 
+/** Times that four times as many things may take: more than linear, and less than their square. */
+const GROWTH = 10;
+
 interface Cost {
   readonly time: number;
   /** Bytes of typed arrays taken for a byte of the file. */
@@ -89,10 +92,9 @@ async function cost(
   const small = await costOf(quarter, read);
   const whole = await costOf(bytes, read);
   const growth = whole.time / Math.max(small.time, 5);
-  const most = (10 * bytes.length) / quarter.length / 4;
   const fault =
-    growth > most || whole.taken > 20
-      ? `${growth.toFixed(1)} times the time of a quarter and ${whole.taken.toFixed(1)} bytes for a byte, expected at most ${most.toFixed(1)} and 20`
+    growth > GROWTH || whole.taken > 20
+      ? `${growth.toFixed(1)} times the time of a quarter and ${whole.taken.toFixed(1)} bytes for a byte, expected at most ${GROWTH} and 20`
       : null;
   const size = `${(bytes.length / 2 ** 20).toFixed(1)} MiB`;
   const worst = `${milliseconds(whole.time)}, ${growth.toFixed(1)} times that of a quarter; ${whole.taken.toFixed(1)} bytes for a byte of the file`;

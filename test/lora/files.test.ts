@@ -86,6 +86,17 @@ describeRuntimes('adapter files', (rt) => {
     expect(lora.adapters).toEqual(['default', 'new']);
   });
 
+  test('options in a file that are none are an error of the file, not of the call', async () => {
+    const lora = make(rt());
+    const files = lora.exportAdapter();
+    const config = JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as object;
+    const bad = new TextEncoder().encode(JSON.stringify({ ...config, target_modules: ['0', ''] }));
+    await expect(lora.loadAdapter('bad', { ...files, 'adapter_config.json': bad })).rejects.toThrow(
+      new AdapterError("LoraModel.loadAdapter: targetModules holds '', expected names"),
+    );
+    expect(lora.adapters).toEqual(['default']);
+  });
+
   test('options that change the maths are refused by name', async () => {
     const lora = make(rt());
     const files = lora.exportAdapter();
