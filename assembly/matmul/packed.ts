@@ -25,7 +25,8 @@ export function packedProduct(MR: i32, aTransposed: i32, bKind: i32, M: i32, N: 
     return;
   }
   const height = piece(M, ROWS, MR);
-  const deep = piece(D, DEPTH, 4);
+  // Whole blocks of 32, the grain of quantised rows: a weight of any type is cut where f32 is.
+  const deep = piece(D, DEPTH, D & 31 ? 4 : 32);
   const panels = scratch + ((<usize>(ROWS * (DEPTH + RANK))) << 2);
   let d = 0;
   do {
