@@ -2,7 +2,9 @@
  * Forward contestants of one shape: plain TypeScript, naive WebAssembly, this package's plain product, and LoRA unfused
  * (three products and an add), fused and merged. Each result is checked against float64 before anything is timed.
  */
+
 import { add, Linear, LoraLinear, linear, type Runtime, scale, type Tensor } from 'lora-wasm';
+import { matrix, NO_RANK, weight } from '../src/runtime/operands.js';
 import { type Effort, measure, pairedRatio, type Task, type Timing } from './measure.js';
 import { naiveProduct, plainForward } from './naive-product.js';
 import { gflopsOf, OP, PACKAGE, type Row, shapeText } from './records.js';
@@ -222,7 +224,10 @@ export function productRow(context: Context, M: number, N: number, K: number): R
   const [x, w, y] = [rt.tensor(xData, [M, K]), rt.tensor(wData, [N, K]), rt.zeros([M, N])];
   const zeros = new Float32Array(N);
   const run = (): void => {
-    rt.engine.products.forward(M, N, K, 0, x.pointer, K, w.pointer, K, 0, 0, 0, 0, 0, 0, y.pointer, N);
+    rt.engine.products.forward({
+      ...{ x: matrix(x.pointer, M, K), w: weight(w.pointer, N, K), low: NO_RANK },
+      ...{ colScale: 0, bias: 0, y: matrix(y.pointer, M, N) },
+    });
   };
   run();
   const expected = expectForward(productSums(M, N, K, xData, wData, zeros), M, N, K, xData, null);

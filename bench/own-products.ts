@@ -1,5 +1,6 @@
 /** The forward and dx products that a LoRA step cannot do without, over the same weights, one kernel call each. */
-import type { Module, Runtime } from 'lora-wasm';
+import type { Module, Runtime, Tensor } from 'lora-wasm';
+import { type Matrix, matrix, weight } from '../src/runtime/operands.js';
 import type { Contest } from './contest.js';
 
 export function ownProducts(
@@ -10,64 +11,33 @@ export function ownProducts(
   const weights = network
     .namedParameters()
     .filter(([name]) => name.endsWith('.weight') && !name.includes('lora_'));
-  const layers = sizes.map(([N, K], i) => ({
-    N,
-    K,
-    w: weights.find(([name]) => name === `layers.${i}.weight`)![1],
-    x: rt.uniform([M, K], -1, 1),
-    y: rt.zeros([M, N]),
-    dy: rt.uniform([M, N], -1, 1),
-    dx: rt.zeros([M, K]),
-    h: rt.uniform([M, r], -1, 1),
-    a: rt.uniform([r, K], -1, 1),
-    b: rt.uniform([N, r], -1, 1),
-  }));
+  const made: Tensor[] = [];
+  const random = (rows: number, columns: number): Matrix => {
+    const tensor = rt.uniform([rows, columns], -1, 1);
+    made.push(tensor);
+    return matrix(tensor.pointer, rows, columns);
+  };
+  const layers = sizes.map(([N, K], i) => {
+    const { pointer } = weights.find(([name]) => name === `layers.${i}.weight`)![1];
+    const [w, h] = [weight(pointer, N, K), random(M, r)];
+    return {
+      forward: {
+        ...{ x: random(M, K), w, low: { left: h, right: random(N, r) } },
+        ...{ colScale: 0, bias: 0, y: random(M, N) },
+      },
+      backward: {
+        ...{ dy: random(M, N), w, low: { left: h, right: random(r, K) } },
+        ...{ accumulate: 0 as const, dx: random(M, K) },
+      },
+    };
+  });
   const { products } = rt.engine;
   const run = (): void => {
-    for (const { N, K, w, x, y, h, b } of layers) {
-      products.forward(
-        M,
-        N,
-        K,
-        r,
-        x.pointer,
-        K,
-        w.pointer,
-        K,
-        h.pointer,
-        r,
-        b.pointer,
-        r,
-        0,
-        0,
-        y.pointer,
-        N,
-      );
-    }
-    for (let i = layers.length - 1; i >= (inner ? 0 : 1); i--) {
-      const { N, K, w, dy, h, a, dx } = layers[i]!;
-      products.backwardInput(
-        M,
-        N,
-        K,
-        r,
-        dy.pointer,
-        N,
-        w.pointer,
-        K,
-        h.pointer,
-        r,
-        a.pointer,
-        K,
-        0,
-        dx.pointer,
-        K,
-      );
-    }
+    for (const { forward } of layers) products.forward(forward);
+    for (let i = layers.length - 1; i >= (inner ? 0 : 1); i--) products.backwardInput(layers[i]!.backward);
   };
   const dispose = (): void => {
-    for (const { x, y, dy, dx, h, a, b } of layers)
-      for (const tensor of [x, y, dy, dx, h, a, b]) tensor.dispose();
+    for (const tensor of made) tensor.dispose();
   };
   return { run, dispose };
 }

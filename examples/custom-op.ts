@@ -3,19 +3,14 @@ import { createRuntime, defineOperation, mul, scale, sum, type Tensor } from 'lo
 
 const square = defineOperation({
   name: 'square',
-  forward(context, x: Tensor) {
-    context.save(x);
-    return mul(x, x);
-  },
-  backward(context, dy) {
-    return [scale(mul(dy, context.saved[0]!), 2)];
-  },
+  forward: ({ x }: { x: Tensor }) => ({ y: mul(x, x), keep: { x } }),
+  backward: ({ dy, kept }) => ({ x: scale(mul(dy, kept.x), 2) }),
 });
 
 const rt = await createRuntime();
 const values = [-2, -0.5, 0, 1, 3];
 const x = rt.tensor(values, [values.length], { requiresGrad: true });
-sum(square(x)).backward();
+sum(square({ x })).backward();
 const gradient = x.grad!.toArray();
 
 const step = 1e-3;

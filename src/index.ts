@@ -32,7 +32,13 @@ export { type LoadResult, Module, type NamedArray, type StateDict } from './nn/m
 export { type GeluOptions, gelu, sigmoid, tanh } from './ops/activations.js';
 export type { Conv2dOperationOptions, Pair } from './ops/conv-sizes.js';
 export { conv2d } from './ops/conv2d.js';
-export { defineOperation, type OperationContext, type OperationDefinition } from './ops/define.js';
+export {
+  defineOperation,
+  type NamedTensors,
+  type OperationBackward,
+  type OperationDefinition,
+  type OperationResult,
+} from './ops/define.js';
 export { add, mul, relu, scale, sub } from './ops/elementwise.js';
 export { type EmbeddingOperationOptions, embedding } from './ops/embedding.js';
 export { layerNorm } from './ops/layer-norm.js';

@@ -1,44 +1,76 @@
-// The three products of a linear layer for f32, row-major. `path` comes from src/runtime/plan.ts: its low four bits are the
-// tile's rows MR (packed) or columns NR (dot), the next four say how: dot, packed, packed with W in place, or streamed.
+// The three products of a linear layer, row-major f32 but for the weight, which has a type (weights.ts). `path` comes from
+// src/runtime/plan.ts: its low four bits are the tile's rows MR (packed) or columns NR (dot), the next four say how: dot, packed,
+// packed with W in place, or streamed. At the same path a weight of any type gives the bits of the product over its expansion.
+import { expand, F32 } from '../weights';
 import { dotProduct } from './dot';
-import { B_COPIED, B_IN_PLACE, B_TRANSPOSED, packedProduct } from './packed';
-import { streamProduct } from './stream';
+import { B_COPIED, B_IN_PLACE, B_TRANSPOSED, packedProduct, packedScratch } from './packed';
+import { streamProduct, streamScratch, streamWeight } from './stream';
 
 /** Elements of x that one pass over W works on: they stay in the second-level cache. */
 const DOT_ELEMENTS: i32 = 1 << 18;
+/** Rows of a weight that are expanded at a time for the dot tiles: a multiple of their widths; fewer where rows are long. */
+const STRIP_ROWS: i32 = 24;
+const STRIP_ELEMENTS: i32 = 1 << 16;
 
 const DOT: i32 = 0;
 const IN_PLACE: i32 = 2;
 const STREAM: i32 = 3;
 
+/** Bytes of scratch of a product on this path over a weight of this type with rows of K elements; for `linearBackwardWeight` the type is f32. */
+export function productScratch(path: i32, type: i32, K: i32): usize {
+  if (path >> 4 === STREAM) return streamScratch(type, K);
+  if (path >> 4 === DOT) return type === F32 ? 0 : ((<usize>stripRows(K)) * K) << 2;
+  return packedScratch(type);
+}
+
+// @ts-ignore: decorator
+@inline
+function stripRows(K: i32): i32 {
+  const fitting = STRIP_ELEMENTS / max(K, 1);
+  return fitting >= STRIP_ROWS ? STRIP_ROWS : fitting >= 12 ? 12 : 6;
+}
+
 /**
- * y[M,N] = colScale ⊙ (x[M,K]·Wᵀ + h[M,R]·Bᵀ) + bias, W [N,K], B [N,R]; h, b, colScale and bias may be 0.
- * The low-rank term goes on where the sum over K ends. Scratch as plan.ts says.
+ * y[M,N] = colScale ⊙ (x[M,K]·Wᵀ + h[M,R]·Bᵀ) + bias, W [N,K] of `type` with rows of wStep bytes, B [N,R]; h, b, colScale and bias
+ * may be 0. The low-rank term goes on where the sum over K ends. Scratch as `productScratch` says.
  */
-export function linearForward(path: i32, M: i32, N: i32, K: i32, R: i32, x: usize, ldx: i32, w: usize, ldw: i32, h: usize, ldh: i32, b: usize, ldb: i32, colScale: usize, bias: usize, y: usize, ldy: i32, scratch: usize): void {
+export function linearForward(path: i32, M: i32, N: i32, K: i32, R: i32, x: usize, ldx: i32, type: i32, w: usize, wStep: i32, h: usize, ldh: i32, b: usize, ldb: i32, colScale: usize, bias: usize, y: usize, ldy: i32, scratch: usize): void {
   const width = path & 15;
-  if (path >> 4 === DOT) {
-    const rows = max(2, (DOT_ELEMENTS / max(K, 1)) & ~1);
-    for (let m = 0; m < M; m += rows) {
-      const at = <usize>m << 2;
-      dotProduct(width, min(rows, M - m), N, K, R, x + at * ldx, ldx, w, ldw, h + at * ldh, ldh, b, ldb, y + at * ldy, ldy);
-    }
+  const step = <usize>wStep;
+  if (path >> 4 !== DOT) {
+    packedProduct(width, 0, B_TRANSPOSED, M, N, K, R, x, (<usize>ldx) << 2, type, w, step, 0, h, (<usize>ldh) << 2, b, (<usize>ldb) << 2, 0, y, (<usize>ldy) << 2, scratch);
+  } else if (type === F32) {
+    dotRows(width, M, N, K, R, x, ldx, w, wStep >> 2, h, ldh, b, ldb, y, ldy);
   } else {
-    packedProduct(width, 0, B_TRANSPOSED, M, N, K, R, x, (<usize>ldx) << 2, w, (<usize>ldw) << 2, h, (<usize>ldh) << 2, b, (<usize>ldb) << 2, 0, y, (<usize>ldy) << 2, scratch);
+    const strip = stripRows(K);
+    for (let n = 0; n < N; n += strip) {
+      const rows = min(strip, N - n);
+      expand(type, rows, K, w + <usize>n * step, step, 0, scratch, (<usize>K) << 2);
+      dotRows(width, M, rows, K, R, x, ldx, scratch, K, h, ldh, b + ((<usize>n * ldb) << 2), ldb, y + ((<usize>n) << 2), ldy);
+    }
   }
   if (colScale !== 0 || bias !== 0) finish(M, N, colScale, bias, y, ldy);
 }
 
-/** dx[M,K] (+)= dy[M,N]·W[N,K] + u[M,R]·a[R,K]. */
-export function linearBackwardInput(path: i32, M: i32, N: i32, K: i32, R: i32, dy: usize, lddy: i32, w: usize, ldw: i32, u: usize, ldu: i32, a: usize, lda: i32, accumulate: i32, dx: usize, lddx: i32, scratch: usize): void {
+/** The dot tiles over some of x's rows at a time. */
+function dotRows(width: i32, M: i32, N: i32, K: i32, R: i32, x: usize, ldx: i32, w: usize, ldw: i32, h: usize, ldh: i32, b: usize, ldb: i32, y: usize, ldy: i32): void {
+  const rows = max(2, (DOT_ELEMENTS / max(K, 1)) & ~1);
+  for (let m = 0; m < M; m += rows) {
+    const at = <usize>m << 2;
+    dotProduct(width, min(rows, M - m), N, K, R, x + at * ldx, ldx, w, ldw, h + at * ldh, ldh, b, ldb, y + at * ldy, ldy);
+  }
+}
+
+/** dx[M,K] (+)= dy[M,N]·W[N, from:from+K] + u[M,R]·a[R,K], W of `type` with rows of wStep bytes. */
+export function linearBackwardInput(path: i32, M: i32, N: i32, K: i32, R: i32, dy: usize, lddy: i32, type: i32, w: usize, wStep: i32, from: i32, u: usize, ldu: i32, a: usize, lda: i32, accumulate: i32, dx: usize, lddx: i32, scratch: usize): void {
   if (path >> 4 === STREAM) {
-    streamProduct(M, K, N, 1, dy, (<usize>lddy) << 2, 4, w, (<usize>ldw) << 2, accumulate, dx, (<usize>lddx) << 2);
+    streamWeight(M, K, N, 1, dy, (<usize>lddy) << 2, 4, type, w, <usize>wStep, from, accumulate, dx, (<usize>lddx) << 2, scratch);
     if (R > 0) streamProduct(M, K, R, 1, u, (<usize>ldu) << 2, 4, a, (<usize>lda) << 2, 1, dx, (<usize>lddx) << 2);
     return;
   }
   const width = path & 15;
   const kind = path >> 4 === IN_PLACE ? B_IN_PLACE : B_COPIED;
-  packedProduct(width, 0, kind, M, K, N, R, dy, (<usize>lddy) << 2, w, (<usize>ldw) << 2, u, (<usize>ldu) << 2, a, (<usize>lda) << 2, accumulate, dx, (<usize>lddx) << 2, scratch);
+  packedProduct(width, 0, kind, M, K, N, R, dy, (<usize>lddy) << 2, type, w, <usize>wStep, from, u, (<usize>ldu) << 2, a, (<usize>lda) << 2, accumulate, dx, (<usize>lddx) << 2, scratch);
 }
 
 /** dw[N,K] (+)= dyᵀ·x over M rows. */
@@ -48,7 +80,7 @@ export function linearBackwardWeight(path: i32, M: i32, N: i32, K: i32, dy: usiz
     return;
   }
   const kind = path >> 4 === IN_PLACE ? B_IN_PLACE : B_COPIED;
-  packedProduct(path & 15, 1, kind, N, K, M, 0, dy, (<usize>lddy) << 2, x, (<usize>ldx) << 2, 0, 0, 0, 0, accumulate, dw, (<usize>lddw) << 2, scratch);
+  packedProduct(path & 15, 1, kind, N, K, M, 0, dy, (<usize>lddy) << 2, F32, x, (<usize>ldx) << 2, 0, 0, 0, 0, 0, accumulate, dw, (<usize>lddw) << 2, scratch);
 }
 
 /** Bytes of a matrix of which four rows at a time are worth it: from memory, one long row after the other arrives faster. */

@@ -1,5 +1,6 @@
 // Packing: blocks of a matrix copied into contiguous scratch in the order in which the tiles read them. Columns outside are 0.
 import { fourByFour, twoByFour } from '../simd';
+import { expand, F32 } from '../weights';
 
 /** Steps of depth in a block: a panel of B (8·DEPTH·4 bytes) stays in the first-level cache. Fixed: it decides the bits. */
 export const DEPTH: i32 = 512;
@@ -7,6 +8,10 @@ export const DEPTH: i32 = 512;
 export const RANK: i32 = 64;
 /** Bytes from a panel of B to the second one. */
 export const NEXT_PANEL: i32 = 8 * (DEPTH + RANK) * 4;
+/** Bytes between the eight expanded rows of a strip: not a power of two, at which they would collide in the cache. */
+const STRIP_STEP: usize = 4 * (<usize>DEPTH + 16);
+/** Bytes of the strip in which rows of a weight are expanded before they are turned. */
+export const STRIP_BYTES: usize = 8 * STRIP_STEP;
 
 /** A panel of `rows` rows, 1 to 6, from a row-major matrix: out[k][i] = a[i, k]; a's rows step by aStep bytes. Four rows at a time, then two, then one. */
 export function packRows(rows: i32, depth: i32, a: usize, aStep: usize, out: usize): void {
@@ -94,4 +99,24 @@ export function packTransposed(columns: i32, depth: i32, w: usize, wStep: usize,
 @inline
 function turnFour(w: usize, wStep: usize, out: usize, outStep: usize): void {
   fourByFour(v128.load(w), v128.load(w + wStep), v128.load(w + 2 * wStep), v128.load(w + 3 * wStep), 0, out, outStep);
+}
+
+/** `packTransposed` of a weight of any type, from element `from` of its rows on; `strip` is scratch of STRIP_BYTES. */
+export function packWeightTransposed(type: i32, columns: i32, depth: i32, w: usize, wStep: usize, from: i32, out: usize, strip: usize): void {
+  if (type === F32) {
+    packTransposed(columns, depth, w + ((<usize>from) << 2), wStep, out);
+    return;
+  }
+  expand(type, columns, depth, w, wStep, from, strip, STRIP_STEP);
+  packTransposed(columns, depth, strip, STRIP_STEP, out);
+}
+
+/** `packColumns` of a weight of any type, from column `from` on. */
+export function packWeightColumns(type: i32, columns: i32, depth: i32, w: usize, wStep: usize, from: i32, out: usize): void {
+  if (type === F32) {
+    packColumns(columns, depth, w + ((<usize>from) << 2), wStep, out);
+    return;
+  }
+  if (columns < 8) memory.fill(out, 0, (<usize>depth) << 5);
+  expand(type, depth, columns, w, wStep, from, out, 32);
 }

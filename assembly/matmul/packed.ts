@@ -2,12 +2,22 @@
 // panels of eight columns, row tiles, steps of depth. A block of A is packed once for all panels; two panels of B are packed
 // for all row tiles of the block, unless B is used as it lies. The low-rank pair H, G is R more steps of the last block, while
 // the sums are still in registers; only where it does not fit (R > RANK) or B is read in place is it a pass of its own.
-// Scratch: one block of A, two panels of B, one tile for the edges.
-import { DEPTH, NEXT_PANEL, packColumnPair, packColumns, packRows, packRowsTransposed, packTransposed, RANK } from './pack';
+// B may be a weight of any type: its panels are expanded as they are packed, with the bits of the product over the expanded weight.
+// Scratch: one block of A, two panels of B, one tile for the edges, and a strip where B is expanded.
+import { F32 } from '../weights';
+import { DEPTH, NEXT_PANEL, packColumnPair, packColumns, packRows, packRowsTransposed, packTransposed, packWeightColumns, packWeightTransposed, RANK, STRIP_BYTES } from './pack';
 import { tile } from './tiles';
 
 /** Rows in a block, at most: a block of A (ROWS·DEPTH·4 bytes) stays in the second-level cache. A multiple of every MR. */
 const ROWS: i32 = 300;
+
+/** Bytes of a tile for the edges. */
+const CORNER_BYTES: usize = 6 * 8 * 4;
+
+/** Bytes of scratch for a product whose B has this type. */
+export function packedScratch(bType: i32): usize {
+  return 4 * <usize>(ROWS * (DEPTH + RANK)) + 2 * NEXT_PANEL + CORNER_BYTES + (bType === F32 ? 0 : STRIP_BYTES);
+}
 
 /** How B lies: as its transpose [N, D], or as [D, N], copied or read in place. G lies as B does. */
 export const B_TRANSPOSED: i32 = 0;
@@ -16,14 +26,17 @@ export const B_IN_PLACE: i32 = 2;
 
 /**
  * A lies as [M, D] or, with aTransposed, as [D, M]; H is [M, R]. Strides in bytes, between rows as they lie. MR is the most
- * rows of a tile, 4 or 6. With D and R both 0, C is cleared unless it accumulates.
+ * rows of a tile, 4 or 6. B's elements have bType; where it lies as [D, N] its columns begin at bFrom. With D and R both 0, C is
+ * cleared unless it accumulates.
  */
-export function packedProduct(MR: i32, aTransposed: i32, bKind: i32, M: i32, N: i32, D: i32, R: i32, a: usize, aStep: usize, b: usize, bStep: usize, h: usize, hStep: usize, g: usize, gStep: usize, accumulate: i32, c: usize, ldc: usize, scratch: usize): void {
+export function packedProduct(MR: i32, aTransposed: i32, bKind: i32, M: i32, N: i32, D: i32, R: i32, a: usize, aStep: usize, bType: i32, b: usize, bStep: usize, bFrom: i32, h: usize, hStep: usize, g: usize, gStep: usize, accumulate: i32, c: usize, ldc: usize, scratch: usize): void {
   if (R > RANK || (R > 0 && bKind === B_IN_PLACE)) {
-    packedProduct(MR, aTransposed, bKind, M, N, D, 0, a, aStep, b, bStep, 0, 0, 0, 0, accumulate, c, ldc, scratch);
-    packedProduct(MR, 0, bKind, M, N, R, 0, h, hStep, g, gStep, 0, 0, 0, 0, 1, c, ldc, scratch);
+    packedProduct(MR, aTransposed, bKind, M, N, D, 0, a, aStep, bType, b, bStep, bFrom, 0, 0, 0, 0, accumulate, c, ldc, scratch);
+    packedProduct(MR, 0, bKind, M, N, R, 0, h, hStep, F32, g, gStep, 0, 0, 0, 0, 0, 1, c, ldc, scratch);
     return;
   }
+  // A weight that is not f32 cannot be read in place: its panels are expanded, and the rank was a pass of its own all the same.
+  if (bKind === B_IN_PLACE && bType !== F32) bKind = B_COPIED;
   const height = piece(M, ROWS, MR);
   // Whole blocks of 32, the grain of quantised rows: a weight of any type is cut where f32 is.
   const deep = piece(D, DEPTH, D & 31 ? 4 : 32);
@@ -33,7 +46,8 @@ export function packedProduct(MR: i32, aTransposed: i32, bKind: i32, M: i32, N: 
     const depth = min(deep, D - d);
     const rank = d + depth === D ? R : 0;
     const add = d > 0 ? 1 : accumulate;
-    const bAt = b + (bKind === B_TRANSPOSED ? (<usize>d) << 2 : <usize>d * bStep);
+    const bRow = bKind === B_TRANSPOSED ? b : b + <usize>d * bStep;
+    const bColumn = bKind === B_TRANSPOSED ? d : bFrom;
     for (let m = 0; m < M; m += height) {
       const rows = min(height, M - m);
       const aAt = a + (aTransposed ? ((<usize>m) << 2) + <usize>d * aStep : <usize>m * aStep + ((<usize>d) << 2));
@@ -43,11 +57,12 @@ export function packedProduct(MR: i32, aTransposed: i32, bKind: i32, M: i32, N: 
         const columns = min(16, N - n);
         const at = (<usize>n) << 2;
         if (bKind === B_IN_PLACE && columns === 16) {
-          rowTiles(MR, rows, 8, depth, scratch, bAt + at, bStep, add, cAt + at, ldc, panels);
-          rowTiles(MR, rows, 8, depth, scratch, bAt + at + 32, bStep, add, cAt + at + 32, ldc, panels);
+          const bAt = bRow + ((<usize>bColumn) << 2) + at;
+          rowTiles(MR, rows, 8, depth, scratch, bAt, bStep, add, cAt + at, ldc, panels);
+          rowTiles(MR, rows, 8, depth, scratch, bAt + 32, bStep, add, cAt + at + 32, ldc, panels);
           continue;
         }
-        packPanels(bKind, columns, depth, rank, bAt, bStep, g, gStep, n, panels);
+        packPanels(bKind, columns, depth, rank, bType, bRow, bStep, bColumn, g, gStep, n, panels);
         rowTiles(MR, rows, min(8, columns), depth + rank, scratch, panels, 32, add, cAt + at, ldc, panels);
         if (columns > 8) rowTiles(MR, rows, columns - 8, depth + rank, scratch, panels + NEXT_PANEL, 32, add, cAt + at + 32, ldc, panels);
       }
@@ -84,29 +99,29 @@ function packBlock(MR: i32, aTransposed: i32, rows: i32, depth: i32, rank: i32, 
   }
 }
 
-/** Two panels of B from column n on, G's steps behind B's. */
-function packPanels(bKind: i32, columns: i32, depth: i32, rank: i32, b: usize, bStep: usize, g: usize, gStep: usize, n: i32, panels: usize): void {
+/** Two panels of B from column n on, G's steps behind B's; `from` is B's element at the block's start: of its depth where it lies turned, else its first column. */
+function packPanels(bKind: i32, columns: i32, depth: i32, rank: i32, bType: i32, b: usize, bStep: usize, from: i32, g: usize, gStep: usize, n: i32, panels: usize): void {
   const next = panels + NEXT_PANEL;
   const tail = (<usize>depth) << 5;
   if (bKind === B_TRANSPOSED) {
+    const strip = next + NEXT_PANEL + CORNER_BYTES;
     for (let half = 0; half < columns; half += 8) {
       const to = half === 0 ? panels : next;
-      packTransposed(min(8, columns - half), depth, b + <usize>(n + half) * bStep, bStep, to);
+      packWeightTransposed(bType, min(8, columns - half), depth, b + <usize>(n + half) * bStep, bStep, from, to, strip);
       packTransposed(min(8, columns - half), rank, g + <usize>(n + half) * gStep, gStep, to + tail);
     }
     return;
   }
   const at = (<usize>n) << 2;
-  if (columns === 16) {
-    packColumnPair(depth, b + at, bStep, panels, next);
+  if (columns === 16 && bType === F32) {
+    packColumnPair(depth, b + ((<usize>from) << 2) + at, bStep, panels, next);
     packColumnPair(rank, g + at, gStep, panels + tail, next + tail);
     return;
   }
   for (let half = 0; half < columns; half += 8) {
     const to = half === 0 ? panels : next;
-    const from = at + ((<usize>half) << 2);
-    packColumns(min(8, columns - half), depth, b + from, bStep, to);
-    packColumns(min(8, columns - half), rank, g + from, gStep, to + tail);
+    packWeightColumns(bType, min(8, columns - half), depth, b, bStep, from + n + half, to);
+    packColumns(min(8, columns - half), rank, g + at + ((<usize>half) << 2), gStep, to + tail);
   }
 }
 

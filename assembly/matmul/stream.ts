@@ -2,6 +2,7 @@
 // lengths at which neighbouring rows collide in the cache do no harm. Each element is one chain of `madd`, by D alone in the same
 // order whatever the tile. A pass takes four rows of b to two rows of c: V8 spills with more (bench/variants).
 import { madd } from '../simd';
+import { expand, F32 } from '../weights';
 
 /** Depth up to which a sum is short: b is then small and read again for other rows of c. */
 const SHORT: i32 = 16;
@@ -13,6 +14,16 @@ const ELEMENTS: i32 = 1 << 12;
  * unless it accumulates.
  */
 export function streamProduct(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, accumulate: i32, c: usize, ldc: usize): void {
+  streamWeight(I, J, D, s, a, aRow, aDeep, F32, b, ldb, 0, accumulate, c, ldc, 0);
+}
+
+/** Bytes of scratch for a stream of rows of J elements of this type. */
+export function streamScratch(type: i32, J: i32): usize {
+  return type === F32 ? 0 : (<usize>J) << 4;
+}
+
+/** The same where b is a weight of any type from column `from` on: the rows of a pass are expanded into `strip`. */
+export function streamWeight(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: usize, aDeep: usize, type: i32, b: usize, ldb: usize, from: i32, accumulate: i32, c: usize, ldc: usize, strip: usize): void {
   if (D === 0) {
     if (accumulate === 0) for (let i: usize = 0; i < <usize>I; i++) memory.fill(c + i * ldc, 0, (<usize>J) << 2);
     return;
@@ -20,11 +31,11 @@ export function streamProduct(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: us
   // A short sum takes some rows of c to their end before it begins the next: they stay in the first-level cache between passes.
   const most = D > SHORT ? I : max(2, (ELEMENTS / max(J, 1)) & ~1);
   for (let i = 0; i < I; i += most) {
-    someRows(min(most, I - i), J, D, s, a + <usize>i * aRow, aRow, aDeep, b, ldb, accumulate, c + <usize>i * ldc, ldc);
+    someRows(min(most, I - i), J, D, s, a + <usize>i * aRow, aRow, aDeep, type, b, ldb, from, accumulate, c + <usize>i * ldc, ldc, strip);
   }
 }
 
-function someRows(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: usize, aDeep: usize, b: usize, ldb: usize, accumulate: i32, c: usize, ldc: usize): void {
+function someRows(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: usize, aDeep: usize, type: i32, b: usize, ldb: usize, from: i32, accumulate: i32, c: usize, ldc: usize, strip: usize): void {
   const quarter = D >> 2;
   // Rows of b a quarter of the depth apart: each is then one long stream from pass to pass, which the processor fetches ahead.
   const aFar = <usize>quarter * aDeep;
@@ -32,13 +43,24 @@ function someRows(I: i32, J: i32, D: i32, s: f32, a: usize, aRow: usize, aDeep: 
   let d = 0;
   for (; d < quarter; d++) {
     const ad = a + <usize>d * aDeep;
-    rows(4, d > 0 ? 1 : accumulate, I, J, s, ad, aRow, aFar, b + <usize>d * ldb, bFar, c, ldc);
+    pass(4, d > 0 ? 1 : accumulate, I, J, s, ad, aRow, aFar, type, b + <usize>d * ldb, bFar, from, c, ldc, strip);
   }
   for (d *= 4; d < D; ) {
     const depth = D - d >= 2 ? 2 : 1;
-    rows(depth, d > 0 ? 1 : accumulate, I, J, s, a + <usize>d * aDeep, aRow, aDeep, b + <usize>d * ldb, ldb, c, ldc);
+    pass(depth, d > 0 ? 1 : accumulate, I, J, s, a + <usize>d * aDeep, aRow, aDeep, type, b + <usize>d * ldb, ldb, from, c, ldc, strip);
     d += depth;
   }
+}
+
+/** One pass over rows of b as they lie, or as they are expanded. */
+function pass(depth: i32, add: i32, I: i32, J: i32, s: f32, a: usize, aRow: usize, aDeep: usize, type: i32, b: usize, ldb: usize, from: i32, c: usize, ldc: usize, strip: usize): void {
+  if (type === F32) {
+    rows(depth, add, I, J, s, a, aRow, aDeep, b + ((<usize>from) << 2), ldb, c, ldc);
+    return;
+  }
+  const step = (<usize>J) << 2;
+  expand(type, depth, J, b, ldb, from, strip, step);
+  rows(depth, add, I, J, s, a, aRow, aDeep, strip, step, c, ldc);
 }
 
 /** One pass: all rows of c take `depth` rows of b, 4, 2 or 1. */

@@ -1,11 +1,16 @@
 // Rows and columns of a table by number: the lookup of an embedding and the sums of its gradients. ids are i32[M]; the host
 // guarantees that each names a row (column) of the table. Sums go in the order of m, so repeated ids give the same bits every time.
+import { expand, F32 } from '../weights';
 
-/** y[m,:] = table[ids[m],:] for y[M,N] */
-export function gatherRows(M: i32, N: i32, ids: usize, table: usize, ldt: i32, y: usize, ldy: i32): void {
+/** y[m,:] = table[ids[m],:] for y[M,N]; the table's elements have `type`, its rows `step` bytes. */
+export function gatherRows(M: i32, N: i32, ids: usize, type: i32, table: usize, step: i32, y: usize, ldy: i32): void {
   const bytes = (<usize>N) << 2;
   for (let m = 0; m < M; m++, ids += 4, y += (<usize>ldy) << 2) {
-    const row = table + (<usize>load<u32>(ids) * <usize>ldt << 2);
+    const row = table + <usize>load<u32>(ids) * <usize>step;
+    if (type !== F32) {
+      expand(type, 1, N, row, 0, 0, y, 0);
+      continue;
+    }
     let at: usize = 0;
     for (; at + 16 <= bytes; at += 16) v128.store(y + at, v128.load(row + at));
     for (; at < bytes; at += 4) store<f32>(y + at, load<f32>(row + at));

@@ -1,5 +1,7 @@
 /** The three products of a linear layer at every kind of size: many rows, few rows, one row; powers of two, odd, long. */
+
 import type { Runtime } from 'lora-wasm';
+import { matrix, weight } from '../../src/runtime/operands.js';
 import { shapeText } from '../records.js';
 import { Bench, type Group, KERNEL, type KernelCase, type Ready, verifyElements } from './cases.js';
 
@@ -123,10 +125,13 @@ function forward(group: Group, M: number, N: number, K: number, R: number): Kern
     const [x, w] = [bench.random(M * K), bench.random(N * K)];
     const [h, b] = R > 0 ? [bench.random(M * R), bench.random(N * R)] : [null, null];
     const y = bench.empty(M * N);
-    const low = [h?.pointer ?? 0, R, b?.pointer ?? 0, R] as const;
+    const low = { left: matrix(h?.pointer ?? 0, M, R), right: matrix(b?.pointer ?? 0, N, R) };
+    const operands = {
+      ...{ x: matrix(x.pointer, M, K), w: weight(w.pointer, N, K), low },
+      ...{ colScale: 0, bias: 0, y: matrix(y.pointer, M, N) },
+    };
     return {
-      run: () =>
-        rt.engine.products.forward(M, N, K, R, x.pointer, K, w.pointer, K, ...low, 0, 0, y.pointer, N),
+      run: () => rt.engine.products.forward(operands),
       verify: () => {
         const [xs, ws, hs, bs] = [x.values(), w.values(), h?.values() ?? [], b?.values() ?? []];
         verifyElements(
@@ -154,10 +159,13 @@ function backwardInput(group: Group, M: number, N: number, K: number, R: number)
     const [dy, w] = [bench.random(M * N), bench.random(N * K)];
     const [u, a] = R > 0 ? [bench.random(M * R), bench.random(R * K)] : [null, null];
     const dx = bench.empty(M * K);
-    const low = [u?.pointer ?? 0, R, a?.pointer ?? 0, K] as const;
+    const low = { left: matrix(u?.pointer ?? 0, M, R), right: matrix(a?.pointer ?? 0, R, K) };
+    const operands = {
+      ...{ dy: matrix(dy.pointer, M, N), w: weight(w.pointer, N, K), low },
+      ...{ accumulate: 0 as const, dx: matrix(dx.pointer, M, K) },
+    };
     return {
-      run: () =>
-        rt.engine.products.backwardInput(M, N, K, R, dy.pointer, N, w.pointer, K, ...low, 0, dx.pointer, K),
+      run: () => rt.engine.products.backwardInput(operands),
       verify: () => {
         const [dys, ws, us, as] = [dy.values(), w.values(), u?.values() ?? [], a?.values() ?? []];
         verifyElements(`dx ${shapeText(M, N, K, R)}`, dx.values(), M, K, N + R, (m, k) => (add) => {
@@ -176,8 +184,12 @@ function backwardWeight(group: Group, M: number, N: number, K: number): KernelCa
   const prepare = (rt: Runtime): Ready => {
     const bench = new Bench(rt);
     const [dy, x, dw] = [bench.random(M * N), bench.random(M * K), bench.empty(N * K)];
+    const operands = {
+      ...{ dy: matrix(dy.pointer, M, N), x: matrix(x.pointer, M, K) },
+      ...{ accumulate: 0 as const, dw: matrix(dw.pointer, N, K) },
+    };
     return {
-      run: () => rt.engine.products.backwardWeight(M, N, K, dy.pointer, N, x.pointer, K, 0, dw.pointer, K),
+      run: () => rt.engine.products.backwardWeight(operands),
       verify: () => {
         const [dys, xs] = [dy.values(), x.values()];
         verifyElements(`dW ${shapeText(M, N, K)}`, dw.values(), N, K, M, (n, k) => (add) => {

@@ -1,5 +1,7 @@
 /** The skinny products of a LoRA layer at every rank: x·Aᵀ, dy·B, dAᵀ and dB, held against the big product beside them. */
+
 import type { Runtime } from 'lora-wasm';
+import { matrix, NO_RANK, weight } from '../../src/runtime/operands.js';
 import { shapeText } from '../records.js';
 import { Bench, KERNEL, type KernelCase, type Placed, type Ready, verifyElements } from './cases.js';
 
@@ -141,7 +143,10 @@ function prepare(
   return {
     run: () => call(rt, operands, M, N, K, R),
     beside: () =>
-      rt.engine.products.forward(M, N, K, 0, x.pointer, K, w.pointer, K, 0, 0, 0, 0, 0, 0, y.pointer, N),
+      rt.engine.products.forward({
+        ...{ x: matrix(x.pointer, M, K), w: weight(w.pointer, N, K), low: NO_RANK },
+        ...{ colScale: 0, bias: 0, y: matrix(y.pointer, M, N) },
+      }),
     verify: () => {
       const values = Object.fromEntries(
         Object.entries(operands).map(([name, placed]: [string, Placed]) => [name, placed.values()]),

@@ -3,7 +3,9 @@
  * compute the same from the same operands, in turns. Operands are whole numbers, so all have to agree to the bit.
  */
 import type { Runtime } from 'lora-wasm';
-import { type Plan, planBackwardInput, planBackwardWeight, planForward } from '../../src/runtime/plan.js';
+import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/runtime/calls.js';
+import { matrix, NO_RANK, weight } from '../../src/runtime/operands.js';
+import { planBackwardInput, planBackwardWeight, planForward } from '../../src/runtime/plan.js';
 import { Bench, type Placed, verifyElements } from '../kernels/cases.js';
 import { pairedRatio } from '../measure.js';
 import { BUILDS, type Build } from './shapes.js';
@@ -44,10 +46,10 @@ const STREAM: Path = ['stream', 48];
 interface Product {
   readonly operation: string;
   readonly paths: readonly Path[];
-  readonly plan: Plan;
+  readonly plan: number;
   /** Sizes of operands and result, the summed one between. */
   readonly sizes: readonly [rows: number, depth: number, columns: number];
-  readonly call: (path: number, a: number, b: number, c: number, scratch: number) => void;
+  readonly call: (path: number, a: number, b: number, c: number) => Call;
   /** Where the operands of element [i, j] and step d lie. */
   readonly at: (i: number, j: number, d: number) => readonly [number, number];
 }
@@ -64,15 +66,18 @@ export function measurePaths(rt: Runtime, quick: boolean): PathRow[] {
 }
 
 function productsOf({ engine }: Runtime, M: number, N: number, K: number): Product[] {
-  const { kernels, level } = engine;
+  const { level } = engine;
   return [
     {
       operation: 'forward',
       paths: [...DOTS, ...PACKED],
       plan: planForward(level, M, N, K, 0),
       sizes: [M, K, N],
-      call: (path, x, w, y, scratch) =>
-        kernels.linearForward(path, M, N, K, 0, x, K, w, K, 0, 0, 0, 0, 0, 0, y, N, scratch),
+      call: (path, x, w, y) =>
+        forwardCall(path, {
+          ...{ x: matrix(x, M, K), w: weight(w, N, K), low: NO_RANK },
+          ...{ colScale: 0, bias: 0, y: matrix(y, M, N) },
+        }),
       at: (i, j, k) => [i * K + k, j * K + k],
     },
     {
@@ -80,8 +85,11 @@ function productsOf({ engine }: Runtime, M: number, N: number, K: number): Produ
       paths: [...PACKED, ...IN_PLACE, STREAM],
       plan: planBackwardInput(level, M, N, K, 0),
       sizes: [M, N, K],
-      call: (path, dy, w, dx, scratch) =>
-        kernels.linearBackwardInput(path, M, N, K, 0, dy, N, w, K, 0, 0, 0, 0, 0, dx, K, scratch),
+      call: (path, dy, w, dx) =>
+        backwardInputCall(path, {
+          ...{ dy: matrix(dy, M, N), w: weight(w, N, K), low: NO_RANK },
+          ...{ accumulate: 0, dx: matrix(dx, M, K) },
+        }),
       at: (i, j, n) => [i * N + n, n * K + j],
     },
     {
@@ -89,8 +97,11 @@ function productsOf({ engine }: Runtime, M: number, N: number, K: number): Produ
       paths: [...PACKED, STREAM],
       plan: planBackwardWeight(level, M, N, K),
       sizes: [N, M, K],
-      call: (path, dy, x, dw, scratch) =>
-        kernels.linearBackwardWeight(path, M, N, K, dy, N, x, K, 0, dw, K, scratch),
+      call: (path, dy, x, dw) =>
+        backwardWeightCall(path, {
+          ...{ dy: matrix(dy, M, N), x: matrix(x, M, K) },
+          ...{ accumulate: 0, dw: matrix(dw, N, K) },
+        }),
       at: (i, j, m) => [m * N + i, m * K + j],
     },
   ];
@@ -106,16 +117,20 @@ function contest(rt: Runtime, product: Product, effort: Effort): Omit<PathRow, '
     return placed;
   };
   const [a, b, c] = [whole(rows * depth), whole(depth * columns), bench.empty(rows * columns)];
-  const scratch = rt.engine.scratch(planBackwardInput(rt.engine.level, 256, 768, 768, 0).scratchBytes);
-  const run = (path: number): void => product.call(path, a.pointer, b.pointer, c.pointer, scratch);
+  const { kernels } = rt.engine;
+  const run = (path: number): void => {
+    const { kernel, whole } = product.call(path, a.pointer, b.pointer, c.pointer);
+    const scratch = rt.engine.scratch(kernels.productScratch(path, 0, columns));
+    (kernels[kernel] as (...args: number[]) => void)(...whole(scratch));
+  };
   verifyPaths(product, a, b, c, run);
   const tasks = paths.map(([name, path]) => ({ name, run: () => run(path) }));
   const timings = takeTurns(tasks, effort);
   bench.dispose();
   const roundsOf = (name: string): { rounds: number[] } => ({ rounds: timings.get(name)! });
-  const planned = roundsOf(paths.find(([, path]) => path === plan.path)![0]);
+  const planned = roundsOf(paths.find(([, path]) => path === plan)![0]);
   const speeds = paths.map(([name, path]) => ({
-    ...{ kernels: BUILDS[rt.engine.level]!, operation, path: name, planned: path === plan.path },
+    ...{ kernels: BUILDS[rt.engine.level]!, operation, path: name, planned: path === plan },
     ...speedsOf(2 * rows * depth * columns, timings.get(name)!),
     toPlanned: pairedRatio(planned, roundsOf(name)),
   }));

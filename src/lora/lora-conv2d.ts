@@ -91,15 +91,14 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
   /** @internal */
   computeAdapted(x: Tensor, weight: Parameter, terms: readonly LoraTerm[], dora: Dora | null): Tensor {
     const where = 'LoraConv2d.forward';
+    const options = this.#options(this.groups);
     if (weight.shape[1] === this.inChannels / this.groups)
-      return loraConv2d(where, x, weight, this.bias, this.#options(this.groups), terms, dora);
+      return loraConv2d(where, x, { weight, bias: this.bias, options }, terms, dora);
     // Some are merged into a weight of one group: the others' deltas have groups still.
     const rt = this.runtime;
     const zero = rt.zeros(this.base.weight.shape);
-    return add(
-      this.computeBase(x, weight),
-      loraConv2d(where, x, zero, null, this.#options(this.groups), terms, null),
-    );
+    const delta = loraConv2d(where, x, { weight: zero, bias: null, options }, terms, null);
+    return add(this.computeBase(x, weight), delta);
   }
 
   /** @internal */

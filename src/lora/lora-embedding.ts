@@ -73,7 +73,8 @@ export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
     dora: Dora | null,
     planRows?: number,
   ): Tensor {
-    return loraEmbedding('LoraEmbedding.forward', ids, weight, this.paddingIdx, terms, dora, planRows);
+    const base = { weight, paddingIdx: this.paddingIdx, planRows };
+    return loraEmbedding('LoraEmbedding.forward', ids, base, terms, dora);
   }
 
   /** @internal */

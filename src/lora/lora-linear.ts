@@ -103,8 +103,9 @@ export class LoraLinear extends MatrixLoraLayer<Linear> {
   ): Tensor {
     const layout = this.#layout(planRows);
     const where = 'LoraLinear.forward';
-    if (dora === null) return loraLinear(where, x, weight, this.bias, terms, layout);
-    return doraLinear(where, x, weight, this.bias, terms[0]!, dora.magnitude, dora.norms, layout);
+    const base = { weight, bias: this.bias };
+    if (dora === null) return loraLinear(where, x, base, terms, layout);
+    return doraLinear(where, x, base, terms[0]!, dora, layout);
   }
 
   /** @internal */

@@ -2,6 +2,7 @@
 
 import { withTransposed } from '../ops/linear-products.js';
 import type { OutputRange } from '../ops/lora-terms.js';
+import { matrix } from '../runtime/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { type LoraFactors, strengthOf } from './factors.js';
 
@@ -103,10 +104,10 @@ function addRange(
     kernels.loraMerge(range.size, K, r, s, b, r, a, K, w + at, K, out + at, K);
     return;
   }
-  withTransposed(rt, r, n, a + 4 * from, K, (down) =>
-    withTransposed(rt, range.size, r, b, r, (up) => {
+  withTransposed(rt, matrix(a + 4 * from, r, n, K), 1, (down) =>
+    withTransposed(rt, matrix(b, range.size, r), 1, (up) => {
       const at = 4 * range.from;
-      kernels.loraMerge(n, range.size, r, s, down, r, up, range.size, w + at, N, out + at, N);
+      kernels.loraMerge(n, range.size, r, s, down.pointer, r, up.pointer, range.size, w + at, N, out + at, N);
     }),
   );
 }

@@ -19,15 +19,13 @@ export function activationAs(where: string, name: 'tanh' | 'sigmoid', x: Tensor)
   const { kernels } = rt.engine;
   const y = rt.empty(x.shape, 'f32');
   kernels[`${name}Forward`](y.size, x.pointer, y.pointer);
-  const { storage, offset } = y;
   return rt.record(y, {
     name: where,
-    inputs: [x],
-    saved: [y],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
-      if (dx !== null)
-        kernels[`${name}Backward`](dy.size, storage.pointer + offset, dy.pointer, dx.accumulate, dx.pointer);
+    inputs: { x },
+    keep: { y },
+    backward({ dy, at, grad }) {
+      const dx = grad('x');
+      if (dx !== null) kernels[`${name}Backward`](dy.size, at('y'), dy.pointer, dx.accumulate, dx.pointer);
     },
   });
 }
@@ -58,15 +56,13 @@ export function geluAs(where: string, x: Tensor, options: GeluOptions): Tensor {
   const { kernels } = rt.engine;
   const y = rt.empty(x.shape, 'f32');
   kernels.geluForward(y.size, form, x.pointer, y.pointer);
-  const { storage, offset } = x;
   return rt.record(y, {
     name: where,
-    inputs: [x],
-    saved: [x],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
-      if (dx !== null)
-        kernels.geluBackward(dy.size, form, storage.pointer + offset, dy.pointer, dx.accumulate, dx.pointer);
+    inputs: { x },
+    keep: { x },
+    backward({ dy, at, grad }) {
+      const dx = grad('x');
+      if (dx !== null) kernels.geluBackward(dy.size, form, at('x'), dy.pointer, dx.accumulate, dx.pointer);
     },
   });
 }

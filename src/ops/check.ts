@@ -1,4 +1,5 @@
 /** What every operation checks of its tensors before it touches memory. */
+import { WEIGHT_DTYPES, type WeightDType } from '../runtime/dtypes.js';
 import { checkTensor } from '../tensor/check.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { type DType, sameShape, showShape } from '../tensor/shape.js';
@@ -35,4 +36,11 @@ export function asRows(where: string, name: string, x: Tensor): { rows: number; 
   let rows = 1;
   for (let i = 0; i < x.shape.length - 1; i++) rows *= x.shape[i]!;
   return { rows, cols };
+}
+
+/** The type of a product's weight: one that the kernels read. @throws TypeError, Error */
+export function checkWeight(where: string, weight: Tensor, runtime: Runtime): WeightDType {
+  const { dtype } = checkTensor(where, 'weight', weight, { runtime });
+  if (dtype === 'i32') throw new TypeError(`${where}: weight is i32, expected ${WEIGHT_DTYPES.join(', ')}`);
+  return dtype;
 }

@@ -2,7 +2,15 @@
  * Two-dimensional convolution as a product over im2col, image by image, and its backward. The columns are made anew in
  * backward: they are KH·KW times as large as x. A bias is one more step of the product, a rank of 1 beside a row of ones.
  */
-import type { BackwardContext } from '../tensor/tape.js';
+import {
+  type LowRank,
+  type Matrix,
+  matrix,
+  NO_RANK,
+  type Weight,
+  weight as weightOf,
+} from '../runtime/operands.js';
+import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import {
   addColumns,
@@ -15,16 +23,49 @@ import {
 
 export { type Conv2dOperationOptions, type ConvSizes, checkConv2d } from './conv-sizes.js';
 
-/** Calls `fn` for every image and group, with the offsets in bytes of the group's outputs, weights and columns. */
-export function forEachGroup(
-  s: ConvSizes,
-  b: number,
-  fn: (output: number, weight: number, column: number, channel: number) => void,
-): void {
-  for (let g = 0; g < s.groups; g++) {
-    const channel = g * s.groupOutputs;
-    fn((b * s.O + channel) * s.P * 4, channel * s.groupColumns * 4, g * s.groupColumns * 4, channel * 4);
+/** One group of channels: its first output, and its operands by address. */
+export interface ConvGroup {
+  readonly group: number;
+  /** Its first output channel. */
+  readonly channel: number;
+  /** [group outputs, P] of one image of [B, O, P]. */
+  output(tensor: number): Matrix;
+  /** [group outputs, group columns] of a weight. */
+  weight(tensor: number): Matrix;
+  /** The same columns of [P, columns], read as a weight. */
+  columns(cols: number): Weight;
+  /** [P, group columns] of [P, columns]. */
+  columnsOut(cols: number): Matrix;
+}
+
+/** Calls `fn` for every group of an image. */
+export function forEachGroup(s: ConvSizes, image: number, fn: (group: ConvGroup) => void): void {
+  const { O, P, groupOutputs, groupColumns, columns } = s;
+  for (let group = 0; group < s.groups; group++) {
+    const channel = group * groupOutputs;
+    const at = 4 * group * groupColumns;
+    fn({
+      group,
+      channel,
+      output: (tensor) => matrix(tensor + 4 * (image * O + channel) * P, groupOutputs, P),
+      weight: (tensor) => matrix(tensor + 4 * channel * groupColumns, groupOutputs, groupColumns),
+      columns: (cols) => weightOf(cols + at, P, groupColumns, 'f32', columns),
+      columnsOut: (cols) => matrix(cols + at, P, groupColumns, columns),
+    });
   }
+}
+
+/** y = W·colsᵀ of one image, group by group; `low` gives the low-rank part of a group. */
+export function convolve(
+  s: ConvSizes,
+  image: number,
+  { weight, cols, y }: { readonly weight: number; readonly cols: number; readonly y: number },
+  low: (group: ConvGroup) => LowRank,
+): void {
+  forEachGroup(s, image, (group) => {
+    const operands = { x: group.weight(weight), w: group.columns(cols), low: low(group) };
+    s.rt.engine.products.forward({ ...operands, colScale: 0, bias: 0, y: group.output(y) });
+  });
 }
 
 /**
@@ -55,90 +96,80 @@ export function conv2dAs(
   options: Conv2dOperationOptions,
 ): Tensor {
   const s = checkConv2d(where, x, weight, bias, options);
-  const { rt, B, P, groupOutputs, groupColumns, columns } = s;
-  const { products } = rt.engine;
+  const { rt, B, P, groupOutputs } = s;
   return rt.attempt(() => {
     const y = rt.empty(s.outShape, 'f32');
     const ones = bias === null ? null : rt.full([P], 1);
+    const low = ({ channel }: ConvGroup): LowRank => {
+      if (bias === null || ones === null) return NO_RANK;
+      return { left: matrix(bias.pointer + 4 * channel, groupOutputs, 1), right: matrix(ones.pointer, P, 1) };
+    };
     withColumns(s, (cols) => {
-      for (let b = 0; b < B; b++) {
-        imageColumns(s, x.pointer, b, cols);
-        forEachGroup(s, b, (output, w, column, channel) => {
-          products.forward(
-            ...([groupOutputs, P, groupColumns, ones === null ? 0 : 1] as const),
-            ...([weight.pointer + w, groupColumns, cols + column, columns] as const),
-            ...([bias === null ? 0 : bias.pointer + channel, 1, ones?.pointer ?? 0, 1] as const),
-            ...([0, 0, y.pointer + output, P] as const),
-          );
-        });
+      for (let image = 0; image < B; image++) {
+        imageColumns(s, x.pointer, image, cols);
+        convolve(s, image, { weight: weight.pointer, cols, y: y.pointer }, low);
       }
     });
     ones?.dispose();
-    const [xs, ws] = [x.storage, weight.storage];
-    const [xo, wo] = [x.offset, weight.offset];
     return rt.record(y, {
       name: where,
-      inputs: [x, weight, bias],
-      saved: [...(weight.requiresGrad ? [x] : []), ...(x.requiresGrad ? [weight] : [])],
-      backward: (context) => {
-        if (context.wants(1)) backwardConvWeight(s, context, 1, xs.pointer + xo);
-        backwardConvBias(s, context, 2);
-        if (context.wants(0)) backwardConvInput(s, context, 0, ws.pointer + wo);
+      inputs: { x, weight, bias },
+      keep: { x: weight.requiresGrad ? x : null, weight: x.requiresGrad ? weight : null },
+      backward({ dy, at, grad }) {
+        const dw = grad('weight');
+        if (dw !== null) convWeightGradient(s, { dy: dy.pointer, x: at('x') }, dw);
+        const db = grad('bias');
+        if (db !== null) convBiasGradient(s, dy.pointer, db);
+        const dx = grad('x');
+        if (dx !== null) convInputGradient(s, { dy: dy.pointer, weight: at('weight') }, dx);
       },
     });
   });
 }
 
-/** Gradient of the weight, input `i`: dW = Σ over images dy·cols. */
-export function backwardConvWeight(s: ConvSizes, context: BackwardContext, i: number, x: number): void {
+/** dW (+)= Σ over images dy·cols. */
+function convWeightGradient(s: ConvSizes, { dy, x }: { dy: number; x: number }, dw: GradTarget): void {
   const { products, kernels } = s.rt.engine;
-  const dw = context.target(i);
-  if (dw === null) return;
   if (s.B === 0 && dw.accumulate === 0) kernels.fill(s.O * s.groupColumns, 0, dw.pointer);
   withColumns(s, (cols) => {
-    for (let b = 0; b < s.B; b++) {
-      imageColumns(s, x, b, cols);
-      forEachGroup(s, b, (output, w, column) => {
-        products.backwardInput(
-          ...([s.groupOutputs, s.P, s.groupColumns, 0] as const),
-          ...([context.dy.pointer + output, s.P, cols + column, s.columns, 0, 0, 0, 0] as const),
-          ...([b > 0 ? 1 : dw.accumulate, dw.pointer + w, s.groupColumns] as const),
-        );
+    for (let image = 0; image < s.B; image++) {
+      imageColumns(s, x, image, cols);
+      forEachGroup(s, image, (group) => {
+        const accumulate = image > 0 ? 1 : dw.accumulate;
+        const operands = { dy: group.output(dy), w: group.columns(cols), low: NO_RANK, accumulate };
+        products.backwardInput({ ...operands, dx: group.weight(dw.pointer) });
       });
     }
   });
 }
 
-/** Gradient of the bias, input `i`: the sums of dy over images and positions, in float64. */
-export function backwardConvBias(s: ConvSizes, context: BackwardContext, i: number): void {
-  const db = context.target(i);
-  if (db === null) return;
+/** db (+)= the sums of dy over images and positions, in float64. */
+export function convBiasGradient(s: ConvSizes, dy: number, db: GradTarget): void {
   const { kernels } = s.rt.engine;
   const values = s.rt.engine.f32();
   for (let o = 0; o < s.O; o++) {
     let total = 0;
-    for (let b = 0; b < s.B; b++) total += kernels.sum(s.P, context.dy.pointer + (b * s.O + o) * s.P * 4);
+    for (let b = 0; b < s.B; b++) total += kernels.sum(s.P, dy + (b * s.O + o) * s.P * 4);
     const at = db.pointer / 4 + o;
     values[at] = db.accumulate === 1 ? values[at]! + total : total;
   }
 }
 
-/** Gradient of x, input `i`: dcols = dyᵀ·W, folded back onto the image. */
-export function backwardConvInput(s: ConvSizes, context: BackwardContext, i: number, weight: number): void {
+/** dx (+)= dcols folded back onto the image, dcols = dyᵀ·W. */
+export function convInputGradient(
+  s: ConvSizes,
+  { dy, weight }: { dy: number; weight: number },
+  dx: GradTarget,
+): void {
   const { products, kernels } = s.rt.engine;
-  const dx = context.target(i);
-  if (dx === null) return;
   if (dx.accumulate === 0) kernels.fill(s.B * s.C * s.H * s.W, 0, dx.pointer);
   withColumns(s, (cols) => {
-    for (let b = 0; b < s.B; b++) {
-      forEachGroup(s, b, (output, w, column) => {
-        products.backwardWeight(
-          ...([s.groupOutputs, s.P, s.groupColumns] as const),
-          ...([context.dy.pointer + output, s.P, weight + w, s.groupColumns] as const),
-          ...([0, cols + column, s.columns] as const),
-        );
+    for (let image = 0; image < s.B; image++) {
+      forEachGroup(s, image, (group) => {
+        const operands = { dy: group.output(dy), x: group.weight(weight), accumulate: 0 as const };
+        products.backwardWeight({ ...operands, dw: group.columnsOut(cols) });
       });
-      addColumns(s, cols, dx.pointer, b);
+      addColumns(s, cols, dx.pointer, image);
     }
   });
 }

@@ -2,45 +2,53 @@
 import { describe } from '../runtime/errors.js';
 import { checkGradient, checkTensor } from '../tensor/check.js';
 import type { Runtime } from '../tensor/runtime.js';
-import type { BackwardContext } from '../tensor/tape.js';
 import { Tensor } from '../tensor/tensor.js';
 
-/** What a custom operation's functions get besides their tensors. */
-export interface OperationContext {
-  /** In forward: keeps tensors for backward, in this order; inputs, and what forward computed, alike. */
-  save(...tensors: Tensor[]): void;
-  /** In backward: what forward saved. */
-  readonly saved: readonly Tensor[];
+/** Tensors by the names that an operation gives them. */
+export type NamedTensors = Readonly<Record<string, Tensor>>;
+
+/** What forward gives: the output, and what backward needs of the inputs and of what was computed, by names of its own. */
+export interface OperationResult<Keep extends NamedTensors> {
+  readonly y: Tensor;
+  /** Kept until backward has run; default nothing. */
+  readonly keep?: Keep;
 }
 
-export interface OperationDefinition<Inputs extends readonly Tensor[]> {
+/** What backward is given. */
+export interface OperationBackward<Inputs extends NamedTensors, Keep extends NamedTensors> {
+  /** Gradient of the output. */
+  readonly dy: Tensor;
+  /** What forward kept. */
+  readonly kept: Keep;
+  /** Whether an input wants a gradient. */
+  wants(name: keyof Inputs & string): boolean;
+}
+
+export interface OperationDefinition<Inputs extends NamedTensors, Keep extends NamedTensors> {
   /** Name for error messages. */
   readonly name: string;
   /** Computes the output. Runs unrecorded. */
-  forward(context: OperationContext, ...inputs: Inputs): Tensor;
-  /** Gradient of each input (null for none), from the gradient of the output. Runs unrecorded. */
-  backward(context: OperationContext, dy: Tensor): readonly (Tensor | null)[];
+  forward(inputs: Inputs): OperationResult<Keep>;
+  /** Gradients of the inputs by their names; what is left out or null has none. Runs unrecorded. */
+  backward(context: OperationBackward<Inputs, Keep>): { readonly [name in keyof Inputs]?: Tensor | null };
 }
 
 /**
  * Makes a differentiable operation of a forward and a backward function.
- * @throws TypeError, RangeError where forward gives no float32 tensor of the inputs' runtime, or backward another number of
- *   gradients than there are inputs, or other kinds and shapes
+ * @throws TypeError, RangeError where forward gives no float32 tensor of the inputs' runtime, or backward a gradient of no
+ *   input, or of another kind or shape
  * @example
  * const square = defineOperation({
  *   name: 'square',
- *   forward(context, x: Tensor) {
- *     context.save(x);
- *     return mul(x, x);
- *   },
- *   backward(context, dy) {
- *     return [mul(dy, scale(context.saved[0]!, 2))];
- *   },
+ *   forward: ({ x }: { x: Tensor }) => ({ y: mul(x, x), keep: { x } }),
+ *   backward: ({ dy, kept }) => ({ x: mul(dy, scale(kept.x, 2)) }),
  * });
+ * const y = square({ x });
  */
-export function defineOperation<Inputs extends readonly Tensor[]>(
-  definition: OperationDefinition<Inputs>,
-): (...inputs: Inputs) => Tensor {
+export function defineOperation<
+  Inputs extends NamedTensors,
+  Keep extends NamedTensors = Record<never, never>,
+>(definition: OperationDefinition<Inputs, Keep>): (inputs: Inputs) => Tensor {
   if (definition === null || typeof definition !== 'object')
     throw new TypeError(
       `defineOperation: definition is ${describe(definition)}, expected { name, forward, backward }`,
@@ -54,74 +62,59 @@ export function defineOperation<Inputs extends readonly Tensor[]>(
         `defineOperation: ${part} of ${name} is ${describe(definition[part])}, expected a function`,
       );
   }
-  return (...inputs) => {
+  return (inputs) => {
     const rt = checkInputs(name, inputs);
-    const saving = new Saving(name, rt);
-    try {
-      return rt.attempt(() => {
-        const made = Tensor.made;
-        const y = rt.noGrad(() => rt.scope(() => definition.forward(saving.context(), ...inputs)));
-        saving.end();
-        checkTensor(`${name}: forward`, 'the output', y, { dtype: 'f32', runtime: rt });
-        // What forward did not make itself needs a tensor of its own to hang the tape on.
-        const output = y.number < made || y.node !== null ? y.detach() : y;
-        const { tensors } = saving;
-        const again = tensors.map(viewLater);
-        return rt.record(output, {
-          name,
-          inputs,
-          saved: tensors,
-          backward: (context) => backwardOf(definition, inputs, again, context),
-        });
-      });
-    } finally {
-      saving.release();
-    }
+    return rt.attempt(() => forwardOf(rt, definition, inputs));
   };
 }
 
 /** The runtime of an operation's inputs, of any dtype. @throws TypeError; Error after dispose */
-function checkInputs(name: string, inputs: readonly unknown[]): Runtime {
-  if (inputs.length === 0) throw new TypeError(`${name}: no tensors given, expected at least one`);
-  const { runtime } = checkTensor(name, 'input 0', inputs[0], {});
-  for (const [i, input] of inputs.entries()) checkTensor(name, `input ${i}`, input, { runtime });
+function checkInputs(name: string, inputs: unknown): Runtime {
+  if (inputs === null || typeof inputs !== 'object' || inputs instanceof Tensor)
+    throw new TypeError(`${name}: inputs is ${describe(inputs)}, expected an object of tensors`);
+  let runtime: Runtime | null = null;
+  for (const [key, value] of Object.entries(inputs))
+    runtime = checkTensor(name, key, value, runtime === null ? {} : { runtime }).runtime;
+  if (runtime === null) throw new TypeError(`${name}: no tensors given, expected at least one`);
   return runtime;
 }
 
-/** What forward saves: views that live by a reference of their own, since forward's scope ends before the tape takes them. */
-class Saving {
-  readonly tensors: Tensor[] = [];
-  readonly #name: string;
-  readonly #runtime: Runtime;
-  readonly #given: Tensor[] = [];
-  #open = true;
-
-  constructor(name: string, runtime: Runtime) {
-    this.#name = name;
-    this.#runtime = runtime;
-  }
-
-  context(): OperationContext {
-    return { save: (...tensors) => this.#save(tensors), saved: this.#given };
-  }
-
-  end(): void {
-    this.#open = false;
-  }
-
-  release(): void {
-    this.end();
-    for (const tensor of this.tensors) tensor.dispose();
-  }
-
-  #save(tensors: readonly unknown[]): void {
-    const where = `${this.#name}: context.save`;
-    if (!this.#open) throw new Error(`${where} was called after forward, expected inside it`);
-    const runtime = this.#runtime;
-    const checked = tensors.map((tensor, i) => checkTensor(where, `tensor ${i}`, tensor, { runtime }));
-    this.#given.push(...checked);
-    for (const tensor of checked) this.tensors.push(viewLater(tensor)());
-  }
+/** Runs the author's forward, checks what it gives and leaves the operation on the tape. */
+function forwardOf<Inputs extends NamedTensors, Keep extends NamedTensors>(
+  rt: Runtime,
+  definition: OperationDefinition<Inputs, Keep>,
+  inputs: Inputs,
+): Tensor {
+  const { name } = definition;
+  const made = Tensor.made;
+  const result: unknown = rt.noGrad(() => rt.scope(() => definition.forward(inputs)));
+  const where = `${name}: forward`;
+  if (result === null || typeof result !== 'object' || result instanceof Tensor)
+    throw new TypeError(`${where} gave ${describe(result)}, expected { y, keep }`);
+  const { y, keep = {} } = result as { y?: unknown; keep?: Record<string, unknown> };
+  const output = checkTensor(where, 'y', y, { dtype: 'f32', runtime: rt });
+  const kept: Record<string, Tensor> = {};
+  for (const [key, value] of Object.entries(keep))
+    kept[key] = checkTensor(where, `keep.${key}`, value, { runtime: rt });
+  const views = Object.entries(kept).map(([key, tensor]) => [key, viewLater(tensor)] as const);
+  // What forward did not make itself needs a tensor of its own to hang the tape on.
+  const own = output.number < made || output.node !== null ? output.detach() : output;
+  const given: NamedTensors = inputs;
+  rt.record<NamedTensors, NamedTensors>(own, {
+    name,
+    inputs: given,
+    keep: kept,
+    backward({ dy, wants, pass }) {
+      const gradients = gradientsOf(definition, inputs, { dy, wants, views });
+      for (const [key, gradient] of Object.entries(gradients))
+        if (gradient !== null && gradient !== undefined && wants(key)) pass(gradient, key);
+      // What backward made has moved to the scope of dy; what its author keeps is not ours.
+      for (const gradient of Object.values(gradients))
+        if (gradient instanceof Tensor && gradient !== dy && gradient.scope === dy.scope) gradient.dispose();
+    },
+  });
+  for (const tensor of Object.values(kept)) if (tensor.number >= made && tensor !== own) tensor.dispose();
+  return own;
 }
 
 /** A function that gives a tensor of the same elements, in no scope. */
@@ -129,30 +122,36 @@ function viewLater({ runtime, storage, offset, shape, dtype }: Tensor): () => Te
   return () => new Tensor(runtime, storage.retain(), offset, shape, dtype);
 }
 
-/** Runs the author's backward, checks all that it gives, and hands it on. */
-function backwardOf<Inputs extends readonly Tensor[]>(
-  definition: OperationDefinition<Inputs>,
+interface Walked {
+  readonly dy: Tensor;
+  readonly wants: (name: string) => boolean;
+  readonly views: readonly (readonly [string, () => Tensor])[];
+}
+
+/** Runs the author's backward and checks all that it gives. @throws TypeError, RangeError */
+function gradientsOf<Inputs extends NamedTensors, Keep extends NamedTensors>(
+  definition: OperationDefinition<Inputs, Keep>,
   inputs: Inputs,
-  saved: readonly (() => Tensor)[],
-  { dy, pass, wants }: BackwardContext,
-): void {
-  const { name } = definition;
+  { dy, wants, views }: Walked,
+): Record<string, Tensor | null | undefined> {
+  const where = `${definition.name}: backward`;
   const rt = dy.runtime;
-  const save = (): void => {
-    throw new Error(`${name}: context.save was called in backward, expected in forward`);
-  };
-  const gradients = rt.noGrad(() =>
-    rt.scope(() => definition.backward({ save, saved: saved.map((view) => rt.adopt(view())) }, dy)),
+  const given: unknown = rt.noGrad(() =>
+    rt.scope(() => {
+      const kept = Object.fromEntries(views.map(([key, view]) => [key, rt.adopt(view())])) as Keep;
+      return definition.backward({ dy, kept, wants });
+    }),
   );
-  if (!Array.isArray(gradients) || gradients.length !== inputs.length) {
-    const got = Array.isArray(gradients) ? `${gradients.length} gradients` : describe(gradients);
-    throw new TypeError(`${name}: backward gave ${got}, expected an array of ${inputs.length}`);
+  if (given === null || typeof given !== 'object' || Array.isArray(given) || given instanceof Tensor)
+    throw new TypeError(`${where} gave ${describe(given)}, expected an object of gradients by input`);
+  for (const [key, gradient] of Object.entries(given)) {
+    const input = Object.hasOwn(inputs, key) ? inputs[key] : undefined;
+    if (input === undefined)
+      throw new TypeError(
+        `${where} gave a gradient of ${key}, expected one of ${Object.keys(inputs).join(', ')}`,
+      );
+    if (gradient !== null && gradient !== undefined)
+      checkGradient(where, `gradient of ${key}`, gradient, input);
   }
-  for (const [i, gradient] of gradients.entries()) {
-    if (gradient === null || !wants(i)) continue;
-    pass(i, checkGradient(`${name}: backward`, `gradient ${i}`, gradient, inputs[i]!));
-  }
-  // What backward made has moved to the scope of dy; what its author keeps is not ours.
-  for (const gradient of gradients)
-    if (gradient instanceof Tensor && gradient !== dy && gradient.scope === dy.scope) gradient.dispose();
+  return given as Record<string, Tensor | null | undefined>;
 }

@@ -17,10 +17,10 @@ export function dropout(where: string, x: Tensor, p: number, layer: number, step
   masked(y.size, x.pointer, 0, y.pointer);
   return rt.record(y, {
     name: where,
-    inputs: [x],
-    saved: [],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
+    inputs: { x },
+    keep: {},
+    backward({ dy, grad }) {
+      const dx = grad('x');
       if (dx !== null) masked(dy.size, dy.pointer, dx.accumulate, dx.pointer);
     },
   });

@@ -11,11 +11,11 @@ export function add(a: Tensor, b: Tensor): Tensor {
   rt.engine.kernels.add(y.size, a.pointer, b.pointer, y.pointer);
   return rt.record(y, {
     name: 'add',
-    inputs: [a, b],
-    saved: [],
-    backward: ({ dy, pass }) => {
-      pass(0, dy);
-      pass(1, dy);
+    inputs: { a, b },
+    keep: {},
+    backward({ dy, pass }) {
+      pass(dy, 'a');
+      pass(dy, 'b');
     },
   });
 }
@@ -29,11 +29,11 @@ export function sub(a: Tensor, b: Tensor): Tensor {
   kernels.sub(y.size, a.pointer, b.pointer, y.pointer);
   return rt.record(y, {
     name: 'sub',
-    inputs: [a, b],
-    saved: [],
-    backward: ({ dy, pass, target }) => {
-      pass(0, dy);
-      const db = target(1);
+    inputs: { a, b },
+    keep: {},
+    backward({ dy, pass, grad }) {
+      pass(dy, 'a');
+      const db = grad('b');
       if (db === null) return;
       if (db.accumulate === 1) kernels.axpy(dy.size, -1, dy.pointer, db.pointer);
       else kernels.scale(dy.size, -1, dy.pointer, db.pointer);
@@ -48,19 +48,19 @@ export function mul(a: Tensor, b: Tensor): Tensor {
   const { kernels } = rt.engine;
   const y = rt.empty(a.shape, 'f32');
   kernels.mul(y.size, a.pointer, b.pointer, y.pointer);
-  const [sa, sb] = [a.storage, b.storage];
-  const [oa, ob] = [a.offset, b.offset];
   return rt.record(y, {
     name: 'mul',
-    inputs: [a, b],
-    saved: [a, b],
-    backward: ({ dy, target }) => {
-      const others = [sb.pointer + ob, sa.pointer + oa];
-      for (const [i, other] of others.entries()) {
-        const place = target(i);
+    inputs: { a, b },
+    keep: { a: b.requiresGrad ? a : null, b: a.requiresGrad ? b : null },
+    backward({ dy, at, grad }) {
+      for (const [one, other] of [
+        ['a', 'b'],
+        ['b', 'a'],
+      ] as const) {
+        const place = grad(one);
         if (place === null) continue;
-        if (place.accumulate === 1) kernels.mulAdd(dy.size, 1, dy.pointer, other, place.pointer);
-        else kernels.mul(dy.size, dy.pointer, other, place.pointer);
+        if (place.accumulate === 1) kernels.mulAdd(dy.size, 1, dy.pointer, at(other), place.pointer);
+        else kernels.mul(dy.size, dy.pointer, at(other), place.pointer);
       }
     },
   });
@@ -75,10 +75,10 @@ export function scale(x: Tensor, s: number): Tensor {
   kernels.scale(y.size, s, x.pointer, y.pointer);
   return rt.record(y, {
     name: 'scale',
-    inputs: [x],
-    saved: [],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
+    inputs: { x },
+    keep: {},
+    backward({ dy, grad }) {
+      const dx = grad('x');
       if (dx === null) return;
       if (dx.accumulate === 1) kernels.axpy(dy.size, s, dy.pointer, dx.pointer);
       else kernels.scale(dy.size, s, dy.pointer, dx.pointer);
@@ -97,15 +97,13 @@ export function reluAs(where: string, x: Tensor): Tensor {
   const { kernels } = rt.engine;
   const y = rt.empty(x.shape, 'f32');
   kernels.reluForward(y.size, x.pointer, y.pointer);
-  const { storage, offset } = y;
   return rt.record(y, {
     name: where,
-    inputs: [x],
-    saved: [y],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
-      if (dx !== null)
-        kernels.reluBackward(dy.size, storage.pointer + offset, dy.pointer, dx.accumulate, dx.pointer);
+    inputs: { x },
+    keep: { y },
+    backward({ dy, at, grad }) {
+      const dx = grad('x');
+      if (dx !== null) kernels.reluBackward(dy.size, at('y'), dy.pointer, dx.accumulate, dx.pointer);
     },
   });
 }

@@ -1,9 +1,13 @@
 /** The lookup of an embedding: rows of a table by number. Its backward adds into the rows that were looked up. */
+import type { WeightDType } from '../runtime/dtypes.js';
 import { checkInteger, checkOptions } from '../runtime/errors.js';
+import { gatherRows, scatterAddRows } from '../runtime/matrices.js';
+import { type Matrix, matrix, weight as weightOf } from '../runtime/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { showShape } from '../tensor/shape.js';
+import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { checkTensors } from './check.js';
+import { checkTensors, checkWeight } from './check.js';
 
 export interface EmbeddingOperationOptions {
   /** The row that gets no gradient, from -rows to rows - 1; negative ones count from the end. Default null: none. */
@@ -17,6 +21,8 @@ export interface EmbeddingSizes {
   readonly N: number;
   readonly rows: number;
   readonly skip: number;
+  /** Type of the table's elements. */
+  readonly dtype: WeightDType;
 }
 
 /** The row without gradient, counted from 0; -1 for none. @throws TypeError, RangeError */
@@ -33,9 +39,8 @@ export function checkEmbedding(
   weight: Tensor,
   paddingIdx: number | null,
 ): EmbeddingSizes {
-  const rt = checkTensors(where, { weight });
-  if (checkTensors(where, { ids }, 'i32') !== rt)
-    throw new TypeError(`${where}: ids belongs to another runtime than weight, expected one runtime`);
+  const rt = checkTensors(where, { ids }, 'i32');
+  const dtype = checkWeight(where, weight, rt);
   if (weight.shape.length !== 2)
     throw new RangeError(`${where}: weight is ${showShape(weight.shape)}, expected [rows, dim]`);
   const [rows, N] = weight.shape as [number, number];
@@ -46,7 +51,7 @@ export function checkEmbedding(
     const id = values[start + i]!;
     if (id < 0 || id >= rows) throw new RangeError(`${where}: id ${i} is ${id}, expected 0 to ${rows - 1}`);
   }
-  return { rt, M: ids.size, N, rows, skip };
+  return { rt, M: ids.size, N, rows, skip, dtype };
 }
 
 /**
@@ -70,20 +75,34 @@ export function embeddingAs(
   options: EmbeddingOperationOptions,
 ): Tensor {
   checkOptions(where, options, ['paddingIdx']);
-  const { rt, M, N, rows, skip } = checkEmbedding(where, ids, weight, options.paddingIdx ?? null);
-  const { kernels } = rt.engine;
+  const sizes = checkEmbedding(where, ids, weight, options.paddingIdx ?? null);
+  const { rt, M, N, rows, dtype } = sizes;
   const y = rt.empty([...ids.shape, N], 'f32');
-  kernels.gatherRows(M, N, ids.pointer, weight.pointer, N, y.pointer, N);
-  const { storage, offset } = ids;
+  gatherRows(
+    rt.engine.kernels,
+    ids.pointer,
+    weightOf(weight.pointer, rows, N, dtype),
+    matrix(y.pointer, M, N),
+  );
   return rt.record(y, {
     name: where,
-    inputs: [weight],
-    saved: weight.requiresGrad ? [ids] : [],
-    backward: ({ dy, target }) => {
-      const dw = target(0);
-      if (dw === null) return;
-      if (dw.accumulate === 0) kernels.fill(rows * N, 0, dw.pointer);
-      kernels.scatterAddRows(M, N, storage.pointer + offset, skip, dy.pointer, N, dw.pointer, N);
+    inputs: { weight },
+    keep: { ids: weight.requiresGrad ? ids : null },
+    backward({ dy, at, grad }) {
+      const dw = grad('weight');
+      if (dw !== null) tableGradient(sizes, at('ids'), matrix(dy.pointer, M, N), dw);
     },
   });
+}
+
+/** dW[ids[m], :] += dy[m, :], the rows that no id names 0. */
+export function tableGradient(
+  { rt, N, rows, skip }: EmbeddingSizes,
+  ids: number,
+  dy: Matrix,
+  dw: GradTarget,
+): void {
+  const { kernels } = rt.engine;
+  if (dw.accumulate === 0) kernels.fill(rows * N, 0, dw.pointer);
+  scatterAddRows(kernels, ids, skip, dy, matrix(dw.pointer, rows, N));
 }

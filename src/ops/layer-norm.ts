@@ -1,5 +1,8 @@
 /** Layer normalisation over the last dimensions, and its backward from the kept mean and rstd of each row. */
 import { checkNumber } from '../runtime/errors.js';
+import { layerNormGamma, layerNormGradient, normalise, sumRows } from '../runtime/matrices.js';
+import { matrix } from '../runtime/operands.js';
+import type { Runtime } from '../tensor/runtime.js';
 import { checkShape, type Shape, sameShape, showShape, sizeOf } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkTensors } from './check.js';
@@ -33,6 +36,48 @@ export function layerNormAs(
   bias: Tensor | null,
   eps: number,
 ): Tensor {
+  const { rt, N } = checkLayerNorm(where, { x, weight, bias }, normalizedShape, eps);
+  const M = x.size / N;
+  const { kernels } = rt.engine;
+  return rt.attempt(() => {
+    const y = rt.empty(x.shape, 'f32');
+    const stats = rt.empty([M, 2], 'f32');
+    normalise(kernels, eps, {
+      x: matrix(x.pointer, M, N),
+      gamma: weight?.pointer ?? 0,
+      beta: bias?.pointer ?? 0,
+      y: matrix(y.pointer, M, N),
+      stats: stats.pointer,
+    });
+    rt.record(y, {
+      name: where,
+      inputs: { x, weight, bias },
+      keep: { x, stats, weight: x.requiresGrad ? weight : null },
+      backward({ dy, at, grad }) {
+        const [rows, stats] = [matrix(at('x'), M, N), at('stats')];
+        const dys = matrix(dy.pointer, M, N);
+        const db = grad('bias');
+        if (db !== null) sumRows(kernels, dys, db);
+        const dw = grad('weight');
+        if (dw !== null) layerNormGamma(kernels, { x: rows, stats, dy: dys }, dw);
+        const dx = grad('x');
+        if (dx === null) return;
+        const gamma = weight === null ? 0 : at('weight');
+        layerNormGradient(kernels, { x: rows, gamma, stats, dy: dys }, { ...matrix(0, M, N), ...dx });
+      },
+    });
+    stats.dispose();
+    return y;
+  });
+}
+
+/** @throws TypeError, RangeError unless x ends in `normalizedShape` and weight and bias have it */
+function checkLayerNorm(
+  where: string,
+  { x, weight, bias }: { x: Tensor; weight: Tensor | null; bias: Tensor | null },
+  normalizedShape: Shape,
+  eps: number,
+): { rt: Runtime; N: number } {
   const rt = checkTensors(where, {
     x,
     ...(weight === null ? {} : { weight }),
@@ -50,39 +95,5 @@ export function layerNormAs(
     if (tensor !== null && !sameShape(tensor.shape, shape))
       throw new RangeError(`${where}: ${name} is ${showShape(tensor.shape)}, expected ${showShape(shape)}`);
   }
-  const M = x.size / N;
-  const { kernels } = rt.engine;
-  return rt.attempt(() => {
-    const y = rt.empty(x.shape, 'f32');
-    const stats = rt.empty([M, 2], 'f32');
-    kernels.layerNormForward(
-      ...([M, N, eps, x.pointer, N, weight?.pointer ?? 0, bias?.pointer ?? 0] as const),
-      ...([y.pointer, N, stats.pointer] as const),
-    );
-    const [xs, ss, ws] = [x.storage, stats.storage, weight?.storage];
-    const [xo, wo] = [x.offset, weight?.offset ?? 0];
-    rt.record(y, {
-      name: where,
-      inputs: [x, weight, bias],
-      saved: [x, stats, ...(weight !== null && x.requiresGrad ? [weight] : [])],
-      backward: ({ dy, target }) => {
-        const at = xs.pointer + xo;
-        const db = target(2);
-        if (db !== null) kernels.sumRows(M, N, dy.pointer, N, db.accumulate, db.pointer);
-        const dw = target(1);
-        if (dw !== null)
-          kernels.layerNormBackwardGamma(
-            ...([M, N, at, N, ss.pointer, dy.pointer, N, dw.accumulate, dw.pointer] as const),
-          );
-        const dx = target(0);
-        if (dx === null) return;
-        const gamma = ws === undefined ? 0 : ws.pointer + wo;
-        kernels.layerNormBackward(
-          ...([M, N, at, N, gamma, ss.pointer, dy.pointer, N, dx.accumulate, dx.pointer, N] as const),
-        );
-      },
-    });
-    stats.dispose();
-    return y;
-  });
+  return { rt, N };
 }

@@ -2,6 +2,19 @@
  * The products of a linear layer over either layout of its weight, [out, in] or [in, out] (`fanInFanOut`), over all its
  * outputs or a range of them. Called by `linear` and the LoRA operations.
  */
+import type { WeightDType } from '../runtime/dtypes.js';
+import { affineColumns, type GradientMatrix, transposeTo } from '../runtime/matrices.js';
+import {
+  columnsOf,
+  type LowRank,
+  type Matrix,
+  matrix,
+  vectorFrom,
+  type Weight,
+  weight,
+  weightColumns,
+  weightRows,
+} from '../runtime/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
 
 /** Sizes of a linear product: M rows of x, N outputs, K inputs. */
@@ -12,155 +25,110 @@ export interface LinearSizes {
   readonly K: number;
   /** Whether the weight is stored [in, out]. */
   readonly fanInFanOut: boolean;
+  /** Type of the weight's elements. */
+  readonly dtype: WeightDType;
   /** Rows that the path is chosen for: M, or those of the whole batch that these rows were picked from. */
   readonly planRows: number;
 }
 
-/** A low-rank operand: two addresses with their strides, and the rank; rank 0 for none. */
-export interface LowRank {
-  readonly R: number;
-  readonly left: number;
-  readonly ldl: number;
-  readonly right: number;
-  readonly ldr: number;
+/** A range of a layer's outputs. */
+export interface OutputRange {
+  readonly from: number;
+  readonly size: number;
 }
 
-export const NO_RANK: LowRank = { R: 0, left: 0, ldl: 0, right: 0, ldr: 0 };
-
-/** Addresses of a product's operands. */
-interface ForwardOperands {
-  readonly x: number;
+/** Operands of a layer's forward. */
+export interface OutputOperands {
+  /** [M, K] */
+  readonly x: Matrix;
+  /** Address of the weight. */
   readonly w: number;
-  /** [N] or 0 */
+  /** Address of [N], or 0. */
   readonly bias: number;
   /** [M, N] */
-  readonly y: number;
+  readonly y: Matrix;
 }
 
-/**
- * y[:, from:from+size] = x·Wᵀ + left·rightᵀ + bias over those outputs; `low.left` [M, R], `low.right` [size, R].
- */
+/** The weight as it lies: [N, K], or [K, N]. */
+export function weightAt({ N, K, fanInFanOut, dtype }: LinearSizes, pointer: number): Weight {
+  return fanInFanOut ? weight(pointer, K, N, dtype) : weight(pointer, N, K, dtype);
+}
+
+/** y = x·Wᵀ + left·rightᵀ + bias over a range of the outputs; `low.left` [M, R], `low.right` [size, R]. */
 export function outputs(
   sizes: LinearSizes,
-  from: number,
-  size: number,
-  at: ForwardOperands,
+  { from, size }: OutputRange,
+  operands: OutputOperands,
   low: LowRank,
 ): void {
-  const { rt, M, N, K, fanInFanOut, planRows } = sizes;
+  const { rt, fanInFanOut, planRows } = sizes;
   const { products, kernels } = rt.engine;
-  const { x, w, bias } = at;
-  const y = at.y + 4 * from;
-  const shift = bias === 0 ? 0 : bias + 4 * from;
-  const { R, left, ldl, right, ldr } = low;
+  const { x } = operands;
+  const w = weightAt(sizes, operands.w);
+  const bias = vectorFrom(operands.bias, from);
+  const y = columnsOf(operands.y, from, size);
   if (!fanInFanOut) {
-    products.forward(
-      M,
-      size,
-      K,
-      R,
-      x,
-      K,
-      w + 4 * from * K,
-      K,
-      left,
-      ldl,
-      right,
-      ldr,
-      0,
-      shift,
-      y,
-      N,
-      planRows,
-    );
+    products.forward({ x, w: weightRows(w, from, size), low, colScale: 0, bias, y }, planRows);
     return;
   }
-  withTransposed(rt, size, R, right, ldr, (turned) => {
-    products.backwardInput(M, K, size, R, x, K, w + 4 * from, N, left, ldl, turned, size, 0, y, N, planRows);
+  withTransposed(rt, low.right, 1, (right) => {
+    const part = { dy: x, w: weightColumns(w, from, size), low: { left: low.left, right } };
+    products.backwardInput({ ...part, accumulate: 0, dx: y }, planRows);
   });
-  if (shift !== 0) kernels.affineColumns(M, size, y, N, 0, shift, y, N);
+  if (bias !== 0) affineColumns(kernels, { x: y, scale: 0, shift: bias, y });
 }
 
-/** dx (+)= dy·W + left·right; `low.left` [M, R], `low.right` [R, K]. */
+/** dx (+)= dy·W + left·right; `low.left` [M, R], `low.right` [R, K]; `w` the weight's address. */
 export function inputGradient(
   sizes: LinearSizes,
-  dy: number,
-  w: number,
-  low: LowRank,
-  accumulate: 0 | 1,
-  dx: number,
+  { dy, w: pointer, low }: { dy: Matrix; w: number; low: LowRank },
+  dx: GradientMatrix,
 ): void {
-  const { rt, M, N, K, fanInFanOut, planRows } = sizes;
+  const { rt, M, K, fanInFanOut, planRows } = sizes;
   const { products, kernels } = rt.engine;
-  const { R, left, ldl, right, ldr } = low;
+  const w = weightAt(sizes, pointer);
   if (!fanInFanOut) {
-    products.backwardInput(M, N, K, R, dy, N, w, K, left, ldl, right, ldr, accumulate, dx, K, planRows);
+    products.backwardInput({ dy, w, low, accumulate: dx.accumulate, dx }, planRows);
     return;
   }
-  const sum = accumulate === 1 ? rt.empty([M, K], 'f32') : null;
-  const out = sum?.pointer ?? dx;
-  withTransposed(rt, R, K, right, ldr, (turned) => {
-    products.forward(M, K, N, R, dy, N, w, N, left, ldl, turned, R, 0, 0, sum?.pointer ?? out, K, planRows);
+  const sum = dx.accumulate === 1 ? rt.empty([M, K], 'f32') : null;
+  const y = sum === null ? dx : matrix(sum.pointer, M, K);
+  withTransposed(rt, low.right, 1, (right) => {
+    products.forward({ x: dy, w, low: { left: low.left, right }, colScale: 0, bias: 0, y }, planRows);
   });
   if (sum === null) return;
-  kernels.axpy(M * K, 1, sum.pointer, dx);
+  kernels.axpy(M * K, 1, sum.pointer, dx.pointer);
   sum.dispose();
 }
 
 /** dx (+)= left·right alone, `low.left` [M, R], `low.right` [R, K]. */
-export function lowRankGradient(sizes: LinearSizes, low: LowRank, accumulate: 0 | 1, dx: number): void {
-  const { rt, M, K, planRows } = sizes;
-  const { R, left, ldl, right, ldr } = low;
-  rt.engine.products.backwardInput(
-    M,
-    0,
-    K,
-    R,
-    0,
-    0,
-    0,
-    K,
-    left,
-    ldl,
-    right,
-    ldr,
-    accumulate,
-    dx,
-    K,
-    planRows,
-  );
+export function lowRankGradient(rt: Runtime, low: LowRank, dx: GradientMatrix, planRows = dx.rows): void {
+  const w = weight(0, 0, dx.columns);
+  const dy = matrix(0, dx.rows, 0);
+  rt.engine.products.backwardInput({ dy, w, low, accumulate: dx.accumulate, dx }, planRows);
 }
 
-/** dW (+)= dyᵀ·x, in the weight's layout. */
+/** dW (+)= dyᵀ·x, in the weight's layout; `dw` its address. */
 export function weightGradient(
-  sizes: LinearSizes,
-  dy: number,
-  x: number,
-  accumulate: 0 | 1,
-  dw: number,
+  { rt, N, K, fanInFanOut }: LinearSizes,
+  { dy, x }: { dy: Matrix; x: Matrix },
+  { pointer, accumulate }: { pointer: number; accumulate: 0 | 1 },
 ): void {
-  const { rt, M, N, K, fanInFanOut } = sizes;
   const { products } = rt.engine;
-  if (fanInFanOut) products.backwardWeight(M, K, N, x, K, dy, N, accumulate, dw, N);
-  else products.backwardWeight(M, N, K, dy, N, x, K, accumulate, dw, K);
+  if (fanInFanOut) products.backwardWeight({ dy: x, x: dy, accumulate, dw: matrix(pointer, K, N) });
+  else products.backwardWeight({ dy, x, accumulate, dw: matrix(pointer, N, K) });
 }
 
-/** Gives `use` the address of a[rows, cols] turned over, contiguous; 0 where there is nothing. */
-export function withTransposed(
-  rt: Runtime,
-  rows: number,
-  cols: number,
-  a: number,
-  lda: number,
-  use: (turned: number) => void,
-  s = 1,
-): void {
-  if (rows * cols === 0) {
-    use(0);
+/** Gives `use` s·aᵀ, contiguous; nothing where a is. */
+export function withTransposed(rt: Runtime, a: Matrix, s: number, use: (turned: Matrix) => void): void {
+  const { rows, columns } = a;
+  if (rows * columns === 0) {
+    use(matrix(0, columns, rows));
     return;
   }
-  const turned = rt.empty([cols, rows], 'f32');
-  rt.engine.kernels.transposeScaled(rows, cols, s, a, lda, turned.pointer, rows);
-  use(turned.pointer);
+  const turned = rt.empty([columns, rows], 'f32');
+  const to = matrix(turned.pointer, columns, rows);
+  transposeTo(rt.engine.kernels, s, a, to);
+  use(to);
   turned.dispose();
 }

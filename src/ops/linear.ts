@@ -1,11 +1,12 @@
 /** The linear operation y = x·Wᵀ + b and its backward; frozen weights cost nothing there. */
-
 import { checkBoolean, checkOptions } from '../runtime/errors.js';
+import { sumRows } from '../runtime/matrices.js';
+import { type Matrix, matrix, NO_RANK } from '../runtime/operands.js';
 import { showShape } from '../tensor/shape.js';
-import type { BackwardContext } from '../tensor/tape.js';
+import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { asRows, checkTensors } from './check.js';
-import { inputGradient, type LinearSizes, NO_RANK, outputs, weightGradient } from './linear-products.js';
+import { asRows, checkTensors, checkWeight } from './check.js';
+import { inputGradient, type LinearSizes, outputs, weightGradient } from './linear-products.js';
 
 export interface LinearOperationOptions {
   /** The weight is [in, out]. Default false: [out, in]. */
@@ -26,7 +27,8 @@ export function checkLinear(
   bias: Tensor | null,
   layout: LinearLayout = {},
 ): LinearSizes {
-  const rt = checkTensors(where, bias === null ? { x, weight } : { x, weight, bias });
+  const rt = checkTensors(where, bias === null ? { x } : { x, bias });
+  const dtype = checkWeight(where, weight, rt);
   const fanInFanOut = layout.fanInFanOut ?? false;
   if (weight.shape.length !== 2) {
     const expected = fanInFanOut ? '[in, out]' : '[out, in]';
@@ -40,21 +42,18 @@ export function checkLinear(
     throw new RangeError(`${where}: bias is ${showShape(bias.shape)}, expected [${N}]`);
   }
   const M = asRows(where, 'x', x).rows;
-  return { rt, M, N, K, fanInFanOut, planRows: layout.planRows ?? M };
+  return { rt, M, N, K, fanInFanOut, dtype, planRows: layout.planRows ?? M };
 }
 
-/** Gradients of the weight (input `i`) and the bias (input `i + 1`), where they are wanted. */
-export function backwardWeightAndBias(
+/** Gradients of the weight and the bias, where they are wanted; `x` is the address of what the weight was multiplied by. */
+export function weightAndBiasGradients(
   sizes: LinearSizes,
-  context: BackwardContext,
-  i: number,
-  xPointer: number,
+  { dy, x }: { dy: Matrix; x: () => number },
+  { dw, db }: { dw: GradTarget | null; db: GradTarget | null },
 ): void {
-  const { rt, M, N } = sizes;
-  const dw = context.target(i);
-  if (dw !== null) weightGradient(sizes, context.dy.pointer, xPointer, dw.accumulate, dw.pointer);
-  const db = context.target(i + 1);
-  if (db !== null) rt.engine.kernels.sumRows(M, N, context.dy.pointer, N, db.accumulate, db.pointer);
+  const { rt, M, K } = sizes;
+  if (dw !== null) weightGradient(sizes, { dy, x: matrix(x(), M, K) }, dw);
+  if (db !== null) sumRows(rt.engine.kernels, dy, db);
 }
 
 /**
@@ -85,25 +84,23 @@ export function linearAs(
   layout: LinearLayout = {},
 ): Tensor {
   const sizes = checkLinear(where, x, weight, bias, layout);
-  const { rt, N } = sizes;
+  const { rt, M, N, K } = sizes;
   return rt.attempt(() => {
     const y = rt.empty(x.shape.with(-1, N), 'f32');
-    const at = { x: x.pointer, w: weight.pointer, bias: bias?.pointer ?? 0, y: y.pointer };
-    outputs(sizes, 0, N, at, NO_RANK);
-    const [xs, ws] = [x.storage, weight.storage];
-    const [xo, wo] = [x.offset, weight.offset];
-    const saved: Tensor[] = [];
-    if (weight.requiresGrad) saved.push(x);
-    if (x.requiresGrad) saved.push(weight);
+    const at = { x: matrix(x.pointer, M, K), w: weight.pointer, bias: bias?.pointer ?? 0 };
+    outputs(sizes, { from: 0, size: N }, { ...at, y: matrix(y.pointer, M, N) }, NO_RANK);
     return rt.record(y, {
       name: where,
-      inputs: [x, weight, bias],
-      saved,
+      inputs: { x, weight, bias },
+      keep: { x: weight.requiresGrad ? x : null, weight: x.requiresGrad ? weight : null },
       backward: (context) => {
-        backwardWeightAndBias(sizes, context, 1, xs.pointer + xo);
-        const dx = context.target(0);
-        if (dx === null) return;
-        inputGradient(sizes, context.dy.pointer, ws.pointer + wo, NO_RANK, dx.accumulate, dx.pointer);
+        const { at, grad } = context;
+        const dy = matrix(context.dy.pointer, M, N);
+        const places = { dw: grad('weight'), db: grad('bias') };
+        weightAndBiasGradients(sizes, { dy, x: () => at('x') }, places);
+        const dx = grad('x');
+        if (dx !== null)
+          inputGradient(sizes, { dy, w: at('weight'), low: NO_RANK }, { ...matrix(0, M, K), ...dx });
       },
     });
   });

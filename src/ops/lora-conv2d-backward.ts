@@ -1,234 +1,215 @@
 /** The backward of a LoRA convolution, image by image; the columns are made anew. */
-import type { BackwardContext } from '../tensor/tape.js';
+import { affineRows, dotRows, gradA, gradB, hiddenGradient } from '../runtime/matrices.js';
+import { columnsOf, matrix, NO_RANK } from '../runtime/operands.js';
+import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { addColumns, type ConvSizes, imageColumns } from './conv-sizes.js';
-import { backwardConvBias, backwardConvInput, forEachGroup } from './conv2d.js';
-import type { ConvRanks } from './lora-conv2d.js';
-import { drop, type LoraTerm, withInverse, withMasked } from './lora-terms.js';
+import { type ConvGroup, convBiasGradient, convInputGradient, forEachGroup } from './conv2d.js';
+import { lowRankGradient } from './linear-products.js';
+import type { AdaptedConv } from './lora-conv2d.js';
+import { drop, withInverse, withMasked } from './lora-terms.js';
 
-type Address = () => number;
+type Context = BackwardContext<
+  { readonly [name in 'x' | 'weight' | 'bias' | 'magnitude']: Tensor | null } & {
+    readonly [name in 'A' | 'B' | 'loraBias']: readonly (Tensor | null)[];
+  },
+  { readonly [name in 'x' | 'weight' | 'h' | 'g' | 'z' | 'norms']: Tensor | null } & {
+    readonly [name in 'A' | 'B']: readonly Tensor[];
+  }
+>;
 
-/** Where backward finds what forward saved. */
-export interface ConvSaved {
-  readonly x: Address;
-  readonly weight: Address;
-  /** [batch, positions, ranks of all groups] */
-  readonly h: Address;
-  readonly A: readonly Address[];
-  readonly B: readonly Address[];
-  readonly dora: { readonly g: Address; readonly z: Address; readonly norms: Address } | null;
+/** Elements of all images. */
+const imagesOf = ({ B, C, H, W }: ConvSizes): number => B * C * H * W;
+
+export function backwardLoraConv(conv: AdaptedConv, isDora: boolean, context: Context): void {
+  const { s, terms } = conv;
+  const { rt } = s;
+  const { dy, grad } = context;
+  const db = grad('bias');
+  if (db !== null) convBiasGradient(s, dy.pointer, db);
+  const dz = isDora ? scaledGradient(s, context) : dy;
+  for (const [i, term] of terms.entries()) {
+    const dBias = grad('loraBias', i);
+    if (dBias !== null) loraBiasGradient(s, dy.pointer, term.scaling, dBias);
+  }
+  const flow = { dy: dy.pointer, dz: dz.pointer };
+  const dw = grad('weight');
+  if (dw !== null) weightGradient(conv, context, flow, dw, isDora);
+  const dx = grad('x');
+  if (dx !== null) {
+    if (dx.accumulate === 0) rt.engine.kernels.fill(imagesOf(s), 0, dx.pointer);
+    baseInputGradient(conv, context, flow, dx, isDora);
+  }
+  for (let i = 0; i < terms.length; i++) termGradients(conv, i, context, flow.dz, dx?.pointer ?? 0);
+  if (dz !== dy) dz.dispose();
 }
 
-/** Places of the inputs: x, weight, bias, magnitude, then A, B and bias of each term. */
-const [X, WEIGHT, BIAS, MAGNITUDE, FACTORS, PER_TERM] = [0, 1, 2, 3, 4, 3] as const;
+/** Addresses of the output's gradient, and of the same scaled by DoRA's g. */
+interface Flow {
+  readonly dy: number;
+  readonly dz: number;
+}
 
-export function backwardLoraConv(
-  s: ConvSizes,
-  terms: readonly LoraTerm[],
-  layout: ConvRanks,
-  at: ConvSaved,
-): (context: BackwardContext) => void {
-  const { rt, B, C, H, W, O, P } = s;
+/** dz = g ⊙ dy, and the magnitude's gradient dm (+)= Σ dy·z / ‖V‖ an output. */
+function scaledGradient(s: ConvSizes, { dy, at, grad }: Context): Tensor {
+  const { rt, B, O, P } = s;
   const { kernels } = rt.engine;
-  return (context) => {
-    const { dy, target, wants } = context;
-    backwardConvBias(s, context, BIAS);
-    const dz = at.dora === null ? dy : rt.empty(s.outShape, 'f32');
-    if (at.dora !== null) {
-      const plane = O * P * 4;
-      for (let b = 0; b < B; b++)
-        kernels.affineRows(O, P, dy.pointer + b * plane, P, at.dora.g(), 0, dz.pointer + b * plane, P);
-      magnitudeGradient(s, context, at.dora.z(), at.dora.norms());
-    }
-    for (const [i, term] of terms.entries())
-      biasGradient(s, context, FACTORS + PER_TERM * i + 2, term.scaling);
-    weightGradient(s, context, terms, at, dz);
-    const wantsX = wants(X);
-    const dx = target(X);
-    const images = B * C * H * W;
-    if (dx !== null) {
-      if (dx.accumulate === 0) kernels.fill(images, 0, dx.pointer);
-      // With DoRA and dropout, dz meets W on the dropped branch alone: the rest of x meets dy.
-      const split = at.dora !== null && terms[0]!.dropout > 0;
-      const whole = split ? dy : dz;
-      const place = { pointer: dx.pointer, accumulate: 1 as const };
-      backwardConvInput(s, { ...context, dy: whole, target: () => place }, X, at.weight());
-      if (split) {
-        const branch = rt.full([images], 0);
-        const [to, minus] = [
-          { pointer: branch.pointer, accumulate: 1 as const },
-          rt.empty(s.outShape, 'f32'),
-        ];
-        kernels.sub(minus.size, dz.pointer, dy.pointer, minus.pointer);
-        backwardConvInput(s, { ...context, dy: minus, target: () => to }, X, at.weight());
-        drop(rt, terms[0]!, images, branch.pointer, 1, dx.pointer);
-        branch.dispose();
-        minus.dispose();
+  const dz = rt.empty(s.outShape, 'f32');
+  const plane = (tensor: number, image: number) => matrix(tensor + 4 * image * O * P, O, P);
+  for (let b = 0; b < B; b++)
+    affineRows(kernels, { x: plane(dy.pointer, b), scale: at('g'), shift: 0, y: plane(dz.pointer, b) });
+  const dm = grad('magnitude');
+  if (dm !== null)
+    withInverse(rt, O, at('norms'), (w) => {
+      for (let b = 0; b < B; b++) {
+        const accumulate = b === 0 ? dm.accumulate : 1;
+        dotRows(kernels, plane(dy.pointer, b), plane(at('z'), b), w, { ...dm, accumulate });
       }
-    }
-    for (const [i, term] of terms.entries())
-      termGradients(s, context, term, i, layout, at, dz, wantsX ? dx!.pointer : 0);
-    if (dz !== dy) dz.dispose();
-  };
+    });
+  return dz;
 }
 
-/** dm = Σ dy·z / ‖V‖ an output. */
-function magnitudeGradient(s: ConvSizes, { dy, target }: BackwardContext, z: number, norms: number): void {
-  const { rt, B, O, P } = s;
-  const { kernels } = rt.engine;
-  const dm = target(MAGNITUDE);
-  if (dm === null) return;
-  withInverse(rt, O, norms, (w) => {
-    for (let b = 0; b < B; b++) {
-      const plane = b * O * P * 4;
-      const accumulate = b === 0 ? dm.accumulate : 1;
-      kernels.dotRows(O, P, dy.pointer + plane, P, z + plane, P, w, accumulate, dm.pointer);
-    }
-  });
-}
-
-/** d(lora_B.bias) = scaling·Σ dy. */
-function biasGradient(s: ConvSizes, { dy, target }: BackwardContext, i: number, scaling: number): void {
-  const { rt, B, O, P } = s;
-  const db = target(i);
-  if (db === null) return;
+/** d(lora_B.bias) (+)= scaling·Σ dy. */
+function loraBiasGradient({ rt, B, O, P }: ConvSizes, dy: number, scaling: number, to: GradTarget): void {
   const { kernels } = rt.engine;
   const share = rt.empty([O], 'f32');
   kernels.fill(O, scaling, share.pointer);
-  for (let b = 0; b < B; b++)
-    kernels.dotRows(
-      ...([O, P, dy.pointer + b * O * P * 4, P, 0, 0, share.pointer] as const),
-      ...([b === 0 ? db.accumulate : 1, db.pointer] as const),
-    );
+  for (let b = 0; b < B; b++) {
+    const accumulate = b === 0 ? to.accumulate : 1;
+    dotRows(kernels, matrix(dy + 4 * b * O * P, O, P), null, share.pointer, { ...to, accumulate });
+  }
   share.dispose();
 }
 
-/** dW = Σ dz·cols; with DoRA and dropout dz meets the dropped x, dy the rest. */
+/** dW (+)= Σ dz·cols; with DoRA and dropout dz meets the dropped x, dy the rest. */
 function weightGradient(
-  s: ConvSizes,
-  context: BackwardContext,
-  terms: readonly LoraTerm[],
-  at: ConvSaved,
-  dz: Tensor,
+  { s, terms }: AdaptedConv,
+  { at }: Context,
+  { dy, dz }: Flow,
+  dw: GradTarget,
+  isDora: boolean,
 ): void {
-  const { rt, B, C, H, W } = s;
-  const dw = context.target(WEIGHT);
-  if (dw === null) return;
+  const { rt, B } = s;
   const { kernels, products } = rt.engine;
   if (dw.accumulate === 0) kernels.fill(s.O * s.groupColumns, 0, dw.pointer);
   const cols = rt.empty([s.P, s.columns], 'f32');
   const add = (gradient: number, x: number): void => {
     for (let b = 0; b < B; b++) {
       imageColumns(s, x, b, cols.pointer);
-      forEachGroup(s, b, (output, w, column) => {
-        products.backwardInput(
-          ...([s.groupOutputs, s.P, s.groupColumns, 0, gradient + output, s.P] as const),
-          ...([cols.pointer + column, s.columns, 0, 0, 0, 0, 1, dw.pointer + w, s.groupColumns] as const),
-        );
+      forEachGroup(s, b, (group) => {
+        const operands = { dy: group.output(gradient), w: group.columns(cols.pointer), low: NO_RANK };
+        products.backwardInput({ ...operands, accumulate: 1, dx: group.weight(dw.pointer) });
       });
     }
   };
   const first = terms[0];
-  if (at.dora === null || first === undefined || first.dropout === 0) add(dz.pointer, at.x());
+  const n = imagesOf(s);
+  if (!isDora || first === undefined || first.dropout === 0) add(dz, at('x'));
   else
-    withMasked(rt, first, B * C * H * W, at.x(), (masked) => {
-      add(dz.pointer, masked);
-      kernels.sub(B * C * H * W, at.x(), masked, masked);
-      add(context.dy.pointer, masked);
+    withMasked(rt, first, matrix(at('x'), 1, n), (masked) => {
+      add(dz, masked.pointer);
+      kernels.sub(n, at('x'), masked.pointer, masked.pointer);
+      add(dy, masked.pointer);
     });
   cols.dispose();
 }
 
-/** Gradients of one term's A and B, and its part of dx, added at `dx` unless that is 0. */
-function termGradients(
-  s: ConvSizes,
-  { target, wants }: BackwardContext,
-  term: LoraTerm,
-  i: number,
-  layout: ConvRanks,
-  at: ConvSaved,
-  dz: Tensor,
-  dx: number,
+/** The base's part of dx, added: with DoRA and dropout dz meets W on the dropped branch alone, the rest of x meets dy. */
+function baseInputGradient(
+  { s, terms }: AdaptedConv,
+  { at }: Context,
+  { dy, dz }: Flow,
+  dx: GradTarget,
+  isDora: boolean,
 ): void {
-  const { rt, B, C, H, W, O, P, columns } = s;
-  const { kernels, products } = rt.engine;
-  const rg = layout.ranks[i]!;
+  const { rt } = s;
+  const weight = at('weight');
+  const split = isDora && terms[0]!.dropout > 0;
+  const to = { pointer: dx.pointer, accumulate: 1 as const };
+  convInputGradient(s, { dy: split ? dy : dz, weight }, to);
+  if (!split) return;
+  const [branch, minus] = [rt.full([imagesOf(s)], 0), rt.empty(s.outShape, 'f32')];
+  rt.engine.kernels.sub(minus.size, dz, dy, minus.pointer);
+  convInputGradient(s, { dy: minus.pointer, weight }, { pointer: branch.pointer, accumulate: 1 });
+  drop(rt, terms[0]!, imagesOf(s), branch.pointer, to);
+  branch.dispose();
+  minus.dispose();
+}
+
+/** Memory that a term's images are worked on with. */
+interface Desk {
+  /** [positions, r] */
+  readonly u: Tensor;
+  /** [outputs, r/groups] */
+  readonly part: Tensor;
+  /** [positions, columns] */
+  readonly cols: Tensor;
+}
+
+/** Gradients of one term's A and B, and its part of dx, added at `dx` unless that is 0. */
+function termGradients(conv: AdaptedConv, i: number, context: Context, dz: number, dx: number): void {
+  const { s, terms, ranks } = conv;
+  const { rt, B, O, P, columns } = s;
+  const { kernels } = rt.engine;
+  const { at, grad } = context;
+  const term = terms[i]!;
+  const rg = ranks.ranks[i]!;
   const r = rg * s.groups;
-  const R = layout.width * s.groups;
-  const { scaling, dropout } = term;
-  const wantsA = wants(FACTORS + PER_TERM * i);
-  const dA = wantsA ? target(FACTORS + PER_TERM * i)! : null;
-  const dB = target(FACTORS + PER_TERM * i + 1);
+  const [dA, dB] = [grad('A', i), grad('B', i)];
   if (dA === null && dB === null && dx === 0) return;
   if (dA !== null && dA.accumulate === 0) kernels.fill(r * columns, 0, dA.pointer);
   if (dB !== null && dB.accumulate === 0) kernels.fill(O * rg, 0, dB.pointer);
-  const [u, part, cols] = [rt.empty([P, r], 'f32'), rt.empty([O, rg], 'f32'), rt.empty([P, columns], 'f32')];
-  const branch = dx !== 0 && dropout > 0 ? rt.full([B * C * H * W], 0) : null;
-  withMasked(rt, term, B * C * H * W, at.x(), (masked) => {
+  const make = (shape: readonly number[]): Tensor => rt.empty(shape, 'f32');
+  const desk: Desk = { u: make([P, r]), part: make([O, rg]), cols: make([P, columns]) };
+  const branch = dx !== 0 && term.dropout > 0 ? rt.full([imagesOf(s)], 0) : null;
+  const u = matrix(desk.u.pointer, P, r);
+  const cols = matrix(desk.cols.pointer, P, columns);
+  withMasked(rt, term, matrix(at('x'), 1, imagesOf(s)), (masked) => {
     for (let b = 0; b < B; b++) {
-      forEachGroup(s, b, (output, _, __, channel) => {
-        const group = channel / 4 / s.groupOutputs;
-        const g = dz.pointer + output;
-        const rows = channel * rg;
-        kernels.loraGradB(
-          s.groupOutputs,
-          P,
-          rg,
-          scaling,
-          g,
-          P,
-          at.B[i]!() + rows,
-          rg,
-          0,
-          u.pointer + 4 * group * rg,
-          r,
-          rt.engine.scratch(4 * P * rg),
-        );
-        if (dB === null) return;
-        const h = at.h() + 4 * (b * P * R + group * layout.width + layout.columns[i]!);
-        kernels.loraBackwardHidden(
-          s.groupOutputs,
-          P,
-          rg,
-          scaling,
-          g,
-          P,
-          h,
-          R,
-          part.pointer + rows,
-          rg,
-          rt.engine.scratch(4 * P * rg),
-        );
-      });
-      if (dB !== null) kernels.axpy(O * rg, 1, part.pointer, dB.pointer);
+      forEachGroup(s, b, (group) => groupGradients(conv, i, context, group, { image: b, dz, desk, dB }));
+      if (dB !== null) kernels.axpy(O * rg, 1, desk.part.pointer, dB.pointer);
       if (dA !== null) {
-        imageColumns(s, masked, b, cols.pointer);
-        kernels.loraGradA(P, columns, r, u.pointer, r, cols.pointer, columns, 1, dA.pointer, columns);
+        imageColumns(s, masked.pointer, b, cols.pointer);
+        gradA(kernels, { u, x: cols, da: { ...matrix(dA.pointer, r, columns), accumulate: 1 } });
       }
       if (dx === 0) continue;
-      products.backwardInput(
-        P,
-        0,
-        columns,
-        r,
-        0,
-        0,
-        0,
-        columns,
-        u.pointer,
-        r,
-        at.A[i]!(),
-        columns,
-        0,
-        cols.pointer,
-        columns,
-      );
+      lowRankGradient(rt, { left: u, right: matrix(at('A', i), r, columns) }, { ...cols, accumulate: 0 });
       addColumns(s, cols.pointer, branch?.pointer ?? dx, b);
     }
   });
   if (branch !== null) {
-    drop(rt, term, B * C * H * W, branch.pointer, 1, dx);
+    drop(rt, term, imagesOf(s), branch.pointer, { pointer: dx, accumulate: 1 });
     branch.dispose();
   }
-  for (const tensor of [u, part, cols]) tensor.dispose();
+  for (const tensor of [desk.u, desk.part, desk.cols]) tensor.dispose();
+}
+
+interface GroupWork {
+  readonly image: number;
+  readonly dz: number;
+  readonly desk: Desk;
+  readonly dB: GradTarget | null;
+}
+
+/** A group's columns of u = s·dzᵀ·B, and its rows of the image's part of dB = s·dz·h: dz lies with outputs first. */
+function groupGradients(
+  { s, terms, ranks }: AdaptedConv,
+  i: number,
+  { at }: Context,
+  group: ConvGroup,
+  { image, dz, desk, dB }: GroupWork,
+): void {
+  const { rt, P, groupOutputs } = s;
+  const rg = ranks.ranks[i]!;
+  const R = ranks.width * s.groups;
+  const { scaling } = terms[i]!;
+  const dy = group.output(dz);
+  const b = matrix(at('B', i) + 4 * group.channel * rg, groupOutputs, rg);
+  const u = columnsOf(matrix(desk.u.pointer, P, rg * s.groups), group.group * rg, rg);
+  gradB(rt.engine, { s: scaling, dy, h: b, db: { ...u, accumulate: 0 } });
+  if (dB === null) return;
+  const hidden = matrix(at('h') + 4 * image * P * R, P, R);
+  const h = columnsOf(hidden, group.group * ranks.width + ranks.columns[i]!, rg);
+  const part = matrix(desk.part.pointer + 4 * group.channel * rg, groupOutputs, rg);
+  hiddenGradient(rt.engine, { s: scaling, dy, b: h, u: part });
 }

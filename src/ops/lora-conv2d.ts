@@ -3,11 +3,13 @@
  * dilation and sees every channel; B is 1x1 with the base's groups, as in PEFT. Image by image over the columns; the
  * ranks of a group and the bias are the last steps of its product. Called by `lora`; `lora-conv2d-backward` is its other half.
  */
+import { affineRows, down, scaleTo } from '../runtime/matrices.js';
+import { columnsOf, type LowRank, matrix, NO_RANK } from '../runtime/operands.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type Conv2dOperationOptions, type ConvSizes, checkConv2d, imageColumns } from './conv-sizes.js';
-import { forEachGroup } from './conv2d.js';
+import { type ConvGroup, convolve } from './conv2d.js';
 import { backwardLoraConv } from './lora-conv2d-backward.js';
-import { addressOf, type Dora, drop, type LoraTerm, totalBias } from './lora-terms.js';
+import { type Dora, drop, type LoraTerm, totalBias } from './lora-terms.js';
 
 /** Ranks of one group: those of every term, and one more for the bias where the product adds it. */
 export interface ConvRanks {
@@ -19,110 +21,143 @@ export interface ConvRanks {
   readonly width: number;
 }
 
+/** The base convolution that is adapted. */
+export interface ConvBase {
+  /** [out, in/groups, kh, kw] */
+  readonly weight: Tensor;
+  /** [out] or null */
+  readonly bias: Tensor | null;
+  readonly options: Conv2dOperationOptions;
+}
+
+/** An operation: its sizes, its terms and how their ranks lie. */
+export interface AdaptedConv {
+  readonly s: ConvSizes;
+  readonly terms: readonly LoraTerm[];
+  readonly ranks: ConvRanks;
+}
+
 /**
  * @param x - [batch, in, h, w] or [in, h, w] float32
- * @param weight - [out, in/groups, kh, kw]
  * @param terms - A [r, in, kh, kw], B [out, r/groups, 1, 1]
  * @param dora - with it there is one term
  */
 export function loraConv2d(
   where: string,
   x: Tensor,
-  weight: Tensor,
-  bias: Tensor | null,
-  options: Conv2dOperationOptions,
+  { weight, bias, options }: ConvBase,
   terms: readonly LoraTerm[],
   dora: Dora | null,
 ): Tensor {
   const s = checkConv2d(where, x, weight, bias, options);
-  const { rt, B, C, H, W, O, P, columns } = s;
-  const { kernels } = rt.engine;
+  const { rt, B, O, P } = s;
   return rt.attempt(() => {
     const make = (shape: readonly number[]): Tensor => rt.empty(shape, 'f32');
     const shift = totalBias(rt, O, bias, terms);
-    const inProduct = shift !== null && dora === null;
-    const layout = ranksOf(s, terms, inProduct);
-    const R = layout.width * s.groups;
-    const b = stackedB(s, terms, layout, inProduct ? shift : null);
-    const y = rt.empty(s.outShape, 'f32');
+    // The product adds the bias, unless DoRA scales it first.
+    const added = dora === null ? shift : null;
+    const conv: AdaptedConv = { s, terms, ranks: ranksOf(s, terms, added !== null) };
+    const y = make(s.outShape);
     const z = dora === null ? y : make(s.outShape);
-    const h = make([B, P, R]);
-    const cols = make([P, columns]);
-    const masked = terms.map((term) => {
-      if (term.dropout === 0) return null;
-      const copy = make([B, C, H, W]);
-      drop(rt, term, copy.size, x.pointer, 0, copy.pointer);
-      return copy;
-    });
-    const base = dora === null ? x.pointer : (masked[0]?.pointer ?? x.pointer);
-    for (let image = 0; image < B; image++) {
-      const hidden = h.pointer + image * P * R * 4;
-      if (inProduct) for (let g = 1; g <= s.groups; g++) fillColumn(s, hidden, R, g * layout.width - 1);
-      // The columns of one source are made once: undropped terms share them with the base.
-      let held = 0;
-      const fill = (source: number): void => {
-        if (held !== source) imageColumns(s, source, image, cols.pointer);
-        held = source;
-      };
-      for (const [i, { A }] of terms.entries()) {
-        fill(masked[i]?.pointer ?? x.pointer);
-        const r = layout.ranks[i]!;
-        for (let g = 0; g < s.groups; g++) {
-          const to = hidden + 4 * (g * layout.width + layout.columns[i]!);
-          kernels.loraDown(
-            P,
-            columns,
-            r,
-            cols.pointer,
-            columns,
-            A.pointer + 4 * g * r * columns,
-            columns,
-            to,
-            R,
-          );
-        }
-      }
-      fill(base);
-      convolve(s, weight.pointer, cols.pointer, image, z.pointer, {
-        left: b.pointer,
-        right: hidden,
-        width: layout.width,
-        R,
-      });
-    }
+    const h = make([B, P, conv.ranks.width * s.groups]);
+    const masked = terms.map((term) => maskedImages(s, term, x));
+    const base = dora === null ? x : (masked[0] ?? x);
+    images(conv, { x, base, masked, weight, bias: added, h, z });
     const g = dora === null ? null : make([O]);
     if (dora !== null && g !== null) {
-      kernels.quotient(O, dora.magnitude.pointer, dora.norms.pointer, g.pointer);
-      for (let image = 0; image < B; image++)
-        kernels.affineRows(
-          ...([O, P, z.pointer + image * O * P * 4, P] as const),
-          ...([g.pointer, shift?.pointer ?? 0, y.pointer + image * O * P * 4, P] as const),
-        );
-      if (masked[0] !== null && masked[0] !== undefined) addDropped(s, x, masked[0], weight, cols, y);
+      rt.engine.kernels.quotient(O, dora.magnitude.pointer, dora.norms.pointer, g.pointer);
+      scaleOutputs(s, { z, g, shift, y });
+      const dropped = masked[0] ?? null;
+      if (dropped !== null) addDropped(s, { x, masked: dropped, weight, y });
     }
-    const made = [h, ...(g === null ? [] : [g, z])];
+    const [factorsA, factorsB] = [terms.map((term) => term.A), terms.map((term) => term.B)];
     rt.record(y, {
       name: where,
-      inputs: [x, weight, bias, dora?.magnitude ?? null, ...terms.flatMap((t) => [t.A, t.B, t.bias])],
-      saved: [
-        x,
-        weight,
-        ...made,
-        ...(dora === null ? [] : [dora.norms]),
-        ...terms.flatMap((t) => [t.A, t.B]),
-      ],
-      backward: backwardLoraConv(s, terms, layout, {
-        x: addressOf(x),
-        weight: addressOf(weight),
-        h: addressOf(h),
-        A: terms.map((term) => addressOf(term.A)),
-        B: terms.map((term) => addressOf(term.B)),
-        dora: dora === null ? null : { g: addressOf(g!), z: addressOf(z), norms: addressOf(dora.norms) },
-      }),
+      inputs: {
+        ...{ x, weight, bias, magnitude: dora?.magnitude ?? null },
+        ...{ A: factorsA, B: factorsB, loraBias: terms.map((term) => term.bias) },
+      },
+      keep: {
+        ...{ x, weight, h, A: factorsA, B: factorsB },
+        ...{ g, z: dora === null ? null : z, norms: dora?.norms ?? null },
+      },
+      backward: (context) => backwardLoraConv(conv, dora !== null, context),
     });
-    for (const tensor of [...made, cols, b, ...masked, shift === bias ? null : shift]) tensor?.dispose();
+    for (const tensor of [h, g, g === null ? null : z, ...masked, shift === bias ? null : shift])
+      tensor?.dispose();
     return y;
   });
+}
+
+/** The images that a term's mask leaves; null without dropout. */
+function maskedImages({ rt, B, C, H, W }: ConvSizes, term: LoraTerm, x: Tensor): Tensor | null {
+  if (term.dropout === 0) return null;
+  const copy = rt.empty([B, C, H, W], 'f32');
+  drop(rt, term, copy.size, x.pointer, { pointer: copy.pointer, accumulate: 0 });
+  return copy;
+}
+
+interface ImageTensors {
+  readonly x: Tensor;
+  /** What the base sees: x, or with DoRA what the mask left of it. */
+  readonly base: Tensor;
+  /** What each term sees, null for x. */
+  readonly masked: readonly (Tensor | null)[];
+  readonly weight: Tensor;
+  /** Added in the product, or null. */
+  readonly bias: Tensor | null;
+  /** [batch, positions, ranks of all groups] */
+  readonly h: Tensor;
+  readonly z: Tensor;
+}
+
+/** Image by image: the hidden rows of every term, then the product that goes on over them. */
+function images({ s, terms, ranks }: AdaptedConv, tensors: ImageTensors): void {
+  const { rt, B, P, columns, groups } = s;
+  const { x, base, masked, weight, bias, h, z } = tensors;
+  const R = ranks.width * groups;
+  const b = stackedB(s, terms, ranks, bias);
+  const cols = rt.empty([P, columns], 'f32');
+  for (let image = 0; image < B; image++) {
+    const hidden = matrix(h.pointer + 4 * image * P * R, P, R);
+    if (bias !== null)
+      for (let g = 1; g <= groups; g++) fillColumn(s, hidden.pointer, R, g * ranks.width - 1);
+    // The columns of one source are made once: undropped terms share them with the base.
+    let held: Tensor | null = null;
+    const fill = (source: Tensor): void => {
+      if (held !== source) imageColumns(s, source.pointer, image, cols.pointer);
+      held = source;
+    };
+    for (const [i, { A }] of terms.entries()) {
+      fill(masked[i] ?? x);
+      const r = ranks.ranks[i]!;
+      for (let g = 0; g < groups; g++) {
+        const a = matrix(A.pointer + 4 * g * r * columns, r, columns);
+        const to = columnsOf(hidden, g * ranks.width + ranks.columns[i]!, r);
+        down(rt.engine.kernels, { x: matrix(cols.pointer, P, columns), a, h: to });
+      }
+    }
+    fill(base);
+    const low = ({ group, channel }: ConvGroup): LowRank => ({
+      left: matrix(b.pointer + 4 * channel * ranks.width, s.groupOutputs, ranks.width),
+      right: columnsOf(hidden, group * ranks.width, ranks.width),
+    });
+    convolve(s, image, { weight: weight.pointer, cols: cols.pointer, y: z.pointer }, low);
+  }
+  cols.dispose();
+  b.dispose();
+}
+
+/** y = g ⊙ z + shift, output by output. */
+function scaleOutputs(
+  { rt, B, O, P }: ConvSizes,
+  { z, g, shift, y }: { z: Tensor; g: Tensor; shift: Tensor | null; y: Tensor },
+): void {
+  for (let image = 0; image < B; image++) {
+    const plane = 4 * image * O * P;
+    const out = { scale: g.pointer, shift: shift?.pointer ?? 0, y: matrix(y.pointer + plane, O, P) };
+    affineRows(rt.engine.kernels, { x: matrix(z.pointer + plane, O, P), ...out });
+  }
 }
 
 function ranksOf(s: ConvSizes, terms: readonly LoraTerm[], withBias: boolean): ConvRanks {
@@ -145,12 +180,12 @@ function stackedB(
 ): Tensor {
   const { rt, O } = s;
   const b = rt.empty([O, width], 'f32');
+  const all = matrix(b.pointer, O, width);
   for (const [i, { B, scaling }] of terms.entries()) {
     const r = ranks[i]!;
-    rt.engine.kernels.loraScaleB(O, r, scaling, B.pointer, r, b.pointer + 4 * columns[i]!, width);
+    scaleTo(rt.engine.kernels, scaling, matrix(B.pointer, O, r), columnsOf(all, columns[i]!, r));
   }
-  if (bias !== null)
-    rt.engine.kernels.loraScaleB(O, 1, 1, bias.pointer, 1, b.pointer + 4 * (width - 1), width);
+  if (bias !== null) scaleTo(rt.engine.kernels, 1, matrix(bias.pointer, O, 1), columnsOf(all, width - 1, 1));
   return b;
 }
 
@@ -160,36 +195,21 @@ function fillColumn({ rt, P }: ConvSizes, matrix: number, ld: number, column: nu
   for (let p = 0, at = matrix / 4 + column; p < P; p++, at += ld) values[at] = 1;
 }
 
-/** One image's y = W·colsᵀ, continued by the groups' ranks. */
-function convolve(
+/** y += (x - x̃) ⋆ W: with DoRA the base keeps what dropout took from the branch. `masked` is overwritten. */
+function addDropped(
   s: ConvSizes,
-  weight: number,
-  cols: number,
-  image: number,
-  y: number,
-  low: { readonly left: number; readonly right: number; readonly width: number; readonly R: number },
+  { x, masked, weight, y }: { x: Tensor; masked: Tensor; weight: Tensor; y: Tensor },
 ): void {
-  const { width, R } = low;
-  forEachGroup(s, image, (output, w, column, channel) => {
-    const group = channel / 4 / s.groupOutputs;
-    s.rt.engine.products.forward(
-      ...([s.groupOutputs, s.P, s.groupColumns, width] as const),
-      ...([weight + w, s.groupColumns, cols + column, s.columns] as const),
-      ...([low.left + channel * width, width, low.right + 4 * group * width, R] as const),
-      ...([0, 0, y + output, s.P] as const),
-    );
-  });
-}
-
-/** y += (x - x̃) ⋆ W: with DoRA the base keeps what dropout took from the branch. */
-function addDropped(s: ConvSizes, x: Tensor, masked: Tensor, weight: Tensor, cols: Tensor, y: Tensor): void {
   const { kernels } = s.rt.engine;
   const part = s.rt.empty(s.outShape, 'f32');
+  const cols = s.rt.empty([s.P, s.columns], 'f32');
   kernels.sub(masked.size, x.pointer, masked.pointer, masked.pointer);
   for (let image = 0; image < s.B; image++) {
     imageColumns(s, masked.pointer, image, cols.pointer);
-    convolve(s, weight.pointer, cols.pointer, image, part.pointer, { left: 0, right: 0, width: 0, R: 0 });
+    const operands = { weight: weight.pointer, cols: cols.pointer, y: part.pointer };
+    convolve(s, image, operands, () => NO_RANK);
   }
   kernels.axpy(y.size, 1, part.pointer, y.pointer);
+  cols.dispose();
   part.dispose();
 }

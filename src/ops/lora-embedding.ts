@@ -2,138 +2,138 @@
  * LoRA over a lookup: y = g ⊙ (E[ids] + Σ sᵢ·(Aᵢᵀ)[ids]·Bᵢᵀ), g = magnitude / ‖V‖ a column with DoRA, else 1. There is no
  * dropout: ids cannot be dropped. Called by `lora`.
  */
+import {
+  affineColumns,
+  dotColumns,
+  gatherColumns,
+  gatherRows,
+  gradB,
+  hiddenGradient,
+  scatterAddColumns,
+} from '../runtime/matrices.js';
+import { type Matrix, matrix, weight as weightOf } from '../runtime/operands.js';
+import type { BackwardContext } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { checkEmbedding } from './embedding.js';
-import { withTransposed } from './linear-products.js';
-import { addressOf, type Dora, type LoraTerm, withInverse } from './lora-terms.js';
+import { checkEmbedding, type EmbeddingSizes, tableGradient } from './embedding.js';
+import { lowRankGradient, withTransposed } from './linear-products.js';
+import { type Dora, type LoraTerm, withInverse } from './lora-terms.js';
 
-const FACTORS = 2;
+/** The base's table, the row that gets no gradient, and the rows that the path is chosen for. */
+export interface EmbeddingBase {
+  /** [rows, dim] */
+  readonly weight: Tensor;
+  readonly paddingIdx: number | null;
+  /** Default: the ids given. */
+  readonly planRows?: number | undefined;
+}
 
 /**
  * @param ids - any shape, int32
- * @param weight - [rows, dim]
  * @param terms - A [r, rows], B [dim, r]
  * @returns [..., dim]
  */
 export function loraEmbedding(
   where: string,
   ids: Tensor,
-  weight: Tensor,
-  paddingIdx: number | null,
+  { weight, paddingIdx, planRows }: EmbeddingBase,
   terms: readonly LoraTerm[],
   dora: Dora | null,
-  planRows?: number,
 ): Tensor {
-  const { rt, M, N, rows, skip } = checkEmbedding(where, ids, weight, paddingIdx);
-  const { kernels, products } = rt.engine;
+  const sizes = checkEmbedding(where, ids, weight, paddingIdx);
+  const { rt, M, N, rows, dtype } = sizes;
+  const { kernels } = rt.engine;
   return rt.attempt(() => {
-    const make = (shape: readonly number[]): Tensor => rt.empty(shape, 'f32');
     const y = rt.empty([...ids.shape, N], 'f32');
-    const z = dora === null ? y : make([M, N]);
-    kernels.gatherRows(M, N, ids.pointer, weight.pointer, N, z.pointer, N);
-    const hidden = terms.map(({ A, B, scaling }) => {
-      const r = B.shape[1]!;
-      const h = make([M, r]);
-      kernels.gatherColumns(M, r, ids.pointer, A.pointer, rows, h.pointer, r);
-      if (scaling !== 0)
-        withTransposed(
-          ...([rt, N, r, B.pointer, r] as const),
-          (b) =>
-            products.backwardInput(
-              M,
-              0,
-              N,
-              r,
-              0,
-              0,
-              0,
-              N,
-              h.pointer,
-              r,
-              b,
-              N,
-              1,
-              z.pointer,
-              N,
-              planRows ?? M,
-            ),
-          scaling,
-        );
-      return h;
-    });
-    const g = dora === null ? null : make([N]);
+    const z = dora === null ? y : rt.empty([M, N], 'f32');
+    gatherRows(kernels, ids.pointer, weightOf(weight.pointer, rows, N, dtype), matrix(z.pointer, M, N));
+    const h = terms.map((term) => addTerm(sizes, ids, term, z, planRows ?? M));
+    const g = dora === null ? null : rt.empty([N], 'f32');
     if (dora !== null && g !== null) {
       kernels.quotient(N, dora.magnitude.pointer, dora.norms.pointer, g.pointer);
-      kernels.affineColumns(M, N, z.pointer, N, g.pointer, 0, y.pointer, N);
+      const out = { scale: g.pointer, shift: 0, y: matrix(y.pointer, M, N) };
+      affineColumns(kernels, { x: matrix(z.pointer, M, N), ...out });
     }
-
-    const idsAt = addressOf(ids);
-    const bAt = terms.map(({ B }) => addressOf(B));
-    const hAt = hidden.map(addressOf);
-    const [gAt, zAt] = [g === null ? null : addressOf(g), addressOf(z)];
-    const normsAt = dora === null ? null : addressOf(dora.norms);
+    const [A, B] = [terms.map((term) => term.A), terms.map((term) => term.B)];
     rt.record(y, {
       name: where,
-      inputs: [weight, dora?.magnitude ?? null, ...terms.flatMap(({ A, B }) => [A, B])],
-      saved: [
-        ...[ids, ...hidden, ...terms.map(({ B }) => B)],
-        ...(dora === null || g === null ? [] : [g, z, dora.norms]),
-      ],
-      backward: ({ dy, target, wants }) => {
-        const dz = gAt === null ? dy : rt.empty([M, N], 'f32');
-        if (gAt !== null) kernels.affineColumns(M, N, dy.pointer, N, gAt(), 0, dz.pointer, N);
-        const dm = target(1);
-        if (dm !== null && normsAt !== null)
-          withInverse(rt, N, normsAt(), (w) =>
-            kernels.dotColumns(M, N, dy.pointer, N, zAt(), N, w, dm.accumulate, dm.pointer),
-          );
-        const dw = target(0);
-        if (dw !== null) {
-          if (dw.accumulate === 0) kernels.fill(rows * N, 0, dw.pointer);
-          kernels.scatterAddRows(M, N, idsAt(), skip, dz.pointer, N, dw.pointer, N);
-        }
-        for (const [i, { A, B, scaling }] of terms.entries()) {
-          const r = B.shape[1]!;
-          const dB = target(FACTORS + 2 * i + 1);
-          if (dB !== null)
-            kernels.loraGradB(
-              M,
-              N,
-              r,
-              scaling,
-              dz.pointer,
-              N,
-              hAt[i]!(),
-              r,
-              dB.accumulate,
-              dB.pointer,
-              r,
-              rt.engine.scratch(4 * N * r),
-            );
-          if (!wants(FACTORS + 2 * i)) continue;
-          const u = rt.empty([M, r], 'f32');
-          kernels.loraBackwardHidden(
-            M,
-            N,
-            r,
-            scaling,
-            dz.pointer,
-            N,
-            bAt[i]!(),
-            r,
-            u.pointer,
-            r,
-            rt.engine.scratch(4 * N * r),
-          );
-          const dA = target(FACTORS + 2 * i)!;
-          if (dA.accumulate === 0) kernels.fill(A.size, 0, dA.pointer);
-          kernels.scatterAddColumns(M, r, idsAt(), skip, u.pointer, r, dA.pointer, rows);
-          u.dispose();
-        }
-        if (dz !== dy) dz.dispose();
-      },
+      inputs: { weight, magnitude: dora?.magnitude ?? null, A, B },
+      keep: { ids, h, B, g, z: dora === null ? null : z, norms: dora?.norms ?? null },
+      backward: (context) => backward(sizes, terms, dora !== null, context),
     });
-    for (const tensor of [...hidden, ...(g === null ? [] : [g]), ...(z === y ? [] : [z])]) tensor.dispose();
+    for (const tensor of [...h, ...(g === null ? [] : [g, z])]) tensor.dispose();
     return y;
   });
+}
+
+/** z += s·(Aᵀ)[ids]·Bᵀ; gives h = (Aᵀ)[ids]. */
+function addTerm(
+  { rt, M, N, rows }: EmbeddingSizes,
+  ids: Tensor,
+  { A, B, scaling }: LoraTerm,
+  z: Tensor,
+  planRows: number,
+): Tensor {
+  const r = B.shape[1]!;
+  const h = rt.empty([M, r], 'f32');
+  const left = matrix(h.pointer, M, r);
+  gatherColumns(rt.engine.kernels, ids.pointer, matrix(A.pointer, r, rows), left);
+  if (scaling !== 0)
+    withTransposed(rt, matrix(B.pointer, N, r), scaling, (right) =>
+      lowRankGradient(rt, { left, right }, { ...matrix(z.pointer, M, N), accumulate: 1 }, planRows),
+    );
+  return h;
+}
+
+type Context = BackwardContext<
+  { readonly [name in 'weight' | 'magnitude']: Tensor | null } & {
+    readonly [name in 'A' | 'B']: readonly Tensor[];
+  },
+  { readonly [name in 'ids' | 'g' | 'z' | 'norms']: Tensor | null } & {
+    readonly [name in 'h' | 'B']: readonly Tensor[];
+  }
+>;
+
+function backward(
+  sizes: EmbeddingSizes,
+  terms: readonly LoraTerm[],
+  isDora: boolean,
+  context: Context,
+): void {
+  const { rt, M, N } = sizes;
+  const { kernels } = rt.engine;
+  const { at, grad } = context;
+  const dy = matrix(context.dy.pointer, M, N);
+  const scaled = isDora ? rt.empty([M, N], 'f32') : null;
+  const dz = scaled === null ? dy : matrix(scaled.pointer, M, N);
+  if (isDora) affineColumns(kernels, { x: dy, scale: at('g'), shift: 0, y: dz });
+  const dm = grad('magnitude');
+  if (dm !== null)
+    withInverse(rt, N, at('norms'), (w) => dotColumns(kernels, dy, matrix(at('z'), M, N), w, dm));
+  const dw = grad('weight');
+  if (dw !== null) tableGradient(sizes, at('ids'), dz, dw);
+  for (const [i, term] of terms.entries()) termGradients(sizes, term, i, context, dz);
+  scaled?.dispose();
+}
+
+/** Gradients of the term's B and A, which gets them at the columns that the ids name. */
+function termGradients(
+  { rt, M, N, rows, skip }: EmbeddingSizes,
+  { B, scaling: s }: LoraTerm,
+  i: number,
+  { at, grad }: Context,
+  dz: Matrix,
+): void {
+  const { engine } = rt;
+  const r = B.shape[1]!;
+  const dB = grad('B', i);
+  if (dB !== null)
+    gradB(engine, { s, dy: dz, h: matrix(at('h', i), M, r), db: { ...matrix(0, N, r), ...dB } });
+  const dA = grad('A', i);
+  if (dA === null) return;
+  const hidden = rt.empty([M, r], 'f32');
+  const u = matrix(hidden.pointer, M, r);
+  hiddenGradient(engine, { s, dy: dz, b: matrix(at('B', i), N, r), u });
+  if (dA.accumulate === 0) engine.kernels.fill(r * rows, 0, dA.pointer);
+  scatterAddColumns(engine.kernels, at('ids'), skip, u, matrix(dA.pointer, r, rows));
+  hidden.dispose();
 }

@@ -4,18 +4,19 @@
  * outputs only (fused projections) continues only the products of those. Called by `lora`.
  */
 
-import type { Runtime } from '../tensor/runtime.js';
+import { down, gradA, gradB, hiddenGradient, sumRows } from '../runtime/matrices.js';
+import { columnsOf, type Matrix, matrix } from '../runtime/operands.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { backwardWeightAndBias, checkLinear, type LinearLayout } from './linear.js';
+import { checkLinear, type LinearLayout, weightAndBiasGradients } from './linear.js';
 import { inputGradient, type LinearSizes, lowRankGradient, outputs } from './linear-products.js';
 import {
-  addressOf,
+  addScaled,
   drop,
   type LoraTerm,
   type Part,
-  type Piece,
   pieces,
+  scaledB,
   stackParts,
   totalBias,
   withColumnsOf,
@@ -23,9 +24,15 @@ import {
   withRowsOf,
 } from './lora-terms.js';
 
-/** Place of a term's A among the inputs; B follows, then its bias. */
-const FACTORS = 3;
-const PER_TERM = 3;
+/** A fused operation: its sizes, its terms, and the parts that their ranks make. */
+interface Fused {
+  readonly sizes: LinearSizes;
+  readonly terms: readonly LoraTerm[];
+  /** Of each term. */
+  readonly parts: readonly (readonly Part[])[];
+  /** Ranks of all parts. */
+  readonly R: number;
+}
 
 /**
  * @param x - [..., in] float32
@@ -37,185 +44,170 @@ const PER_TERM = 3;
 export function loraLinear(
   where: string,
   x: Tensor,
-  weight: Tensor,
-  bias: Tensor | null,
+  { weight, bias }: { readonly weight: Tensor; readonly bias: Tensor | null },
   terms: readonly LoraTerm[],
   layout: LinearLayout = {},
 ): Tensor {
   const sizes = checkLinear(where, x, weight, bias, layout);
-  const { rt, M, N, K } = sizes;
-  const { kernels } = rt.engine;
-  const { parts, R } = stackParts(terms, N);
+  const { rt, M, N } = sizes;
+  const fused: Fused = { sizes, terms, ...stackParts(terms, N) };
   return rt.attempt(() => {
     const y = rt.empty(x.shape.with(-1, N), 'f32');
-    const h = rt.empty([M, R], 'f32');
-    for (let i = 0; i < terms.length; i++) {
-      const a = terms[i]!.A.pointer;
-      withMasked(rt, terms[i]!, M * K, x.pointer, (masked) => {
-        for (const { r, column, rowA } of parts[i]!)
-          kernels.loraDown(M, K, r, masked, K, a + 4 * rowA * K, K, h.pointer + 4 * column, R);
-      });
-    }
-    // A scale of 0 leaves the base's own bits, whatever the factors hold.
-    const used = parts.flatMap((own, i) => (terms[i]!.scaling === 0 ? [] : own));
+    const h = rt.empty([M, fused.R], 'f32');
     const shift = totalBias(rt, N, bias, terms);
-    const at = { x: x.pointer, w: weight.pointer, bias: shift?.pointer ?? 0, y: y.pointer };
-    for (const piece of pieces(used, N)) {
-      withColumnsOf(rt, piece.parts, M, h.pointer, R, (left) => {
-        const b = scaledB(rt, piece, terms, left.R);
-        outputs(sizes, piece.from, piece.size, at, { ...left, right: b.pointer, ldr: left.R });
-        b.dispose();
-      });
-    }
+    forward(fused, { x, weight, bias: shift, h, y });
     if (shift !== bias) shift?.dispose();
-
-    const inputs: (Tensor | null)[] = [x, weight, bias];
-    const saved = [h];
-    for (const { A, B, bias: own } of terms) {
-      inputs.push(A, B, own);
-      saved.push(A, B);
-    }
-    if (x.requiresGrad) saved.push(weight);
-    if (weight.requiresGrad || terms.some(({ A }) => A.requiresGrad)) saved.push(x);
-    const operation: Operation = {
-      sizes,
-      terms,
-      parts,
-      R,
-      x: addressOf(x),
-      weight: addressOf(weight),
-      h: addressOf(h),
-      A: terms.map(({ A }) => addressOf(A)),
-      B: terms.map(({ B }) => addressOf(B)),
-    };
-    rt.record(y, { name: where, inputs, saved, backward: (context) => backwardOf(operation, context) });
+    const [A, B] = [terms.map((term) => term.A), terms.map((term) => term.B)];
+    rt.record(y, {
+      name: where,
+      inputs: { x, weight, bias, A, B, loraBias: terms.map((term) => term.bias) },
+      keep: {
+        ...{ h, A, B, weight: x.requiresGrad ? weight : null },
+        x: weight.requiresGrad || A.some((one) => one.requiresGrad) ? x : null,
+      },
+      backward: (context) => backward(fused, context),
+    });
     h.dispose();
     return y;
   });
 }
 
-/** The scaled B of a piece's parts side by side, [size, R]: a temporary to dispose of. */
-function scaledB(rt: Runtime, { parts, from, size }: Piece, terms: readonly LoraTerm[], R: number): Tensor {
-  const b = rt.empty([size, R], 'f32');
-  let column = 0;
-  for (const part of parts) {
-    const { B, scaling } = terms[part.term]!;
-    const { r } = part;
-    const rows = B.pointer + 4 * (part.rowB + from - part.from) * r;
-    rt.engine.kernels.loraScaleB(size, r, scaling, rows, r, b.pointer + 4 * column, R);
-    column += r;
-  }
-  return b;
-}
-
-/** What backward knows of a forward: addresses are asked for when it runs. */
-interface Operation {
-  readonly sizes: LinearSizes;
-  readonly terms: readonly LoraTerm[];
-  /** Of each term. */
-  readonly parts: readonly (readonly Part[])[];
-  readonly R: number;
-  readonly x: () => number;
-  readonly weight: () => number;
+interface ForwardTensors {
+  readonly x: Tensor;
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
   /** [M, R] */
-  readonly h: () => number;
-  readonly A: readonly (() => number)[];
-  readonly B: readonly (() => number)[];
+  readonly h: Tensor;
+  readonly y: Tensor;
 }
 
-function backwardOf(operation: Operation, context: BackwardContext): void {
-  const { sizes, terms, R } = operation;
-  const { rt, M } = sizes;
-  backwardWeightAndBias(sizes, context, 1, operation.x());
-  const u = rt.empty([M, R], 'f32');
-  for (let i = 0; i < terms.length; i++) termGradients(operation, i, context, u.pointer);
-  const dx = context.target(0);
-  if (dx !== null) inputGradients(operation, context.dy.pointer, u.pointer, dx);
-  u.dispose();
-}
-
-/** The gradients of term `i`, and its columns of u = s·dy·B where they are wanted. */
-function termGradients(operation: Operation, i: number, context: BackwardContext, u: number): void {
-  const { sizes, R } = operation;
+/** h of every part, then y piece by piece: the product goes on over the ranks of the parts that cover it. */
+function forward({ sizes, terms, parts, R }: Fused, { x, weight, bias, h, y }: ForwardTensors): void {
   const { rt, M, N, K } = sizes;
-  const { kernels } = rt.engine;
-  const term = operation.terms[i]!;
-  const own = operation.parts[i]!;
-  const { scaling } = term;
-  const dy = context.dy.pointer;
-  const place = FACTORS + PER_TERM * i;
-  const [b, h] = [operation.B[i]!(), operation.h()];
-  const dB = context.target(place + 1);
-  const dA = context.target(place);
-  for (const { r, from, size, column, rowB } of own) {
-    const g = dy + 4 * from;
-    const row = 4 * rowB * r;
-    const left = h + 4 * column;
-    if (dB !== null)
-      kernels.loraGradB(
-        M,
-        size,
-        r,
-        scaling,
-        g,
-        N,
-        left,
-        R,
-        dB.accumulate,
-        dB.pointer + row,
-        r,
-        rt.engine.scratch(4 * size * r),
-      );
-    if (dA !== null || context.wants(0))
-      kernels.loraBackwardHidden(
-        M,
-        size,
-        r,
-        scaling,
-        g,
-        N,
-        b + row,
-        r,
-        u + 4 * column,
-        R,
-        rt.engine.scratch(4 * size * r),
-      );
-  }
-  if (dA !== null)
-    withMasked(rt, term, M * K, operation.x(), (masked) => {
-      for (const { r, column, rowA } of own) {
-        const to = dA.pointer + 4 * rowA * K;
-        kernels.loraGradA(M, K, r, u + 4 * column, R, masked, K, dA.accumulate, to, K);
+  const hidden = matrix(h.pointer, M, R);
+  const rows = matrix(x.pointer, M, K);
+  for (const [i, term] of terms.entries())
+    withMasked(rt, term, rows, (masked) => {
+      for (const { r, column, rowA } of parts[i]!) {
+        const a = matrix(term.A.pointer + 4 * rowA * K, r, K);
+        down(rt.engine.kernels, { x: masked, a, h: columnsOf(hidden, column, r) });
       }
     });
-  const dBias = context.target(place + 2);
-  if (dBias === null) return;
+  // A scale of 0 leaves the base's own bits, whatever the factors hold.
+  const used = parts.flatMap((own, i) => (terms[i]!.scaling === 0 ? [] : own));
+  const operands = { x: rows, w: weight.pointer, bias: bias?.pointer ?? 0, y: matrix(y.pointer, M, N) };
+  for (const piece of pieces(used, N))
+    withColumnsOf(rt, piece.parts, hidden, (left) => {
+      const b = scaledB(rt, piece, terms, left.columns);
+      outputs(sizes, piece, operands, { left, right: matrix(b.pointer, piece.size, left.columns) });
+      b.dispose();
+    });
+}
+
+type Context = BackwardContext<
+  {
+    readonly [name in 'x' | 'weight' | 'bias']: Tensor | null;
+  } & { readonly [name in 'A' | 'B' | 'loraBias']: readonly (Tensor | null)[] },
+  {
+    readonly [name in 'x' | 'weight' | 'h']: Tensor | null;
+  } & { readonly [name in 'A' | 'B']: readonly Tensor[] }
+>;
+
+function backward(fused: Fused, context: Context): void {
+  const { sizes, terms, R } = fused;
+  const { rt, M, N, K } = sizes;
+  const { at, grad } = context;
+  const dy = matrix(context.dy.pointer, M, N);
+  const places = { dw: grad('weight'), db: grad('bias') };
+  weightAndBiasGradients(sizes, { dy, x: () => at('x') }, places);
+  const hidden = rt.empty([M, R], 'f32');
+  const u = matrix(hidden.pointer, M, R);
+  for (let i = 0; i < terms.length; i++) termGradients(fused, i, context, { dy, u });
+  const dx = grad('x');
+  if (dx !== null) inputGradients(fused, context, { dy, u }, { ...matrix(0, M, K), ...dx });
+  hidden.dispose();
+}
+
+/** The gradients of dy and of the hidden rows: dy [M, N], u = s·dy·B [M, R]. */
+interface Flow {
+  readonly dy: Matrix;
+  readonly u: Matrix;
+}
+
+/** The gradients of term `i`, and its columns of u where they are wanted. */
+function termGradients(
+  { sizes, terms, parts, R }: Fused,
+  i: number,
+  context: Context,
+  { dy, u }: Flow,
+): void {
+  const { rt, M, K } = sizes;
+  const { at, grad, wants } = context;
+  const term = terms[i]!;
+  const own = parts[i]!;
+  const s = term.scaling;
+  const [dB, dA] = [grad('B', i), grad('A', i)];
+  const h = matrix(at('h'), M, R);
+  for (const { r, from, size, column, rowB } of own) {
+    const part = columnsOf(dy, from, size);
+    const row = 4 * rowB * r;
+    if (dB !== null) {
+      const db = { ...matrix(dB.pointer + row, size, r), accumulate: dB.accumulate };
+      gradB(rt.engine, { s, dy: part, h: columnsOf(h, column, r), db });
+    }
+    if (dA !== null || wants('x'))
+      hiddenGradient(rt.engine, {
+        s,
+        dy: part,
+        b: matrix(at('B', i) + row, size, r),
+        u: columnsOf(u, column, r),
+      });
+  }
+  if (dA !== null)
+    withMasked(rt, term, matrix(at('x'), M, K), (x) => {
+      for (const { r, column, rowA } of own) {
+        const da = { ...matrix(dA.pointer + 4 * rowA * K, r, K), accumulate: dA.accumulate };
+        gradA(rt.engine.kernels, { u: columnsOf(u, column, r), x, da });
+      }
+    });
+  const dBias = grad('loraBias', i);
+  if (dBias !== null) loraBiasGradient(sizes, s, dy, dBias);
+}
+
+/** d(lora_B.bias) (+)= s·Σ dy. */
+function loraBiasGradient({ rt, N }: LinearSizes, s: number, dy: Matrix, to: GradTarget): void {
   const sum = rt.empty([N], 'f32');
-  kernels.sumRows(M, N, dy, N, 0, sum.pointer);
-  if (dBias.accumulate === 0) kernels.scale(N, scaling, sum.pointer, dBias.pointer);
-  else kernels.axpy(N, scaling, sum.pointer, dBias.pointer);
+  sumRows(rt.engine.kernels, dy, { pointer: sum.pointer, accumulate: 0 });
+  addScaled(rt, N, s, sum.pointer, to);
   sum.dispose();
 }
 
 /** dx: the product goes on over the ranks of the terms without dropout; a dropped branch is a pass of its own. */
-function inputGradients(operation: Operation, dy: number, u: number, dx: GradTarget): void {
-  const { sizes, terms, parts, R } = operation;
-  const { rt, M, K } = sizes;
-  const addresses = operation.A.map((at) => at());
+function inputGradients(
+  { sizes, terms, parts }: Fused,
+  { at }: Context,
+  { dy, u }: Flow,
+  dx: Matrix & GradTarget,
+): void {
+  const { rt, M, K, planRows } = sizes;
   const fused = parts.flatMap((own, i) => (terms[i]!.dropout === 0 ? own : []));
-  withColumnsOf(rt, fused, M, u, R, (left) =>
-    withRowsOf(rt, fused, addresses, K, (right) =>
-      inputGradient(sizes, dy, operation.weight(), { ...left, right, ldr: K }, dx.accumulate, dx.pointer),
+  withColumnsOf(rt, fused, u, (left) =>
+    withRowsOf(
+      rt,
+      fused,
+      (i) => at('A', i),
+      K,
+      (right) => inputGradient(sizes, { dy, w: at('weight'), low: { left, right } }, dx),
     ),
   );
-  for (let i = 0; i < terms.length; i++) {
-    const term = terms[i]!;
+  for (const [i, term] of terms.entries()) {
     if (term.dropout === 0) continue;
     const branch = rt.empty([M, K], 'f32');
-    withColumnsOf(rt, parts[i]!, M, u, R, (left) =>
-      lowRankGradient(sizes, { ...left, right: addresses[i]!, ldr: K }, 0, branch.pointer),
-    );
-    drop(rt, term, M * K, branch.pointer, 1, dx.pointer);
+    withColumnsOf(rt, parts[i]!, u, (left) => {
+      const low = { left, right: matrix(at('A', i), left.columns, K) };
+      lowRankGradient(rt, low, { ...matrix(branch.pointer, M, K), accumulate: 0 }, planRows);
+    });
+    drop(rt, term, M * K, branch.pointer, { pointer: dx.pointer, accumulate: 1 });
     branch.dispose();
   }
 }

@@ -3,15 +3,14 @@
  * adapters, or of one adapter's output ranges, lie side by side in one product.
  */
 import { RANDOM_STREAM } from '../runtime/engine.js';
+import { scaleTo } from '../runtime/matrices.js';
+import { columnsOf, type Matrix, matrix } from '../runtime/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
+import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { LowRank } from './linear-products.js';
+import type { OutputRange } from './linear-products.js';
 
-/** A range of a layer's outputs. */
-export interface OutputRange {
-  readonly from: number;
-  readonly size: number;
-}
+export type { OutputRange } from './linear-products.js';
 
 /** One adapter's part in an operation. */
 export interface LoraTerm {
@@ -83,50 +82,32 @@ export function pieces(parts: readonly Part[], N: number): Piece[] {
   }));
 }
 
-/** Gives `use` the address of m(x): x itself, or a temporary with the mask applied. `n` elements. */
-export function withMasked(
-  rt: Runtime,
-  term: LoraTerm,
-  n: number,
-  x: number,
-  use: (masked: number) => void,
-): void {
+/** Gives `use` m(x): x itself, or a temporary with the mask applied. */
+export function withMasked(rt: Runtime, term: LoraTerm, x: Matrix, use: (masked: Matrix) => void): void {
   if (term.dropout === 0) {
     use(x);
     return;
   }
-  const masked = rt.empty([n], 'f32');
-  drop(rt, term, n, x, 0, masked.pointer);
-  use(masked.pointer);
+  const masked = rt.empty([x.rows, x.columns], 'f32');
+  drop(rt, term, x.rows * x.columns, x.pointer, { pointer: masked.pointer, accumulate: 0 });
+  use(matrix(masked.pointer, x.rows, x.columns));
   masked.dispose();
 }
 
-/** y (+)= x·mask/(1 - p): the term's mask, the same at every call. */
-export function drop(rt: Runtime, term: LoraTerm, n: number, x: number, accumulate: 0 | 1, y: number): void {
+/** y (+)= x·mask/(1 - p) over n elements: the term's mask, the same at every call. */
+export function drop(rt: Runtime, term: LoraTerm, n: number, x: number, y: GradTarget): void {
   const { kernels, seedLow, seedHigh } = rt.engine;
   const { maskLayer, maskStep, dropout } = term;
-  kernels.dropout(
-    n,
-    seedLow,
-    seedHigh,
-    RANDOM_STREAM.dropout,
-    maskLayer,
-    maskStep,
-    dropout,
-    x,
-    accumulate,
-    y,
-  );
+  const place = [seedLow, seedHigh, RANDOM_STREAM.dropout, maskLayer, maskStep] as const;
+  kernels.dropout(n, ...place, dropout, x, y.accumulate, y.pointer);
 }
 
 /** The columns of a stacked matrix [rows, R] that belong to `parts`, side by side: in place where they are neighbours, else copied. */
 export function withColumnsOf(
   rt: Runtime,
   parts: readonly Part[],
-  rows: number,
-  stacked: number,
-  R: number,
-  use: (left: Pick<LowRank, 'R' | 'left' | 'ldl'>) => void,
+  stacked: Matrix,
+  use: (left: Matrix) => void,
 ): void {
   const first = parts[0]?.column ?? 0;
   let rank = 0;
@@ -136,36 +117,29 @@ export function withColumnsOf(
     rank += r;
   }
   if (neighbours) {
-    use({ R: rank, left: rank === 0 ? 0 : stacked + 4 * first, ldl: R });
+    use(rank === 0 ? matrix(0, stacked.rows, 0) : columnsOf(stacked, first, rank));
     return;
   }
-  const copy = rt.empty([rows, rank], 'f32');
+  const copy = rt.empty([stacked.rows, rank], 'f32');
+  const to = matrix(copy.pointer, stacked.rows, rank);
   let column = 0;
   for (const part of parts) {
-    rt.engine.kernels.loraScaleB(
-      rows,
-      part.r,
-      1,
-      stacked + 4 * part.column,
-      R,
-      copy.pointer + 4 * column,
-      rank,
-    );
+    scaleTo(rt.engine.kernels, 1, columnsOf(stacked, part.column, part.r), columnsOf(to, column, part.r));
     column += part.r;
   }
-  use({ R: rank, left: copy.pointer, ldl: rank });
+  use(to);
   copy.dispose();
 }
 
-/** The A rows of `parts` one under the other, [Σ r, K]: in place for one term's neighbours, else copied. */
+/** The A rows of `parts` one under the other, [Σ r, K]: in place for one term's neighbours, else copied. `A` has each term's. */
 export function withRowsOf(
   rt: Runtime,
   parts: readonly Part[],
-  A: readonly number[],
+  A: (term: number) => number,
   K: number,
-  use: (right: number) => void,
+  use: (right: Matrix) => void,
 ): void {
-  const at = parts.map(({ term, rowA }) => A[term]! + 4 * rowA * K);
+  const at = parts.map(({ term, rowA }) => A(term) + 4 * rowA * K);
   let rows = 0;
   let neighbours = true;
   for (let i = 0; i < parts.length; i++) {
@@ -173,7 +147,7 @@ export function withRowsOf(
     rows += parts[i]!.r;
   }
   if (neighbours) {
-    use(at[0] ?? 0);
+    use(matrix(at[0] ?? 0, rows, K));
     return;
   }
   const stack = rt.empty([rows, K], 'f32');
@@ -182,13 +156,28 @@ export function withRowsOf(
     rt.engine.kernels.scale(r * K, 1, at[i]!, stack.pointer + 4 * row * K);
     row += r;
   }
-  use(stack.pointer);
+  use(matrix(stack.pointer, rows, K));
   stack.dispose();
 }
 
-/** A function that gives a tensor's address whenever backward asks. */
-export function addressOf({ storage, offset }: Tensor): () => number {
-  return () => storage.pointer + offset;
+/** The scaled B of a piece's parts side by side, [size, R]: a temporary to dispose of. */
+export function scaledB(
+  rt: Runtime,
+  { parts, from, size }: Piece,
+  terms: readonly LoraTerm[],
+  R: number,
+): Tensor {
+  const b = rt.empty([size, R], 'f32');
+  const to = matrix(b.pointer, size, R);
+  let column = 0;
+  for (const part of parts) {
+    const { B, scaling } = terms[part.term]!;
+    const { r } = part;
+    const rows = matrix(B.pointer + 4 * (part.rowB + from - part.from) * r, size, r);
+    scaleTo(rt.engine.kernels, scaling, rows, columnsOf(to, column, r));
+    column += r;
+  }
+  return b;
 }
 
 /** bias + Σ scaling·term.bias over N outputs, a temporary to dispose of; the bias itself where no term has one. */
@@ -206,6 +195,13 @@ export function totalBias(
   else kernels.scale(N, 1, bias.pointer, total.pointer);
   for (const term of own) kernels.axpy(N, term.scaling, term.bias!.pointer, total.pointer);
   return total;
+}
+
+/** y (+)= s·x over n elements: a gradient that is another one scaled. */
+export function addScaled(rt: Runtime, n: number, s: number, x: number, y: GradTarget): void {
+  const { kernels } = rt.engine;
+  if (y.accumulate === 0) kernels.scale(n, s, x, y.pointer);
+  else kernels.axpy(n, s, x, y.pointer);
 }
 
 /** Gives `use` the address of 1/norms over N outputs, 0 where a norm is 0: the gradient of DoRA's magnitude in y/g. */

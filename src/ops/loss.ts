@@ -46,44 +46,21 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   const { kernels } = rt.engine;
   return rt.attempt(() => {
     const perRow = rt.empty(targets.shape, 'f32');
-    kernels.crossEntropyForward(
-      rows,
-      cols,
-      logits.pointer,
-      cols,
-      targets.pointer,
-      ignoreIndex,
-      perRow.pointer,
-    );
+    const from = [logits.pointer, cols, targets.pointer, ignoreIndex] as const;
+    kernels.crossEntropyForward(rows, cols, ...from, perRow.pointer);
     const share = reduction === 'mean' ? 1 / Math.max(counted, 1) : 1;
     const y = reduction === 'none' ? perRow : rt.full([], kernels.sum(rows, perRow.pointer) * share);
-    const at = [logits, targets].map(
-      ({ storage, offset }) =>
-        () =>
-          storage.pointer + offset,
-    );
     rt.record(y, {
       name: 'crossEntropy',
-      inputs: [logits],
-      saved: [logits, targets],
-      backward: ({ dy, target }) => {
-        const dx = target(0);
+      inputs: { logits },
+      keep: { logits, targets },
+      backward({ dy, at, grad }) {
+        const dx = grad('logits');
         if (dx === null) return;
         const stride = reduction === 'none' ? 1 : 0;
-        kernels.crossEntropyBackward(
-          rows,
-          cols,
-          at[0]!(),
-          cols,
-          at[1]!(),
-          ignoreIndex,
-          share,
-          dy.pointer,
-          stride,
-          dx.accumulate,
-          dx.pointer,
-          cols,
-        );
+        const from = [at('logits'), cols, at('targets'), ignoreIndex] as const;
+        const out = [share, dy.pointer, stride, dx.accumulate, dx.pointer, cols] as const;
+        kernels.crossEntropyBackward(rows, cols, ...from, ...out);
       },
     });
     if (y !== perRow) perRow.dispose();
@@ -130,33 +107,24 @@ export function mseLoss(a: Tensor, b: Tensor, options: { readonly reduction?: Re
     kernels.sub(a.size, a.pointer, b.pointer, y.pointer);
     kernels.mul(a.size, y.pointer, y.pointer, y.pointer);
   }
-  const at = [a, b].map(
-    ({ storage, offset }) =>
-      () =>
-        storage.pointer + offset,
-  );
   return rt.record(y, {
     name: 'mseLoss',
-    inputs: [a, b],
-    saved: [a, b],
-    backward: ({ dy, target }) => {
-      for (const i of [0, 1]) {
-        const place = target(i);
+    inputs: { a, b },
+    keep: { a, b },
+    backward({ dy, at, grad }) {
+      for (const [one, other] of [
+        ['a', 'b'],
+        ['b', 'a'],
+      ] as const) {
+        const place = grad(one);
         if (place === null) continue;
-        const [own, other] = [at[i]!(), at[1 - i]!()];
+        const out = [place.accumulate, place.pointer] as const;
         if (reduction !== 'none') {
-          kernels.differenceScaled(
-            a.size,
-            2 * share * dy.item(),
-            own,
-            other,
-            place.accumulate,
-            place.pointer,
-          );
+          kernels.differenceScaled(a.size, 2 * share * dy.item(), at(one), at(other), ...out);
           continue;
         }
         const difference = rt.empty(dy.shape, 'f32');
-        kernels.sub(dy.size, own, other, difference.pointer);
+        kernels.sub(dy.size, at(one), at(other), difference.pointer);
         if (place.accumulate === 0) kernels.fill(dy.size, 0, place.pointer);
         kernels.mulAdd(dy.size, 2, dy.pointer, difference.pointer, place.pointer);
         difference.dispose();

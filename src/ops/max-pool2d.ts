@@ -68,16 +68,15 @@ export function maxPool2dAs(where: string, x: Tensor, kernelSize: Pair, options:
     const indices = rt.empty(y.shape, 'i32');
     const sizes = [planes, H, W, ...kernel, ...stride, ...padding, ...dilation, OH, OW] as const;
     kernels.maxPool2dForward(...sizes, x.pointer, y.pointer, indices.pointer);
-    const { storage } = indices;
     rt.record(y, {
       name: where,
-      inputs: [x],
-      saved: [indices],
-      backward: ({ dy, target }) => {
-        const dx = target(0);
+      inputs: { x },
+      keep: { indices },
+      backward({ dy, at, grad }) {
+        const dx = grad('x');
         if (dx === null) return;
         if (dx.accumulate === 0) kernels.fill(planes * H * W, 0, dx.pointer);
-        kernels.maxPool2dBackward(planes, H * W, OH * OW, storage.pointer, dy.pointer, dx.pointer);
+        kernels.maxPool2dBackward(planes, H * W, OH * OW, at('indices'), dy.pointer, dx.pointer);
       },
     });
     indices.dispose();

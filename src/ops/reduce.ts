@@ -10,10 +10,10 @@ function scaledSum(name: string, x: Tensor, s: number): Tensor {
   const y = rt.full([], kernels.sum(x.size, x.pointer) * s);
   return rt.record(y, {
     name,
-    inputs: [x],
-    saved: [],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
+    inputs: { x },
+    keep: {},
+    backward({ dy, grad }) {
+      const dx = grad('x');
       if (dx === null) return;
       const value = dy.item() * s;
       if (dx.accumulate === 1) kernels.addScalar(x.size, value, dx.pointer);
@@ -92,10 +92,10 @@ function meanOfRun(x: Tensor, first: number, last: number, shape: Shape | null):
   kernels.sumMiddle(outer, n, inner, 1 / n, x.pointer, y.pointer);
   return rt.record(y, {
     name: 'mean',
-    inputs: [x],
-    saved: [],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
+    inputs: { x },
+    keep: {},
+    backward({ dy, grad }) {
+      const dx = grad('x');
       if (dx !== null) kernels.spreadMiddle(outer, n, inner, 1 / n, dy.pointer, dx.accumulate, dx.pointer);
     },
   });
@@ -125,7 +125,12 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
     );
   }
   const y = rt.adopt(new Tensor(rt, x.storage.retain(), x.offset, dims, x.dtype));
-  return rt.record(y, { name: 'reshape', inputs: [x], saved: [], backward: ({ dy, pass }) => pass(0, dy) });
+  return rt.record(y, {
+    name: 'reshape',
+    inputs: { x },
+    keep: {},
+    backward: ({ dy, pass }) => pass(dy, 'x'),
+  });
 }
 
 /**
@@ -150,25 +155,15 @@ export function softmax(x: Tensor): Tensor {
   const { rows, cols } = asRows('softmax', 'x', x);
   const y = rt.empty(x.shape, 'f32');
   kernels.softmaxForward(rows, cols, x.pointer, cols, y.pointer, cols);
-  const { storage, offset } = y;
   return rt.record(y, {
     name: 'softmax',
-    inputs: [x],
-    saved: [y],
-    backward: ({ dy, target }) => {
-      const dx = target(0);
+    inputs: { x },
+    keep: { y },
+    backward({ dy, at, grad }) {
+      const dx = grad('x');
       if (dx === null) return;
-      kernels.softmaxBackward(
-        rows,
-        cols,
-        storage.pointer + offset,
-        cols,
-        dy.pointer,
-        cols,
-        dx.accumulate,
-        dx.pointer,
-        cols,
-      );
+      const out = [dx.accumulate, dx.pointer, cols] as const;
+      kernels.softmaxBackward(rows, cols, at('y'), cols, dy.pointer, cols, ...out);
     },
   });
 }

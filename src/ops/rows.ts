@@ -1,4 +1,6 @@
 /** Rows of a batch picked out and put back: how one forward serves rows that use different adapters. */
+import { gatherRows, scatterAddRows } from '../runtime/matrices.js';
+import { matrix, weight } from '../runtime/operands.js';
 import { Tensor } from '../tensor/tensor.js';
 
 /**
@@ -13,27 +15,22 @@ export function selectRows(x: Tensor, entries: Int32Array<ArrayBuffer>, batch: n
     const shape = [(x.shape[0]! / batch) * entries.length, ...x.shape.slice(1)];
     const y = rt.empty(shape, x.dtype);
     const index = rt.tensor(entries).keep();
-    kernels.gatherRows(entries.length, width, index.pointer, x.pointer, width, y.pointer, width);
+    gatherRows(
+      kernels,
+      index.pointer,
+      weight(x.pointer, batch, width),
+      matrix(y.pointer, entries.length, width),
+    );
     rt.record(y, {
       name: 'selectRows',
-      inputs: [x],
-      saved: [index],
-      backward: ({ dy, target }) => {
-        const dx = target(0);
+      inputs: { x },
+      keep: { index },
+      backward({ dy, at, grad }) {
+        const dx = grad('x');
         if (dx === null) return;
-        const again = rt.tensor(entries);
         if (dx.accumulate === 0) kernels.fill(x.size, 0, dx.pointer);
-        kernels.scatterAddRows(
-          entries.length,
-          width,
-          again.pointer,
-          -1,
-          dy.pointer,
-          width,
-          dx.pointer,
-          width,
-        );
-        again.dispose();
+        const rows = matrix(dy.pointer, entries.length, width);
+        scatterAddRows(kernels, at('index'), -1, rows, matrix(dx.pointer, batch, width));
       },
     });
     index.dispose();
@@ -60,14 +57,14 @@ export function placeRows(
       kernels.scale(width, 1, part.pointer + 4 * j * width, y.pointer + 4 * entry * width);
   return rt.record(y, {
     name: 'placeRows',
-    inputs: parts,
-    saved: [],
-    backward: ({ dy, wants, pass }) => {
+    inputs: { parts },
+    keep: {},
+    backward({ dy, wants, pass }) {
       for (const [i, own] of entries.entries()) {
-        if (!wants(i)) continue;
+        if (!wants('parts', i)) continue;
         const part = new Tensor(rt, dy.storage.retain(), dy.offset, y.shape, 'f32');
         const picked = rt.noGrad(() => selectRows(part, own, batch));
-        pass(i, picked);
+        pass(picked, 'parts', i);
         picked.dispose();
         part.dispose();
       }

@@ -6,7 +6,7 @@ import { platform } from '../platform/index.js';
 import type { Kernels } from './abi.js';
 import { Allocator } from './allocator.js';
 import { checkInteger, checkOptions, describe, OutOfMemoryError } from './errors.js';
-import type { Span } from './jobs.js';
+import type { Span } from './operands.js';
 import type { Pool } from './pool/pool.js';
 import {
   planThreads,

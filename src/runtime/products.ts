@@ -3,9 +3,19 @@
  * the kernel, or cuts the output into shares for the threads of the pool. Called by `ops`.
  */
 import type { Kernels } from './abi.js';
+import {
+  type BackwardInputOperands,
+  type BackwardWeightOperands,
+  backwardInputCall,
+  backwardWeightCall,
+  type Call,
+  type ForwardOperands,
+  forwardCall,
+} from './calls.js';
+import { PLAIN_DTYPES } from './dtypes.js';
 import { OutOfMemoryError } from './errors.js';
-import { backwardInputJob, backwardWeightJob, forwardJob, type Job, type Span } from './jobs.js';
-import { grainOf, type Plan, planBackwardInput, planBackwardWeight, planForward } from './plan.js';
+import { type Span, spanOf } from './operands.js';
+import { grainOf, planBackwardInput, planBackwardWeight, planForward } from './plan.js';
 import type { Pool } from './pool/pool.js';
 import { cutOutput } from './split.js';
 
@@ -18,6 +28,8 @@ export interface ScratchSource {
   fence(span: Span, ended: Promise<unknown>): void;
 }
 
+const F32 = PLAIN_DTYPES.f32.code;
+
 export class Products {
   readonly #engine: ScratchSource;
   readonly #pool: Pool | null;
@@ -28,130 +40,53 @@ export class Products {
   }
 
   /**
-   * y[M,N] = colScale ⊙ (x·Wᵀ + h·Bᵀ) + bias; arguments as `Kernels.linearForward`.
-   * @param planRows - the rows that the path is chosen for: those of the whole batch, where M is a part of it
+   * y = colScale ⊙ (x·Wᵀ + left·rightᵀ) + bias.
+   * @param planRows - the rows that the path is chosen for: those of the whole batch, where x is a part of it
    */
-  forward(
-    M: number,
-    N: number,
-    K: number,
-    R: number,
-    x: number,
-    ldx: number,
-    w: number,
-    ldw: number,
-    h: number,
-    ldh: number,
-    b: number,
-    ldb: number,
-    colScale: number,
-    bias: number,
-    y: number,
-    ldy: number,
-    planRows = M,
-  ): void {
-    const plan = planForward(this.#engine.level, planRows, N, K, R);
-    const { path, scratchBytes } = plan;
-    if (this.#isShared(M * N * (K + R))) {
-      const job = forwardJob(path, M, N, K, R, x, ldx, w, ldw, h, ldh, b, ldb, colScale, bias, y, ldy);
-      if (this.#share(plan, job)) return;
-    }
-    const { kernels } = this.#engine;
-    const scratch = this.#engine.scratch(scratchBytes);
-    kernels.linearForward(path, M, N, K, R, x, ldx, w, ldw, h, ldh, b, ldb, colScale, bias, y, ldy, scratch);
+  forward(operands: ForwardOperands, planRows = operands.x.rows): void {
+    const { x, w, low } = operands;
+    const path = planForward(this.#engine.level, planRows, w.rows, x.columns, low.left.columns);
+    this.#run(path, w.code, x.columns, forwardCall(path, operands));
   }
 
-  /** dx[M,K] (+)= dy·W + u·A; arguments as `Kernels.linearBackwardInput`, `planRows` as in `forward`. */
-  backwardInput(
-    M: number,
-    N: number,
-    K: number,
-    R: number,
-    dy: number,
-    lddy: number,
-    w: number,
-    ldw: number,
-    u: number,
-    ldu: number,
-    a: number,
-    lda: number,
-    accumulate: number,
-    dx: number,
-    lddx: number,
-    planRows = M,
-  ): void {
-    const plan = planBackwardInput(this.#engine.level, planRows, N, K, R);
-    const { path, scratchBytes } = plan;
-    if (this.#isShared(M * K * (N + R))) {
-      const job = backwardInputJob(path, M, N, K, R, dy, lddy, w, ldw, u, ldu, a, lda, accumulate, dx, lddx);
-      if (this.#share(plan, job)) return;
-    }
-    const { kernels } = this.#engine;
-    const scratch = this.#engine.scratch(scratchBytes);
-    kernels.linearBackwardInput(
-      path,
-      M,
-      N,
-      K,
-      R,
-      dy,
-      lddy,
-      w,
-      ldw,
-      u,
-      ldu,
-      a,
-      lda,
-      accumulate,
-      dx,
-      lddx,
-      scratch,
-    );
+  /** dx (+)= dy·W + left·right; `planRows` as in `forward`. */
+  backwardInput(operands: BackwardInputOperands, planRows = operands.dx.rows): void {
+    const { w, low, dx } = operands;
+    const path = planBackwardInput(this.#engine.level, planRows, w.rows, dx.columns, low.left.columns);
+    this.#run(path, w.code, dx.columns, backwardInputCall(path, operands));
   }
 
-  /** dw[N,K] (+)= dyᵀ·x; arguments as `Kernels.linearBackwardWeight`. */
-  backwardWeight(
-    M: number,
-    N: number,
-    K: number,
-    dy: number,
-    lddy: number,
-    x: number,
-    ldx: number,
-    accumulate: number,
-    dw: number,
-    lddw: number,
-  ): void {
-    const plan = planBackwardWeight(this.#engine.level, M, N, K);
-    const { path, scratchBytes } = plan;
-    if (this.#isShared(N * K * M)) {
-      const job = backwardWeightJob(path, M, N, K, dy, lddy, x, ldx, accumulate, dw, lddw);
-      if (this.#share(plan, job)) return;
-    }
-    const { kernels } = this.#engine;
-    const scratch = this.#engine.scratch(scratchBytes);
-    kernels.linearBackwardWeight(path, M, N, K, dy, lddy, x, ldx, accumulate, dw, lddw, scratch);
+  /** dW (+)= dyᵀ·x. */
+  backwardWeight(operands: BackwardWeightOperands): void {
+    const { x, dw } = operands;
+    const path = planBackwardWeight(this.#engine.level, x.rows, dw.rows, dw.columns);
+    this.#run(path, F32, dw.columns, backwardWeightCall(path, operands));
   }
 
-  /** Whether a product of so many multiply-adds repays the threads of the pool, if there is one. */
-  #isShared(multiplyAdds: number): boolean {
-    return this.#pool?.worth(2 * multiplyAdds) ?? false;
+  /** Makes a call, on all threads where that pays; `K` is the length of the weight's rows. */
+  #run(path: number, code: number, K: number, call: Call): void {
+    const { kernels } = this.#engine;
+    const bytes = kernels.productScratch(path, code, K) >>> 0;
+    const { output, depth } = call;
+    const flops = 2 * output.rows * output.columns * depth;
+    if ((this.#pool?.worth(flops) ?? false) && this.#share(path, bytes, flops, call)) return;
+    const kernel = kernels[call.kernel] as (...args: number[]) => void;
+    kernel(...call.whole(this.#engine.scratch(bytes)));
   }
 
   /** Computes the output in shares on all threads; false where it cannot be cut, or memory has no room for their scratch. */
-  #share(plan: Plan, job: Job): boolean {
-    const { kernel, rows, columns, depth } = job;
+  #share(path: number, bytes: number, flops: number, { kernel, output, share }: Call): boolean {
     const { threads } = this.#pool!;
-    const parts = cutOutput(rows, columns, grainOf(plan.path), threads);
+    const parts = cutOutput(output.rows, output.columns, grainOf(path), threads);
     if (parts.length <= 1) return false;
-    const scratch = this.#roomyScratch(plan.scratchBytes * threads);
+    const scratch = this.#roomyScratch(bytes * threads);
     if (scratch === null) return false;
-    const shares = parts.map((part) => job.share(part, scratch));
+    const shares = parts.map((part) => share(part, scratch));
     try {
-      this.#pool!.run(kernel, shares, plan.scratchBytes, 2 * rows * columns * depth);
+      this.#pool!.run(kernel, shares, bytes, flops);
     } catch (error) {
       // A worker that was given up may be late and not dead: it still writes.
-      this.#engine.fence(job.output, this.#pool!.ended);
+      this.#engine.fence(spanOf(output), this.#pool!.ended);
       throw error;
     }
     return true;

@@ -15,8 +15,7 @@ import { countElements, dtypeOfSource, type ElementSource, readElements } from '
 import { collect, Scope, type Scoped } from './scope.js';
 import { checkShape, type DType, type Shape, showShape, sizeOf } from './shape.js';
 import { Storage } from './storage.js';
-import type { BackwardContext } from './tape.js';
-import { TapeNode } from './tape.js';
+import { type Operation, type OperationInputs, type OperationKeep, TapeNode } from './tape.js';
 import { Tensor } from './tensor.js';
 
 /** Largest finite float32. */
@@ -40,14 +39,6 @@ export interface MemoryUse {
   readonly blocks: number;
   /** Live tensors. */
   readonly tensors: number;
-}
-
-/** What an operation leaves on the tape. */
-export interface Record {
-  readonly name: string;
-  readonly inputs: readonly (Tensor | null)[];
-  readonly saved: readonly Tensor[];
-  readonly backward: (context: BackwardContext) => void;
 }
 
 export class Runtime {
@@ -253,13 +244,22 @@ export class Runtime {
     return item;
   }
 
-  /** @internal Hangs `output` on the tape if an input wants a gradient and recording is on. */
-  record(output: Tensor, record: Record): Tensor {
-    if (this.#gradEnabled && record.inputs.some(requiresGrad)) {
-      output.node = this.adopt(
-        new TapeNode(record.name, output.shape, record.inputs, record.saved, record.backward),
-      );
-    }
+  /**
+   * @internal Hangs `output` on the tape if an input wants a gradient and recording is on.
+   * @example
+   * rt.record(y, {
+   *   name: 'mul',
+   *   inputs: { a, b },
+   *   keep: { a, b },
+   *   backward({ dy, at, grad }) { ... },
+   * });
+   */
+  record<I extends OperationInputs, K extends OperationKeep>(
+    output: Tensor,
+    operation: Operation<I, K>,
+  ): Tensor {
+    if (this.#gradEnabled && wantsGradient(operation.inputs))
+      output.node = this.adopt(new TapeNode(output.shape, operation));
     return output;
   }
 
@@ -304,8 +304,13 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   return new Runtime(await createEngine(options));
 }
 
-function requiresGrad(input: Tensor | null): boolean {
-  return input?.requiresGrad ?? false;
+function wantsGradient(inputs: OperationInputs): boolean {
+  for (const name in inputs) {
+    const one = inputs[name]!;
+    if (one instanceof Tensor ? one.requiresGrad : (one?.some((input) => input?.requiresGrad) ?? false))
+      return true;
+  }
+  return false;
 }
 
 /** @internal */

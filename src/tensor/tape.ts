@@ -17,16 +17,48 @@ export interface GradTarget {
   readonly accumulate: 0 | 1;
 }
 
-/** Handed to an operation's backward: the gradient of its output, and places for those of its inputs. */
-export interface BackwardContext {
+/** Tensors under names, alone or in lists. */
+type Named<T> = Readonly<Record<string, T | readonly T[]>>;
+
+/** A list is asked for by name and place. */
+type Index<T> = T extends readonly unknown[] ? [i: number] : [];
+
+/** An operation's inputs: what may want a gradient. */
+export type OperationInputs = Named<Tensor | null>;
+
+/** What backward reads: kept as it is until then; null where this call needs it not. */
+export type OperationKeep = Named<Tensor | null>;
+
+/** Handed to an operation's backward: the gradient of its output, what it kept, and places for the gradients of its inputs. */
+export interface BackwardContext<I extends OperationInputs, K extends OperationKeep> {
   /** Gradient of the output. */
   readonly dy: Tensor;
-  /** A place for the gradient of input `i`, or null where none is wanted. A place that is asked for must be filled. */
-  target(i: number): GradTarget | null;
-  /** True where input `i` wants a gradient. */
-  wants(i: number): boolean;
+  /** Address of a tensor that was kept. @throws Error where this call kept none */
+  at<N extends keyof K & string>(name: N, ...i: Index<K[N]>): number;
+  /** A place for an input's gradient, or null where none is wanted. A place that is asked for must be filled. */
+  grad<N extends keyof I & string>(name: N, ...i: Index<I[N]>): GradTarget | null;
+  /** True where an input wants a gradient. */
+  wants<N extends keyof I & string>(name: N, ...i: Index<I[N]>): boolean;
   /** Hands `gradient` (of the input's size) on as a whole. */
-  pass(i: number, gradient: Tensor): void;
+  pass<N extends keyof I & string>(gradient: Tensor, name: N, ...i: Index<I[N]>): void;
+}
+
+/** What an operation leaves on the tape. */
+export interface Operation<I extends OperationInputs, K extends OperationKeep> {
+  /** For messages. */
+  readonly name: string;
+  readonly inputs: I;
+  readonly keep: K;
+  backward(context: BackwardContext<I, K>): void;
+}
+
+/** A context as the tape fills it in, whatever an operation's names are. */
+interface AnyContext {
+  readonly dy: Tensor;
+  readonly at: (name: string, i?: number) => number;
+  readonly grad: (name: string, i?: number) => GradTarget | null;
+  readonly wants: (name: string, i?: number) => boolean;
+  readonly pass: (gradient: Tensor, name: string, i?: number) => void;
 }
 
 interface Saved {
@@ -46,39 +78,73 @@ function releaseAll(saved: readonly Saved[]): void {
   for (const { storage } of saved) storage.release();
 }
 
+/** Tensors one after another, and where those of each name begin. */
+class Listed {
+  readonly tensors: (Tensor | null)[] = [];
+  readonly starts = new Map<string, number>();
+
+  constructor(named: Named<Tensor | null>) {
+    for (const name in named) {
+      const one = named[name]!;
+      this.starts.set(name, this.tensors.length);
+      if (Array.isArray(one)) this.tensors.push(...one);
+      else this.tensors.push(one as Tensor | null);
+    }
+  }
+}
+
 export class TapeNode implements Scoped {
   readonly id = nextId++;
   readonly name: string;
+  /** Of all inputs, in order; those of one name lie side by side. */
   readonly edges: readonly Edge[];
   readonly shape: readonly number[];
   scope: Scope | null = null;
-  #saved: Saved[] | null;
-  #run: ((context: BackwardContext) => void) | null;
+  readonly #inputs: ReadonlyMap<string, number>;
+  readonly #kept: ReadonlyMap<string, number>;
+  /** Of all that is kept, in order: the address's offset and the place in `#saved`; null for what was not kept. */
+  readonly #places: readonly ({ readonly saved: number; readonly offset: number } | null)[];
+  #saved: Saved[] | null = [];
+  #run: ((context: AnyContext) => void) | null;
   #registered = false;
 
-  /**
-   * @param inputs - the operation's inputs, in the order of `target(i)`
-   * @param saved - tensors whose content backward reads
-   */
+  /** @param shape - of the output */
   constructor(
-    name: string,
     shape: readonly number[],
-    inputs: readonly (Tensor | null)[],
-    saved: readonly Tensor[],
-    run: (context: BackwardContext) => void,
+    { name, inputs, keep, backward }: Operation<OperationInputs, OperationKeep>,
   ) {
     this.name = name;
     this.shape = shape;
-    this.edges = inputs.map((input) => (input?.requiresGrad ? (input.node ?? input) : null));
-    this.#saved = saved.map((tensor) => ({
-      storage: tensor.storage.retain(),
-      version: tensor.storage.version,
-    }));
-    this.#run = run;
+    const given = new Listed(inputs);
+    this.#inputs = given.starts;
+    this.edges = given.tensors.map((input) => (input?.requiresGrad ? (input.node ?? input) : null));
+    const kept = new Listed(keep);
+    this.#kept = kept.starts;
+    const saved: Saved[] = [];
+    this.#places = kept.tensors.map((tensor) => {
+      if (tensor === null) return null;
+      const { storage, offset } = tensor;
+      return { saved: saved.push({ storage: storage.retain(), version: storage.version }) - 1, offset };
+    });
+    this.#saved = saved;
+    this.#run = backward as (context: AnyContext) => void;
+  }
+
+  /** The edge of an input. */
+  edgeOf(name: string, i = 0): Edge {
+    return this.edges[this.#inputs.get(name)! + i] ?? null;
+  }
+
+  /** Address of what was kept. @throws Error where this call kept no such tensor */
+  addressOf(name: string, i = 0): number {
+    const place = this.#places[this.#kept.get(name)! + i];
+    if (place === null || place === undefined)
+      throw new Error(`backward: ${this.name} reads '${name}', which forward did not keep`);
+    return this.#saved![place.saved]!.storage.pointer + place.offset;
   }
 
   /** Runs the operation's backward once. @throws Error when what it saved is gone or was changed */
-  run(context: BackwardContext): void {
+  run(context: AnyContext): void {
     this.check();
     this.#run!(context);
     this.release();
@@ -174,8 +240,7 @@ class Walk {
   readonly #runtime: Runtime;
   readonly #gathered: Gathered;
   readonly #pending = new Map<TapeNode, Tensor>();
-  /** Of the node that runs. */
-  #edges: readonly Edge[] = [];
+  #node: TapeNode | null = null;
 
   constructor(runtime: Runtime, gathered: Gathered) {
     this.#runtime = runtime;
@@ -205,27 +270,29 @@ class Walk {
     const dy = this.#pending.get(node);
     if (dy === undefined) return;
     this.#pending.delete(node);
-    this.#edges = node.edges;
-    node.run({ dy, target: this.#target, pass: this.#pass, wants: this.#wants });
+    this.#node = node;
+    node.run({ dy, at: this.#at, grad: this.#grad, wants: this.#wants, pass: this.#pass });
     dy.dispose();
   }
 
-  /** What wants the gradient of input `i`; a leaf that is gone wants none. */
-  #edge(i: number): Edge {
-    const edge = this.#edges[i] ?? null;
+  /** What wants the gradient of an input; a leaf that is gone wants none. */
+  #edge(name: string, i?: number): Edge {
+    const edge = this.#node!.edgeOf(name, i);
     return edge instanceof TapeNode || edge?.disposed === false ? edge : null;
   }
 
   // Functions of the walk and not methods: operations take them out of their context.
-  readonly #wants = (i: number): boolean => this.#edge(i) !== null;
+  readonly #at: AnyContext['at'] = (name, i) => this.#node!.addressOf(name, i);
 
-  readonly #target = (i: number): GradTarget | null => {
-    const edge = this.#edge(i);
+  readonly #wants: AnyContext['wants'] = (name, i) => this.#edge(name, i) !== null;
+
+  readonly #grad: AnyContext['grad'] = (name, i) => {
+    const edge = this.#edge(name, i);
     return edge === null ? null : this.#placeOf(edge);
   };
 
-  readonly #pass = (i: number, gradient: Tensor): void => {
-    const edge = this.#edge(i);
+  readonly #pass: AnyContext['pass'] = (gradient, name, i) => {
+    const edge = this.#edge(name, i);
     if (edge !== null) this.give(edge, gradient);
   };
 

@@ -1,7 +1,8 @@
 /** Sizes beyond one block: of depth, of rows, of rank, and of the rows that the unpacked product takes at a time. */
 import { expect, test } from 'vitest';
+import { NO_RANK } from '../../src/runtime/operands.js';
 import { planBackwardWeight, planForward } from '../../src/runtime/plan.js';
-import { describeBuilds, type Placed } from './harness.js';
+import { describeBuilds, operand, type Placed, weightOperand } from './harness.js';
 
 /** Whole numbers from -2 to 2: every sum here stays below 2^24 and is exact. */
 const whole = (n: number, seed: number): number[] =>
@@ -19,7 +20,6 @@ describeBuilds((h) => {
     }
     expect(h.intact(at), what).toBe(true);
   };
-  const scratchFor = planBackwardWeight(1, 66, 1, 1).scratchBytes + 4096;
 
   test.each([
     [3, 11, 511, 0],
@@ -47,26 +47,10 @@ describeBuilds((h) => {
         h.matrix(N, R, b),
       ];
       const y = h.matrix(M, N, new Array<number>(M * N).fill(Number.NaN));
-      h.kernels.linearForward(
-        path,
-        M,
-        N,
-        K,
-        R,
-        px.ptr,
-        px.ld,
-        pw.ptr,
-        pw.ld,
-        ph.ptr,
-        ph.ld,
-        pb.ptr,
-        pb.ld,
-        0,
-        0,
-        y.ptr,
-        y.ld,
-        h.scratch(scratchFor),
-      );
+      h.forward(path, {
+        ...{ x: operand(px), w: weightOperand(pw), low: { left: operand(ph), right: operand(pb) } },
+        ...{ colScale: 0, bias: 0, y: operand(y) },
+      });
       same(y, wanted, `path ${path}`);
     }
   });
@@ -77,27 +61,10 @@ describeBuilds((h) => {
     const [x, w] = [whole(M * K, 1), whole(N * K, 2)];
     const [px, pw] = [h.matrix(M, K, x), h.matrix(N, K, w)];
     const y = h.matrix(M, N, new Array<number>(M * N).fill(Number.NaN));
-    const { path, scratchBytes } = planForward(1, M, N, K, 0);
-    h.kernels.linearForward(
-      path,
-      M,
-      N,
-      K,
-      0,
-      px.ptr,
-      px.ld,
-      pw.ptr,
-      pw.ld,
-      0,
-      0,
-      0,
-      0,
-      0,
-      0,
-      y.ptr,
-      y.ld,
-      h.scratch(scratchBytes),
-    );
+    h.forward(planForward(1, M, N, K, 0), {
+      ...{ x: operand(px), w: weightOperand(pw), low: NO_RANK },
+      ...{ colScale: 0, bias: 0, y: operand(y) },
+    });
     same(y, (m, n) => w.slice(n * K, (n + 1) * K).reduce((sum, v, k) => sum + v * x[m * K + k]!, 0), 'dot');
   });
 
@@ -117,7 +84,7 @@ describeBuilds((h) => {
       return sum;
     };
     for (const path of [...PACKED, STREAM]) {
-      for (const accumulate of [0, 1]) {
+      for (const accumulate of [0, 1] as const) {
         h.reset();
         const [pdy, pw, pu, pa] = [
           h.matrix(M, N, dy),
@@ -126,25 +93,10 @@ describeBuilds((h) => {
           h.matrix(R, K, a),
         ];
         const dx = h.matrix(M, K, new Array<number>(M * K).fill(accumulate === 1 ? 3 : Number.NaN));
-        h.kernels.linearBackwardInput(
-          path,
-          M,
-          N,
-          K,
-          R,
-          pdy.ptr,
-          pdy.ld,
-          pw.ptr,
-          pw.ld,
-          pu.ptr,
-          pu.ld,
-          pa.ptr,
-          pa.ld,
-          accumulate,
-          dx.ptr,
-          dx.ld,
-          h.scratch(scratchFor),
-        );
+        h.backwardInput(path, {
+          ...{ dy: operand(pdy), w: weightOperand(pw), low: { left: operand(pu), right: operand(pa) } },
+          ...{ accumulate, dx: operand(dx) },
+        });
         same(dx, (m, k) => wanted(m, k) + 3 * accumulate, `path ${path}, accumulate ${accumulate}`);
       }
     }
@@ -162,25 +114,12 @@ describeBuilds((h) => {
       for (let m = 0; m < M; m++) sum += dy[m * N + n]! * x[m * K + k]!;
       return sum;
     };
-    for (const path of [planBackwardWeight(h.level, M, N, K).path, ...PACKED, STREAM]) {
-      for (const accumulate of [0, 1]) {
+    for (const path of [planBackwardWeight(h.level, M, N, K), ...PACKED, STREAM]) {
+      for (const accumulate of [0, 1] as const) {
         h.reset();
         const [pdy, px] = [h.matrix(M, N, dy), h.matrix(M, K, x)];
         const dw = h.matrix(N, K, new Array<number>(N * K).fill(accumulate === 1 ? 3 : Number.NaN));
-        h.kernels.linearBackwardWeight(
-          path,
-          M,
-          N,
-          K,
-          pdy.ptr,
-          pdy.ld,
-          px.ptr,
-          px.ld,
-          accumulate,
-          dw.ptr,
-          dw.ld,
-          h.scratch(scratchFor),
-        );
+        h.backwardWeight(path, { dy: operand(pdy), x: operand(px), accumulate, dw: operand(dw) });
         same(dw, (n, k) => wanted(n, k) + 3 * accumulate, `path ${path}, accumulate ${accumulate}`);
       }
     }

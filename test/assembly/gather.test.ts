@@ -26,7 +26,7 @@ describeBuilds((h) => {
         const at = h.i32(ids);
         const rows = h.matrix(ENTRIES, width, table);
         const y = h.matrix(M, width, nans(M * width), 5);
-        h.kernels.gatherRows(M, width, at, rows.ptr, rows.ld, y.ptr, y.ld);
+        h.kernels.gatherRows(M, width, at, 0, rows.ptr, 4 * rows.ld, y.ptr, y.ld);
         const wanted = ids.flatMap((id) => table.slice(id * width, (id + 1) * width));
         expectExact(y, wanted, `rows, width ${width}, M ${M}`);
 

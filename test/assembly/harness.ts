@@ -6,13 +6,25 @@
 import { describe } from 'vitest';
 import { readBytes } from '../../src/platform/index.js';
 import type { Kernels } from '../../src/runtime/abi.js';
+import {
+  type BackwardInputOperands,
+  type BackwardWeightOperands,
+  backwardInputCall,
+  backwardWeightCall,
+  type Call,
+  type ForwardOperands,
+  forwardCall,
+} from '../../src/runtime/calls.js';
+import type { WeightDType } from '../../src/runtime/dtypes.js';
+import { type Matrix, matrix, type Weight, weight } from '../../src/runtime/operands.js';
 import { canThread } from '../support/runtimes.js';
-import { shareProducts } from './threads.js';
+import { type RunCall, shareProducts, THREADS } from './threads.js';
 
 const PAGES = 512;
 const GUARD = 8;
-/** Bytes at the end of memory that threads use as scratch. */
-const RESERVED = 4 * 2 ** 20;
+/** What stands around scratch: a kernel that writes outside of it changes this. */
+const CANARY = 0x7fc0beef;
+const CANARIES = 16;
 
 /** A row-major matrix in linear memory; `ld` is its row stride in elements. */
 export interface Placed {
@@ -22,15 +34,34 @@ export interface Placed {
   readonly ld: number;
 }
 
+/** A placed matrix as an operand of a product. */
+export function operand({ ptr, rows, cols, ld }: Placed): Matrix {
+  return matrix(ptr, rows, cols, ld);
+}
+
+/** A placed matrix as the weight of a product. */
+export function weightOperand({ ptr, rows, cols, ld }: Placed, dtype: WeightDType = 'f32'): Weight {
+  return weight(ptr, rows, cols, dtype, ld);
+}
+
+const runWhole =
+  (kernels: Kernels): RunCall =>
+  (_path, { kernel, whole }, scratch) =>
+    (kernels[kernel] as (...args: number[]) => void)(...whole(scratch));
+
 export class Harness {
   readonly kernels: Kernels;
   readonly level: number;
   readonly #memory: WebAssembly.Memory;
+  readonly #run: RunCall;
+  readonly #threads: number;
   #next = 0;
 
-  private constructor(kernels: Kernels, memory: WebAssembly.Memory) {
+  private constructor(kernels: Kernels, memory: WebAssembly.Memory, threads: number, run: RunCall) {
     this.kernels = kernels;
     this.#memory = memory;
+    this.#threads = threads;
+    this.#run = run;
     this.level = this.kernels.simdLevel();
     this.reset();
   }
@@ -44,8 +75,38 @@ export class Harness {
     const memory = new WebAssembly.Memory(pages);
     const { exports } = await WebAssembly.instantiate(module, { env: { memory, abort } });
     const kernels = exports as unknown as Kernels;
-    if (threads === 1) return new Harness(kernels, memory);
-    return new Harness(await shareProducts(module, memory, kernels, PAGES * 65536 - RESERVED), memory);
+    if (threads === 1) return new Harness(kernels, memory, 1, runWhole(kernels));
+    return new Harness(kernels, memory, THREADS, await shareProducts(module, memory, kernels));
+  }
+
+  /** y = colScale ⊙ (x·Wᵀ + left·rightᵀ) + bias on one path. @throws Error when the kernel writes outside its scratch */
+  forward(path: number, operands: ForwardOperands): void {
+    this.#product(path, operands.w, forwardCall(path, operands), operands.x.columns);
+  }
+
+  /** dx (+)= dy·W + left·right on one path. */
+  backwardInput(path: number, operands: BackwardInputOperands): void {
+    this.#product(path, operands.w, backwardInputCall(path, operands), operands.dx.columns);
+  }
+
+  /** dW (+)= dyᵀ·x on one path. */
+  backwardWeight(path: number, operands: BackwardWeightOperands): void {
+    this.#product(path, null, backwardWeightCall(path, operands), operands.dw.columns);
+  }
+
+  #product(path: number, w: Weight | null, call: Call, K: number): void {
+    const bytes = this.kernels.productScratch(path, w?.code ?? 0, K) >>> 0;
+    const before = this.#next;
+    const scratch = this.scratch(bytes * this.#threads);
+    this.#run(path, call, scratch, bytes);
+    this.#checkCanaries(scratch, bytes * this.#threads, call.kernel);
+    this.#next = before;
+  }
+
+  #checkCanaries(scratch: number, bytes: number, what: string): void {
+    for (const at of [scratch - 4 * CANARIES, scratch + Math.ceil(bytes / 16) * 16])
+      if (new Uint32Array(this.#memory.buffer, at, CANARIES).some((word) => word !== CANARY))
+        throw new Error(`${what}: wrote outside its scratch of ${bytes} bytes`);
   }
 
   /** Forgets everything placed; call it between cases. */
@@ -76,9 +137,21 @@ export class Harness {
     return { ptr, rows, cols, ld };
   }
 
-  /** Aligned scratch. */
+  /** Aligned scratch of NaN, canaries before and behind it. */
   scratch(bytes: number): number {
-    return this.#take(bytes);
+    const size = Math.ceil(bytes / 16) * 16;
+    const start = this.#take(size + 8 * CANARIES);
+    new Uint32Array(this.#memory.buffer, start, size / 4 + 2 * CANARIES).fill(CANARY);
+    return start + 4 * CANARIES;
+  }
+
+  /** Places bytes on an even address that is no multiple of four, others before and behind them. */
+  bytes(data: Uint8Array): number {
+    const start = this.#take(data.length + 2 * GUARD * 4);
+    new Uint8Array(this.#memory.buffer, start, data.length + 2 * GUARD * 4).fill(0xa5);
+    const at = start + GUARD * 4 - 2;
+    new Uint8Array(this.#memory.buffer, at, data.length).set(data);
+    return at;
   }
 
   /** A copy of n values. */
@@ -107,7 +180,7 @@ export class Harness {
   #take(bytes: number): number {
     const start = this.#next;
     this.#next = Math.ceil((start + bytes) / 16) * 16;
-    if (this.#next > this.#memory.buffer.byteLength - RESERVED)
+    if (this.#next > this.#memory.buffer.byteLength)
       throw new RangeError('Harness: memory is full; reset first');
     return start;
   }

@@ -3,10 +3,10 @@
  * (K + R + 2)·2^-23·Σ|a||b|, and a share of rows or columns has the bits of the whole.
  */
 import { expect, it } from 'vitest';
-import { backwardInputJob, backwardWeightJob, type Job } from '../../src/runtime/jobs.js';
+import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/runtime/calls.js';
+import { NO_RANK } from '../../src/runtime/operands.js';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/runtime/plan.js';
-import type { Share } from '../../src/runtime/split.js';
-import { describeBuilds, type Harness, type Placed } from './harness.js';
+import { describeBuilds, type Harness, operand, type Placed, weightOperand } from './harness.js';
 
 type Shape = readonly [M: number, N: number, K: number, R: number];
 type Draw = (n: number) => number[];
@@ -45,7 +45,10 @@ function paths(plan: number): number[] {
   return [...new Set([plan, 4, 6, 16 + 4, 16 + 5, 16 + 6])];
 }
 
-const PACKED_BYTES = planBackwardWeight(1, 66, 1, 1).scratchBytes;
+/** A low-rank operand of placed matrices; none where the rank is 0. */
+function lowOf(left: Placed, right: Placed, R: number) {
+  return R === 0 ? NO_RANK : { left: operand(left), right: operand(right) };
+}
 
 function near(got: ArrayLike<number>, want: readonly number[], bound: readonly number[]): boolean {
   return want.every((w, i) => Math.abs(got[i]! - w) <= bound[i]!);
@@ -116,27 +119,14 @@ function forward(h: Harness, shape: Shape, path: number, whole: boolean): boolea
   const H = h.matrix(M, R, low);
   const B = h.matrix(N, R, b);
   const Y = h.matrix(M, N, new Float32Array(M * N).fill(Number.NaN));
-  const scratch = h.scratch(PACKED_BYTES);
-  h.kernels.linearForward(
-    path,
-    M,
-    N,
-    K,
-    R,
-    X.ptr,
-    X.ld,
-    W.ptr,
-    W.ld,
-    R ? H.ptr : 0,
-    H.ld,
-    R ? B.ptr : 0,
-    B.ld,
-    0,
-    h.f32(bias),
-    Y.ptr,
-    Y.ld,
-    scratch,
-  );
+  h.forward(path, {
+    x: operand(X),
+    w: weightOperand(W),
+    low: lowOf(H, B, R),
+    colScale: 0,
+    bias: h.f32(bias),
+    y: operand(Y),
+  });
   return near(h.values(Y), out, bound) && h.intact(Y);
 }
 
@@ -183,26 +173,8 @@ function backwardInput(h: Harness, shape: Shape, path: number, whole: boolean, a
   const { dy, w, u, a, old, out, bounds } = inputCase(shape, whole);
   const [DY, W, U, A] = [h.matrix(M, N, dy), h.matrix(N, K, w), h.matrix(M, R, u), h.matrix(R, K, a)];
   const DX = place(h, M, K, old, accumulate);
-  const scratch = h.scratch(PACKED_BYTES);
-  h.kernels.linearBackwardInput(
-    path,
-    M,
-    N,
-    K,
-    R,
-    DY.ptr,
-    DY.ld,
-    W.ptr,
-    W.ld,
-    R ? U.ptr : 0,
-    U.ld,
-    R ? A.ptr : 0,
-    A.ld,
-    accumulate,
-    DX.ptr,
-    DX.ld,
-    scratch,
-  );
+  const operands = { dy: operand(DY), w: weightOperand(W), low: lowOf(U, A, R), accumulate, dx: operand(DX) };
+  h.backwardInput(path, operands);
   return near(h.values(DX), out[accumulate]!, bounds[accumulate]!) && h.intact(DX);
 }
 
@@ -228,20 +200,7 @@ function backwardWeight(h: Harness, shape: Shape, path: number, whole: boolean, 
   const { dy, x, old, out, bounds } = weightCase(shape, whole);
   const [DY, X] = [h.matrix(M, N, dy), h.matrix(M, K, x)];
   const DW = place(h, N, K, old, accumulate);
-  h.kernels.linearBackwardWeight(
-    path,
-    M,
-    N,
-    K,
-    DY.ptr,
-    DY.ld,
-    X.ptr,
-    X.ld,
-    accumulate,
-    DW.ptr,
-    DW.ld,
-    h.scratch(PACKED_BYTES),
-  );
+  h.backwardWeight(path, { dy: operand(DY), x: operand(X), accumulate, dw: operand(DW) });
   return near(h.values(DW), out[accumulate]!, bounds[accumulate]!) && h.intact(DW);
 }
 
@@ -251,14 +210,14 @@ describeBuilds((h) => {
     it(`linearForward, ${kind} numbers`, () => {
       const bad: string[] = [];
       for (const s of SHAPES)
-        for (const path of paths(planForward(h.level, ...s).path))
+        for (const path of paths(planForward(h.level, ...s)))
           if (!forward(h, s, path, whole)) bad.push(`[${s}] path ${path}`);
       none(bad);
     });
     it(`linearBackwardInput, ${kind} numbers`, () => {
       const bad: string[] = [];
       for (const s of SHAPES)
-        for (const path of [planBackwardInput(h.level, ...s).path, 20, 21, 22, 36, 37, 38, 48])
+        for (const path of [planBackwardInput(h.level, ...s), 20, 21, 22, 36, 37, 38, 48])
           for (const accumulate of [0, 1] as const)
             if (!backwardInput(h, s, path, whole, accumulate))
               bad.push(`[${s}] path ${path} accumulate ${accumulate}`);
@@ -267,13 +226,36 @@ describeBuilds((h) => {
     it(`linearBackwardWeight, ${kind} numbers`, () => {
       const bad: string[] = [];
       for (const s of SHAPES)
-        for (const path of [planBackwardWeight(h.level, s[0], s[1], s[2]).path, 20, 21, 22, 48])
+        for (const path of [planBackwardWeight(h.level, s[0], s[1], s[2]), 20, 21, 22, 48])
           for (const accumulate of [0, 1] as const)
             if (!backwardWeight(h, s, path, whole, accumulate))
               bad.push(`[${s}] path ${path} accumulate ${accumulate}`);
       none(bad);
     });
   }
+
+  /** Whether a call's parts, cut into rows and columns at odd places, give what the whole gives. */
+  const sharesAgree = (path: number, call: (to: Placed) => Call, rows: number, columns: number): boolean => {
+    const [whole, parts] = [
+      h.matrix(rows, columns, new Float32Array(rows * columns)),
+      h.matrix(rows, columns, new Float32Array(rows * columns).fill(Number.NaN)),
+    ];
+    const scratch = h.scratch(h.kernels.productScratch(path, 0, columns));
+    const run = ({ kernel }: Call, args: number[]): void =>
+      (h.kernels[kernel] as (...values: number[]) => void)(...args);
+    run(call(whole), call(whole).whole(scratch));
+    for (const [row, count] of [
+      [0, 11],
+      [11, rows - 11],
+    ] as const)
+      for (const [column, width] of [
+        [0, 5],
+        [5, columns - 5],
+      ] as const)
+        run(call(parts), call(parts).share({ row, rows: count, column, columns: width }, scratch));
+    const [a, b] = [h.values(whole), h.values(parts)];
+    return a.every((v, i) => Object.is(v, b[i]));
+  };
 
   it('a share of rows and columns has the bits of the whole', () => {
     const bad: string[] = [];
@@ -287,42 +269,12 @@ describeBuilds((h) => {
         h.matrix(M, R, draw(M * R)),
         h.matrix(N, R, draw(N * R)),
       ];
-      const scratch = h.scratch(PACKED_BYTES);
-      const run = (Y: Placed, m: number, n: number, rows: number, columns: number): void =>
-        h.kernels.linearForward(
-          path,
-          rows,
-          columns,
-          K,
-          R,
-          X.ptr + m * X.ld * 4,
-          X.ld,
-          W.ptr + n * W.ld * 4,
-          W.ld,
-          H.ptr + m * H.ld * 4,
-          H.ld,
-          B.ptr + n * B.ld * 4,
-          B.ld,
-          0,
-          0,
-          Y.ptr + (m * Y.ld + n) * 4,
-          Y.ld,
-          scratch,
-        );
-      const whole = h.matrix(M, N, new Float32Array(M * N));
-      const parts = h.matrix(M, N, new Float32Array(M * N));
-      run(whole, 0, 0, M, N);
-      for (const [m, rows] of [
-        [0, 11],
-        [11, 18],
-      ] as const)
-        for (const [n, columns] of [
-          [0, 5],
-          [5, 18],
-        ] as const)
-          run(parts, m, n, rows, columns);
-      const [a, b] = [h.values(whole), h.values(parts)];
-      if (!a.every((v, i) => Object.is(v, b[i]))) bad.push(`path ${path}`);
+      const call = (to: Placed): Call =>
+        forwardCall(path, {
+          ...{ x: operand(X), w: weightOperand(W), low: lowOf(H, B, R) },
+          ...{ colScale: 0, bias: 0, y: operand(to) },
+        });
+      if (!sharesAgree(path, call, M, N)) bad.push(`path ${path}`);
     }
     none(bad);
   });
@@ -340,53 +292,16 @@ describeBuilds((h) => {
         h.matrix(R, K, draw(R * K)),
       ];
       const X = h.matrix(M, K, draw(M * K));
-      const scratch = h.scratch(PACKED_BYTES);
-      const input = (to: Placed): Job =>
-        backwardInputJob(
-          path,
-          M,
-          N,
-          K,
-          R,
-          DY.ptr,
-          DY.ld,
-          W.ptr,
-          W.ld,
-          U.ptr,
-          U.ld,
-          A.ptr,
-          A.ld,
-          0,
-          to.ptr,
-          to.ld,
-        );
-      const weight = (to: Placed): Job =>
-        backwardWeightJob(path, M, N, K, DY.ptr, DY.ld, X.ptr, X.ld, 0, to.ptr, to.ld);
-      for (const [rows, columns, jobOf] of [
-        [M, K, input],
-        [N, K, weight],
-      ] as const) {
-        const [whole, parts] = [
-          h.matrix(rows, columns, new Float32Array(rows * columns)),
-          h.matrix(rows, columns, new Float32Array(rows * columns)),
-        ];
-        const call = (job: Job, share: Share): void => {
-          (h.kernels[job.kernel] as (...values: number[]) => void)(...job.share(share, scratch));
-        };
-        call(jobOf(whole), { row: 0, rows, column: 0, columns });
-        for (const row of [0, 11])
-          for (const column of [0, 5]) {
-            const share = {
-              row,
-              rows: row === 0 ? 11 : rows - 11,
-              column,
-              columns: column === 0 ? 5 : columns - 5,
-            };
-            call(jobOf(parts), share);
-          }
-        const [a, b] = [h.values(whole), h.values(parts)];
-        if (!a.every((v, i) => Object.is(v, b[i]))) bad.push(`${jobOf(whole).kernel}, path ${path}`);
-      }
+      const [dy, accumulate] = [operand(DY), 0] as const;
+      const input = (to: Placed): Call =>
+        backwardInputCall(path, {
+          ...{ dy, w: weightOperand(W), low: lowOf(U, A, R) },
+          ...{ accumulate, dx: operand(to) },
+        });
+      const weight = (to: Placed): Call =>
+        backwardWeightCall(path, { dy, x: operand(X), accumulate, dw: operand(to) });
+      if (!sharesAgree(path, input, M, K)) bad.push(`linearBackwardInput, path ${path}`);
+      if (!sharesAgree(path, weight, N, K)) bad.push(`linearBackwardWeight, path ${path}`);
     }
     none(bad);
   });

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/runtime/plan.js';
-import { describeBuilds } from './harness.js';
+import { describeBuilds, operand, weightOperand } from './harness.js';
 
 const values = (n: number, seed: number): number[] =>
   Array.from({ length: n }, (_, i) => Math.fround(Math.sin(i * 12.9898 + seed) * 2));
@@ -54,30 +54,12 @@ describeBuilds((h) => {
         h.reset();
         const [x, w, hidden, b] = [values(M * K, 1), values(N * K, 2), values(M * R, 3), values(N * R, 4)];
         const [colScale, bias] = [values(N, 5), values(N, 6)];
-        const at = [h.matrix(M, K, x), h.matrix(N, K, w), h.matrix(M, R, hidden), h.matrix(N, R, b)] as const;
         const y = h.matrix(M, N, new Array<number>(M * N).fill(Number.NaN));
-        const { path, scratchBytes } = planForward(h.level, M, N, K, R);
-        const [px, pw, ph, pb] = at;
-        h.kernels.linearForward(
-          path,
-          M,
-          N,
-          K,
-          R,
-          px.ptr,
-          px.ld,
-          pw.ptr,
-          pw.ld,
-          ph.ptr,
-          ph.ld,
-          pb.ptr,
-          pb.ld,
-          h.f32(colScale),
-          h.f32(bias),
-          y.ptr,
-          y.ld,
-          h.scratch(scratchBytes),
-        );
+        const low = { left: operand(h.matrix(M, R, hidden)), right: operand(h.matrix(N, R, b)) };
+        h.forward(planForward(h.level, M, N, K, R), {
+          ...{ x: operand(h.matrix(M, K, x)), w: weightOperand(h.matrix(N, K, w)), low },
+          ...{ colScale: h.f32(colScale), bias: h.f32(bias), y: operand(y) },
+        });
         // The rank term, the scale and the bias are further terms of the same sum.
         const left = (m: number, k: number): number =>
           k < K ? x[m * K + k]! : k < K + R ? hidden[m * R + k - K]! : 1;
@@ -101,50 +83,16 @@ describeBuilds((h) => {
           values(R * K, 4),
           values(M * K, 5),
         ];
-        const [pdy, pw, pu, pa, px] = [
-          h.matrix(M, N, dy),
-          h.matrix(N, K, w),
-          h.matrix(M, R, u),
-          h.matrix(R, K, a),
-          h.matrix(M, K, x),
-        ];
         const dx = h.matrix(M, K, new Array<number>(M * K).fill(Number.NaN));
         const dw = h.matrix(N, K, new Array<number>(N * K).fill(1));
-        const input = planBackwardInput(h.level, M, N, K, R);
-        h.kernels.linearBackwardInput(
-          input.path,
-          M,
-          N,
-          K,
-          R,
-          pdy.ptr,
-          pdy.ld,
-          pw.ptr,
-          pw.ld,
-          pu.ptr,
-          pu.ld,
-          pa.ptr,
-          pa.ld,
-          0,
-          dx.ptr,
-          dx.ld,
-          h.scratch(input.scratchBytes),
-        );
-        const weight = planBackwardWeight(h.level, M, N, K);
-        h.kernels.linearBackwardWeight(
-          weight.path,
-          M,
-          N,
-          K,
-          pdy.ptr,
-          pdy.ld,
-          px.ptr,
-          px.ld,
-          1,
-          dw.ptr,
-          dw.ld,
-          h.scratch(weight.scratchBytes),
-        );
+        const low = { left: operand(h.matrix(M, R, u)), right: operand(h.matrix(R, K, a)) };
+        const rows = operand(h.matrix(M, N, dy));
+        h.backwardInput(planBackwardInput(h.level, M, N, K, R), {
+          ...{ dy: rows, w: weightOperand(h.matrix(N, K, w)), low, accumulate: 0, dx: operand(dx) },
+        });
+        h.backwardWeight(planBackwardWeight(h.level, M, N, K), {
+          ...{ dy: rows, x: operand(h.matrix(M, K, x)), accumulate: 1, dw: operand(dw) },
+        });
         within(
           h.values(dx),
           twin(

@@ -25,7 +25,7 @@ describe.each(BUILDS)('%s', (build) => {
   test('its chosen tiles are among those tried, and are the ones that the plans name', () => {
     const names = SHAPES.map(functionName);
     for (const family of FAMILIES) expect(names).toContain(family + CHOSEN[build][family]);
-    const pathOf = (M: number): number => planForward(BUILDS.indexOf(build), M, 768, 768, 0).path & 15;
+    const pathOf = (M: number): number => planForward(BUILDS.indexOf(build), M, 768, 768, 0) & 15;
     expect(CHOSEN[build].packed).toBe(`${pathOf(256)}x8`);
     expect(CHOSEN[build].dot).toBe(`2x${pathOf(4)}`);
   });

@@ -4,6 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Kernels } from '../../src/runtime/abi.js';
+import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/runtime/calls.js';
+import { matrix, weight } from '../../src/runtime/operands.js';
 import { Bits, draws } from './hash.js';
 
 type Shape = readonly [M: number, N: number, K: number, R: number];
@@ -53,6 +55,10 @@ class Desk {
     return at;
   }
 
+  run({ kernel, whole }: Call): void {
+    (this.kernels[kernel] as (...args: number[]) => void)(...whole(this.scratch));
+  }
+
   read(at: number, n: number): Float32Array {
     return new Float32Array(this.#memory.buffer, at, n).slice();
   }
@@ -81,10 +87,9 @@ function forward(desk: Desk, [M, N, K, R]: Shape, path: number): Float32Array {
   const draw = draws(1);
   const [x, w, h, b] = [draw(M * K), draw(N * K), draw(M * R), draw(N * R)].map((v) => desk.put(v));
   const [colScale, bias, y] = [draw(N), draw(N), new Float32Array(M * N)].map((v) => desk.put(v));
-  const { kernels, scratch } = desk;
-  kernels.linearForward(
-    ...([path, M, N, K, R, x!, K, w!, K, h!, R, b!, R, colScale!, bias!, y!, N, scratch] as const),
-  );
+  const low = { left: matrix(h!, M, R), right: matrix(b!, N, R) };
+  const out = { colScale: colScale!, bias: bias!, y: matrix(y!, M, N) };
+  desk.run(forwardCall(path, { x: matrix(x!, M, K), w: weight(w!, N, K), low, ...out }));
   return desk.read(y!, M * N);
 }
 
@@ -94,10 +99,9 @@ function backwardInput(desk: Desk, [M, N, K, R]: Shape, path: number): Float32Ar
   const [dy, w, u, a, dx] = [draw(M * N), draw(N * K), draw(M * R), draw(R * K), draw(M * K)].map((v) =>
     desk.put(v),
   );
-  const { kernels, scratch } = desk;
-  kernels.linearBackwardInput(
-    ...([path, M, N, K, R, dy!, N, w!, K, u!, R, a!, K, 1, dx!, K, scratch] as const),
-  );
+  const low = { left: matrix(u!, M, R), right: matrix(a!, R, K) };
+  const out = { accumulate: 1, dx: matrix(dx!, M, K) } as const;
+  desk.run(backwardInputCall(path, { dy: matrix(dy!, M, N), w: weight(w!, N, K), low, ...out }));
   return desk.read(dx!, M * K);
 }
 
@@ -105,7 +109,7 @@ function backwardWeight(desk: Desk, [M, N, K]: Shape, path: number): Float32Arra
   desk.clear();
   const draw = draws(3);
   const [dy, x, dw] = [draw(M * N), draw(M * K), draw(N * K)].map((v) => desk.put(v));
-  const { kernels, scratch } = desk;
-  kernels.linearBackwardWeight(...([path, M, N, K, dy!, N, x!, K, 1, dw!, K, scratch] as const));
+  const out = { accumulate: 1, dw: matrix(dw!, N, K) } as const;
+  desk.run(backwardWeightCall(path, { dy: matrix(dy!, M, N), x: matrix(x!, M, K), ...out }));
   return desk.read(dw!, N * K);
 }

@@ -4,7 +4,6 @@ import {
   createRuntime,
   defineOperation,
   mul,
-  type OperationContext,
   type OperationDefinition,
   scale,
   sum,
@@ -19,61 +18,56 @@ const wrong = <T>(value: unknown): T => value as T;
 /** y = tanh(x)², by an intermediate result that forward made. */
 const squaredTanh = defineOperation({
   name: 'squaredTanh',
-  forward(context, x: Tensor) {
+  forward({ x }: { x: Tensor }) {
     const t = tanh(x);
-    const y = mul(t, t);
-    context.save(t, x);
-    return y;
+    return { y: mul(t, t), keep: { t, x } };
   },
-  backward(context, dy) {
-    const [t, x] = context.saved as [Tensor, Tensor];
-    const slope = rtOf(x).full(x.shape, 1);
-    slope.set(t.toArray().map((value) => 2 * value * (1 - value * value)));
-    return [mul(dy, slope)];
+  backward({ dy, kept }) {
+    const slope = kept.x.runtime.full(kept.x.shape, 1);
+    slope.set(kept.t.toArray().map((value) => 2 * value * (1 - value * value)));
+    return { x: mul(dy, slope) };
   },
 });
-const rtOf = (tensor: Tensor) => tensor.runtime;
 
 describeRuntimes('an operation of one’s own', (rt) => {
-  test('saves what forward computed, and leaves no memory behind', () => {
+  test('keeps what forward computed, and leaves no memory behind', () => {
     const x = rt().tensor([-1, 0.3, 2], [3], { requiresGrad: true }).keep();
     const { blocks, tensors } = rt().memory();
-    const { error } = gradientError(rt(), x, () => sum(squaredTanh(squaredTanh(x))), 1e-3);
+    const { error } = gradientError(rt(), x, () => sum(squaredTanh({ x: squaredTanh({ x }) })), 1e-3);
     expect(error).toBeLessThan(1e-3);
-    rt().scope(() => void rt().noGrad(() => squaredTanh(x)));
-    rt().scope(() => void squaredTanh(x));
+    rt().scope(() => void rt().noGrad(() => squaredTanh({ x })));
+    rt().scope(() => void squaredTanh({ x }));
     x.grad!.dispose();
     expect(rt().memory()).toMatchObject({ blocks, tensors });
     x.dispose();
   });
 
-  test('saves its own output', () => {
+  test('keeps its own output', () => {
     const square = defineOperation({
       name: 'half',
-      forward(context, x: Tensor) {
+      forward({ x }: { x: Tensor }) {
         const y = scale(x, 0.5);
-        context.save(y);
-        return y;
+        return { y, keep: { y } };
       },
-      backward: (context, dy) => [scale(mul(dy, context.saved[0]!), 1)],
+      backward: ({ dy, kept }) => ({ x: scale(mul(dy, kept.y), 1) }),
     });
     const x = rt().tensor([2, 4], [2], { requiresGrad: true });
-    rt().scope(() => sum(square(x)).backward());
+    rt().scope(() => sum(square({ x })).backward());
     expect([...x.grad!.toArray()]).toEqual([1, 2]);
   });
 
-  test('gives back what it saved when it fails half-way', () => {
+  test('gives back what it made when it fails half-way', () => {
     const x = rt().tensor([1, 2], [2], { requiresGrad: true }).keep();
     const before = rt().memory();
     const fails = defineOperation({
       name: 'fails',
-      forward(context, a: Tensor) {
-        context.save(scale(a, 2), a);
+      forward({ a }: { a: Tensor }) {
+        scale(a, 2);
         throw new Error('half-way');
       },
-      backward: () => [null],
+      backward: () => ({}),
     });
-    expect(() => fails(x)).toThrow(/half-way/);
+    expect(() => fails({ a: x })).toThrow(/half-way/);
     expect(rt().memory()).toEqual(before);
     x.dispose();
   });
@@ -82,15 +76,17 @@ describeRuntimes('an operation of one’s own', (rt) => {
     const constant = rt().tensor([3, 4], [2], { requiresGrad: true }).keep();
     const replace = defineOperation({
       name: 'replace',
-      forward: (_: OperationContext, __: Tensor) => constant,
-      backward: (_, dy) => [scale(dy, 2)],
+      forward: (_: { x: Tensor }) => ({ y: constant }),
+      backward: ({ dy }) => ({ x: scale(dy, 2) }),
     });
     const x = rt().tensor([1, 2], [2], { requiresGrad: true });
-    rt().scope(() => sum(replace(x)).backward());
+    rt().scope(() => sum(replace({ x })).backward());
     expect(constant.node).toBeNull();
     expect([...x.grad!.toArray()]).toEqual([2, 2]);
   });
 });
+
+type Named = Readonly<Record<string, Tensor>>;
 
 describe('an operation of one’s own that is wrong', async () => {
   const rt = await createRuntime({ kernels: 'simd', threads: 1 });
@@ -98,80 +94,57 @@ describe('an operation of one’s own that is wrong', async () => {
   const disposed = rt.zeros([2]);
   disposed.dispose();
   const x = rt.tensor([1, 2], [2], { requiresGrad: true });
-  const giving = (y: unknown) => () =>
-    defineOperation({ name: 'mine', forward: () => wrong<Tensor>(y), backward: () => [null] })(
-      ...wrong<[]>([x]),
-    );
-  const saving = (tensor: unknown) => () =>
+  const giving = (y: unknown) => () => mine({ forward: () => wrong({ y }) });
+  const mine = ({
+    forward = ({ a }: Named) => ({ y: scale(a!, 1) }),
+    backward = () => ({}),
+  }: Partial<OperationDefinition<Named, Named>>) =>
+    defineOperation({ name: 'mine', forward, backward })({ a: x });
+  const keeping = (b: unknown) => () =>
+    mine({ forward: ({ a }) => wrong({ y: scale(a!, 1), keep: { a, b } }) });
+  const of = (definition: object) => () =>
+    defineOperation(wrong<OperationDefinition<Named, Named>>(definition));
+  const taking = (inputs: unknown) => () =>
     defineOperation({
       name: 'mine',
-      forward: (context, a: Tensor) => {
-        context.save(a, wrong(tensor));
-        return scale(a, 1);
-      },
-      backward: () => [null],
-    })(x);
-  const of = (definition: object) => () => defineOperation(wrong<OperationDefinition<[]>>(definition));
-  const taking =
-    (...inputs: unknown[]) =>
-    () =>
-      defineOperation({
-        name: 'mine',
-        forward: (_, a: Tensor, __: Tensor) => scale(a, 1),
-        backward: () => [null, null],
-      })(...wrong<[Tensor, Tensor]>(inputs));
-  const late: OperationContext[] = [];
-  const forward = (_: unknown, a: Tensor): Tensor => scale(a, 1);
+      forward: ({ a }: Named) => ({ y: scale(a!, 1) }),
+      backward: () => ({}),
+    })(wrong(inputs));
+  const returning = (gradients: unknown) => () => sum(mine({ backward: () => wrong(gradients) })).backward();
+  const forward = ({ a }: Named) => ({ y: scale(a!, 1) });
 
   test.each<[string, () => unknown, string]>([
-    ['no output', giving(undefined), 'mine: forward: the output is undefined, expected a Tensor'],
-    ['several outputs', giving([x]), 'mine: forward: the output is [Tensor]'],
-    ['an integer output', giving(rt.zeros([2], { dtype: 'i32' })), 'the output is i32, expected f32'],
-    ['an output of another runtime', giving(other.zeros([2])), 'the output belongs to another runtime'],
-    ['a disposed output', giving(disposed), 'mine: forward: the output [2] was used after dispose()'],
-    ['saving no tensor', saving(7), 'mine: context.save: tensor 1 is 7, expected a Tensor'],
-    ['saving what is gone', saving(disposed), 'mine: context.save: tensor 1 [2] was used after dispose()'],
     [
-      'saving of another runtime',
-      saving(other.zeros([1])),
-      'mine: context.save: tensor 1 belongs to another',
+      'no result',
+      () => mine({ forward: () => wrong(undefined) }),
+      'mine: forward gave undefined, expected { y, keep }',
     ],
-    ['no inputs', taking(), 'mine: no tensors given, expected at least one'],
-    ['an input that is none', taking(x, 3), 'mine: input 1 is 3, expected a Tensor'],
-    ['inputs of two runtimes', taking(x, other.zeros([2])), 'mine: input 1 belongs to another runtime'],
-    ['no forward', of({ name: 'mine', backward: () => [] }), 'forward of mine is undefined, expected a fun'],
+    [
+      'a bare tensor',
+      () => mine({ forward: ({ a }) => wrong(a) }),
+      'mine: forward gave Tensor, expected { y, keep }',
+    ],
+    ['no output', giving(undefined), 'mine: forward: y is undefined, expected a Tensor'],
+    ['several outputs', giving([x]), 'mine: forward: y is [Tensor]'],
+    ['an integer output', giving(rt.zeros([2], { dtype: 'i32' })), 'forward: y is i32, expected f32'],
+    ['an output of another runtime', giving(other.zeros([2])), 'forward: y belongs to another runtime'],
+    ['a disposed output', giving(disposed), 'mine: forward: y [2] was used after dispose()'],
+    ['keeping no tensor', keeping(7), 'mine: forward: keep.b is 7, expected a Tensor'],
+    ['keeping what is gone', keeping(disposed), 'mine: forward: keep.b [2] was used after dispose()'],
+    ['keeping of another runtime', keeping(other.zeros([1])), 'mine: forward: keep.b belongs to another'],
+    ['no inputs', taking({}), 'mine: no tensors given, expected at least one'],
+    ['inputs that are no object', taking(x), 'mine: inputs is Tensor, expected an object of tensors'],
+    ['an input that is none', taking({ a: x, b: 3 }), 'mine: b is 3, expected a Tensor'],
+    ['inputs of two runtimes', taking({ a: x, b: other.zeros([2]) }), 'mine: b belongs to another runtime'],
+    ['a list of gradients', returning([x]), 'mine: backward gave [Tensor], expected an object of gradients'],
+    ['a gradient of no input', returning({ b: x }), 'mine: backward gave a gradient of b, expected one of a'],
+    [
+      'no forward',
+      of({ name: 'mine', backward: () => ({}) }),
+      'forward of mine is undefined, expected a fun',
+    ],
     ['no backward', of({ name: 'mine', forward }), 'backward of mine is undefined, expected a function'],
     ['no name', of({ forward }), 'defineOperation: name is undefined, expected a string'],
-    [
-      'saving after forward',
-      () => {
-        defineOperation({
-          name: 'mine',
-          forward: (context, a: Tensor) => {
-            late.push(context);
-            return scale(a, 1);
-          },
-          backward: () => [null],
-        })(x);
-        late[0]!.save(x);
-      },
-      'mine: context.save was called after forward, expected inside it',
-    ],
-    [
-      'saving in backward',
-      () =>
-        sum(
-          defineOperation({
-            name: 'mine',
-            forward,
-            backward: (context, dy) => {
-              context.save(dy);
-              return [dy];
-            },
-          })(x),
-        ).backward(),
-      'mine: context.save was called in backward, expected in forward',
-    ],
   ])('%s', (_, run, message) => {
     const before = rt.memory();
     expect(() => rt.scope(run)).toThrow(message);
@@ -182,7 +155,7 @@ describe('an operation of one’s own that is wrong', async () => {
     const before = rt.memory();
     for (const failAt of [1, 2, 3]) {
       const allocator = new FailingAllocator(rt, failAt);
-      expect(() => sum(squaredTanh(x))).toThrow(/allocate/);
+      expect(() => sum(squaredTanh({ x }))).toThrow(/allocate/);
       allocator.stop();
       if (failAt < 3) expect(rt.memory()).toEqual(before);
     }

@@ -112,15 +112,12 @@ describeRuntimes('gradients', (rt) => {
   test('an operation of one’s own', () => {
     const cube = defineOperation({
       name: 'cube',
-      forward(context, x: Tensor) {
-        context.save(x);
-        return mul(x, mul(x, x));
-      },
-      backward: (context, dy) => [scale(mul(dy, mul(context.saved[0]!, context.saved[0]!)), 3)],
+      forward: ({ x }: { x: Tensor }) => ({ y: mul(x, mul(x, x)), keep: { x } }),
+      backward: ({ dy, kept: { x } }) => ({ x: scale(mul(dy, mul(x, x)), 3) }),
     });
     const x = leaf(rt(), [6]);
     const { blocks } = rt().memory();
-    for (const loss of [() => sum(cube(x)), () => sum(cube(scale(cube(x), 0.5)))]) {
+    for (const loss of [() => sum(cube({ x })), () => sum(cube({ x: scale(cube({ x }), 0.5) }))]) {
       const { error, largest } = gradientError(rt(), x, loss);
       expect(error).toBeLessThan(BOUND * Math.max(1, largest));
     }

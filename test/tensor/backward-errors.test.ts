@@ -162,13 +162,13 @@ describe('a backward that failed', () => {
     const [x, y] = [leafOf([1, 2]), leafOf([3, 4])];
     const broken = defineOperation({
       name: 'broken',
-      forward: (_, a: Tensor) => scale(a, 1),
+      forward: ({ a }: { a: Tensor }) => ({ y: scale(a, 1) }),
       backward: () => {
         throw new Error('thrown on purpose');
       },
     });
     y.grad = rt.tensor([10, 20]);
-    const run = (): void => rt.scope(() => sum(mul(mul(broken(x), y), y)).backward());
+    const run = (): void => rt.scope(() => sum(mul(mul(broken({ a: x }), y), y)).backward());
     const before = rt.memory();
     expect(run).toThrow(/thrown on purpose/);
     expect(x.grad).toBeNull();
@@ -181,15 +181,17 @@ describe('a backward that failed', () => {
 
 describe('a backward inside an operation’s backward', () => {
   /** Passes its input on, and calls `inside` in backward. */
-  const around = (inside: () => void): ((x: Tensor) => Tensor) =>
-    defineOperation({
+  const around = (inside: () => void): ((x: Tensor) => Tensor) => {
+    const operation = defineOperation({
       name: 'around',
-      forward: (_, a: Tensor) => scale(a, 1),
-      backward: (_, dy) => {
+      forward: ({ a }: { a: Tensor }) => ({ y: scale(a, 1) }),
+      backward: ({ dy }) => {
         inside();
-        return [scale(dy, 1)];
+        return { a: scale(dy, 1) };
       },
     });
+    return (x) => operation({ a: x });
+  };
 
   test('hands over with the outermost, and both add up', () => {
     const [w, x] = [leafOf([1, 2]), leafOf([5, 6])];
@@ -266,12 +268,12 @@ describe('a backward inside an operation’s backward', () => {
     rt.scope(() => {
       const y = rt.record(rt.zeros([2]), {
         name: 'recomputed',
-        inputs: [x],
-        saved: [],
+        inputs: { x },
+        keep: {},
         backward: ({ dy, pass }) => {
           const again = rt.tensor([1, 2], [2], { requiresGrad: true });
           mul(again, again).backward(dy);
-          pass(0, again.grad!);
+          pass(again.grad!, 'x');
         },
       });
       sum(scale(y, 3)).backward();

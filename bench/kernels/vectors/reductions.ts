@@ -143,7 +143,7 @@ const COPIES: readonly VectorKernel[] = [
     flops: 0,
     operands: (M, N) => [M, M * N, M * N],
     numbers: { operand: 0, below: (M) => M },
-    run: (k, [ids, table, y], M, N) => k.gatherRows(M, N, ids!, table!, N, y!, N),
+    run: (k, [ids, table, y], M, N) => k.gatherRows(M, N, ids!, 0, table!, 4 * N, y!, N),
     value: ([ids, table], i, _, N) => one(table![numbersOf(ids!)[Math.floor(i / N)]! * N + (i % N)]!),
     out: 2,
   },

@@ -1,5 +1,10 @@
-/** The three products of a linear layer; W is [N, K]; `path` and the size of the scratch come from `plan.ts`. */
+/**
+ * The three products of a linear layer. W is [N, K] of a type (ggml's number, `dtypes.ts`) with rows of `wStep` bytes; `path`
+ * comes from `plan.ts`, the arguments from `calls.ts`.
+ */
 export interface MatmulKernels {
+  /** Bytes of scratch for a product on this path over a weight of this type with rows of K elements. */
+  productScratch(path: number, type: number, K: number): number;
   /** y[M,N] = colScale ⊙ (x[M,K]·Wᵀ + h[M,R]·Bᵀ) + bias; b is [N,R], already scaled; colScale and bias are [N] or 0. */
   linearForward(
     path: number,
@@ -9,8 +14,9 @@ export interface MatmulKernels {
     R: number,
     x: number,
     ldx: number,
+    type: number,
     w: number,
-    ldw: number,
+    wStep: number,
     h: number,
     ldh: number,
     b: number,
@@ -21,7 +27,7 @@ export interface MatmulKernels {
     ldy: number,
     scratch: number,
   ): void;
-  /** dx[M,K] (+)= dy[M,N]·W[N,K] + u[M,R]·a[R,K]. */
+  /** dx[M,K] (+)= dy[M,N]·W[N,from:from+K] + u[M,R]·a[R,K]. */
   linearBackwardInput(
     path: number,
     M: number,
@@ -30,8 +36,10 @@ export interface MatmulKernels {
     R: number,
     dy: number,
     lddy: number,
+    type: number,
     w: number,
-    ldw: number,
+    wStep: number,
+    from: number,
     u: number,
     ldu: number,
     a: number,

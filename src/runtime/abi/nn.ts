@@ -138,8 +138,17 @@ export interface NnKernels {
   ): void;
 
   // --- rows and columns of a table by number; ids are i32[M], each within the table; sums in the order of m ---
-  /** y[m,:] = table[ids[m],:]; y is [M,N]. */
-  gatherRows(M: number, N: number, ids: number, table: number, ldt: number, y: number, ldy: number): void;
+  /** y[m,:] = table[ids[m],:]; y is [M,N]; the table's elements have `type`, its rows `step` bytes. */
+  gatherRows(
+    M: number,
+    N: number,
+    ids: number,
+    type: number,
+    table: number,
+    step: number,
+    y: number,
+    ldy: number,
+  ): void;
   /** table[ids[m],:] += dy[m,:]; rows whose id is `skip` are left out (-1: none). */
   scatterAddRows(
     M: number,

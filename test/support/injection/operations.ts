@@ -93,11 +93,8 @@ const convolution =
 
 const square = defineOperation({
   name: 'square',
-  forward(context, x: Tensor) {
-    context.save(x);
-    return mul(x, x);
-  },
-  backward: (context, dy) => [mul(dy, scale(context.saved[0]!, 2))],
+  forward: ({ x }: { x: Tensor }) => ({ y: mul(x, x), keep: { x } }),
+  backward: ({ dy, kept }) => ({ x: mul(dy, scale(kept.x, 2)) }),
 });
 
 const REDUCTIONS = ['mean', 'sum'] as const;
@@ -166,12 +163,12 @@ export const OPERATIONS: readonly Scenario[] = [
     },
     (x, w, b) => layerNorm(x!, [w!.size], w!, b!),
   ),
-  ...scenariosOf('defineOperation', one, (x) => square(x!)),
+  ...scenariosOf('defineOperation', one, (x) => square({ x: x! })),
   // Several operations: outside a scope what the first gave is the caller's.
   ...scenariosOf(
     'defineOperation',
     one,
-    (x) => add(square(x!), mul(x!, square(x!))),
+    (x) => add(square({ x: x! }), mul(x!, square({ x: x! }))),
     ' in a graph with branches',
   ).slice(0, 2),
 ];

@@ -114,13 +114,8 @@ function makeWorld(rt: Runtime, other: Runtime, gone: Runtime): World {
     sgd: new SGD(new Linear(rt, 2, 2).parameters(), { lr: 0.1, momentum: 0.9 }),
     square: defineOperation({
       name: 'square',
-      forward(context, x: Tensor) {
-        context.save(x);
-        return mul(x, x);
-      },
-      backward(context, dy) {
-        return [mul(dy, scale(context.saved[0]!, 2))];
-      },
+      forward: ({ x }: { x: Tensor }) => ({ y: mul(x, x), keep: { x } }),
+      backward: ({ dy, kept }) => ({ x: mul(dy, scale(kept.x, 2)) }),
     }),
     safetensors: formats.parseSafetensors(files['adapter_model.safetensors']),
     files,

@@ -1,0 +1,161 @@
+/**
+ * Kernels over whole matrices as the operations call them: operands as records, laid out here as the kernels' bare numbers.
+ * Vectors are addresses of as many elements as the matrix has rows or columns; 0 stands for one that is absent. The three
+ * products of a layer are in `products.ts`. Called by `ops` and `lora`.
+ */
+import type { Kernels } from './abi.js';
+import { type Matrix, matrix, type Weight } from './operands.js';
+import type { ScratchSource } from './products.js';
+
+/** What a kernel with scratch needs. */
+type Scratch = Pick<ScratchSource, 'kernels' | 'scratch'>;
+
+/** h[M,R] = x[M,K]·Aᵀ. */
+export function down(k: Kernels, { x, a, h }: { x: Matrix; a: Matrix; h: Matrix }): void {
+  k.loraDown(x.rows, x.columns, a.rows, x.pointer, x.stride, a.pointer, a.stride, h.pointer, h.stride);
+}
+
+/** to = s·from, of one size. */
+export function scaleTo(k: Kernels, s: number, from: Matrix, to: Matrix): void {
+  k.loraScaleB(from.rows, from.columns, s, from.pointer, from.stride, to.pointer, to.stride);
+}
+
+/** y[N,M] = s·x[M,N]ᵀ. */
+export function transposeTo(k: Kernels, s: number, x: Matrix, y: Matrix): void {
+  k.transposeScaled(x.rows, x.columns, s, x.pointer, x.stride, y.pointer, y.stride);
+}
+
+/** u[M,R] = s·dy[M,N]·B[N,R]. */
+export function hiddenGradient(
+  engine: Scratch,
+  { s, dy, b, u }: { s: number; dy: Matrix; b: Matrix; u: Matrix },
+): void {
+  const sizes = [dy.rows, dy.columns, b.columns, s] as const;
+  const operands = [dy.pointer, dy.stride, b.pointer, b.stride] as const;
+  const room = engine.scratch(4 * b.rows * b.columns);
+  engine.kernels.loraBackwardHidden(...sizes, ...operands, u.pointer, u.stride, room);
+}
+
+/** A gradient's place as a matrix, and whether it is added to. */
+export interface GradientMatrix extends Matrix {
+  readonly accumulate: 0 | 1;
+}
+
+/** dA[R,K] (+)= u[M,R]ᵀ·x[M,K]. */
+export function gradA(k: Kernels, { u, x, da }: { u: Matrix; x: Matrix; da: GradientMatrix }): void {
+  const sizes = [x.rows, x.columns, u.columns] as const;
+  k.loraGradA(...sizes, u.pointer, u.stride, x.pointer, x.stride, da.accumulate, da.pointer, da.stride);
+}
+
+/** dB[N,R] (+)= s·dy[M,N]ᵀ·h[M,R]. */
+export function gradB(
+  engine: Scratch,
+  { s, dy, h, db }: { s: number; dy: Matrix; h: Matrix; db: GradientMatrix },
+): void {
+  const sizes = [dy.rows, dy.columns, h.columns, s] as const;
+  const operands = [dy.pointer, dy.stride, h.pointer, h.stride] as const;
+  const room = engine.scratch(4 * dy.columns * h.columns);
+  engine.kernels.loraGradB(...sizes, ...operands, db.accumulate, db.pointer, db.stride, room);
+}
+
+/** out[N,K] = w + s·B·A; w may be null (the delta alone) or lie where out does. */
+export function addProduct(
+  k: Kernels,
+  { s, b, a, w, out }: { s: number; b: Matrix; a: Matrix; w: Matrix | null; out: Matrix },
+): void {
+  const sizes = [out.rows, out.columns, b.columns, s] as const;
+  const { pointer, stride } = w ?? matrix(0, out.rows, out.columns);
+  k.loraMerge(...sizes, b.pointer, b.stride, a.pointer, a.stride, pointer, stride, out.pointer, out.stride);
+}
+
+/** y[m,n] = scale[n]·x[m,n] + shift[n]; y may be x. */
+export function affineColumns(
+  k: Kernels,
+  { x, scale, shift, y }: { x: Matrix; scale: number; shift: number; y: Matrix },
+): void {
+  k.affineColumns(x.rows, x.columns, x.pointer, x.stride, scale, shift, y.pointer, y.stride);
+}
+
+/** y[m,n] = scale[m]·x[m,n] + shift[m]; y may be x. */
+export function affineRows(
+  k: Kernels,
+  { x, scale, shift, y }: { x: Matrix; scale: number; shift: number; y: Matrix },
+): void {
+  k.affineRows(x.rows, x.columns, x.pointer, x.stride, scale, shift, y.pointer, y.stride);
+}
+
+/** A gradient's place as a vector, and whether it is added to. */
+export interface GradientVector {
+  readonly pointer: number;
+  readonly accumulate: 0 | 1;
+}
+
+/** out[n] (+)= w[n]·Σ_m a[m,n]·b[m,n]. */
+export function dotColumns(k: Kernels, a: Matrix, b: Matrix, w: number, out: GradientVector): void {
+  const operands = [a.pointer, a.stride, b.pointer, b.stride] as const;
+  k.dotColumns(a.rows, a.columns, ...operands, w, out.accumulate, out.pointer);
+}
+
+/** out[m] (+)= w[m]·Σ_n a[m,n]·b[m,n]; without b the sums of a. */
+export function dotRows(k: Kernels, a: Matrix, b: Matrix | null, w: number, out: GradientVector): void {
+  const operands = [a.pointer, a.stride, b?.pointer ?? 0, b?.stride ?? 0] as const;
+  k.dotRows(a.rows, a.columns, ...operands, w, out.accumulate, out.pointer);
+}
+
+/** out[n] (+)= Σ_m x[m,n]. */
+export function sumRows(k: Kernels, x: Matrix, out: GradientVector): void {
+  k.sumRows(x.rows, x.columns, x.pointer, x.stride, out.accumulate, out.pointer);
+}
+
+/** y[m,:] = table[ids[m],:]; ids int32, each within the table. */
+export function gatherRows(k: Kernels, ids: number, table: Weight, y: Matrix): void {
+  k.gatherRows(y.rows, y.columns, ids, table.code, table.pointer, table.step, y.pointer, y.stride);
+}
+
+/** table[ids[m],:] += x[m,:], but for rows whose id is `skip` (-1: none). */
+export function scatterAddRows(k: Kernels, ids: number, skip: number, x: Matrix, table: Matrix): void {
+  k.scatterAddRows(x.rows, x.columns, ids, skip, x.pointer, x.stride, table.pointer, table.stride);
+}
+
+/** h[m,r] = a[r, ids[m]]. */
+export function gatherColumns(k: Kernels, ids: number, a: Matrix, h: Matrix): void {
+  k.gatherColumns(h.rows, h.columns, ids, a.pointer, a.stride, h.pointer, h.stride);
+}
+
+/** a[r, ids[m]] += u[m,r], but for rows whose id is `skip` (-1: none). */
+export function scatterAddColumns(k: Kernels, ids: number, skip: number, u: Matrix, a: Matrix): void {
+  k.scatterAddColumns(u.rows, u.columns, ids, skip, u.pointer, u.stride, a.pointer, a.stride);
+}
+
+/** y = (x - mean)·rstd ⊙ gamma + beta of every row, and stats[M,2]: mean and rstd = 1/√(variance + eps). */
+export function normalise(
+  k: Kernels,
+  eps: number,
+  { x, gamma, beta, y, stats }: { x: Matrix; gamma: number; beta: number; y: Matrix; stats: number },
+): void {
+  const operands = [x.pointer, x.stride, gamma, beta] as const;
+  k.layerNormForward(x.rows, x.columns, eps, ...operands, y.pointer, y.stride, stats);
+}
+
+/** What the backward of a layer normalisation reads. */
+interface Normalised {
+  readonly x: Matrix;
+  readonly stats: number;
+  readonly dy: Matrix;
+}
+
+/** dgamma (+)= Σ_m dy ⊙ (x - mean)·rstd. */
+export function layerNormGamma(k: Kernels, { x, stats, dy }: Normalised, to: GradientVector): void {
+  const operands = [x.pointer, x.stride, stats, dy.pointer, dy.stride] as const;
+  k.layerNormBackwardGamma(x.rows, x.columns, ...operands, to.accumulate, to.pointer);
+}
+
+/** dx of a layer normalisation. */
+export function layerNormGradient(
+  k: Kernels,
+  { x, gamma, stats, dy }: Normalised & { gamma: number },
+  dx: GradientMatrix,
+): void {
+  const operands = [x.pointer, x.stride, gamma, stats, dy.pointer, dy.stride] as const;
+  k.layerNormBackward(x.rows, x.columns, ...operands, dx.accumulate, dx.pointer, dx.stride);
+}

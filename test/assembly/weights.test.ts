@@ -1,0 +1,118 @@
+/**
+ * Weights that are not float32: each value expands to what the type defines, bit for bit, and on every path a product has the
+ * bits of the float32 product over the expanded weight, forward and backward.
+ */
+import { expect, test } from 'vitest';
+import { PLAIN_DTYPES, rowBytes } from '../../src/runtime/dtypes.js';
+import { NO_RANK, weight } from '../../src/runtime/operands.js';
+import { describeBuilds, operand, type Placed, weightOperand } from './harness.js';
+import { WEIGHTS, type WeightCase } from './weight-cases.js';
+
+const RANKS = [0, 8, 64, 65];
+const FORWARD = [4, 6, 16 + 4, 16 + 5, 16 + 6];
+const INPUT = [16 + 4, 16 + 5, 16 + 6, 32 + 4, 32 + 5, 32 + 6, 48];
+
+const draw = (n: number, seed: number): Float32Array =>
+  Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + seed) * 2);
+
+describeBuilds((h) => {
+  const sameBits = (a: Placed, b: Placed, what: string): void => {
+    const [left, right] = [h.values(a), h.values(b)];
+    const at = left.findIndex((v, i) => !Object.is(v, right[i]));
+    if (at >= 0) throw new Error(`${what}: element ${at} is ${left[at]}, expected ${right[at]}`);
+    expect(h.intact(a), what).toBe(true);
+  };
+  const clear = (rows: number, columns: number): Placed =>
+    h.matrix(rows, columns, new Float32Array(rows * columns).fill(Number.NaN));
+  const ranked = (R: number, rows: number, right: [number, number]) => {
+    if (R === 0) return NO_RANK;
+    const left = operand(h.matrix(rows, R, draw(rows * R, 5)));
+    return { left, right: operand(h.matrix(...right, draw(right[0] * right[1], 6))) };
+  };
+  /** A weight of the type, with gaps behind its rows, and the same expanded. */
+  const place = ({ dtype, encode, decode }: WeightCase, N: number, K: number) => {
+    const stride = K + 32;
+    const bytes = encode(draw(N * stride, 3));
+    const all = decode(bytes);
+    const values = Array.from({ length: N }, (_, n) => [...all.slice(n * stride, n * stride + K)]).flat();
+    return {
+      typed: weight(h.bytes(bytes), N, K, dtype, stride),
+      plain: weightOperand(h.matrix(N, K, values)),
+    };
+  };
+
+  test.each(WEIGHTS)(
+    '$dtype: every value is what the type says, bit for bit',
+    ({ dtype, everything, decode }) => {
+      h.reset();
+      const bytes = everything();
+      const wanted = decode(bytes);
+      const table = h.bytes(bytes);
+      const y = h.matrix(1, wanted.length, new Float32Array(wanted.length));
+      const step = rowBytes(wanted.length, dtype);
+      h.kernels.gatherRows(1, wanted.length, h.i32([0]), PLAIN_DTYPES[dtype].code, table, step, y.ptr, y.ld);
+      const got = h.values(y);
+      const wrong = wanted.findIndex((v, i) => !Object.is(v, got[i]));
+      expect(wrong, `${got[wrong]}, expected ${wanted[wrong]}`).toBe(-1);
+      expect(h.intact(y)).toBe(true);
+    },
+  );
+
+  test.each(WEIGHTS)('$dtype: rows of a table by number, at every width around a vector', (type) => {
+    for (const width of [1, 3, 4, 5, 31, 64]) {
+      h.reset();
+      const { typed } = place(type, 4, width);
+      const all = type.decode(type.encode(draw(4 * (width + 32), 3)));
+      const y = clear(3, width);
+      h.kernels.gatherRows(3, width, h.i32([2, 0, 2]), typed.code, typed.pointer, typed.step, y.ptr, y.ld);
+      const row = (n: number): number[] => [...all.slice(n * (width + 32), n * (width + 32) + width)];
+      expect([...h.values(y)]).toEqual([...row(2), ...row(0), ...row(2)]);
+      expect(h.intact(y)).toBe(true);
+    }
+  });
+
+  test.each(WEIGHTS)('$dtype: forward has the bits of the float32 product on every path', (type) => {
+    for (const [M, N, K] of [
+      [1, 27, 32],
+      [7, 25, 64],
+      [9, 50, 544],
+      [2, 7, 12000],
+    ] as const) {
+      for (const R of RANKS) {
+        for (const path of FORWARD) {
+          h.reset();
+          const { typed, plain } = place(type, N, K);
+          const x = operand(h.matrix(M, K, draw(M * K, 1)));
+          const [y, wanted] = [clear(M, N), clear(M, N)];
+          const rest = { x, low: ranked(R, M, [N, R]), colScale: 0, bias: h.f32(draw(N, 8)) };
+          h.forward(path, { ...rest, w: plain, y: operand(wanted) });
+          h.forward(path, { ...rest, w: typed, y: operand(y) });
+          sameBits(y, wanted, `[${M}, ${N}, ${K}] R ${R} path ${path}`);
+        }
+      }
+    }
+  });
+
+  test.each(WEIGHTS)('$dtype: the gradient of the input has the bits of the float32 product', (type) => {
+    for (const [M, N, K] of [
+      [1, 33, 32],
+      [3, 21, 96],
+      [13, 530, 64],
+    ] as const) {
+      for (const R of RANKS) {
+        for (const path of INPUT) {
+          for (const accumulate of [0, 1] as const) {
+            h.reset();
+            const { typed, plain } = place(type, N, K);
+            const dy = operand(h.matrix(M, N, draw(M * N, 1)));
+            const [dx, wanted] = [h.matrix(M, K, draw(M * K, 2)), h.matrix(M, K, draw(M * K, 2))];
+            const rest = { dy, low: ranked(R, M, [R, K]), accumulate };
+            h.backwardInput(path, { ...rest, w: plain, dx: operand(wanted) });
+            h.backwardInput(path, { ...rest, w: typed, dx: operand(dx) });
+            sameBits(dx, wanted, `[${M}, ${N}, ${K}] R ${R} path ${path} accumulate ${accumulate}`);
+          }
+        }
+      }
+    }
+  });
+});
