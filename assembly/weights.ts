@@ -3,6 +3,7 @@
 
 export const F32: i32 = 0;
 const F16: i32 = 1;
+const BF16: i32 = 30;
 
 /**
  * out[i,j] = w[i, from + j] as f32, for `rows` rows of `columns` elements. The strides are in bytes; w may lie at any even
@@ -11,9 +12,18 @@ const F16: i32 = 1;
 export function expand(type: i32, rows: i32, columns: i32, w: usize, wStep: usize, from: i32, out: usize, outStep: usize): void {
   if (type === F16) {
     for (let i = 0; i < rows; i++, w += wStep, out += outStep) halfRow(columns, w + ((<usize>from) << 1), out);
+  } else if (type === BF16) {
+    for (let i = 0; i < rows; i++, w += wStep, out += outStep) brainRow(columns, w + ((<usize>from) << 1), out);
   } else {
     for (let i = 0; i < rows; i++, w += wStep, out += outStep) memory.copy(out, w + ((<usize>from) << 2), (<usize>columns) << 2);
   }
+}
+
+/** A row of bfloat16: the upper halves of float32 numbers. */
+function brainRow(columns: i32, w: usize, out: usize): void {
+  const whole = out + ((<usize>(columns & ~3)) << 2);
+  for (; out < whole; out += 16, w += 8) v128.store(out, i32x4.shl(v128.load16x4_u(w), 16));
+  for (let left = columns & 3; left > 0; left--, out += 4, w += 2) store<u32>(out, <u32>load<u16>(w) << 16);
 }
 
 /** Bits of a half: magnitude, exponent and what turns its exponent into that of an f32. Kept in memory for `load32_splat`. */

@@ -17,6 +17,7 @@ export interface DTypeInfo {
 export const PLAIN_DTYPES = {
   f32: { code: 0, elements: 1, bytes: 4 },
   f16: { code: 1, elements: 1, bytes: 2 },
+  bf16: { code: 30, elements: 1, bytes: 2 },
   i32: { code: 26, elements: 1, bytes: 4 },
 } as const satisfies Record<string, DTypeInfo>;
 

@@ -40,4 +40,11 @@ export const WEIGHTS: WeightCase[] = [
     decode: (bytes) => Float32Array.from(words(bytes), halfOf),
     everything: everyWord,
   },
+  {
+    dtype: 'bf16',
+    encode: (values) =>
+      new Uint8Array(Uint16Array.from(new Uint32Array(values.slice().buffer), (bits) => bits >>> 16).buffer),
+    decode: (bytes) => new Float32Array(Uint32Array.from(words(bytes), (word) => word << 16).buffer),
+    everything: everyWord,
+  },
 ];
