@@ -59,18 +59,21 @@ function registration(): string {
   return script.replace(/^ {4}/gm, '');
 }
 
-/** Path to text of every page that is written so. */
-export function writtenPages(): Map<string, string> {
-  const results = newestResults();
-  let browser = insertTables(
+function browserPage(): string {
+  let page = insertTables(
     read('docs/browser.md'),
     fenced('ts', read('examples/worker/train-worker.ts')),
     'worker',
   );
-  browser = insertTables(browser, fenced('js', read('examples/worker/public/isolate.js')), 'isolate');
-  browser = insertTables(browser, fenced('html', registration()), 'register');
+  page = insertTables(page, fenced('js', read('examples/worker/public/isolate.js')), 'isolate');
+  return insertTables(page, fenced('html', registration()), 'register');
+}
+
+/** Path to text of every page that is written so. */
+export function writtenPages(): Map<string, string> {
+  const results = newestResults();
   return new Map([
-    ['docs/browser.md', browser],
+    ['docs/browser.md', browserPage()],
     ['docs/bundlers.md', insertTables(read('docs/bundlers.md'), supportTable(results), 'support')],
     ['README.md', insertTables(read('README.md'), supportSummary(results), 'support')],
   ]);

@@ -1,6 +1,7 @@
 /**
  * `npm run test:matrix`: the packed package in every tool that it is said to run in. Rows that `.ci/run` takes, or every row
- * with `--all`, whose results are written to `results/`; `--only WORD` takes the rows whose name has it; `--docs` runs none and
+ * with `--all`, whose results are written to `results/`; `--only WORD` takes the rows whose name has it, with `--all` in place
+ * of those in the newest results; `--docs` runs none and
  * writes the documentation's tables from the newest results.
  */
 import { parseArgs } from 'node:util';
@@ -10,7 +11,7 @@ import { closeBrowser } from './pages.js';
 import { NotInstalled, pack } from './project.js';
 import { makeReference } from './reference.js';
 import { faults, type Reference } from './report.js';
-import { type Result, writeResults } from './results.js';
+import { type Result, renewResults, writeResults } from './results.js';
 import type { Row } from './row.js';
 import { rows } from './rows.js';
 
@@ -68,9 +69,9 @@ async function main(): Promise<void> {
     only === undefined ? all || quick : name.toLowerCase().includes(only.toLowerCase()),
   );
   const results = await runRows(chosen);
-  if (all && only === undefined) await writeResults(results);
+  if (all) await (only === undefined ? writeResults(results) : renewResults(results));
   const count = (status: Result['status']) => results.filter((result) => result.status === status).length;
-  console.log(`${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped`);
+  console.log(`${count('passed')} rows passed, ${count('failed')} failed, ${count('skipped')} skipped`);
   if (count('failed') > 0 || results.length === 0) process.exitCode = 1;
 }
 

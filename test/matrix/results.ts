@@ -20,6 +20,8 @@ export interface Result {
   readonly threadsReason?: string;
   /** Why it failed or was skipped. */
   readonly reason?: string;
+  /** Where the row was run anew: the commit then. */
+  readonly commit?: string;
 }
 
 export interface Results {
@@ -31,20 +33,39 @@ export interface Results {
   readonly rows: readonly Result[];
 }
 
-/** Writes today's results in place of older ones. */
+function commit(): string {
+  return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+}
+
+function write(results: Results): void {
+  mkdirSync(FOLDER, { recursive: true });
+  writeFileSync(new URL(`${results.date}.json`, FOLDER), `${JSON.stringify(results, null, 2)}\n`);
+}
+
+/** Writes the results of a whole run. */
 export async function writeResults(rows: readonly Result[]): Promise<void> {
   const chromium = await chromiumVersion();
   await closeBrowser();
-  const results: Results = {
+  write({
     date: new Date().toISOString().slice(0, 10),
-    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
+    commit: commit(),
     node: process.versions.node,
     chromium,
     system: `${process.platform} ${process.arch} ${release()}`,
     rows,
-  };
-  mkdirSync(FOLDER, { recursive: true });
-  writeFileSync(new URL(`${results.date}.json`, FOLDER), `${JSON.stringify(results, null, 2)}\n`);
+  });
+}
+
+/** Puts rows that were run anew in the places that they have in the newest results. @throws Error where one has none */
+export function renewResults(renewed: readonly Result[]): void {
+  const newest = newestResults();
+  const rows = newest.rows.slice();
+  for (const row of renewed) {
+    const at = rows.findIndex(({ name }) => name === row.name);
+    if (at < 0) throw new Error(`the results of ${newest.date} have no row '${row.name}': run all`);
+    rows[at] = { ...row, commit: commit() };
+  }
+  write({ ...newest, rows });
 }
 
 /** The newest results. @throws Error where there are none */

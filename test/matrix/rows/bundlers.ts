@@ -1,8 +1,8 @@
 /** esbuild, Rollup and Parcel by their commands, and no bundler at all. */
 import { join } from 'node:path';
-import { fixtureFiles } from '../fixture.js';
+import { fixtureFiles, quickstartFunction } from '../fixture.js';
 import { command, makeProject } from '../project.js';
-import { HEADERS, NOTHING, pageIn, type Row } from '../row.js';
+import { HEADERS, pageIn, type Row } from '../row.js';
 
 /** The page with another script than `page.js`. */
 function html(files: ReadonlyMap<string, string>, script: string, head = ''): string {
@@ -92,10 +92,15 @@ const rollupPlugins: Row = {
 const parcel: Row = {
   name: 'Parcel 2',
   quick: false,
-  add: NOTHING,
+  add: '`await` within a function',
   threads: HEADERS,
   async run(tarball) {
-    const folder = await makeProject('parcel', tarball, { tools: ['parcel'], files: fixtureFiles() });
+    // Parcel knows no top-level `await`.
+    const files = fixtureFiles();
+    files.set('quickstart.js', quickstartFunction());
+    const run = "import('./quickstart.js').then(({ quickstart }) => quickstart())";
+    files.set('page.js', files.get('page.js')!.replace("import('./quickstart.js')", run));
+    const folder = await makeProject('parcel', tarball, { tools: ['parcel'], files });
     const args = ['build', 'index.html', '--no-cache', '--no-source-maps'];
     await command(folder, process.execPath, ['node_modules/parcel/lib/bin.js', ...args]);
     return pageIn(join(folder, 'dist'));
