@@ -4,6 +4,7 @@ import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bytesOf, checkText, under, wrongType } from './formats/check.js';
 import { type LazySafetensorsFile, openSafetensorsAs } from './formats/safetensors-open.js';
+import { AdapterError } from './lora/errors.js';
 import type { ExportOptions } from './lora/export.js';
 import type { LoraModel } from './lora/model.js';
 import { readRange } from './platform/node.js';
@@ -39,7 +40,7 @@ export async function saveAdapter(
   if (typeof model?.exportAdapter !== 'function') throw wrongType(`${where}: model`, model, 'a LoraModel');
   if (name !== undefined) checkText(`${where}: name`, name);
   checkText(`${where}: folder`, folder);
-  const files = under(where, () => model.exportAdapter(name, options));
+  const files = exported(where, model, name, options);
   await mkdir(folder, { recursive: true });
   const paths: string[] = [];
   for (const file of ['adapter_model.safetensors', 'adapter_config.json'] as const) {
@@ -48,6 +49,15 @@ export async function saveAdapter(
     paths.push(path);
   }
   return paths;
+}
+
+function exported(where: string, model: LoraModel, name: string | undefined, options: ExportOptions) {
+  try {
+    return under(where, () => model.exportAdapter(name, options));
+  } catch (error) {
+    if (!(error instanceof AdapterError)) throw error;
+    throw new AdapterError(error.message.replace('LoraModel.exportAdapter', where), { cause: error });
+  }
 }
 
 /** A lazily read file on disk; `close()` when its tensors are no longer needed. */

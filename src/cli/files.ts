@@ -2,7 +2,7 @@
 import { mkdir, open, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { baseFromConfig, baseFromGguf, type GgufBase } from '../formats/gguf-base.js';
-import { openGguf } from '../formats/gguf-file.js';
+import { openGgufAs } from '../formats/gguf-file.js';
 import type { AdapterFormat } from '../formats/lora-file.js';
 import type { AdapterBytes } from '../formats/read-adapter.js';
 import { writeAtomic } from '../node.js';
@@ -62,7 +62,7 @@ export async function readBase(path: string): Promise<GgufBase> {
   try {
     const { size } = await handle.stat();
     const read = (begin: number, end: number): Promise<Uint8Array> => readRange(handle, begin, end);
-    return await ofFile(path, null, async () => baseFromGguf(await openGguf(path, { size, read })));
+    return await ofFile(path, null, async () => baseFromGguf(await openGgufAs(path, { size, read })));
   } finally {
     await handle.close();
   }

@@ -1,6 +1,6 @@
 /** Checks of what the functions of this room are called with: kinds, options by name, bytes. Errors begin with the function's name. */
 import { bytesOf as bytesIn, isPlainObject } from '../values/kind.js';
-import { FormatError, printable } from './errors.js';
+import { FormatError, messageText, printable } from './errors.js';
 import { isFiniteFloat } from './strength.js';
 
 /** A value in the words of an error message. */
@@ -15,7 +15,7 @@ const tagOf = (value: object): string => Object.prototype.toString.call(value).s
 
 /** @throws TypeError of one line */
 export function wrongType(where: string, value: unknown, expected: string): TypeError {
-  return new TypeError(printable(`${where} is ${describe(value)}, expected ${expected}`));
+  return new TypeError(messageText(`${where} is ${describe(value)}, expected ${expected}`));
 }
 
 /** An object that is no array, Map, buffer or the like. @throws TypeError */

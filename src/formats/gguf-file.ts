@@ -4,7 +4,7 @@ import { decode, halfToFloat, toFloat32 } from './dtypes.js';
 import { FormatError } from './errors.js';
 import { formatGgufHeader, readGgufHeader } from './gguf-header.js';
 import type { LoraArray } from './lora-file.js';
-import { openSource, type RandomAccess } from './source.js';
+import { type ByteSource, openSource, type RandomAccess } from './source.js';
 
 /** GGML's numbers of the types whose values are read. */
 const Ggml = { F32: 0, F16: 1, Q8_0: 8, BF16: 30 } as const;
@@ -32,9 +32,18 @@ const BLOCKS = new Map<number, readonly [elements: number, bytes: number]>([
 
 const ALIGNMENT = 32;
 
-/** Reads metadata and the list of tensors; values later, by `ggufValues`. @throws FormatError */
-export async function openGguf(where: string, source: RandomAccess): Promise<GgufFile> {
+/**
+ * Reads metadata and the list of tensors.
+ * @param where - what errors name, such as the file's path
+ * @throws FormatError, TypeError; errors of the source
+ */
+export async function openGguf(where: string, source: ByteSource): Promise<GgufFile> {
   checkText('openGguf: where', where);
+  return openGgufAs(`openGguf: ${where}`, source);
+}
+
+/** The same for a function of another name, which its errors begin with. */
+export async function openGgufAs(where: string, source: ByteSource): Promise<GgufFile> {
   const opened = await openSource(where, source);
   const { metadata, entries, length } = await readGgufHeader(where, opened);
   const alignment = metadata.get('general.alignment') ?? ALIGNMENT;
@@ -55,9 +64,9 @@ export async function openGguf(where: string, source: RandomAccess): Promise<Ggu
     const end = begin + (shape.reduce((product, size) => product * size, 1) / elements) * bytes;
     if (!Number.isSafeInteger(end))
       throw new FormatError(`${where}: tensor '${name}' is [${shape.join(', ')}], expected whole blocks`);
-    if (end > source.size)
+    if (end > opened.size)
       throw new FormatError(
-        `${where}: tensor '${name}' ends at byte ${end}, the file has ${source.size}; it is cut short`,
+        `${where}: tensor '${name}' ends at byte ${end}, the file has ${opened.size}; it is cut short`,
       );
     tensors.set(name, { shape, type, begin, end });
   }

@@ -8,7 +8,7 @@ import { checkLoraFile } from './check-file.js';
 import { FormatError } from './errors.js';
 import { FactorTable, withLayers } from './factors.js';
 import { type GgufBase, ggufName, isReordered, pathOfGguf, reorderRows } from './gguf-base.js';
-import { formatGguf, ggufValues, openGguf } from './gguf-file.js';
+import { formatGguf, ggufValues, openGgufAs } from './gguf-file.js';
 import {
   checkHeld,
   type ExtraTensor,
@@ -37,7 +37,7 @@ export async function readGguf(bytes: Uint8Array, options: GgufOptions = {}): Pr
   const { base = null } = options;
   checkBase(where, base);
   const source = memorySource(bytesOf(`${where}: bytes`, bytes));
-  const { metadata, tensors } = await openGguf(where, source);
+  const { metadata, tensors } = await openGgufAs(where, source);
   for (const [field, wanted] of [
     ['general.type', 'adapter'],
     ['adapter.type', 'lora'],

@@ -1,6 +1,12 @@
 /** Opening safetensors lazily: the header is read and checked at once, each tensor when it is asked for. */
 import { decode, type TypedArray, toFloat32 } from './dtypes.js';
-import { type Header, headerLength, parseHeader, SafetensorsIndex } from './safetensors-read.js';
+import {
+  type Header,
+  headerLength,
+  parseHeader,
+  SafetensorsIndex,
+  type TensorInfo,
+} from './safetensors-read.js';
 import { type ByteSource, openSource, type RandomAccess } from './source.js';
 
 /** A safetensors file whose tensors are read by range. */
@@ -9,26 +15,35 @@ export class LazySafetensorsFile extends SafetensorsIndex {
   readonly #dataStart: number;
 
   /** @internal Use `openSafetensors`. */
-  constructor(where: string, source: RandomAccess, header: Header) {
+  constructor(where: string | null, source: RandomAccess, header: Header) {
     super(where, header);
     this.#source = source;
     this.#dataStart = header.dataStart;
   }
 
+  protected override get kind(): string {
+    return 'LazySafetensorsFile';
+  }
+
+  async #read({ begin, end }: TensorInfo): Promise<Uint8Array<ArrayBuffer>> {
+    return new Uint8Array(await this.#source.read(this.#dataStart + begin, this.#dataStart + end));
+  }
+
   /** The tensor's bytes, read now. @throws FormatError when there is no such tensor; errors of the source */
   async bytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
-    const { begin, end } = this.info(name);
-    return new Uint8Array(await this.#source.read(this.#dataStart + begin, this.#dataStart + end));
+    return this.#read(this.find('bytes', name).info);
   }
 
   /** The values in the dtype's own array (F16 and BF16 as float32). @throws FormatError */
   async array(name: string): Promise<TypedArray> {
-    return decode(this.where, name, this.info(name).dtype, await this.bytes(name));
+    const { where, info } = this.find('array', name);
+    return decode(where, name, info.dtype, await this.#read(info));
   }
 
   /** The values as float32; for floating-point dtypes. @throws FormatError */
   async f32(name: string): Promise<Float32Array> {
-    return toFloat32(this.where, name, this.info(name).dtype, await this.array(name));
+    const { where, info } = this.find('f32', name);
+    return toFloat32(where, name, info.dtype, decode(where, name, info.dtype, await this.#read(info)));
   }
 }
 
@@ -49,5 +64,5 @@ export async function openSafetensorsAs(where: string, source: ByteSource): Prom
   const opened = await openSource(where, source);
   const length = headerLength(where, await opened.read(0, Math.min(8, opened.size)), opened.size);
   const header = parseHeader(where, await opened.read(8, 8 + length), opened.size);
-  return new LazySafetensorsFile(where, opened, header);
+  return new LazySafetensorsFile(null, opened, header);
 }

@@ -131,11 +131,11 @@ export abstract class SafetensorsIndex {
   readonly metadata: ReadonlyMap<string, string>;
   readonly #tensors: ReadonlyMap<string, TensorInfo>;
 
-  readonly #where: string;
+  readonly #where: string | null;
 
   /** @internal */
-  constructor(where: string, header: Header) {
-    if (typeof where !== 'string' || !(header?.tensors instanceof Map))
+  constructor(where: string | null, header: Header) {
+    if (!(header?.tensors instanceof Map))
       throw new TypeError(
         `${new.target.name}: is made by parseSafetensors or openSafetensors, expected no call`,
       );
@@ -144,9 +144,17 @@ export abstract class SafetensorsIndex {
     this.metadata = header.metadata;
   }
 
-  /** What errors begin with. @internal */
-  protected get where(): string {
-    return this.#where;
+  /** The class, as errors of its methods name it. @internal */
+  protected abstract get kind(): string;
+
+  /** A tensor's place, for a method: errors begin with the method, or with the function that reads the file. @internal */
+  protected find(method: string, name: string): { where: string; info: TensorInfo } {
+    const where = this.#where ?? `${this.kind}.${method}`;
+    checkText(`${where}: name`, name);
+    const info = this.#tensors.get(name);
+    if (info === undefined)
+      throw new FormatError(`${where}: there is no tensor '${name}', expected one of ${listed(this.names)}`);
+    return { where, info };
   }
 
   /** Names in the order of the header. */
@@ -160,13 +168,7 @@ export abstract class SafetensorsIndex {
 
   /** dtype, shape and place. @throws TypeError; FormatError when there is no such tensor */
   info(name: string): TensorInfo {
-    checkText(`${this.#where}: name`, name);
-    const info = this.#tensors.get(name);
-    if (info === undefined)
-      throw new FormatError(
-        `${this.#where}: there is no tensor '${name}', expected one of ${listed(this.names)}`,
-      );
-    return info;
+    return this.find('info', name).info;
   }
 }
 
@@ -176,37 +178,50 @@ export class SafetensorsFile extends SafetensorsIndex {
   readonly #dataStart: number;
 
   /** @internal Use `parseSafetensors`. */
-  constructor(where: string, bytes: Uint8Array, header: Header) {
+  constructor(where: string | null, bytes: Uint8Array, header: Header) {
     super(where, header);
     this.#bytes = bytes;
     this.#dataStart = header.dataStart;
   }
 
-  /** The tensor's bytes, copied. */
-  bytes(name: string): Uint8Array<ArrayBuffer> {
-    const { begin, end } = this.info(name);
+  protected override get kind(): string {
+    return 'SafetensorsFile';
+  }
+
+  #copy({ begin, end }: TensorInfo): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#bytes.subarray(this.#dataStart + begin, this.#dataStart + end));
+  }
+
+  /** The tensor's bytes, copied. @throws FormatError when there is no such tensor */
+  bytes(name: string): Uint8Array<ArrayBuffer> {
+    return this.#copy(this.find('bytes', name).info);
   }
 
   /** The values in the dtype's own array (F16 and BF16 as float32), whatever the alignment in the file. @throws FormatError */
   array(name: string): TypedArray {
-    return decode(this.where, name, this.info(name).dtype, this.bytes(name));
+    const { where, info } = this.find('array', name);
+    return decode(where, name, info.dtype, this.#copy(info));
   }
 
   /** The values as float32; for floating-point dtypes. @throws FormatError */
   f32(name: string): Float32Array {
-    return toFloat32(this.where, name, this.info(name).dtype, this.array(name));
+    const { where, info } = this.find('f32', name);
+    return toFloat32(where, name, info.dtype, decode(where, name, info.dtype, this.#copy(info)));
   }
 }
 
 /** Reads a whole file from its bytes. @throws FormatError for everything that the format does not allow; TypeError */
 export function parseSafetensors(source: Uint8Array | ArrayBuffer): SafetensorsFile {
-  return readSafetensors('parseSafetensors', source);
+  return fileOf('parseSafetensors', source, null);
 }
 
-/** The same for a function of another name, which its errors begin with. */
+/** The same for a function of another name, which errors begin with, also later ones. */
 export function readSafetensors(where: string, source: Uint8Array | ArrayBuffer): SafetensorsFile {
+  return fileOf(where, source, where);
+}
+
+function fileOf(where: string, source: Uint8Array | ArrayBuffer, later: string | null): SafetensorsFile {
   const bytes = bytesOf(`${where}: source`, source);
   const length = headerLength(where, bytes.subarray(0, 8), bytes.length);
-  return new SafetensorsFile(where, bytes, parseHeader(where, bytes.subarray(8, 8 + length), bytes.length));
+  return new SafetensorsFile(later, bytes, parseHeader(where, bytes.subarray(8, 8 + length), bytes.length));
 }

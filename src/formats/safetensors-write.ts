@@ -75,8 +75,7 @@ function firstNotFinite(data: TypedArray): number {
 
 /** @throws TypeError */
 function pairs(tensors: unknown): (readonly [string, WritableTensor])[] {
-  if (!isIterable(tensors)) throw wrongType(`${WHERE}: tensors`, tensors, 'a Map or pairs');
-  return [...tensors].map((pair: unknown, i) => {
+  return entriesOf(tensors).map((pair: unknown, i) => {
     if (!Array.isArray(pair)) throw wrongType(`${WHERE}: tensors: entry ${i}`, pair, '[name, tensor]');
     const [name, tensor]: unknown[] = pair;
     checkText(`${WHERE}: tensors: name ${i}`, name);
@@ -84,6 +83,16 @@ function pairs(tensors: unknown): (readonly [string, WritableTensor])[] {
       throw wrongType(`${WHERE}: tensor '${name}'`, tensor, 'a shape of integers with its data');
     return [name, tensor];
   });
+}
+
+/** @throws TypeError for what gives no entries, or fails in the middle */
+function entriesOf(tensors: unknown): unknown[] {
+  try {
+    if (isIterable(tensors)) return [...tensors];
+  } catch (cause) {
+    throw new TypeError(`${WHERE}: tensors could not be gone through, expected a Map or pairs`, { cause });
+  }
+  throw wrongType(`${WHERE}: tensors`, tensors, 'a Map or pairs');
 }
 
 function isIterable(value: unknown): value is Iterable<unknown> {
