@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** The `lora-wasm` command: `inspect` and `convert`. A mistake is one line on stderr and exit code 1, never a stack trace. */
 import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { convert } from '../formats/convert.js';
 import { messageText, printable } from '../formats/errors.js';
@@ -14,7 +16,7 @@ const FORMATS = ['peft', 'mlx', 'gguf', 'kohya', 'loralib'];
 
 /** From the package that this file is of. */
 function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const text = readFileSync(join(dirname(fileURLToPath(import.meta.url)), '../../package.json'), 'utf8');
   const found: unknown = JSON.parse(text);
   return typeof found === 'object' && found !== null && 'version' in found
     ? String(found.version)

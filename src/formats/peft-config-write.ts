@@ -1,5 +1,5 @@
 /** Writing `adapter_config.json` with PEFT's fields. */
-import { checkObject } from './check.js';
+import { checkObject, wrongType } from './check.js';
 import { FormatError } from './errors.js';
 import { JsonNumber } from './json.js';
 import { NAMED_FIELDS, PEFT_DEFAULTS, type PeftConfig } from './peft-config.js';
@@ -49,5 +49,20 @@ function toJson(name: string, value: unknown, indent = '  '): string {
   if (typeof value === 'number' && !Number.isFinite(value))
     throw new FormatError(`formatPeftConfig: ${name} has the value ${value}, expected finite numbers`);
   if (name === 'lora_dropout' && Number.isInteger(value)) return `${value}.0`;
-  return JSON.stringify(value);
+  return plainJson(name, value);
+}
+
+/** @throws TypeError for what JSON has no words for */
+function plainJson(name: string, value: unknown): string {
+  const text = textOf(value);
+  if (text === undefined) throw wrongType(`formatPeftConfig: ${name}`, value, 'what JSON can write');
+  return text;
+}
+
+function textOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
 }

@@ -109,6 +109,7 @@ const anything = fc.oneof(
   fc.constant(weights),
   fc.uint8Array({ minLength: 8, maxLength: 64 }),
   fc.record({ weights: fc.uint8Array(), config: fc.anything() }),
+  fc.record({ r: fc.anything({ withBigInt: true }), loraAlpha: fc.anything(), targetModules: fc.anything() }),
   fc.record({
     format: fc.constant('mlx'),
     modules: fc.array(fc.anything()),
