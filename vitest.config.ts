@@ -22,7 +22,7 @@ const alias = [
 const LAUNCH_FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
 
 /** Suites that run in a page as they run in Node. */
-const PORTABLE = ['assembly', 'runtime', 'tensor', 'ops', 'nn', 'lora', 'optim', 'formats', 'browser'];
+const PORTABLE = ['assembly', 'engine', 'tensor', 'ops', 'nn', 'lora', 'optim', 'formats', 'browser'];
 
 /** No test is held to a time: only one that hangs ends so, on a machine however busy. */
 const testTimeout = 120_000;

@@ -1,4 +1,4 @@
-// The whole ABI, grouped by family; src/runtime/abi/ says what each call takes. Kernels are pure functions of pointers and sizes.
+// The whole ABI, grouped by family; src/engine/abi/ says what each call takes. Kernels are pure functions of pointers and sizes.
 export * from './matmul';
 export * from './lora';
 export * from './nn';

@@ -4,7 +4,7 @@
  */
 
 import { add, Linear, LoraLinear, linear, type Runtime, scale, type Tensor } from 'lora-wasm';
-import { matrix, NO_RANK, weight } from '../src/runtime/operands.js';
+import { matrix, NO_RANK, weight } from '../src/engine/operands.js';
 import { type Effort, measure, pairedRatio, type Task, type Timing } from './measure.js';
 import { naiveProduct, plainForward } from './naive-product.js';
 import { gflopsOf, OP, PACKAGE, type Row, shapeText } from './records.js';

@@ -1,6 +1,6 @@
 /** The forward and dx products that a LoRA step cannot do without, over the same weights, one kernel call each. */
 import type { Module, Runtime, Tensor } from 'lora-wasm';
-import { type Matrix, matrix, weight } from '../src/runtime/operands.js';
+import { type Matrix, matrix, weight } from '../src/engine/operands.js';
 import type { Contest } from './contest.js';
 
 export function ownProducts(

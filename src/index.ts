@@ -1,4 +1,9 @@
 /** The public surface of `lora-wasm`: exports only. */
+
+export type { RuntimeInfo, RuntimeOptions } from './engine/engine.js';
+export { OutOfMemoryError, WorkerError } from './engine/errors.js';
+export type { WasmOption, WasmSource } from './engine/wasm.js';
+export { yieldToEvents } from './engine/yield.js';
 export { FormatError } from './formats/errors.js';
 export type { WeightedOptions } from './lora/add-weighted.js';
 export type { CombinationType } from './lora/combine.js';
@@ -48,11 +53,7 @@ export { type MaxPool2dOptions, maxPool2d } from './ops/max-pool2d.js';
 export { argmax, type MeanOptions, mean, reshape, softmax, sum } from './ops/reduce.js';
 export { clipGradNorm } from './optim/clip.js';
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions, type Trainables } from './optim/optimizer.js';
-export type { RuntimeInfo, RuntimeOptions } from './runtime/engine.js';
-export { OutOfMemoryError, WorkerError } from './runtime/errors.js';
-export type { WasmOption, WasmSource } from './runtime/wasm.js';
-export { yieldToEvents } from './runtime/yield.js';
 export type { Parameter, ParameterGroup } from './tensor/parameter.js';
 export { createRuntime, type MemoryUse, type Runtime, type TensorOptions } from './tensor/runtime.js';
-export type { DType, Shape } from './tensor/shape.js';
 export type { Tensor } from './tensor/tensor.js';
+export type { DType, Shape } from './values/shape.js';

@@ -28,7 +28,7 @@ const NO_ALLOCATION: Readonly<Record<string, readonly string[]>> = {
     'AdamBase',
   ],
   'made by other calls only': ['Runtime', 'Tensor', 'Parameter', 'LoraModel'],
-  'makes a runtime, which has its own test (runtime/reserve)': ['createRuntime'],
+  'makes a runtime, which has its own test (engine/reserve)': ['createRuntime'],
   'lets events be handled, and touches no memory': ['yieldToEvents'],
   'gives memory back': [
     'Module.dispose',

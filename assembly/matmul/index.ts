@@ -1,5 +1,5 @@
 // The three products of a linear layer, row-major f32 but for the weight, which has a type (weights.ts). `path` comes from
-// src/runtime/plan.ts: its low four bits are the tile's rows MR (packed) or columns NR (dot), the next four say how: dot, packed,
+// src/engine/plan.ts: its low four bits are the tile's rows MR (packed) or columns NR (dot), the next four say how: dot, packed,
 // packed with W in place, or streamed. At the same path a weight of any type gives the bits of the product over its expansion.
 import { expand, F32 } from '../weights';
 import { dotProduct } from './dot';

@@ -1,7 +1,7 @@
 /** The three products of a linear layer at every kind of size: many rows, few rows, one row; powers of two, odd, long. */
 
 import type { Runtime } from 'lora-wasm';
-import { matrix, weight } from '../../src/runtime/operands.js';
+import { matrix, weight } from '../../src/engine/operands.js';
 import { shapeText } from '../records.js';
 import { Bench, type Group, KERNEL, type KernelCase, type Ready, verifyElements } from './cases.js';
 

@@ -1,7 +1,7 @@
 /** The skinny products of a LoRA layer at every rank: x·Aᵀ, dy·B, dAᵀ and dB, held against the big product beside them. */
 
 import type { Runtime } from 'lora-wasm';
-import { matrix, NO_RANK, weight } from '../../src/runtime/operands.js';
+import { matrix, NO_RANK, weight } from '../../src/engine/operands.js';
 import { shapeText } from '../records.js';
 import { Bench, KERNEL, type KernelCase, type Placed, type Ready, verifyElements } from './cases.js';
 

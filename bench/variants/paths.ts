@@ -1,11 +1,11 @@
 /**
- * The paths of the package's own kernels on real shapes, for the thresholds of `src/runtime/plan.ts`: all paths of a product
+ * The paths of the package's own kernels on real shapes, for the thresholds of `src/engine/plan.ts`: all paths of a product
  * compute the same from the same operands, in turns. Operands are whole numbers, so all have to agree to the bit.
  */
 import type { Runtime } from 'lora-wasm';
-import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/runtime/calls.js';
-import { matrix, NO_RANK, weight } from '../../src/runtime/operands.js';
-import { planBackwardInput, planBackwardWeight, planForward } from '../../src/runtime/plan.js';
+import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/engine/calls.js';
+import { matrix, NO_RANK, weight } from '../../src/engine/operands.js';
+import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { Bench, type Placed, verifyElements } from '../kernels/cases.js';
 import { pairedRatio } from '../measure.js';
 import { BUILDS, type Build } from './shapes.js';

@@ -1,6 +1,6 @@
 /**
  * `lora-wasm/inline` and its kin: the whole package in one file each, with one kernel build and the worker inside, as an ES
- * module and as CommonJS. `src/runtime/packaged.ts` is what they have in another form.
+ * module and as CommonJS. `src/engine/packaged.ts` is what they have in another form.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { build, type Plugin } from 'esbuild';
@@ -22,7 +22,7 @@ function inlined(name: string): Plugin {
   return {
     name: 'packaged',
     setup({ onLoad }) {
-      onLoad({ filter: /[\\/]dist[\\/]runtime[\\/]packaged\.js$/ }, () => ({ contents: packaged(name) }));
+      onLoad({ filter: /[\\/]dist[\\/]engine[\\/]packaged\.js$/ }, () => ({ contents: packaged(name) }));
     },
   };
 }

@@ -4,7 +4,7 @@ import { build } from 'esbuild';
 import { DIST, TARGET } from './paths.js';
 
 export async function buildWorker(): Promise<void> {
-  const source = `${DIST}runtime/pool/worker.js`;
+  const source = `${DIST}engine/pool/worker.js`;
   const { outputFiles } = await build({
     entryPoints: [source],
     bundle: true,
@@ -18,7 +18,7 @@ export async function buildWorker(): Promise<void> {
   writeFileSync(`${DIST}worker.js`, `${text}\n`);
   const header = '/** The text of worker.js, for places where the file is not found. */';
   writeFileSync(
-    `${DIST}runtime/pool/worker-text.js`,
+    `${DIST}engine/pool/worker-text.js`,
     `${header}\nexport const WORKER_TEXT = ${JSON.stringify(text)};\n`,
   );
 }

@@ -1,4 +1,6 @@
 /** Reading a PEFT adapter into the neutral description. Keys are taken apart by their ends, never by replacing text. */
+
+import { layerReader } from '../patterns/rules.js';
 import { checkAlpha, checkObject, checkOptions } from './check.js';
 import { FormatError } from './errors.js';
 import { alphasBeside, withLayers } from './factors.js';
@@ -14,7 +16,6 @@ import {
 import type { PeftConfig } from './peft-config.js';
 import { readPeftConfig } from './peft-config-read.js';
 import { PEFT_PREFIX } from './peft-keys.js';
-import { layerReader } from './peft-patterns.js';
 import { readSafetensors, type SafetensorsFile } from './safetensors-read.js';
 import type { WritableTensor } from './safetensors-write.js';
 import { strengthOf } from './strength.js';

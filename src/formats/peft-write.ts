@@ -1,11 +1,12 @@
 /** Writing a PEFT adapter. The config that it came with is kept where it still says the truth; else one is made that does. */
+
+import { exactKey, layerReader } from '../patterns/rules.js';
 import { checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
 import { checkHeld, type LoraFile, type LoraModule, scaleOf, type TargetRules } from './lora-file.js';
 import type { PeftConfig } from './peft-config.js';
 import { formatPeftConfig } from './peft-config-write.js';
 import { PEFT_PREFIX, peftKey } from './peft-keys.js';
-import { exactKey, layerReader } from './peft-patterns.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
 import { checkStrength } from './strength.js';
 

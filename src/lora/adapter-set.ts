@@ -1,5 +1,5 @@
 /** The adapters of one model by name, which of them are active, and whose copies of biases and modules stand in the model. */
-import { describe } from '../runtime/errors.js';
+import { describe } from '../values/checks.js';
 import { type Adapter, checkTogether } from './adapter.js';
 import { type OwnCopy, putOriginals, putOwn } from './copies.js';
 import { AdapterError } from './errors.js';

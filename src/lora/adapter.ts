@@ -3,7 +3,7 @@ import type { Module } from '../nn/module.js';
 import type { OutputRange } from '../ops/lora-terms.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
-import type { Shape } from '../tensor/shape.js';
+import type { Shape } from '../values/shape.js';
 import type { ResolvedConfig } from './config.js';
 import { type CopySite, copySites, type OwnCopy } from './copies.js';
 import { AdapterError } from './errors.js';

@@ -1,7 +1,7 @@
 /** The checks and the bookkeeping of `LoraModel.addWeightedAdapter`; the arithmetic is `combine.ts`. */
-import { exactKey } from '../formats/peft-patterns.js';
-import { checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import { exactKey } from '../patterns/rules.js';
 import type { Runtime } from '../tensor/runtime.js';
+import { checkInteger, checkNumber, checkOptions, describe } from '../values/checks.js';
 import type { Adapter } from './adapter.js';
 import type { Attachment } from './attachment.js';
 import {

@@ -3,10 +3,10 @@
  * the model as it was. Layers go in and out here alone.
  */
 import type { Child, Module } from '../nn/module.js';
-import { checkNumber, describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { type Runtime, refusePromise } from '../tensor/runtime.js';
-import type { Shape } from '../tensor/shape.js';
+import { checkNumber, describe } from '../values/checks.js';
+import type { Shape } from '../values/shape.js';
 import { Adapter, expectedTensors, layoutOf } from './adapter.js';
 import { AdapterSet } from './adapter-set.js';
 import type { ResolvedConfig } from './config.js';

@@ -1,8 +1,8 @@
 /** What adapters go on. */
 import type { Module } from '../nn/module.js';
-import { describe } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
+import { describe } from '../values/checks.js';
 import { AdapterError } from './errors.js';
 
 /** The kinds of layers that take adapters. */

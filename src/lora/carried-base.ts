@@ -5,8 +5,8 @@
 import type { SafetensorsFile } from '../formats/safetensors-read.js';
 import { dotted, type Module } from '../nn/module.js';
 import type { Parameter } from '../tensor/parameter.js';
-import { sameShape, showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { sameShape, showShape } from '../values/shape.js';
 import { LoraLayer } from './layer.js';
 
 /** What the keys that name parameters of the base turned out to be. */

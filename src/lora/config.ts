@@ -1,7 +1,7 @@
 /** PEFT's options of an adapter over a model by their names in camelCase, checked and completed with PEFT's defaults. */
 import type { PeftConfig } from '../formats/peft-config.js';
 import { BIAS_WORDS, type BiasWord, isBiasWord } from '../formats/peft-words.js';
-import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../values/checks.js';
 import {
   checkSlices,
   completeLayerOptions,

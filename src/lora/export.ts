@@ -1,13 +1,13 @@
 /** An adapter as PEFT's two files. PiSSA and OLoRA are converted to a plain adapter of the original base, unless told otherwise. */
 
-import { PATTERN_LIMIT } from '../formats/patterns.js';
 import type { PeftConfig } from '../formats/peft-config.js';
 import { formatPeftConfig } from '../formats/peft-config-write.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
-import { escaped, exactKey } from '../formats/peft-patterns.js';
 import { changesBase } from '../formats/peft-words.js';
 import { type WritableTensor, writeSafetensors } from '../formats/safetensors-write.js';
-import { checkBoolean, checkOptions } from '../runtime/errors.js';
+import { PATTERN_LIMIT } from '../patterns/pattern.js';
+import { escaped, exactKey } from '../patterns/rules.js';
+import { checkBoolean, checkOptions } from '../values/checks.js';
 import type { AdapterSet } from './adapter-set.js';
 import type { ResolvedConfig } from './config.js';
 import type { OwnCopy } from './copies.js';

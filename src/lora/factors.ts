@@ -1,8 +1,8 @@
 /** One adapter's parameters in one layer, and what a layer is told of the adapters it is to compute with. */
 import type { OutputRange } from '../ops/lora-terms.js';
-import { checkBoolean, checkOptions } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
-import type { Shape } from '../tensor/shape.js';
+import { checkBoolean, checkOptions } from '../values/checks.js';
+import type { Shape } from '../values/shape.js';
 import type { ResolvedLayerOptions } from './layer-options.js';
 
 /** Shapes of an adapter's parameters in a layer; null where it has none. */

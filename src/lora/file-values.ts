@@ -4,7 +4,7 @@
  */
 import type { SafetensorsFile } from '../formats/safetensors-read.js';
 import type { Module } from '../nn/module.js';
-import { type Shape, sameShape, showShape } from '../tensor/shape.js';
+import { type Shape, sameShape, showShape } from '../values/shape.js';
 import { carriedBase } from './carried-base.js';
 import { AdapterError } from './errors.js';
 import type { AdapterTensor } from './tensors.js';

@@ -1,6 +1,7 @@
 /** Parameter groups for an optimiser: LoRA+'s learning rate for B, and what weight decay leaves out. */
-import { checkBoolean, checkNumber, checkOptions } from '../runtime/errors.js';
+
 import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
+import { checkBoolean, checkNumber, checkOptions } from '../values/checks.js';
 
 export interface GroupOptions {
   /** Learning rate of A and of everything without one of its own. */

@@ -1,8 +1,8 @@
 /** How an adapter's parameters start in a layer: PEFT's initialisations by name. */
 
+import { RANDOM_STREAM } from '../engine/engine.js';
 import { changesBase } from '../formats/peft-words.js';
 import { transposed } from '../formats/scaled.js';
-import { RANDOM_STREAM } from '../runtime/engine.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { AdapterError } from './errors.js';

@@ -3,7 +3,7 @@ import { Conv2d } from '../nn/conv2d.js';
 import { Embedding } from '../nn/embedding.js';
 import { Linear } from '../nn/linear.js';
 import type { Module } from '../nn/module.js';
-import { describe } from '../runtime/errors.js';
+import { describe } from '../values/checks.js';
 import { checkForward, type LayerClass } from './base-layer.js';
 import { AdapterError } from './errors.js';
 import { LoraLayer } from './layer.js';

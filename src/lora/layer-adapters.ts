@@ -1,5 +1,5 @@
 /** The adapters on one layer by name: their parameters there, and which of them take part. */
-import { describe } from '../runtime/errors.js';
+import { describe } from '../values/checks.js';
 import { AdapterError } from './errors.js';
 import type { ChangedBase, LoraFactors } from './factors.js';
 import { scalingOf } from './layer-options.js';

@@ -1,5 +1,5 @@
 /** `layersToTransform` and `layersPattern`: which numbered layers targets given as suffixes mean. Used by targets.ts. */
-import { compileOpening, type OpeningPattern } from '../formats/patterns.js';
+import { compileOpening, type OpeningPattern } from '../patterns/pattern.js';
 import type { Selection } from './targets.js';
 
 /** Whether a name's layer number is among `layersToTransform`; null, `[]` and an empty pattern restrict nothing, as in PEFT. */

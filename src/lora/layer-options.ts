@@ -1,6 +1,6 @@
 /** PEFT's options of one LoRA layer by their names in camelCase, checked and completed with PEFT's defaults. */
 import { initWord } from '../formats/peft-words.js';
-import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../values/checks.js';
 
 /**
  * How A and B start: PEFT's default (`true`: A from U(±1/√in), B zero), `'gaussian'` (A from N(0, 1/r²), B zero), `false`

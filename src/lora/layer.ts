@@ -5,10 +5,10 @@
  */
 import { Module, type ParameterSlot } from '../nn/module.js';
 import type { Dora, LoraTerm, OutputRange } from '../ops/lora-terms.js';
-import { checkNumber } from '../runtime/errors.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkNumber } from '../values/checks.js';
 import type { BaseLayer, LayerKind } from './base-layer.js';
 import { AdapterError } from './errors.js';
 import {

@@ -1,8 +1,8 @@
 /** Deltas and norms of a weight that is a matrix, stored [out, in] or turned over, as embeddings and fan-in-fan-out layers are. */
 
+import { matrix } from '../engine/operands.js';
 import { withTransposed } from '../ops/linear-products.js';
 import type { OutputRange } from '../ops/lora-terms.js';
-import { matrix } from '../runtime/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { type LoraFactors, strengthOf } from './factors.js';
 

@@ -3,9 +3,9 @@
  * keep their names. An adapter's values lie in one block; switching moves names and references.
  */
 import { type Child, Module } from '../nn/module.js';
-import { describe } from '../runtime/errors.js';
 import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { describe } from '../values/checks.js';
 import { addCombined, type WeightedOptions } from './add-weighted.js';
 import { attachTo } from './attach.js';
 import type { Attachment } from './attachment.js';

@@ -1,5 +1,5 @@
 /** Names of adapters as callers give them: for every member of models and layers that takes some. */
-import { describe } from '../runtime/errors.js';
+import { describe } from '../values/checks.js';
 
 /** Names of adapters as a list of its own: one, or an array of them. @throws TypeError */
 export function namesGiven(where: string, given: unknown): string[] {

@@ -4,7 +4,7 @@ import { readPeftConfig } from '../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../formats/peft-keys.js';
 import { readSafetensors } from '../formats/safetensors-read.js';
 import { fileInFolder, readBytes } from '../platform/index.js';
-import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
+import { checkBoolean, checkOptions, describe } from '../values/checks.js';
 import { bytesOf, isBlob, urlOf } from '../values/kind.js';
 import type { Attachment } from './attachment.js';
 import { type LoraConfig, type ResolvedConfig, resolveConfig } from './config.js';

@@ -1,7 +1,7 @@
 /** What adding an adapter to a model comes to, worked out before anything changes: layers, options, and what matched nothing. */
 
-import { PatternValues } from '../formats/peft-patterns.js';
 import { type Child, dotted, type Module } from '../nn/module.js';
+import { PatternValues } from '../patterns/rules.js';
 import { layerOptionsOf, type ResolvedConfig } from './config.js';
 import { AdapterError } from './errors.js';
 import { isAdaptable, isLinear, wrap } from './kinds.js';

@@ -3,8 +3,8 @@
  * own biases and saved parameters in place. Called by `layer-forward.ts` for LoRA layers, by `row-names.ts` for the others.
  */
 import { placeRows, selectRows } from '../ops/rows.js';
-import { showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { showShape } from '../values/shape.js';
 import type { OwnCopy } from './copies.js';
 import { AdapterError } from './errors.js';
 

@@ -2,8 +2,9 @@
  * Which modules `modulesToSave` means. PEFT has two rules: it saves every module whose name ends with an entry (`head` saves
  * `pre_head` too), and keeps out of LoRA what an entry as a pattern matches, whole segments of the name or within them.
  */
-import { compileOpening } from '../formats/patterns.js';
+
 import type { Module } from '../nn/module.js';
+import { compileOpening } from '../patterns/pattern.js';
 
 /** Whether a module is kept out of LoRA because an entry names it or what it lies in. @throws FormatError */
 export function inSavedModule(where: string, entries: readonly string[]): (name: string) => boolean {

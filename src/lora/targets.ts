@@ -2,7 +2,7 @@
  * Which modules an adapter targets: PEFT's rules for names, suffixes, whole-name patterns, exclusions, layer numbers and
  * modules saved whole. What matches nothing at all is an error, or a line in a list.
  */
-import { compilePattern } from '../formats/patterns.js';
+import { compilePattern } from '../patterns/pattern.js';
 import { AdapterError } from './errors.js';
 import { layerFilter } from './layer-filter.js';
 import { inSavedModule } from './saved-modules.js';

@@ -3,7 +3,7 @@
  * there, however deep. Names are those of transformers: `blocks.0.1`, `heads.en`. Called by `module.ts`.
  */
 
-import { describe } from '../runtime/errors.js';
+import { describe } from '../values/checks.js';
 import { isMap, isPlainObject, isSet } from '../values/kind.js';
 
 /** Something found, where it stands. */

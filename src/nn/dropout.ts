@@ -2,10 +2,10 @@
 
 import { checkTensors } from '../ops/check.js';
 import { dropout } from '../ops/dropout.js';
-import { checkNumber } from '../runtime/errors.js';
 import { checkRuntime } from '../tensor/check.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkNumber } from '../values/checks.js';
 import { Module } from './module.js';
 
 export class Dropout extends Module {

@@ -1,12 +1,12 @@
 /** Embedding: a table of vectors looked up by number, with PyTorch's shapes and initialisation. */
 
+import { RANDOM_STREAM } from '../engine/engine.js';
 import { checkPadding, embeddingAs } from '../ops/embedding.js';
-import { RANDOM_STREAM } from '../runtime/engine.js';
-import { checkInteger, checkOptions } from '../runtime/errors.js';
 import { checkRuntime } from '../tensor/check.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkInteger, checkOptions } from '../values/checks.js';
 import { Module } from './module.js';
 import { checkSharedWeight } from './shared-weight.js';
 

@@ -1,12 +1,12 @@
 /** LayerNorm: normalises the last dimensions, with PyTorch's names and initialisation. */
 
 import { layerNormAs } from '../ops/layer-norm.js';
-import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../runtime/errors.js';
 import { checkRuntime } from '../tensor/check.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
-import type { Shape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../values/checks.js';
+import type { Shape } from '../values/shape.js';
 import { makeParameters } from './layer-parameters.js';
 import { Module } from './module.js';
 

@@ -1,8 +1,8 @@
 /** A layer's own parameters, each in a block of its own: all of them are made, or none. Called by the layers' constructors. */
-import { RANDOM_STREAM } from '../runtime/engine.js';
+import { RANDOM_STREAM } from '../engine/engine.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
-import type { Shape } from '../tensor/shape.js';
+import type { Shape } from '../values/shape.js';
 
 /** New parameters, zero; null stays null. @throws OutOfMemoryError; nothing is left behind then */
 export function makeParameters(runtime: Runtime, shapes: readonly (Shape | null)[]): (Parameter | null)[] {

@@ -6,10 +6,10 @@ import type { Pair } from '../ops/conv-sizes.js';
 import { reluAs } from '../ops/elementwise.js';
 import { checkMaxPool2d, type MaxPool2dOptions, maxPool2dAs } from '../ops/max-pool2d.js';
 import { reshape } from '../ops/reduce.js';
-import { checkInteger, describe } from '../runtime/errors.js';
 import { checkTensor } from '../tensor/check.js';
-import { showShape, sizeOf } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkInteger, describe } from '../values/checks.js';
+import { showShape, sizeOf } from '../values/shape.js';
 import { type Child, childrenIn, Module } from './module.js';
 
 /** y = max(x, 0). */

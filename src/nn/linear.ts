@@ -1,11 +1,11 @@
 /** Linear: y = x·Wᵀ + b, with PyTorch's shapes and initialisation. */
 
 import { linearAs } from '../ops/linear.js';
-import { checkBoolean, checkInteger, checkOptions } from '../runtime/errors.js';
 import { checkRuntime } from '../tensor/check.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkBoolean, checkInteger, checkOptions } from '../values/checks.js';
 import { drawWeightAndBias } from './layer-parameters.js';
 import { Module } from './module.js';
 import { checkSharedWeight } from './shared-weight.js';

@@ -3,13 +3,14 @@
  * Sets and plain objects there, in order of definition; a layer that hides or renames its insides overrides `children` and
  * `ownParameters`.
  */
-import { DISPOSE } from '../runtime/dispose.js';
-import { checkBoolean, checkOptions, describe } from '../runtime/errors.js';
+
 import { countElements, type ElementSource, readElements } from '../tensor/elements.js';
 import { Parameter } from '../tensor/parameter.js';
-import { type DType, type Shape, sameShape, showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkBoolean, checkOptions, describe } from '../values/checks.js';
+import { DISPOSE } from '../values/dispose.js';
 import { isMap, isPlainObject } from '../values/kind.js';
+import { type DType, type Shape, sameShape, showShape } from '../values/shape.js';
 import { placesIn } from './contents.js';
 
 /** A child of a module: its name, and a way to put another in its place. */

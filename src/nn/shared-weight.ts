@@ -1,8 +1,9 @@
 /** A weight that two layers share: an embedding and the head tied to it. */
-import { describe } from '../runtime/errors.js';
+
 import { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
-import { sameShape, showShape } from '../tensor/shape.js';
+import { describe } from '../values/checks.js';
+import { sameShape, showShape } from '../values/shape.js';
 
 /** @internal A parameter that a layer is to share; who takes it counts itself among its holders. @throws TypeError, RangeError */
 export function checkSharedWeight(

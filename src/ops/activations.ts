@@ -1,6 +1,7 @@
 /** Smooth activations. The backward of tanh and sigmoid needs the output alone, that of gelu the input. */
-import { checkOptions, describe } from '../runtime/errors.js';
+
 import type { Tensor } from '../tensor/tensor.js';
+import { checkOptions, describe } from '../values/checks.js';
 import { checkTensors } from './check.js';
 
 /** y = tanh(x). @throws TypeError */

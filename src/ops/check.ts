@@ -1,9 +1,10 @@
 /** What every operation checks of its tensors before it touches memory. */
-import { WEIGHT_DTYPES, type WeightDType } from '../runtime/dtypes.js';
+
 import { checkTensor } from '../tensor/check.js';
 import type { Runtime } from '../tensor/runtime.js';
-import { type DType, sameShape, showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { WEIGHT_DTYPES, type WeightDType } from '../values/dtypes.js';
+import { type DType, sameShape, showShape } from '../values/shape.js';
 
 /** The runtime that all tensors share, each live and of the given dtype. @throws TypeError, Error */
 export function checkTensors(

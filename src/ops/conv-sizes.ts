@@ -1,10 +1,11 @@
 /**
  * The sizes and checks of a convolution, and an image's columns (im2col): for every operation that convolves.
  */
-import { checkInteger, checkOptions, describe } from '../runtime/errors.js';
+
 import type { Runtime } from '../tensor/runtime.js';
-import { showShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkInteger, checkOptions, describe } from '../values/checks.js';
+import { showShape } from '../values/shape.js';
 import { checkTensors } from './check.js';
 
 /** A number for both directions, or [height, width]. */

@@ -9,7 +9,7 @@ import {
   NO_RANK,
   type Weight,
   weight as weightOf,
-} from '../runtime/operands.js';
+} from '../engine/operands.js';
 import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import {

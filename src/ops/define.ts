@@ -1,8 +1,9 @@
 /** Operations written outside the package: a forward and a backward in terms of other operations. */
-import { describe } from '../runtime/errors.js';
+
 import { checkGradient, checkTensor } from '../tensor/check.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { Tensor } from '../tensor/tensor.js';
+import { describe } from '../values/checks.js';
 
 /** Tensors by the names that an operation gives them. */
 export type NamedTensors = Readonly<Record<string, Tensor>>;

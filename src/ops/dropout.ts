@@ -1,5 +1,5 @@
 /** Dropout with a mask of the runtime's counter-based generator: backward draws the same mask again and keeps nothing. */
-import { RANDOM_STREAM } from '../runtime/engine.js';
+import { RANDOM_STREAM } from '../engine/engine.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkTensors } from './check.js';
 

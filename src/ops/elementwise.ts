@@ -1,6 +1,7 @@
 /** Element-wise operations of tensors of one shape. */
-import { describe } from '../runtime/errors.js';
+
 import type { Tensor } from '../tensor/tensor.js';
+import { describe } from '../values/checks.js';
 import { checkSameShape, checkTensors } from './check.js';
 
 /** y = a + b, of one shape. @throws TypeError, RangeError */

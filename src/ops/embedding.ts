@@ -1,12 +1,13 @@
 /** The lookup of an embedding: rows of a table by number. Its backward adds into the rows that were looked up. */
-import type { WeightDType } from '../runtime/dtypes.js';
-import { checkInteger, checkOptions } from '../runtime/errors.js';
-import { gatherRows, scatterAddRows } from '../runtime/matrices.js';
-import { type Matrix, matrix, weight as weightOf } from '../runtime/operands.js';
+
+import { gatherRows, scatterAddRows } from '../engine/matrices.js';
+import { type Matrix, matrix, weight as weightOf } from '../engine/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
-import { showShape } from '../tensor/shape.js';
 import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkInteger, checkOptions } from '../values/checks.js';
+import type { WeightDType } from '../values/dtypes.js';
+import { showShape } from '../values/shape.js';
 import { checkTensors, checkWeight } from './check.js';
 
 export interface EmbeddingOperationOptions {

@@ -1,10 +1,11 @@
 /** Layer normalisation over the last dimensions, and its backward from the kept mean and rstd of each row. */
-import { checkNumber } from '../runtime/errors.js';
-import { layerNormGamma, layerNormGradient, normalise, sumRows } from '../runtime/matrices.js';
-import { matrix } from '../runtime/operands.js';
+
+import { layerNormGamma, layerNormGradient, normalise, sumRows } from '../engine/matrices.js';
+import { matrix } from '../engine/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
-import { checkShape, type Shape, sameShape, showShape, sizeOf } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkNumber } from '../values/checks.js';
+import { checkShape, type Shape, sameShape, showShape, sizeOf } from '../values/shape.js';
 import { checkTensors } from './check.js';
 
 /**

@@ -2,8 +2,8 @@
  * The products of a linear layer over either layout of its weight, [out, in] or [in, out] (`fanInFanOut`), over all its
  * outputs or a range of them. Called by `linear` and the LoRA operations.
  */
-import type { WeightDType } from '../runtime/dtypes.js';
-import { affineColumns, type GradientMatrix, transposeTo } from '../runtime/matrices.js';
+
+import { affineColumns, type GradientMatrix, transposeTo } from '../engine/matrices.js';
 import {
   columnsOf,
   type LowRank,
@@ -14,8 +14,9 @@ import {
   weight,
   weightColumns,
   weightRows,
-} from '../runtime/operands.js';
+} from '../engine/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
+import type { WeightDType } from '../values/dtypes.js';
 
 /** Sizes of a linear product: M rows of x, N outputs, K inputs. */
 export interface LinearSizes {

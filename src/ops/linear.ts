@@ -1,10 +1,11 @@
 /** The linear operation y = x·Wᵀ + b and its backward; frozen weights cost nothing there. */
-import { checkBoolean, checkOptions } from '../runtime/errors.js';
-import { sumRows } from '../runtime/matrices.js';
-import { type Matrix, matrix, NO_RANK } from '../runtime/operands.js';
-import { showShape } from '../tensor/shape.js';
+
+import { sumRows } from '../engine/matrices.js';
+import { type Matrix, matrix, NO_RANK } from '../engine/operands.js';
 import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { checkBoolean, checkOptions } from '../values/checks.js';
+import { showShape } from '../values/shape.js';
 import { asRows, checkTensors, checkWeight } from './check.js';
 import { inputGradient, type LinearSizes, outputs, weightGradient } from './linear-products.js';
 

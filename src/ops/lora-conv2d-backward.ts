@@ -1,6 +1,6 @@
 /** The backward of a LoRA convolution, image by image; the columns are made anew. */
-import { affineRows, dotRows, gradA, gradB, hiddenGradient } from '../runtime/matrices.js';
-import { columnsOf, matrix, NO_RANK } from '../runtime/operands.js';
+import { affineRows, dotRows, gradA, gradB, hiddenGradient } from '../engine/matrices.js';
+import { columnsOf, matrix, NO_RANK } from '../engine/operands.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { addColumns, type ConvSizes, imageColumns } from './conv-sizes.js';

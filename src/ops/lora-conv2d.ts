@@ -3,8 +3,8 @@
  * dilation and sees every channel; B is 1x1 with the base's groups, as in PEFT. Image by image over the columns; the
  * ranks of a group and the bias are the last steps of its product. Called by `lora`; `lora-conv2d-backward` is its other half.
  */
-import { affineRows, down, scaleTo } from '../runtime/matrices.js';
-import { columnsOf, type LowRank, matrix, NO_RANK } from '../runtime/operands.js';
+import { affineRows, down, scaleTo } from '../engine/matrices.js';
+import { columnsOf, type LowRank, matrix, NO_RANK } from '../engine/operands.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type Conv2dOperationOptions, type ConvSizes, checkConv2d, imageColumns } from './conv-sizes.js';
 import { type ConvGroup, convolve } from './conv2d.js';

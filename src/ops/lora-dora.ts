@@ -12,8 +12,8 @@ import {
   hiddenGradient,
   scaleTo,
   sumRows,
-} from '../runtime/matrices.js';
-import { type Matrix, matrix, NO_RANK } from '../runtime/operands.js';
+} from '../engine/matrices.js';
+import { type Matrix, matrix, NO_RANK } from '../engine/operands.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkLinear, type LinearLayout } from './linear.js';

@@ -10,8 +10,8 @@ import {
   gradB,
   hiddenGradient,
   scatterAddColumns,
-} from '../runtime/matrices.js';
-import { type Matrix, matrix, weight as weightOf } from '../runtime/operands.js';
+} from '../engine/matrices.js';
+import { type Matrix, matrix, weight as weightOf } from '../engine/operands.js';
 import type { BackwardContext } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkEmbedding, type EmbeddingSizes, tableGradient } from './embedding.js';

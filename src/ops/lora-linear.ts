@@ -4,8 +4,8 @@
  * outputs only (fused projections) continues only the products of those. Called by `lora`.
  */
 
-import { down, gradA, gradB, hiddenGradient, sumRows } from '../runtime/matrices.js';
-import { columnsOf, type Matrix, matrix } from '../runtime/operands.js';
+import { down, gradA, gradB, hiddenGradient, sumRows } from '../engine/matrices.js';
+import { columnsOf, type Matrix, matrix } from '../engine/operands.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkLinear, type LinearLayout, weightAndBiasGradients } from './linear.js';

@@ -2,9 +2,9 @@
  * What the LoRA operations share: one adapter's part in an operation, its dropped input, and how the ranks of several
  * adapters, or of one adapter's output ranges, lie side by side in one product.
  */
-import { RANDOM_STREAM } from '../runtime/engine.js';
-import { scaleTo } from '../runtime/matrices.js';
-import { columnsOf, type Matrix, matrix } from '../runtime/operands.js';
+import { RANDOM_STREAM } from '../engine/engine.js';
+import { scaleTo } from '../engine/matrices.js';
+import { columnsOf, type Matrix, matrix } from '../engine/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';

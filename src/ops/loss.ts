@@ -1,7 +1,8 @@
 /** Losses: softmax cross-entropy and mean squared error, with PyTorch's reductions. */
-import { checkInteger, checkOptions, describe } from '../runtime/errors.js';
-import { sameShape, showShape } from '../tensor/shape.js';
+
 import type { Tensor } from '../tensor/tensor.js';
+import { checkInteger, checkOptions, describe } from '../values/checks.js';
+import { sameShape, showShape } from '../values/shape.js';
 import { asRows, checkSameShape, checkTensors } from './check.js';
 
 /** How a loss of several elements becomes one number. */

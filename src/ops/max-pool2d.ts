@@ -1,7 +1,8 @@
 /** Max pooling over images; the place of each largest element is kept for backward. */
-import { checkOptions } from '../runtime/errors.js';
-import { showShape } from '../tensor/shape.js';
+
 import type { Tensor } from '../tensor/tensor.js';
+import { checkOptions } from '../values/checks.js';
+import { showShape } from '../values/shape.js';
 import { checkTensors } from './check.js';
 import { checkPair, type Pair, windowPositions } from './conv-sizes.js';
 

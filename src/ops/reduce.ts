@@ -1,7 +1,8 @@
 /** Sums and means, the same elements in another shape, and the largest of each row. */
-import { checkBoolean, checkInteger, checkOptions, describe } from '../runtime/errors.js';
-import { checkShape, type Shape, showShape, sizeOf } from '../tensor/shape.js';
+
 import { Tensor } from '../tensor/tensor.js';
+import { checkBoolean, checkInteger, checkOptions, describe } from '../values/checks.js';
+import { checkShape, type Shape, showShape, sizeOf } from '../values/shape.js';
 import { asRows, checkTensors } from './check.js';
 
 function scaledSum(name: string, x: Tensor, s: number): Tensor {

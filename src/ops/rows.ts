@@ -1,6 +1,6 @@
 /** Rows of a batch picked out and put back: how one forward serves rows that use different adapters. */
-import { gatherRows, scatterAddRows } from '../runtime/matrices.js';
-import { matrix, weight } from '../runtime/operands.js';
+import { gatherRows, scatterAddRows } from '../engine/matrices.js';
+import { matrix, weight } from '../engine/operands.js';
 import { Tensor } from '../tensor/tensor.js';
 
 /**

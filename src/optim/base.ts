@@ -1,10 +1,10 @@
 /** What the optimisers share: groups with their rates and moments, and when the moments are given back. */
-import type { Kernels } from '../runtime/abi.js';
-import { DISPOSE } from '../runtime/dispose.js';
-import { checkNumber } from '../runtime/errors.js';
+import type { Kernels } from '../engine/abi.js';
 import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Storage } from '../tensor/storage.js';
+import { checkNumber } from '../values/checks.js';
+import { DISPOSE } from '../values/dispose.js';
 import { checkGroups, type ResolvedGroup } from './groups.js';
 import { Rates } from './rates.js';
 import { ParameterState, type Run } from './state.js';

@@ -1,6 +1,7 @@
 /** Clipping of gradients by their norm. */
-import { checkNumber } from '../runtime/errors.js';
+
 import type { Parameter } from '../tensor/parameter.js';
+import { checkNumber } from '../values/checks.js';
 import { checkParameters } from './groups.js';
 
 /**

@@ -1,7 +1,8 @@
 /** The parameters that optimisers and clipping take, alone or in groups with settings of their own: checks and defaults. */
-import { checkNumber, checkOptions, describe } from '../runtime/errors.js';
+
 import { Parameter, type ParameterGroup } from '../tensor/parameter.js';
-import { showShape } from '../tensor/shape.js';
+import { checkNumber, checkOptions, describe } from '../values/checks.js';
+import { showShape } from '../values/shape.js';
 
 /** A group whose settings are complete. */
 export interface ResolvedGroup {

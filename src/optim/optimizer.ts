@@ -1,5 +1,5 @@
 /** SGD, Adam and AdamW with PyTorch's formulas and defaults; one kernel call for parameters that lie side by side. */
-import { checkBoolean, checkNumber, checkOptions, describe } from '../runtime/errors.js';
+import { checkBoolean, checkNumber, checkOptions, describe } from '../values/checks.js';
 import { Optimizer, type Trainables } from './base.js';
 
 export type { Trainables };

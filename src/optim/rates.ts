@@ -2,7 +2,7 @@
  * Learning rates of an optimiser's groups: what each began with, and one factor over all of them. Nothing is kept as "the
  * last rate times a factor", so no way through 0 loses what stood between the groups. Called by `optimizer.ts`.
  */
-import { checkNumber } from '../runtime/errors.js';
+import { checkNumber } from '../values/checks.js';
 
 const MAX = Number.MAX_VALUE;
 

@@ -4,8 +4,8 @@
  */
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
-import { showShape } from '../tensor/shape.js';
 import { Storage } from '../tensor/storage.js';
+import { showShape } from '../values/shape.js';
 
 /** A run of neighbouring parameters: addresses and number of elements. */
 export interface Run {

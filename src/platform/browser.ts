@@ -1,6 +1,6 @@
 /** What a browser does its own way: reading bytes, starting workers. Node's twin is `node.ts`; `index.ts` chooses. */
-import type { WorkerHandle } from '../runtime/pool/pool.js';
-import type { WorkerStart } from '../runtime/pool/protocol.js';
+import type { WorkerHandle } from '../engine/pool/pool.js';
+import type { WorkerStart } from '../engine/pool/protocol.js';
 import {
   bodyOf,
   messageOf,

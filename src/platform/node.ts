@@ -5,8 +5,8 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import type { Worker as NodeWorker } from 'node:worker_threads';
-import type { WorkerHandle } from '../runtime/pool/pool.js';
-import type { StartMessage, WorkerStart } from '../runtime/pool/protocol.js';
+import type { WorkerHandle } from '../engine/pool/pool.js';
+import type { StartMessage, WorkerStart } from '../engine/pool/protocol.js';
 import { bodyOf, messageOf, type Platform, ReadError, type WorkerEars } from './platform.js';
 import { holdWebWorker } from './web-worker.js';
 

@@ -1,6 +1,6 @@
 /** What Node and a browser do each in their own way. `node.ts` and `browser.ts` are the two; `index.ts` takes one of them. */
-import type { WorkerHandle } from '../runtime/pool/pool.js';
-import type { WorkerMessage, WorkerStart } from '../runtime/pool/protocol.js';
+import type { WorkerHandle } from '../engine/pool/pool.js';
+import type { WorkerMessage, WorkerStart } from '../engine/pool/protocol.js';
 
 /** What a worker is made from: a script's address or text, or a function that gives a running one. */
 export type WorkerScript =

@@ -1,6 +1,6 @@
 /** A worker of the web's kind, which browsers, Deno and Bun have, as the pool holds it. */
-import type { WorkerHandle } from '../runtime/pool/pool.js';
-import type { StartMessage, WorkerMessage, WorkerStart } from '../runtime/pool/protocol.js';
+import type { WorkerHandle } from '../engine/pool/pool.js';
+import type { StartMessage, WorkerMessage, WorkerStart } from '../engine/pool/protocol.js';
 import type { WorkerEars } from './platform.js';
 
 /**

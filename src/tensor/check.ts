@@ -2,9 +2,9 @@
  * The one check of a tensor that comes from outside: as an operation's input, as a gradient, out of a custom operation's
  * functions. Whatever passes is a live Tensor of the dtype, runtime and shape that memory will be read by.
  */
-import { describe } from '../runtime/errors.js';
+import { describe } from '../values/checks.js';
+import { type DType, type Shape, sameShape, showShape } from '../values/shape.js';
 import { Runtime } from './runtime.js';
-import { type DType, type Shape, sameShape, showShape } from './shape.js';
 import { Tensor } from './tensor.js';
 
 /** What a tensor has to be; what is left out may be anything. */

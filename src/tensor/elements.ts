@@ -2,9 +2,9 @@
  * The elements that a caller hands over, for tensors, parameters and whole state dicts. All are checked before any is
  * written: what comes out of here can be copied into memory and nothing can go wrong on the way.
  */
-import { describe } from '../runtime/errors.js';
+import { describe } from '../values/checks.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
-import type { DType } from './shape.js';
+import type { DType } from '../values/shape.js';
 
 /** Where elements come from: arrays of numbers, and 64-bit integers as tokenizers and files give them. */
 export type ElementSource = ArrayLike<number> | BigInt64Array | BigUint64Array;

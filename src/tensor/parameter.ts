@@ -2,8 +2,9 @@
  * Parameters: kept tensors that a module owns, and the block in which an adapter's parameters lie side by side, with
  * gradients in a block of the same layout, so that an optimiser's step is one kernel call.
  */
+
+import { type Shape, sizeOf } from '../values/shape.js';
 import type { Runtime } from './runtime.js';
-import { type Shape, sizeOf } from './shape.js';
 import { Storage } from './storage.js';
 import { Tensor } from './tensor.js';
 

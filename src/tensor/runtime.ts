@@ -2,18 +2,19 @@
  * Runtime: an engine, and the tensors made over it. Everything a program holds hangs on one Runtime; there is no default
  * one. `createRuntime` is the only asynchronous call before files.
  */
-import { DISPOSE } from '../runtime/dispose.js';
+
 import {
   createEngine,
   type Engine,
   RANDOM_STREAM,
   type RuntimeInfo,
   type RuntimeOptions,
-} from '../runtime/engine.js';
-import { checkBoolean, checkNumber, checkOptions, describe } from '../runtime/errors.js';
+} from '../engine/engine.js';
+import { checkBoolean, checkNumber, checkOptions, describe } from '../values/checks.js';
+import { DISPOSE } from '../values/dispose.js';
+import { checkShape, type DType, type Shape, showShape, sizeOf } from '../values/shape.js';
 import { countElements, dtypeOfSource, type ElementSource, readElements } from './elements.js';
 import { collect, Scope, type Scoped } from './scope.js';
-import { checkShape, type DType, type Shape, showShape, sizeOf } from './shape.js';
 import { Storage } from './storage.js';
 import { type Operation, type OperationInputs, type OperationKeep, TapeNode } from './tape.js';
 import { Tensor } from './tensor.js';

@@ -1,5 +1,5 @@
 /** A reference-counted block of linear memory, shared by the tensors that view it, with the version that its content has. */
-import type { Engine } from '../runtime/engine.js';
+import type { Engine } from '../engine/engine.js';
 
 export class Storage {
   readonly engine: Engine;

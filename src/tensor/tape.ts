@@ -2,11 +2,12 @@
  * The tape: what every differentiable operation leaves behind, and its replay in reverse. Define-by-run: a node is made
  * when an operation runs on a tensor that requires a gradient; backward frees what a node saved as soon as it used it.
  */
+
+import { showShape } from '../values/shape.js';
 import { checkGradient } from './check.js';
 import { Gathered } from './gathered.js';
 import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
-import { showShape } from './shape.js';
 import type { Storage } from './storage.js';
 import type { Tensor } from './tensor.js';
 

@@ -2,14 +2,15 @@
  * Tensor: a shape and a dtype over a storage in linear memory. The public face hands out copies only; `pointer` and the
  * tape's fields are for `ops`. Tensors are made by a Runtime (`rt.tensor`) and by operations.
  */
-import { DISPOSE } from '../runtime/dispose.js';
-import { describe } from '../runtime/errors.js';
+
+import { describe } from '../values/checks.js';
+import { DISPOSE } from '../values/dispose.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
+import { type DType, type Shape, sameShape, showShape, sizeOf } from '../values/shape.js';
 import { checkGradient } from './check.js';
 import { countElements, type ElementSource, readElements } from './elements.js';
 import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
-import { type DType, type Shape, sameShape, showShape, sizeOf } from './shape.js';
 import { Storage } from './storage.js';
 import { backward, type TapeNode } from './tape.js';
 

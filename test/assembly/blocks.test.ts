@@ -1,7 +1,7 @@
 /** Sizes beyond one block: of depth, of rows, of rank, and of the rows that the unpacked product takes at a time. */
 import { expect, test } from 'vitest';
-import { NO_RANK } from '../../src/runtime/operands.js';
-import { planBackwardWeight, planForward } from '../../src/runtime/plan.js';
+import { NO_RANK } from '../../src/engine/operands.js';
+import { planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { describeBuilds, operand, type Placed, weightOperand } from './harness.js';
 
 /** Whole numbers from -2 to 2: every sum here stays below 2^24 and is exact. */

@@ -4,8 +4,7 @@
  * A build that the engine cannot run is one skipped suite. Bytes come through `src/platform`: the suites run in a page too.
  */
 import { describe } from 'vitest';
-import { readBytes } from '../../src/platform/index.js';
-import type { Kernels } from '../../src/runtime/abi.js';
+import type { Kernels } from '../../src/engine/abi.js';
 import {
   type BackwardInputOperands,
   type BackwardWeightOperands,
@@ -14,9 +13,10 @@ import {
   type Call,
   type ForwardOperands,
   forwardCall,
-} from '../../src/runtime/calls.js';
-import type { WeightDType } from '../../src/runtime/dtypes.js';
-import { type Matrix, matrix, type Weight, weight } from '../../src/runtime/operands.js';
+} from '../../src/engine/calls.js';
+import { type Matrix, matrix, type Weight, weight } from '../../src/engine/operands.js';
+import { readBytes } from '../../src/platform/index.js';
+import type { WeightDType } from '../../src/values/dtypes.js';
 import { canThread } from '../support/runtimes.js';
 import { type RunCall, shareProducts, THREADS } from './threads.js';
 

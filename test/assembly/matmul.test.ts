@@ -3,9 +3,9 @@
  * (K + R + 2)·2^-23·Σ|a||b|, and a share of rows or columns has the bits of the whole.
  */
 import { expect, it } from 'vitest';
-import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/runtime/calls.js';
-import { NO_RANK } from '../../src/runtime/operands.js';
-import { planBackwardInput, planBackwardWeight, planForward } from '../../src/runtime/plan.js';
+import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/engine/calls.js';
+import { NO_RANK } from '../../src/engine/operands.js';
+import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { describeBuilds, type Harness, operand, type Placed, weightOperand } from './harness.js';
 
 type Shape = readonly [M: number, N: number, K: number, R: number];

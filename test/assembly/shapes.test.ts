@@ -1,7 +1,7 @@
 /** The three products on shapes that fast-check draws, by the planned path, against float64; and what stands after them. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { planBackwardInput, planBackwardWeight, planForward } from '../../src/runtime/plan.js';
+import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { describeBuilds, operand, weightOperand } from './harness.js';
 
 const values = (n: number, seed: number): number[] =>

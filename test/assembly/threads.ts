@@ -1,11 +1,11 @@
 /**
  * Products that two threads share, whatever their size and path, so that the kernel suites also test the cuts.
  */
-import type { Kernels } from '../../src/runtime/abi.js';
-import type { Call } from '../../src/runtime/calls.js';
-import { grainOf } from '../../src/runtime/plan.js';
-import { startPool } from '../../src/runtime/pool/start.js';
-import { cutOutput } from '../../src/runtime/split.js';
+import type { Kernels } from '../../src/engine/abi.js';
+import type { Call } from '../../src/engine/calls.js';
+import { grainOf } from '../../src/engine/plan.js';
+import { startPool } from '../../src/engine/pool/start.js';
+import { cutOutput } from '../../src/engine/split.js';
 
 export const THREADS = 2;
 

@@ -1,5 +1,5 @@
 /** The types of weights under test: how values are written in one, and what its bytes mean, from the definition of the type. */
-import type { WeightDType } from '../../src/runtime/dtypes.js';
+import type { WeightDType } from '../../src/values/dtypes.js';
 
 export interface WeightCase {
   readonly dtype: WeightDType;

@@ -3,8 +3,8 @@
  * bits of the float32 product over the expanded weight, forward and backward.
  */
 import { expect, test } from 'vitest';
-import { PLAIN_DTYPES, rowBytes } from '../../src/runtime/dtypes.js';
-import { NO_RANK, weight } from '../../src/runtime/operands.js';
+import { NO_RANK, weight } from '../../src/engine/operands.js';
+import { PLAIN_DTYPES, rowBytes } from '../../src/values/dtypes.js';
 import { describeBuilds, operand, type Placed, weightOperand } from './harness.js';
 import { WEIGHTS, type WeightCase } from './weight-cases.js';
 

@@ -10,7 +10,7 @@ import { compileTiles } from '../../bench/variants/build.js';
 import { behind, OPERATIONS, type VariantsReport } from '../../bench/variants/report.js';
 import { BUILDS, CHOSEN, FAMILIES, functionName, SHAPES, type Shape } from '../../bench/variants/shapes.js';
 import { sourceOf } from '../../bench/variants/source.js';
-import { planForward } from '../../src/runtime/plan.js';
+import { planForward } from '../../src/engine/plan.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -3,9 +3,9 @@
  * plan may move, a path's bits may not.
  */
 import { readFileSync } from 'node:fs';
-import type { Kernels } from '../../src/runtime/abi.js';
-import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/runtime/calls.js';
-import { matrix, weight } from '../../src/runtime/operands.js';
+import type { Kernels } from '../../src/engine/abi.js';
+import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/engine/calls.js';
+import { matrix, weight } from '../../src/engine/operands.js';
 import { Bits, draws } from './hash.js';
 
 type Shape = readonly [M: number, N: number, K: number, R: number];

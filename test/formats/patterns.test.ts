@@ -1,6 +1,6 @@
 /** Python's patterns over names, in linear time. */
 import { expect, test } from 'vitest';
-import { compilePattern } from '../../src/formats/patterns.js';
+import { compilePattern } from '../../src/patterns/pattern.js';
 
 test.each([
   ['(?P<n>a)b', 'ab', true],

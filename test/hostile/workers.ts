@@ -1,11 +1,11 @@
 /** Workers that are killed, kept from their cores or halted: what the caller waits, and that later work is right. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Kernels } from '../../src/engine/abi.js';
+import { Engine } from '../../src/engine/engine.js';
+import { startPool } from '../../src/engine/pool/start.js';
+import { loadKernels } from '../../src/engine/wasm.js';
 import { createRuntime, linear, WorkerError } from '../../src/index.js';
-import type { Kernels } from '../../src/runtime/abi.js';
-import { Engine } from '../../src/runtime/engine.js';
-import { startPool } from '../../src/runtime/pool/start.js';
-import { loadKernels } from '../../src/runtime/wasm.js';
 import { Runtime } from '../../src/tensor/runtime.js';
 import { milliseconds, type Row, type Section, said, type Work } from './section.js';
 

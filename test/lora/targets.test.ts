@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { expect, test, vi } from 'vitest';
-import { compilePattern } from '../../src/formats/patterns.js';
-import { exactKey, PatternValues } from '../../src/formats/peft-patterns.js';
-import { plainPattern } from '../../src/formats/plain-pattern.js';
 import { selectTargets } from '../../src/lora/targets.js';
+import { compilePattern } from '../../src/patterns/pattern.js';
+import { plainPattern } from '../../src/patterns/plain-pattern.js';
+import { exactKey, PatternValues } from '../../src/patterns/rules.js';
 
 const NAMES = [
   'q',

@@ -194,11 +194,11 @@ describe('the files of dist', () => {
       ]),
     );
     expect(found).toEqual([
-      ['runtime/packaged.js', "'../../build/simd.wasm'"],
-      ['runtime/packaged.js', "'../../build/relaxed-simd.wasm'"],
-      ['runtime/packaged.js', "'../../build/simd-threads.wasm'"],
-      ['runtime/packaged.js', "'../../build/relaxed-simd-threads.wasm'"],
-      ['runtime/packaged.js', "'../worker.js'"],
+      ['engine/packaged.js', "'../../build/simd.wasm'"],
+      ['engine/packaged.js', "'../../build/relaxed-simd.wasm'"],
+      ['engine/packaged.js', "'../../build/simd-threads.wasm'"],
+      ['engine/packaged.js', "'../../build/relaxed-simd-threads.wasm'"],
+      ['engine/packaged.js', "'../worker.js'"],
     ]);
   });
 

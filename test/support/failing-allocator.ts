@@ -3,7 +3,7 @@
  * the state after an error, and of how much memory something takes. It stands between the engine and its allocator.
  */
 import { OutOfMemoryError, type Runtime } from '../../src/index.js';
-import { DISPOSE } from '../../src/runtime/dispose.js';
+import { DISPOSE } from '../../src/values/dispose.js';
 
 /** From its making until `stop()`, or the end of its `using` block, it stands before the allocator of `rt`. */
 export class FailingAllocator {

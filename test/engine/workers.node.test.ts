@@ -8,11 +8,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { Pool, type WorkerHandle } from '../../src/engine/pool/pool.js';
+import { controlOf, DONE, FAILED, TICKET } from '../../src/engine/pool/protocol.js';
+import { startPool } from '../../src/engine/pool/start.js';
+import { loadKernels } from '../../src/engine/wasm.js';
 import { createRuntime, linear, type Runtime, WorkerError } from '../../src/index.js';
-import { Pool, type WorkerHandle } from '../../src/runtime/pool/pool.js';
-import { controlOf, DONE, FAILED, TICKET } from '../../src/runtime/pool/protocol.js';
-import { startPool } from '../../src/runtime/pool/start.js';
-import { loadKernels } from '../../src/runtime/wasm.js';
 
 /** The workers of every runtime made here: `ended` is called when a thread is gone. */
 const started: { handle: WorkerHandle; ended: Promise<string> }[] = [];

@@ -2,6 +2,8 @@
  * The host's side of the three products of a linear layer: chooses the path from the whole M, N, K, gives scratch, and calls
  * the kernel, or cuts the output into shares for the threads of the pool. Called by `ops`.
  */
+
+import { PLAIN_DTYPES } from '../values/dtypes.js';
 import type { Kernels } from './abi.js';
 import {
   type BackwardInputOperands,
@@ -12,7 +14,6 @@ import {
   type ForwardOperands,
   forwardCall,
 } from './calls.js';
-import { PLAIN_DTYPES } from './dtypes.js';
 import { OutOfMemoryError } from './errors.js';
 import { type Span, spanOf } from './operands.js';
 import { grainOf, planBackwardInput, planBackwardWeight, planForward } from './plan.js';

@@ -3,9 +3,9 @@
  * and what helps. Called by `wasm.ts`.
  */
 import { messageOf, ReadError, readBytes, resolveUrl } from '../platform/index.js';
+import { describe } from '../values/checks.js';
 import { bytesOf, urlOf } from '../values/kind.js';
 import type { KernelBuild } from './abi.js';
-import { describe } from './errors.js';
 import { packagedKernels } from './packaged.js';
 
 /** Where a kernel build comes from: its bytes, a URL or a string that leads to them, or a compiled module. */

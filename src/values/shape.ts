@@ -1,5 +1,5 @@
 /** Shapes: checking, counting, printing. */
-import { describe } from '../runtime/errors.js';
+import { describe } from '../values/checks.js';
 
 export type Shape = readonly number[];
 

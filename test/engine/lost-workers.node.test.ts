@@ -4,14 +4,14 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Allocator } from '../../src/engine/allocator.js';
+import { Pool, type PoolParts, type WorkerHandle } from '../../src/engine/pool/pool.js';
+import { controlOf, DONE, TICKET } from '../../src/engine/pool/protocol.js';
+import { Speed } from '../../src/engine/pool/speed.js';
+import { startPool } from '../../src/engine/pool/start.js';
+import { loadKernels } from '../../src/engine/wasm.js';
 import { createRuntime, linear, type Runtime, WorkerError } from '../../src/index.js';
 import { browser } from '../../src/platform/browser.js';
-import { Allocator } from '../../src/runtime/allocator.js';
-import { Pool, type PoolParts, type WorkerHandle } from '../../src/runtime/pool/pool.js';
-import { controlOf, DONE, TICKET } from '../../src/runtime/pool/protocol.js';
-import { Speed } from '../../src/runtime/pool/speed.js';
-import { startPool } from '../../src/runtime/pool/start.js';
-import { loadKernels } from '../../src/runtime/wasm.js';
 
 /** What the last worker was started with, and its handle. */
 const last: { control?: SharedArrayBuffer; handle?: WorkerHandle } = {};

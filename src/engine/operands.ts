@@ -2,7 +2,7 @@
  * Operands of the products, as the layers above the binary interface see them: matrices in linear memory, and weights, whose
  * elements have a type. Rows and columns of an operand are another operand. `calls.ts` lays them out as a kernel's arguments.
  */
-import { PLAIN_DTYPES, rowBytes, type WeightDType } from './dtypes.js';
+import { PLAIN_DTYPES, rowBytes, type WeightDType } from '../values/dtypes.js';
 
 /** A row-major float32 matrix. */
 export interface Matrix {

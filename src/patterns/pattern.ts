@@ -3,8 +3,8 @@
  * `(?P<name>...)` and `(?i)`. What RE2 has not (looking around, back-references, possessive repeats) is refused by name.
  */
 
+import { FormatError } from '../formats/errors.js';
 import { RE2JS } from '../vendor/re2js.js';
-import { FormatError } from './errors.js';
 
 /** Longest pattern that is read. */
 export const PATTERN_LIMIT = 512;

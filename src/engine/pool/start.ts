@@ -12,8 +12,8 @@ import {
   type WorkerScript,
   workersObstacle,
 } from '../../platform/index.js';
+import { checkInteger, describe } from '../../values/checks.js';
 import { urlOf } from '../../values/kind.js';
-import { checkInteger, describe } from '../errors.js';
 import { packagedWorkers } from '../packaged.js';
 import { endAll, Pool, type WorkerHandle } from './pool.js';
 import { controlOf, kernelNames, type WorkerMessage, type WorkerStart } from './protocol.js';

@@ -1,6 +1,7 @@
 /** PEFT's rank and alpha of a layer: the first key of a pattern that matches the layer's path from a dot on. */
-import { compilePattern, type NamePattern, PATTERN_LIMIT } from './patterns.js';
-import type { PeftConfig } from './peft-config.js';
+
+import type { PeftConfig } from '../formats/peft-config.js';
+import { compilePattern, type NamePattern, PATTERN_LIMIT } from './pattern.js';
 import { plainPattern } from './plain-pattern.js';
 
 /** A layer's rank, alpha and scale by its path. @throws FormatError for a key that is no regular expression, or too long */

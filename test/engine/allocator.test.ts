@@ -1,8 +1,8 @@
 /** The allocator under random use: blocks never overlap, marks stay, neighbours join again, limits hold. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Allocator } from '../../src/runtime/allocator.js';
-import { OutOfMemoryError } from '../../src/runtime/errors.js';
+import { Allocator } from '../../src/engine/allocator.js';
+import { OutOfMemoryError } from '../../src/engine/errors.js';
 
 const MIB = 2 ** 20;
 const START = 1000;

@@ -3,9 +3,10 @@
  * random numbers, and fresh views. Knows no tensor. Made by `createEngine`, owned by `tensor/runtime.ts`.
  */
 import { platform } from '../platform/index.js';
+import { checkInteger, checkOptions, describe } from '../values/checks.js';
 import type { Kernels } from './abi.js';
 import { Allocator } from './allocator.js';
-import { checkInteger, checkOptions, describe, OutOfMemoryError } from './errors.js';
+import { OutOfMemoryError } from './errors.js';
 import type { Span } from './operands.js';
 import type { Pool } from './pool/pool.js';
 import {

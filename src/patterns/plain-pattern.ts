@@ -3,7 +3,7 @@
  * escaped signs and a leading `^`. They are nearly all keys that programs write, one for every layer, and compiling thousands
  * takes seconds. Used by peft-patterns.ts.
  */
-import type { NamePattern } from './patterns.js';
+import type { NamePattern } from './pattern.js';
 
 /** What a key is made of. */
 interface PlainKey {
