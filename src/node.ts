@@ -7,7 +7,7 @@ import { type LazySafetensorsFile, openSafetensorsAs } from './formats/safetenso
 import { AdapterError } from './lora/errors.js';
 import type { ExportOptions } from './lora/export.js';
 import type { LoraModel } from './lora/model.js';
-import { readRange } from './platform/node.js';
+import { readRange } from './platform/file-range.js';
 
 /** Writes a file so that a reader sees the old content or the new one, never a part: to a temporary name, then renamed. */
 export async function writeAtomic(path: string, bytes: Uint8Array): Promise<void> {

@@ -6,7 +6,7 @@ import { openGgufAs } from '../formats/gguf-file.js';
 import type { AdapterFormat } from '../formats/lora-file.js';
 import type { AdapterBytes } from '../formats/read-adapter.js';
 import { writeAtomic } from '../node.js';
-import { readRange } from '../platform/node.js';
+import { readRange } from '../platform/file-range.js';
 import { checkPath, ofFile, UserError } from './name-errors.js';
 
 const WEIGHTS = ['adapter_model.safetensors', 'adapters.safetensors'];

@@ -249,7 +249,7 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
   if (plan.threads > 1) {
     const loaded =
       held === false
-        ? "what was imported holds no kernels for threads: import 'lora-wasm/inline/simd-threads'"
+        ? "this entry holds no kernels for threads: import 'lora-wasm/inline/simd-threads'"
         : await loadShared(request);
     if (typeof loaded !== 'string') {
       const pool = await startPool(loaded, plan.threads, scripts);

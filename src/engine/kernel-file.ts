@@ -11,13 +11,10 @@ import { packagedKernels } from './packaged.js';
 /** Where a kernel build comes from: its bytes, a URL or a string that leads to them, or a compiled module. */
 export type WasmSource = Uint8Array | ArrayBuffer | URL | string | WebAssembly.Module;
 
-/** What is too old for the kernels, in words. */
-const SIMD_SINCE = 'Chrome 91, Firefox 89, Safari 16.4 or Node 16.4';
-
 /** @throws Error where the engine has no SIMD */
 export function noSimd(): Error {
   return new Error(
-    `createRuntime: this engine has no WebAssembly SIMD, which is the least that lora-wasm needs; expected ${SIMD_SINCE}, or newer`,
+    'createRuntime: this engine has no WebAssembly SIMD, expected Chrome 91, Firefox 89, Safari 16.4, Node 16.4 or newer',
   );
 }
 
@@ -39,7 +36,7 @@ export async function compileKernels(
     const message = messageOf(cause);
     if (/unsafe-eval|content security policy|\bcsp\b|disallowed by embedder/i.test(message)) {
       throw new Error(
-        "createRuntime: the Content-Security-Policy of this page forbids WebAssembly; add 'wasm-unsafe-eval' to its script-src, and where a host compiles nothing give an imported module by createRuntime({ wasm }), see docs/bundlers.md",
+        "createRuntime: the Content-Security-Policy of this page forbids WebAssembly: add 'wasm-unsafe-eval' to its script-src, or where a host compiles nothing give createRuntime({ wasm }) an imported module, see docs/bundlers.md",
         { cause },
       );
     }
@@ -54,7 +51,7 @@ function packagedSource(build: KernelBuild): URL | Uint8Array<ArrayBuffer> {
     return packagedKernels(build);
   } catch (cause) {
     throw new Error(
-      `createRuntime: the kernels cannot be looked for, since this bundle has no address of its own (import.meta.url). ${remedy(build)}`,
+      `createRuntime: the kernels cannot be looked for, since this bundle has no import.meta.url. ${remedy(build)}`,
       { cause },
     );
   }
@@ -93,15 +90,15 @@ function addressOf(text: string): URL {
 
 /** What stood against reading, in words. */
 function whyUnread(url: URL, cause: unknown): string {
-  if (!(cause instanceof ReadError)) return `could not be read from ${url.href}: ${messageOf(cause)}`;
-  const { kind, detail } = cause;
-  if (kind === 'missing') return `are not at ${url.href}: there is no such file`;
-  if (kind === 'status') return `are not at ${url.href}, which answered ${detail}`;
-  if (kind === 'policy')
-    return `may not be read from ${url.href}: the Content-Security-Policy of this page forbids it by ${detail}, to which that address is to be added`;
-  if (globalThis.navigator?.onLine === false)
-    return `could not be read from ${url.href}, since the browser is offline: ${detail}`;
-  return `could not be read from ${url.href}: ${detail} (no connection, a Content-Security-Policy without it in connect-src, or another origin that sends no Access-Control-Allow-Origin)`;
+  const { kind = '', detail = messageOf(cause) } = cause instanceof ReadError ? cause : {};
+  if (kind === 'missing' || kind === 'status') return `are not at ${url.href}: ${detail}`;
+  const why =
+    kind === 'policy'
+      ? `the Content-Security-Policy of this page forbids it by ${detail}, add the address there`
+      : globalThis.navigator?.onLine === false
+        ? `the browser is offline (${detail})`
+        : `${detail} (no connection, a policy's connect-src, or another origin without Access-Control-Allow-Origin)`;
+  return `could not be read from ${url.href}: ${why}`;
 }
 
 /** A page in place of a file is how development servers answer for what they do not have. @throws Error unless bytes are WebAssembly */
@@ -109,12 +106,12 @@ function checkMagic(bytes: Uint8Array, from: string, build: KernelBuild): void {
   if (bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d) return;
   const start = new TextDecoder().decode(bytes.subarray(0, 64)).trimStart();
   const got = /^<(!doctype|html|head|\?xml)/i.test(start)
-    ? 'an HTML page, as a server gives for a file that it does not have'
+    ? 'an HTML page, as servers give for what they do not have'
     : `${bytes.length} bytes that begin with ${JSON.stringify(start.slice(0, 12))}`;
   throw new Error(`createRuntime: the kernels ${from} are no WebAssembly but ${got}. ${remedy(build)}`);
 }
 
 /** What helps where the packaged kernels are not found. */
 function remedy(build: KernelBuild): string {
-  return `Import 'lora-wasm/inline', which needs no file, or say by createRuntime({ wasm }) where lora-wasm/build/${build}.wasm is, see docs/bundlers.md`;
+  return `Import 'lora-wasm/inline', which needs no file, or give createRuntime({ wasm }) the place of lora-wasm/build/${build}.wasm, see docs/bundlers.md`;
 }

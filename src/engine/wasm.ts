@@ -52,11 +52,10 @@ async function chooseLevel(asked: 'auto' | KernelLevel, held: KernelLevel | null
   if (held !== null && wanted !== held) {
     const where = held === 'simd' ? 'lora-wasm/inline/relaxed-simd' : 'lora-wasm/inline';
     throw new Error(
-      `createRuntime: kernels is '${asked}', but what was imported holds the '${held}' kernels; expected 'auto' or '${held}', or an import of '${where}'`,
+      `createRuntime: kernels is '${asked}', but this entry holds the '${held}' kernels; expected 'auto', or an import of '${where}'`,
     );
   }
-  const because =
-    asked === 'auto' ? 'the only kernels in what was imported' : `asked for by kernels: '${asked}'`;
+  const because = asked === 'auto' ? 'the kernels of this entry' : `asked for by kernels: '${asked}'`;
   if (wanted === 'simd') return { build: 'simd', reason: because };
   const relaxed = await relaxedSimd();
   if (wanted === 'relaxed-simd') {
@@ -64,7 +63,7 @@ async function chooseLevel(asked: 'auto' | KernelLevel, held: KernelLevel | null
       throw new Error(
         held === null
           ? "createRuntime: kernels is 'relaxed-simd', but this engine has no relaxed SIMD; expected 'auto' or 'simd'"
-          : "createRuntime: this engine has no relaxed SIMD, and what was imported holds no other kernels; import 'lora-wasm/inline'",
+          : "createRuntime: this engine has no relaxed SIMD, and this entry no other kernels; import 'lora-wasm/inline'",
       );
     }
     return { build: 'relaxed-simd', reason: because };

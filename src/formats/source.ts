@@ -2,7 +2,8 @@
  * Bytes read by range: a Blob, a URL, or a source of the caller's own. Over HTTP by Range requests; a server that ignores
  * them sends the whole body, which is then kept. Every read gives exactly the bytes asked for, or an error.
  */
-import { fileSource } from '../platform/index.js';
+
+import { fileSource } from '../platform/file-range.js';
 import { isBlob, urlOf } from '../values/kind.js';
 import { field, wrongType } from './check.js';
 import { FormatError } from './errors.js';

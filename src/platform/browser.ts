@@ -40,16 +40,13 @@ export const browser: Platform = {
 
   resolveUrl: (text) => new URL(text, globalThis.document?.baseURI ?? globalThis.location?.href),
 
-  // Node reads `file:` URLs by range; a page has none to read.
-  fileSource: async () => null,
-
   cores: () => globalThis.navigator?.hardwareConcurrency ?? 1,
 
   // Without isolation a shared memory can be made, but not sent.
   threadsObstacle() {
     if (typeof Worker !== 'function') return 'this runtime has no workers';
     if (globalThis.crossOriginIsolated !== true)
-      return 'the page is not cross-origin isolated: it needs the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp';
+      return 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy: same-origin, Cross-Origin-Embedder-Policy: require-corp)';
     return typeof SharedArrayBuffer === 'function' ? null : 'the browser has no SharedArrayBuffer';
   },
 

@@ -11,8 +11,7 @@ export { messageOf, type Platform, ReadError, type WorkerScript } from './platfo
 const chosen: Platform = /* @__PURE__ */ isNode() ? node : browser;
 
 export const platform: Platform['name'] = chosen.name;
-export const { readBytes, resolveUrl, fileSource, cores, threadsObstacle, workersObstacle, startWorker } =
-  chosen;
+export const { readBytes, resolveUrl, cores, threadsObstacle, workersObstacle, startWorker } = chosen;
 
 /** A file in a folder named by a URL, or by text as `resolveUrl` takes it. The folder's query stays: it may hold a token. */
 export function fileInFolder(folder: string | URL, name: string): URL {

@@ -3,7 +3,6 @@
  * modules are asked for when they are wanted, not imported: a bundle for a page carries this file too. Written as `globalThis.process`,
  * since Parcel asks for a polyfill where it sees the bare name.
  */
-import type { FileHandle } from 'node:fs/promises';
 import type { Worker as NodeWorker } from 'node:worker_threads';
 import type { WorkerHandle } from '../engine/pool/pool.js';
 import type { StartMessage, WorkerStart } from '../engine/pool/protocol.js';
@@ -46,22 +45,6 @@ export const node: Platform = {
     return globalThis.process.getBuiltinModule('node:url').pathToFileURL(resolve(text) + slash);
   },
 
-  // Each read opens and closes it, so nothing is left open.
-  async fileSource(url) {
-    if (url.protocol !== 'file:') return null;
-    const { open, stat } = globalThis.process.getBuiltinModule('node:fs/promises');
-    const { size } = await stat(url);
-    const read = async (begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
-      const handle = await open(url);
-      try {
-        return await readRange(handle, begin, end);
-      } finally {
-        await handle.close();
-      }
-    };
-    return { size, read };
-  },
-
   cores: () => globalThis.process.getBuiltinModule('node:os').availableParallelism(),
 
   threadsObstacle: () => null,
@@ -78,23 +61,6 @@ export const node: Platform = {
     return holdNodeWorker(worker, start, ears);
   },
 };
-
-/** Bytes of an open file from `begin` up to `end`; fewer where the file ends. One read of Node gives 2 GiB at most. */
-export async function readRange(
-  handle: FileHandle,
-  begin: number,
-  end: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(end - begin);
-  let at = 0;
-  while (at < bytes.length) {
-    const length = Math.min(bytes.length - at, 2 ** 30);
-    const { bytesRead } = await handle.read(bytes, at, length, begin + at);
-    if (bytesRead === 0) break;
-    at += bytesRead;
-  }
-  return bytes.subarray(0, at);
-}
 
 /** Bytes of a page of `/proc/self/statm`: the smallest that Linux knows, so that no more is counted than is there. */
 const PAGE = 4096;

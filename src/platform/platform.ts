@@ -14,20 +14,12 @@ export interface WorkerEars {
   readonly lost: (reason: string) => void;
 }
 
-/** A file by range, as `fileSource` gives it. */
-export interface FileRange {
-  readonly size: number;
-  read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
-}
-
 export interface Platform {
   readonly name: 'node' | 'browser';
   /** All bytes behind a URL. @throws ReadError */
   readBytes(url: URL): Promise<Uint8Array<ArrayBuffer>>;
   /** Where a string leads: what `fetch` would read in a page; in Node a URL, or a path from the working directory. */
   resolveUrl(text: string): URL;
-  /** A file behind a `file:` URL, read by range; null for other URLs. */
-  fileSource(url: URL): Promise<FileRange | null>;
   /** Cores that this process or page may use. */
   cores(): number;
   /** What stands against threads here; null when nothing does. */
@@ -48,8 +40,7 @@ export class ReadError extends Error {
   readonly detail: string;
 
   constructor(url: URL, kind: ReadError['kind'], detail: string, cause?: unknown) {
-    const said = kind === 'status' ? 'answered' : 'could not be read:';
-    super(`readBytes: ${url.href} ${said} ${detail}`, { cause });
+    super(`readBytes: ${url.href}: ${detail}`, { cause });
     this.url = url;
     this.kind = kind;
     this.detail = detail;
@@ -58,7 +49,8 @@ export class ReadError extends Error {
 
 /** The body of an answer to `fetch`. @throws ReadError for another status than a good one */
 export async function bodyOf(url: URL, response: Response): Promise<Uint8Array<ArrayBuffer>> {
-  if (!response.ok) throw new ReadError(url, 'status', `${response.status} ${response.statusText}`.trimEnd());
+  if (!response.ok)
+    throw new ReadError(url, 'status', `answered ${response.status} ${response.statusText}`.trimEnd());
   return new Uint8Array(await response.arrayBuffer());
 }
 

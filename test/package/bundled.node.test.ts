@@ -66,7 +66,7 @@ async function runBundle(options: string, how: BuildOptions = {}): Promise<Said>
   const outfile = join(folder, how.format === 'cjs' ? 'bundle.cjs' : 'bundle.mjs');
   const contents = `import { createRuntime, linear } from '${DIST}index.js';\n${COMPUTE}\nmain(${options});`;
   const stdin = { contents, resolveDir: folder };
-  await build({ stdin, outfile, bundle: true, format: 'esm', logLevel: 'silent', ...how });
+  await build({ stdin, outfile, bundle: true, platform: 'node', format: 'esm', logLevel: 'silent', ...how });
   return run(outfile);
 }
 
@@ -78,9 +78,9 @@ describe('lora-wasm/inline', () => {
   test.each(['js', 'cjs'] as const)('computes where no file lies beside it (%s)', (ending) => {
     expect(runInline('simd', ending)).toMatchObject({
       kernels: 'simd',
-      reason: 'the only kernels in what was imported',
+      reason: 'the kernels of this entry',
       threads: 1,
-      threadsReason: "what was imported holds no kernels for threads: import 'lora-wasm/inline/simd-threads'",
+      threadsReason: "this entry holds no kernels for threads: import 'lora-wasm/inline/simd-threads'",
     });
   });
 
@@ -101,13 +101,13 @@ describe('lora-wasm/inline', () => {
       expect(said).toMatchObject({ kernels: 'relaxed-simd', threads: name.endsWith('threads') ? 2 : 1 });
     else
       expect(said.error).toBe(
-        "createRuntime: this engine has no relaxed SIMD, and what was imported holds no other kernels; import 'lora-wasm/inline'",
+        "createRuntime: this engine has no relaxed SIMD, and this entry no other kernels; import 'lora-wasm/inline'",
       );
   });
 
   test('names the import that has the kernels asked for', () => {
     expect(runInline('simd', 'js', "{ kernels: 'relaxed-simd' }").error).toBe(
-      "createRuntime: kernels is 'relaxed-simd', but what was imported holds the 'simd' kernels; expected 'auto' or 'simd', or an import of 'lora-wasm/inline/relaxed-simd'",
+      "createRuntime: kernels is 'relaxed-simd', but this entry holds the 'simd' kernels; expected 'auto', or an import of 'lora-wasm/inline/relaxed-simd'",
     );
   });
 
@@ -145,13 +145,13 @@ describe('one file of esbuild', () => {
   test('says where it looked for the kernels, and what helps', async () => {
     const looked = new URL('../build/simd.wasm', pathToFileURL(folder)).href;
     expect((await runBundle("{ kernels: 'simd', threads: 1 }")).error).toBe(
-      `createRuntime: the kernels are not at ${looked}: there is no such file. Import 'lora-wasm/inline', which needs no file, or say by createRuntime({ wasm }) where lora-wasm/build/simd.wasm is, see docs/bundlers.md`,
+      `createRuntime: the kernels are not at ${looked}: no such file. Import 'lora-wasm/inline', which needs no file, or give createRuntime({ wasm }) the place of lora-wasm/build/simd.wasm, see docs/bundlers.md`,
     );
   });
 
   test('without an address of its own says so', async () => {
     expect((await runBundle("{ kernels: 'simd', threads: 1 }", { format: 'cjs' })).error).toMatch(
-      /^createRuntime: the kernels cannot be looked for, since this bundle has no address of its own \(import\.meta\.url\)\. Import 'lora-wasm\/inline'/,
+      /^createRuntime: the kernels cannot be looked for, since this bundle has no import\.meta\.url\. Import 'lora-wasm\/inline'/,
     );
   });
 
@@ -220,7 +220,7 @@ describe('the option worker', () => {
     ['a function', `() => { ${fromNode} return new Worker(new URL(${text(script)})); }`],
   ])('is %s', async (_, worker) => {
     const options = `{ threads: 2, wasm: ${THREADED}, worker: ${worker} }`;
-    expect(await runBundle(options, { format: 'cjs', platform: 'node' })).toMatchObject({
+    expect(await runBundle(options, { format: 'cjs' })).toMatchObject({
       threads: 2,
       threadsReason: 'asked for by threads: 2',
     });
@@ -231,7 +231,7 @@ describe('the option worker', () => {
     const { threads, threadsReason } = await runBundle(options);
     expect(threads).toBe(1);
     expect(threadsReason).toMatch(/^worker 1 did not start: file:.*none\.js: Cannot find module/);
-    expect(threadsReason).toMatch(/name it by createRuntime\(\{ worker \}\), see docs\/bundlers\.md$/);
+    expect(threadsReason).toMatch(/give createRuntime\(\{ worker \}\) its place, see docs\/bundlers\.md$/);
   });
 
   test('that makes something else leaves one thread, and says so', async () => {

@@ -192,7 +192,7 @@ function nameOf(script: WorkerScript): string {
 function remedy(): string {
   const header =
     platform === 'browser'
-      ? ' as JavaScript, with the header Cross-Origin-Embedder-Policy: require-corp and allowed by worker-src of a Content-Security-Policy'
+      ? ' with the header Cross-Origin-Embedder-Policy: require-corp, allowed by worker-src of a policy,'
       : '';
-  return `Serve lora-wasm/worker${header}, and name it by createRuntime({ worker }), see docs/bundlers.md`;
+  return `Serve lora-wasm/worker${header} and give createRuntime({ worker }) its place, see docs/bundlers.md`;
 }

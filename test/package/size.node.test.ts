@@ -1,0 +1,90 @@
+/**
+ * What a page loads, as esbuild bundles and minifies it, gzipped with level 9; 1 KB is 1,000 bytes. The bundle's own list of
+ * its inputs says what is in it.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { beforeAll, expect, test } from 'vitest';
+import { extractQuickstart } from '../browser/quickstart.js';
+
+const ROOT = new URL('../../', import.meta.url);
+const README = readFileSync(new URL('README.md', ROOT), 'utf8');
+
+interface Bundle {
+  /** Gzipped, in units of 1,000 bytes. */
+  readonly size: number;
+  /** Modules of dist with code in the bundle. */
+  readonly modules: readonly string[];
+}
+
+const gzipped = (bytes: Uint8Array): number => gzipSync(bytes, { level: 9 }).length / 1000;
+
+/** Code that imports the package, for a page. */
+async function bundle(contents: string): Promise<Bundle> {
+  const entry = fileURLToPath(new URL('dist/index.js', ROOT));
+  const { outputFiles, metafile } = await build({
+    stdin: { contents, resolveDir: fileURLToPath(ROOT), loader: 'ts' },
+    alias: { 'lora-wasm': entry },
+    tsconfigRaw: '{}',
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    write: false,
+    metafile: true,
+    outfile: 'page.js',
+  });
+  const { inputs } = metafile.outputs['page.js']!;
+  const modules = Object.entries(inputs).flatMap(([path, { bytesInOutput }]) =>
+    bytesInOutput > 0 && path !== '<stdin>' ? [path.replace(/^.*dist\//, '')] : [],
+  );
+  return { size: gzipped(outputFiles[0]!.contents), modules };
+}
+
+let quickstart: Bundle;
+let least: Bundle;
+
+beforeAll(async () => {
+  quickstart = await bundle(extractQuickstart(README));
+  least = await bundle(
+    "import { createRuntime, Linear } from 'lora-wasm'; console.log(createRuntime, Linear);",
+  );
+});
+
+test('the quickstart is at most 100 KB of JavaScript', () => {
+  expect(quickstart.size).toBeLessThanOrEqual(100);
+});
+
+test("the quickstart holds nothing of other formats than PEFT's, nor of the command", () => {
+  expect(quickstart.modules).toContain('lora/model.js');
+  const others = /^cli\/|^node\.js|gguf|mlx|kohya|loralib|convert|read-adapter|lora-file/;
+  expect(quickstart.modules.filter((path) => others.test(path))).toEqual([]);
+  const formats = quickstart.modules.filter((path) => path.startsWith('formats/'));
+  const shared = /^formats\/(peft|safetensors|patterns|json|dtypes|errors|source|delta|scaled|strength)/;
+  expect(formats.filter((path) => !shared.test(path))).toEqual([]);
+});
+
+test('createRuntime and Linear alone are at most 18 KB', () => {
+  expect(least.size).toBeLessThanOrEqual(18);
+  expect(least.modules.filter((path) => /^(lora|optim|formats)\//.test(path))).toEqual([]);
+});
+
+const BUILDS = ['simd', 'relaxed-simd', 'simd-threads', 'relaxed-simd-threads'];
+const kernels = (name: string): number => gzipped(readFileSync(new URL(`build/${name}.wasm`, ROOT)));
+
+test.each(BUILDS)('the kernels %s are at most 45 KB', (name) => {
+  expect(kernels(name)).toBeLessThanOrEqual(45);
+});
+
+test('the README states the whole size', () => {
+  const found = /loads (\d+) KB, gzipped: (\d+) of JavaScript and (\d+) of kernels.*alone are (\d+) KB/.exec(
+    README,
+  )!;
+  const [whole, script, binary, alone] = found.slice(1).map(Number) as [number, number, number, number];
+  expect(whole).toBe(script + binary);
+  // Two are free, so that not every change of the sources is one of the page.
+  expect(Math.abs(script - quickstart.size)).toBeLessThan(2.5);
+  expect(Math.abs(binary - kernels('simd'))).toBeLessThan(2.5);
+  expect(Math.abs(alone - least.size)).toBeLessThan(1.5);
+});

@@ -1,0 +1,84 @@
+/** What the build leaves out of other people's code changes nothing of what is used of it. */
+import fc from 'fast-check';
+import { Matrix, QrDecomposition, SingularValueDecomposition } from 'ml-matrix';
+import { RE2JS } from 're2js';
+import { describe, expect, test } from 'vitest';
+
+interface Built {
+  readonly matrix: typeof import('../../src/vendor/ml-matrix.js');
+  readonly engine: typeof import('../../src/vendor/re2js.js');
+}
+
+const dist = new URL('../../dist/vendor/', import.meta.url).href;
+const built: Built = { matrix: await import(`${dist}ml-matrix.js`), engine: await import(`${dist}re2js.js`) };
+
+test('decompositions have the bits of the whole ml-matrix', () => {
+  const sizes = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 }));
+  const value = fc.oneof(fc.constant(0), fc.double({ min: -1e6, max: 1e6, noNaN: true }));
+  const matrices = sizes.chain(([rows, columns]) =>
+    fc.tuple(
+      fc.constant(rows),
+      fc.constant(columns),
+      fc.array(value, { minLength: rows * columns, maxLength: rows * columns }),
+    ),
+  );
+  const valuesOf = (m: Matrix): number[] =>
+    Array.from({ length: m.rows * m.columns }, (_, i) => m.get(Math.floor(i / m.columns), i % m.columns));
+  const decompose = (from: Built['matrix'], rows: number, columns: number, values: number[]) => {
+    const svd = new from.SingularValueDecomposition(from.Matrix.from1DArray(rows, columns, values), {
+      autoTranspose: true,
+    });
+    const [left, right] = [svd.leftSingularVectors, svd.rightSingularVectors].map(valuesOf);
+    const Q = new from.QrDecomposition(from.Matrix.from1DArray(rows, columns, values)).orthogonalMatrix;
+    return { left, right, diagonal: svd.diagonal, Q: rows < columns ? null : valuesOf(Q) };
+  };
+  fc.assert(
+    fc.property(matrices, ([rows, columns, values]) => {
+      const whole = { Matrix, QrDecomposition, SingularValueDecomposition };
+      if (rows < columns) return;
+      expect(decompose(built.matrix, rows, columns, values)).toEqual(decompose(whole, rows, columns, values));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+describe("patterns with Unicode's classes match what they match in the whole RE2JS", () => {
+  /** What this engine's Unicode has no character at may be one in RE2JS's, which is newer or older. */
+  const known = Array.from({ length: 0x110000 }, (_, code) => code).filter(
+    (code) => /^\P{Cn}$/u.test(String.fromCodePoint(code)) && (code < 0xd800 || code > 0xdfff),
+  );
+  const some = known.filter((code, i) => code < 0x600 || i % 7 === 0);
+
+  test.each([
+    '\\pL',
+    '\\p{Lu}',
+    '(?i)\\p{Lu}',
+    '(?i)\\p{Ll}',
+    '\\PN',
+    '\\p{Greek}',
+    '(?i)\\p{Greek}',
+    '\\p{Han}',
+    '\\P{Cyrillic}',
+    '\\p{P}',
+    '\\p{Zs}',
+    '\\p{Alphabetic}',
+    '[\\p{Latin}\\d_.]',
+    '(?i)[k-ſ]',
+    '\\w',
+    '(?i)é',
+    '[^\\p{S}]',
+  ])('%s', (pattern) => {
+    const [here, there] = [built.engine.RE2JS, RE2JS].map((engine) => engine.compile(pattern));
+    const differ = some.filter((code) => {
+      const text = String.fromCodePoint(code);
+      return here!.matches(text) !== there!.matches(text);
+    });
+    // A few characters have moved to another class from one Unicode to the next.
+    expect(differ.length).toBeLessThan(4);
+  });
+
+  test('a name that nobody knows is refused by both', () => {
+    for (const engine of [built.engine.RE2JS, RE2JS])
+      expect(() => engine.compile('\\p{Klingon}')).toThrow('invalid character class range');
+  });
+});
