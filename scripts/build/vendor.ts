@@ -28,12 +28,51 @@ export async function bundleVendors(): Promise<void> {
     format: 'esm',
     target: TARGET,
     charset: 'utf8',
-    // The loader's look at it makes Node compile a parser, in a memory of its own; it is handed modules only.
-    define: { Response: 'undefined' },
-    plugins: [decompositions(), tables()],
+    plugins: [loader(), decompositions(), tables()],
     logLevel: 'warning',
   });
   writeFileSync(`${VENDOR}LICENSES.txt`, licences());
+}
+
+/**
+ * AssemblyScript's loader for what it is given here, modules, and for what is taken of it, the instance: without the imports
+ * that a standard library would want, the wrapped exports, and its look at `Response`, at which Node compiles a parser in a
+ * memory of its own.
+ */
+function loader(): Plugin {
+  return {
+    name: 'loader',
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]loader[\\/]index\.js$/ }, ({ path }) => ({
+        contents: cutLoader(readFileSync(path, 'utf8')),
+      }));
+    },
+  };
+}
+
+/** @throws Error when the loader has another form */
+function cutLoader(code: string): string {
+  // In their order; the last three inside `instantiate`.
+  const cuts = [
+    ['const utf16 = new TextDecoder("utf-16le", { fatal: true });', ''],
+    ['Object.hasOwn = Object.hasOwn || ', 'const hasOwn = Object.hasOwn || '],
+    ['export async function instantiate(', 'export async function instantiate('],
+    [
+      'if (isResponse(source = await source)) return instantiateStreaming(source, imports);',
+      'source = await source;',
+    ],
+    ['const extended = preInstantiate(imports);', ''],
+    ['const exports = postInstantiate(extended, instance);', 'const { exports } = instance;'],
+  ] as const;
+  let cut = code;
+  let begin = 0;
+  for (const [from, to] of cuts) {
+    const at = cut.indexOf(from, begin);
+    if (at < 0) throw new Error(`build: the loader has no '${from}', expected it`);
+    cut = cut.slice(0, at) + to + cut.slice(at + from.length);
+    begin = at;
+  }
+  return cut;
 }
 
 /** Of ml-matrix the two decompositions as they are, over a matrix of the few methods that they call. */

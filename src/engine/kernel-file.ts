@@ -14,7 +14,7 @@ export type WasmSource = Uint8Array | ArrayBuffer | URL | string | WebAssembly.M
 /** @throws Error where the engine has no SIMD */
 export function noSimd(): Error {
   return new Error(
-    'createRuntime: this engine has no WebAssembly SIMD, expected Chrome 91, Firefox 89, Safari 16.4, Node 16.4 or newer',
+    'createRuntime: this engine has no WebAssembly SIMD, expected Chrome 91, Firefox 89, Safari 16.4 or Node 16.4',
   );
 }
 
@@ -36,7 +36,7 @@ export async function compileKernels(
     const message = messageOf(cause);
     if (/unsafe-eval|content security policy|\bcsp\b|disallowed by embedder/i.test(message)) {
       throw new Error(
-        "createRuntime: the Content-Security-Policy of this page forbids WebAssembly: add 'wasm-unsafe-eval' to its script-src, or where a host compiles nothing give createRuntime({ wasm }) an imported module, see docs/bundlers.md",
+        "createRuntime: the Content-Security-Policy of this page forbids WebAssembly: add 'wasm-unsafe-eval' to its script-src, or give createRuntime({ wasm }) an imported module, see docs/bundlers.md",
         { cause },
       );
     }
@@ -90,24 +90,24 @@ function addressOf(text: string): URL {
 
 /** What stood against reading, in words. */
 function whyUnread(url: URL, cause: unknown): string {
-  const { kind = '', detail = messageOf(cause) } = cause instanceof ReadError ? cause : {};
-  if (kind === 'missing' || kind === 'status') return `are not at ${url.href}: ${detail}`;
-  const why =
-    kind === 'policy'
-      ? `the Content-Security-Policy of this page forbids it by ${detail}, add the address there`
-      : globalThis.navigator?.onLine === false
-        ? `the browser is offline (${detail})`
-        : `${detail} (no connection, a policy's connect-src, or another origin without Access-Control-Allow-Origin)`;
-  return `could not be read from ${url.href}: ${why}`;
+  if (cause instanceof ReadError && cause.kind === 'missing')
+    return `are not at ${url.href}: ${cause.detail}`;
+  const why = cause instanceof ReadError ? cause.detail : messageOf(cause);
+  // A browser tells no script which of these it was.
+  const among =
+    globalThis.navigator?.onLine === false
+      ? 'the browser is offline'
+      : 'no connection, connect-src of a Content-Security-Policy, or no Access-Control-Allow-Origin';
+  return `could not be read from ${url.href}: ${why} (${among})`;
 }
 
 /** A page in place of a file is how development servers answer for what they do not have. @throws Error unless bytes are WebAssembly */
 function checkMagic(bytes: Uint8Array, from: string, build: KernelBuild): void {
   if (bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d) return;
-  const start = new TextDecoder().decode(bytes.subarray(0, 64)).trimStart();
-  const got = /^<(!doctype|html|head|\?xml)/i.test(start)
-    ? 'an HTML page, as servers give for what they do not have'
-    : `${bytes.length} bytes that begin with ${JSON.stringify(start.slice(0, 12))}`;
+  const start = String.fromCharCode(...bytes.subarray(0, 12));
+  const got = start.trimStart().startsWith('<')
+    ? 'an HTML page, as servers give for what is missing'
+    : `${bytes.length} bytes that begin with ${JSON.stringify(start)}`;
   throw new Error(`createRuntime: the kernels ${from} are no WebAssembly but ${got}. ${remedy(build)}`);
 }
 

@@ -31,16 +31,13 @@ export function packagedWorkers(platform: 'node' | 'browser'): WorkerScript[] {
   if (platform === 'browser')
     scripts.push({
       make: () => new Worker(new URL('../worker.js', import.meta.url), { type: 'module' }),
-      name: nameOf(here),
+      // Its address where no bundler moved the file.
+      name: here?.endsWith('/dist/runtime/packaged.js')
+        ? new URL('../worker.js', here).href
+        : 'lora-wasm/worker',
     });
   else if (here?.startsWith('file:'))
     scripts.push({ url: new URL(here.endsWith('.ts') ? '../../dist/worker.js' : '../worker.js', here) });
   if (WORKER_TEXT !== '') scripts.push({ text: WORKER_TEXT });
   return scripts;
-}
-
-/** The address where no bundler moved the file; else what is known of it. */
-function nameOf(here: string | undefined): string {
-  if (here?.endsWith('/dist/runtime/packaged.js')) return new URL('../worker.js', here).href;
-  return 'lora-wasm/worker, as it was bundled,';
 }

@@ -49,28 +49,23 @@ interface Choice {
 async function chooseLevel(asked: 'auto' | KernelLevel, held: KernelLevel | null): Promise<Choice> {
   if (!(await simd())) throw noSimd();
   const wanted = asked === 'auto' ? held : asked;
-  if (held !== null && wanted !== held) {
-    const where = held === 'simd' ? 'lora-wasm/inline/relaxed-simd' : 'lora-wasm/inline';
+  const other = held === 'simd' ? 'lora-wasm/inline/relaxed-simd' : 'lora-wasm/inline';
+  if (held !== null && wanted !== held)
     throw new Error(
-      `createRuntime: kernels is '${asked}', but this entry holds the '${held}' kernels; expected 'auto', or an import of '${where}'`,
+      `createRuntime: kernels is '${asked}', but this entry holds '${held}'; expected 'auto', or an import of '${other}'`,
     );
-  }
-  const because = asked === 'auto' ? 'the kernels of this entry' : `asked for by kernels: '${asked}'`;
-  if (wanted === 'simd') return { build: 'simd', reason: because };
-  const relaxed = await relaxedSimd();
-  if (wanted === 'relaxed-simd') {
-    if (!relaxed) {
-      throw new Error(
-        held === null
-          ? "createRuntime: kernels is 'relaxed-simd', but this engine has no relaxed SIMD; expected 'auto' or 'simd'"
-          : "createRuntime: this engine has no relaxed SIMD, and this entry no other kernels; import 'lora-wasm/inline'",
-      );
-    }
-    return { build: 'relaxed-simd', reason: because };
-  }
-  return relaxed
-    ? { build: 'relaxed-simd', reason: 'this engine has relaxed SIMD' }
-    : { build: 'simd', reason: 'this engine has no relaxed SIMD' };
+  const relaxed = wanted !== 'simd' && (await relaxedSimd());
+  if (wanted === 'relaxed-simd' && !relaxed)
+    throw new Error(
+      `createRuntime: kernels is '${wanted}', but this engine has no relaxed SIMD; expected 'auto' or 'simd'${held === null ? '' : `, or an import of '${other}'`}`,
+    );
+  const reason =
+    wanted === null
+      ? `this engine has ${relaxed ? '' : 'no '}relaxed SIMD`
+      : asked === 'auto'
+        ? 'the kernels of this entry'
+        : `asked for by kernels: '${asked}'`;
+  return { build: wanted ?? (relaxed ? 'relaxed-simd' : 'simd'), reason };
 }
 
 /** The level of the build that the package holds, where it holds one and it is asked for. */

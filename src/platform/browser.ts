@@ -15,26 +15,11 @@ export const browser: Platform = {
   name: 'browser',
 
   async readBytes(url) {
-    const forbidden = new AbortController();
-    let policy = '';
-    // The only place where a browser tells a policy from a network that is down.
-    globalThis.addEventListener?.(
-      'securitypolicyviolation',
-      ({ blockedURI, effectiveDirective }) => {
-        if (url.href.startsWith(blockedURI)) policy = effectiveDirective;
-      },
-      { signal: forbidden.signal },
-    );
     try {
       return await bodyOf(url, await fetch(url));
     } catch (cause) {
       if (cause instanceof ReadError) throw cause;
-      // The event may come after the refusal.
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      if (policy !== '') throw new ReadError(url, 'policy', policy, cause);
       throw new ReadError(url, 'network', messageOf(cause), cause);
-    } finally {
-      forbidden.abort();
     }
   },
 
@@ -54,7 +39,7 @@ export const browser: Platform = {
   workersObstacle: async () => null,
 
   startWorker(script: WorkerScript, start: WorkerStart, ears: WorkerEars): WorkerHandle {
-    if ('make' in script) return holdWebWorker(made(script.make()), start, ears);
+    if ('make' in script) return holdWebWorker(script.make(), start, ears);
     if ('url' in script) return holdWebWorker(new Worker(script.url, { type: 'module' }), start, ears);
     const url = URL.createObjectURL(new Blob([script.text], { type: 'text/javascript' }));
     // Revoked before it is loaded, it would be lost in WebKit.
@@ -67,8 +52,3 @@ export const browser: Platform = {
     return holdWebWorker(new Worker(url), start, { hear: then(ears.hear), lost: then(ears.lost) });
   },
 };
-
-function made(worker: unknown): Worker {
-  if (worker instanceof Worker) return worker;
-  throw new TypeError('createRuntime: worker gave no Worker, expected a function that makes one');
-}

@@ -73,32 +73,24 @@ const WORKER_SPACE = 2 ** 30;
  */
 async function workersObstacle(count: number): Promise<string | null> {
   const { readFile } = globalThis.process.getBuiltinModule('node:fs/promises');
-  let limits: string;
-  let statm: string;
   try {
-    [limits, statm] = await Promise.all([
-      readFile('/proc/self/limits', 'utf8'),
-      readFile('/proc/self/statm', 'utf8'),
-    ]);
+    const limits = await readFile('/proc/self/limits', 'utf8');
+    const statm = await readFile('/proc/self/statm', 'utf8');
+    const limit = Number(/^Max address space +(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
+    const room = limit - Number.parseInt(statm, 10) * PAGE;
+    const wanted = count * WORKER_SPACE;
+    if (!(room < wanted)) return null;
+    return `the address space is limited: ${Math.max(0, Math.floor(room / 2 ** 20))} MiB are left, expected ${wanted / 2 ** 20} for ${count} worker${count > 1 ? 's' : ''} (ulimit -v)`;
   } catch {
     return null; // Not Linux: nobody tells, and hardly anybody limits.
   }
-  const limit = Number(/^Max address space +(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
-  const room = limit - Number.parseInt(statm, 10) * PAGE;
-  if (!(room < count * WORKER_SPACE)) return null;
-  return `the address space is limited: ${Math.max(0, Math.floor(room / 2 ** 20))} MiB are left, expected ${(count * WORKER_SPACE) / 2 ** 20} for ${count} worker${count > 1 ? 's' : ''} (ulimit -v)`;
 }
 
-/** A worker of the user's making, of either kind. */
+/** A worker of the user's making: Node's kind, or the web's, which Deno and Bun have too. */
 function hold(worker: unknown, start: WorkerStart, ears: WorkerEars): WorkerHandle {
-  if (worker instanceof globalThis.process.getBuiltinModule('node:worker_threads').Worker)
-    return holdNodeWorker(worker, start, ears);
-  if (typeof Worker === 'function' && worker instanceof Worker) {
-    // Deno's and Bun's can be let go of like Node's.
-    const release = 'unref' in worker && typeof worker.unref === 'function' ? worker.unref : () => {};
-    return holdWebWorker(worker, start, ears, release.bind(worker));
-  }
-  throw new TypeError('createRuntime: worker gave no Worker, expected a function that makes one');
+  return worker instanceof globalThis.process.getBuiltinModule('node:worker_threads').Worker
+    ? holdNodeWorker(worker, start, ears)
+    : holdWebWorker(worker, start, ears);
 }
 
 function holdNodeWorker(worker: NodeWorker, start: WorkerStart, { hear, lost }: WorkerEars): WorkerHandle {

@@ -33,15 +33,13 @@ export interface Platform {
 /** Bytes that could not be read: from where, and what stood against it. */
 export class ReadError extends Error {
   override readonly name = 'ReadError';
-  readonly url: URL;
-  /** A server's answer, a file that is not there, a policy, or no answer at all. */
-  readonly kind: 'status' | 'missing' | 'policy' | 'network';
+  /** Nothing is there, or no answer came. */
+  readonly kind: 'missing' | 'network';
   /** The server's answer, or what the system said. */
   readonly detail: string;
 
   constructor(url: URL, kind: ReadError['kind'], detail: string, cause?: unknown) {
     super(`readBytes: ${url.href}: ${detail}`, { cause });
-    this.url = url;
     this.kind = kind;
     this.detail = detail;
   }
@@ -50,7 +48,7 @@ export class ReadError extends Error {
 /** The body of an answer to `fetch`. @throws ReadError for another status than a good one */
 export async function bodyOf(url: URL, response: Response): Promise<Uint8Array<ArrayBuffer>> {
   if (!response.ok)
-    throw new ReadError(url, 'status', `answered ${response.status} ${response.statusText}`.trimEnd());
+    throw new ReadError(url, 'missing', `answered ${response.status} ${response.statusText}`.trimEnd());
   return new Uint8Array(await response.arrayBuffer());
 }
 

@@ -101,13 +101,13 @@ describe('lora-wasm/inline', () => {
       expect(said).toMatchObject({ kernels: 'relaxed-simd', threads: name.endsWith('threads') ? 2 : 1 });
     else
       expect(said.error).toBe(
-        "createRuntime: this engine has no relaxed SIMD, and this entry no other kernels; import 'lora-wasm/inline'",
+        "createRuntime: kernels is 'relaxed-simd', but this engine has no relaxed SIMD; expected 'auto' or 'simd', or an import of 'lora-wasm/inline'",
       );
   });
 
   test('names the import that has the kernels asked for', () => {
     expect(runInline('simd', 'js', "{ kernels: 'relaxed-simd' }").error).toBe(
-      "createRuntime: kernels is 'relaxed-simd', but this entry holds the 'simd' kernels; expected 'auto', or an import of 'lora-wasm/inline/relaxed-simd'",
+      "createRuntime: kernels is 'relaxed-simd', but this entry holds 'simd'; expected 'auto', or an import of 'lora-wasm/inline/relaxed-simd'",
     );
   });
 

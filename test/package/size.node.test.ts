@@ -60,9 +60,6 @@ test("the quickstart holds nothing of other formats than PEFT's, nor of the comm
   expect(quickstart.modules).toContain('lora/model.js');
   const others = /^cli\/|^node\.js|gguf|mlx|kohya|loralib|convert|read-adapter|lora-file/;
   expect(quickstart.modules.filter((path) => others.test(path))).toEqual([]);
-  const formats = quickstart.modules.filter((path) => path.startsWith('formats/'));
-  const shared = /^formats\/(peft|safetensors|patterns|json|dtypes|errors|source|delta|scaled|strength)/;
-  expect(formats.filter((path) => !shared.test(path))).toEqual([]);
 });
 
 test('createRuntime and Linear alone are at most 18 KB', () => {

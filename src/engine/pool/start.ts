@@ -190,9 +190,6 @@ function nameOf(script: WorkerScript): string {
 
 /** What helps where no script of a worker runs. */
 function remedy(): string {
-  const header =
-    platform === 'browser'
-      ? ' with the header Cross-Origin-Embedder-Policy: require-corp, allowed by worker-src of a policy,'
-      : '';
+  const header = platform === 'browser' ? ' with the header Cross-Origin-Embedder-Policy: require-corp' : '';
   return `Serve lora-wasm/worker${header} and give createRuntime({ worker }) its place, see docs/bundlers.md`;
 }
