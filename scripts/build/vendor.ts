@@ -55,7 +55,7 @@ function cutLoader(code: string): string {
   // In their order; the last three inside `instantiate`.
   const cuts = [
     ['const utf16 = new TextDecoder("utf-16le", { fatal: true });', ''],
-    ['Object.hasOwn = Object.hasOwn || ', 'const hasOwn = Object.hasOwn || '],
+    ['Object.hasOwn = Object.hasOwn || ', 'const hasOwn = '],
     ['export async function instantiate(', 'export async function instantiate('],
     [
       'if (isResponse(source = await source)) return instantiateStreaming(source, imports);',

@@ -13,9 +13,7 @@ export type WasmSource = Uint8Array | ArrayBuffer | URL | string | WebAssembly.M
 
 /** @throws Error where the engine has no SIMD */
 export function noSimd(): Error {
-  return new Error(
-    'createRuntime: this engine has no WebAssembly SIMD, expected Chrome 91, Firefox 89, Safari 16.4 or Node 16.4',
-  );
+  return new Error('createRuntime: this engine has no WebAssembly SIMD, expected one of 2023 or newer');
 }
 
 /**
@@ -90,15 +88,10 @@ function addressOf(text: string): URL {
 
 /** What stood against reading, in words. */
 function whyUnread(url: URL, cause: unknown): string {
-  if (cause instanceof ReadError && cause.kind === 'missing')
-    return `are not at ${url.href}: ${cause.detail}`;
-  const why = cause instanceof ReadError ? cause.detail : messageOf(cause);
+  const { missing = false, detail = messageOf(cause) } = cause instanceof ReadError ? cause : {};
+  if (missing) return `are not at ${url.href}: ${detail}`;
   // A browser tells no script which of these it was.
-  const among =
-    globalThis.navigator?.onLine === false
-      ? 'the browser is offline'
-      : 'no connection, connect-src of a Content-Security-Policy, or no Access-Control-Allow-Origin';
-  return `could not be read from ${url.href}: ${why} (${among})`;
+  return `could not be read from ${url.href}: ${detail} (offline, connect-src of a Content-Security-Policy, or no Access-Control-Allow-Origin)`;
 }
 
 /** A page in place of a file is how development servers answer for what they do not have. @throws Error unless bytes are WebAssembly */

@@ -19,7 +19,7 @@ export const browser: Platform = {
       return await bodyOf(url, await fetch(url));
     } catch (cause) {
       if (cause instanceof ReadError) throw cause;
-      throw new ReadError(url, 'network', messageOf(cause), cause);
+      throw new ReadError(url, false, messageOf(cause), cause);
     }
   },
 

@@ -30,10 +30,10 @@ export const node: Platform = {
     } catch (cause) {
       if (cause instanceof ReadError) throw cause;
       const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-      if (code === 'ENOENT') throw new ReadError(url, 'missing', 'no such file', cause);
+      if (code === 'ENOENT') throw new ReadError(url, true, 'no such file', cause);
       // What `fetch` hides behind its own words.
       const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
-      throw new ReadError(url, 'network', messageOf(reason), cause);
+      throw new ReadError(url, false, messageOf(reason), cause);
     }
   },
 

@@ -32,15 +32,14 @@ export interface Platform {
 
 /** Bytes that could not be read: from where, and what stood against it. */
 export class ReadError extends Error {
-  override readonly name = 'ReadError';
-  /** Nothing is there, or no answer came. */
-  readonly kind: 'missing' | 'network';
+  /** True where nothing is there, false where no answer came. */
+  readonly missing: boolean;
   /** The server's answer, or what the system said. */
   readonly detail: string;
 
-  constructor(url: URL, kind: ReadError['kind'], detail: string, cause?: unknown) {
+  constructor(url: URL, missing: boolean, detail: string, cause?: unknown) {
     super(`readBytes: ${url.href}: ${detail}`, { cause });
-    this.kind = kind;
+    this.missing = missing;
     this.detail = detail;
   }
 }
@@ -48,7 +47,7 @@ export class ReadError extends Error {
 /** The body of an answer to `fetch`. @throws ReadError for another status than a good one */
 export async function bodyOf(url: URL, response: Response): Promise<Uint8Array<ArrayBuffer>> {
   if (!response.ok)
-    throw new ReadError(url, 'missing', `answered ${response.status} ${response.statusText}`.trimEnd());
+    throw new ReadError(url, true, `answered ${response.status} ${response.statusText}`.trimEnd());
   return new Uint8Array(await response.arrayBuffer());
 }
 

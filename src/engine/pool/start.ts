@@ -184,7 +184,7 @@ async function startOne(scripts: readonly WorkerScript[], start: WorkerStart, te
 
 /** A script in the words of a reason. */
 function nameOf(script: WorkerScript): string {
-  if ('text' in script) return 'its text instead of a file';
+  if ('text' in script) return 'its text';
   return 'url' in script ? script.url.href : script.name;
 }
 
