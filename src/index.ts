@@ -5,28 +5,28 @@ export { OutOfMemoryError, WorkerError } from './engine/errors.js';
 export type { WasmOption, WasmSource } from './engine/wasm.js';
 export { yieldToEvents } from './engine/yield.js';
 export { FormatError } from './formats/errors.js';
-export type { WeightedOptions } from './lora/add-weighted.js';
-export type { CombinationType } from './lora/combine.js';
-export type { LoraConfig } from './lora/config.js';
-export { AdapterError } from './lora/errors.js';
-export type { AdapterFiles, ExportOptions } from './lora/export.js';
-export type { LoraFactors, MergeOptions } from './lora/factors.js';
-export type { GroupOptions } from './lora/groups.js';
-export type { LoraAdaptable } from './lora/kinds.js';
+export type { GroupOptions } from './lora/attached/groups.js';
+export type { AdapterReport, LayerReport, LoraReport } from './lora/attached/report.js';
+export type { ForwardOptions } from './lora/attached/row-names.js';
+export type { ParameterSummary } from './lora/attached/summary.js';
+export type { WeightedOptions } from './lora/combining/add-weighted.js';
+export type { CombinationType } from './lora/combining/combine.js';
+export type { LoraConfig } from './lora/config/config.js';
 export type {
   FusedSlices,
   InitLoraWeights,
   LoraLayerOptions,
   LoraLinearOptions,
-} from './lora/layer-options.js';
-export { LoraConv2d } from './lora/lora-conv2d.js';
-export { LoraEmbedding } from './lora/lora-embedding.js';
-export { LoraLinear } from './lora/lora-linear.js';
-export { LoraModel } from './lora/model.js';
-export type { AdapterSource, LoadOptions, LoadReport } from './lora/persistence.js';
-export type { AdapterReport, LayerReport, LoraReport } from './lora/report.js';
-export type { ForwardOptions } from './lora/row-names.js';
-export type { ParameterSummary } from './lora/summary.js';
+} from './lora/config/layer-options.js';
+export { AdapterError } from './lora/errors.js';
+export type { AdapterFiles, ExportOptions } from './lora/files/export-adapter.js';
+export type { AdapterSource, LoadOptions, LoadReport } from './lora/files/load-adapter.js';
+export type { LoraAdaptable } from './lora/layer/kinds.js';
+export { LoraConv2d } from './lora/layer/lora-conv2d.js';
+export { LoraEmbedding } from './lora/layer/lora-embedding.js';
+export { LoraLinear } from './lora/layer/lora-linear.js';
+export { LoraModel } from './lora/lora-model.js';
+export type { LoraFactors, MergeOptions } from './lora/maths/factors.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d.js';
 export { Dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';

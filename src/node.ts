@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { bytesOf, checkText, under, wrongType } from './formats/check.js';
 import { type LazySafetensorsFile, openSafetensorsAs } from './formats/safetensors-open.js';
 import { AdapterError } from './lora/errors.js';
-import type { ExportOptions } from './lora/export.js';
-import type { LoraModel } from './lora/model.js';
+import type { ExportOptions } from './lora/files/export-adapter.js';
+import type { LoraModel } from './lora/lora-model.js';
 import { readRange } from './platform/file-range.js';
 
 /** Writes a file so that a reader sees the old content or the new one, never a part: to a temporary name, then renamed. */

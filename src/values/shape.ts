@@ -1,5 +1,5 @@
 /** Shapes: checking, counting, printing. */
-import { describe } from '../values/checks.js';
+import { describe } from './checks.js';
 
 export type Shape = readonly number[];
 

@@ -11,7 +11,7 @@ import {
   type Runtime,
   type Tensor,
 } from '../../src/index.js';
-import { clamped } from '../../src/lora/combine.js';
+import { clamped } from '../../src/lora/combining/combine.js';
 import { goldenJson } from '../golden-support/files.js';
 import { type AnyLoraLayer, apart, largestOf } from '../support/layers.js';
 

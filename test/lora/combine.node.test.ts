@@ -1,6 +1,6 @@
 /** Combining adapters: exact kinds against the sum of deltas, PEFT's formulas against values that PEFT made. */
 import { expect, test } from 'vitest';
-import { type CombinationType, type CombinePart, combineFactors } from '../../src/lora/combine.js';
+import { type CombinationType, type CombinePart, combineFactors } from '../../src/lora/combining/combine.js';
 import { goldenJson } from '../golden-support/files.js';
 
 interface Golden {

@@ -1,12 +1,12 @@
 /** Initial factors: they and the residual make the base again, and they are PEFT's where a golden file has them. */
 import { expect, test } from 'vitest';
-import { svd } from '../../src/lora/decompose.js';
+import { svd } from '../../src/lora/maths/decompose.js';
 import {
   fastPissaFactors,
   oloraFactors,
   orthogonalFactors,
   pissaFactors,
-} from '../../src/lora/initial-factors.js';
+} from '../../src/lora/maths/initial-factors.js';
 import { goldenTensors, pick } from '../golden-support/files.js';
 
 const wave = (count: number): Float64Array =>

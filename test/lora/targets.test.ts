@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { expect, test, vi } from 'vitest';
-import { selectTargets } from '../../src/lora/targets.js';
+import { selectTargets } from '../../src/lora/config/targets.js';
 import { compilePattern } from '../../src/patterns/pattern.js';
 import { plainPattern } from '../../src/patterns/plain-pattern.js';
 import { exactKey, PatternValues } from '../../src/patterns/rules.js';

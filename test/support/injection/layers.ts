@@ -17,7 +17,7 @@ import {
   Tanh,
   type Tensor,
 } from '../../../src/index.js';
-import { LoraLayer } from '../../../src/lora/layer.js';
+import { LoraLayer } from '../../../src/lora/layer/lora-layer.js';
 import { indices, leaf } from './operations.js';
 import { type Draw, repeated, type Scenario } from './scenario.js';
 

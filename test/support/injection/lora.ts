@@ -14,8 +14,8 @@ import {
   Sequential,
   type Tensor,
 } from '../../../src/index.js';
-import { COMBINATIONS } from '../../../src/lora/combine.js';
-import { LoraLayer } from '../../../src/lora/layer.js';
+import { COMBINATIONS } from '../../../src/lora/combining/combine.js';
+import { LoraLayer } from '../../../src/lora/layer/lora-layer.js';
 import { LAYER_KINDS, stir, valuesOf } from '../layers.js';
 import { forwardScenario, targetFor, trainStep } from './layers.js';
 import { indices, leaf } from './operations.js';

@@ -3,7 +3,7 @@
  * compared by. For `injection.test.ts` and `test/hostile`.
  */
 import { LoraModel, Module, type Runtime } from '../../../src/index.js';
-import { LoraLayer } from '../../../src/lora/layer.js';
+import { LoraLayer } from '../../../src/lora/layer/lora-layer.js';
 import { Optimizer } from '../../../src/optim/base.js';
 import { Tensor } from '../../../src/tensor/tensor.js';
 

@@ -1,0 +1,15 @@
+/** Tied weights: one parameter that several modules of a model hold. */
+import { dotted, type Module } from '../../nn/module.js';
+import type { Parameter } from '../../tensor/parameter.js';
+
+/** Parameters with more than one holder, and the dotted names of all. */
+export function tiedParameters(model: Module): Map<Parameter, string[]> {
+  const holders = new Map<Parameter, string[]>();
+  for (const [path, module] of model.namedModules()) {
+    for (const slot of module.parameterSlots()) {
+      const names = holders.get(slot.get()) ?? [];
+      holders.set(slot.get(), [...names, dotted(path, slot.name)]);
+    }
+  }
+  return new Map([...holders].filter(([, names]) => names.length > 1));
+}

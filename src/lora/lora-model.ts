@@ -1,0 +1,271 @@
+/**
+ * LoraModel: named adapters over one frozen model. LoRA layers stand in the places of the targeted ones; the parameters
+ * keep their names. An adapter's values lie in one block; switching moves names and references.
+ */
+import { type Child, Module } from '../nn/module.js';
+import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { describe } from '../values/checks.js';
+import { attachTo } from './attached/attach.js';
+import type { Attachment } from './attached/attachment.js';
+import { namedCopies } from './attached/copies.js';
+import { type GroupOptions, parameterGroups } from './attached/groups.js';
+import { type LoraReport, reportOf } from './attached/report.js';
+import { type ForwardOptions, forwardWith } from './attached/row-names.js';
+import { type ParameterSummary, summarize } from './attached/summary.js';
+import { addCombined, type WeightedOptions } from './combining/add-weighted.js';
+import { type LoraConfig, resolveConfig } from './config/config.js';
+import { namesGiven } from './config/names.js';
+import { AdapterError } from './errors.js';
+import { type AdapterFiles, type ExportOptions, exportAdapter } from './files/export-adapter.js';
+import { type AdapterSource, type LoadOptions, type LoadReport, loadAdapter } from './files/load-adapter.js';
+import { LoraLayer } from './layer/lora-layer.js';
+import type { MergeOptions } from './maths/factors.js';
+import {
+  mergeAdapters,
+  mergeDifference,
+  mergeForGood,
+  unmergeAdapters,
+  unmergeForGood,
+} from './merging/merge-model.js';
+
+/** @typeParam M - class of the wrapped model */
+export class LoraModel<M extends Module = Module> extends Module {
+  /** The model, with LoRA layers in place. */
+  readonly model: M;
+  readonly #attachment: Attachment<M>;
+
+  private constructor(attachment: Attachment<M>) {
+    super();
+    this.#attachment = attachment;
+    this.model = attachment.model;
+    this.setMode(this.model.training);
+  }
+
+  /**
+   * Freezes a model, wraps the layers that `config.targetModules` selects, and adds and activates one adapter. Without a
+   * config the model is only frozen: `addAdapter` and `loadAdapter` add to it.
+   * @param model - changed in place: targeted layers are replaced in their parents
+   * @param config - PEFT's options by their camelCase names
+   * @param name - the adapter's name, default `'default'`
+   * @throws TypeError, RangeError, AdapterError when a target matches nothing; the model is then unchanged
+   * @example
+   * const lora = LoraModel.attach(model, { r: 8, loraAlpha: 16, targetModules: ['fc1', 'fc2'] });
+   */
+  static attach<M extends Module>(model: M, config?: LoraConfig, name = 'default'): LoraModel<M> {
+    const where = 'LoraModel.attach';
+    if (!(model instanceof Module))
+      throw new TypeError(`${where}: model is ${describe(model)}, expected a Module`);
+    const modules = model.namedModules().map(([, module]) => module);
+    if (model instanceof LoraModel || modules.some((module) => module instanceof LoraLayer))
+      throw new AdapterError(
+        `${where}: the model has LoRA layers already, expected a plain model; use addAdapter`,
+      );
+    return new LoraModel(attachTo(where, model, config, name));
+  }
+
+  /** Names of all adapters. */
+  get adapters(): string[] {
+    return this.#attachment.adapters.names;
+  }
+
+  /** Names of the active adapters. */
+  get activeAdapters(): string[] {
+    return [...this.#attachment.adapters.active];
+  }
+
+  /** Names of the adapters that are merged in one layer at least; `report()` says in which. */
+  get mergedAdapters(): string[] {
+    return this.#attachment.merged;
+  }
+
+  /** Whether any adapter is merged in any layer. */
+  get merged(): boolean {
+    return this.mergedAdapters.length > 0;
+  }
+
+  /**
+   * The model's output with the active adapters, or each row of the batch with its own.
+   * @param inputs - the model's tensors; behind them, options of this one call
+   * @throws AdapterError for `adapterNames` of another length than the batch, an unknown name, in training mode, or while something is merged
+   * @example
+   * lora.eval().forward(x, { adapterNames: ['french', '__base__', 'german'] });
+   */
+  override forward(...inputs: (Tensor | ForwardOptions)[]): Tensor {
+    return forwardWith(this.#attachment, this, inputs);
+  }
+
+  override children(): Iterable<Child> {
+    return this.model.children();
+  }
+
+  override ownParameters(): Iterable<[string, Parameter]> {
+    return this.model.ownParameters();
+  }
+
+  /** Switches the tree, the wrapped model itself with it, to training mode (or out of it). */
+  override train(mode = true): this {
+    super.train(mode);
+    this.model.setMode(mode);
+    return this;
+  }
+
+  /** Every parameter: the model's under their own names, the adapters' beside them, their copies of biases and saved modules last. */
+  override namedParameters(): [string, Parameter][] {
+    const { adapters } = this.#attachment;
+    return [...adapters.withOriginals(() => super.namedParameters()), ...namedCopies(adapters.all)];
+  }
+
+  /** The parameters that `backward()` gives gradients: what an optimiser takes. */
+  trainableParameters(): Parameter[] {
+    return this.parameters().filter((parameter) => parameter.requiresGrad);
+  }
+
+  /**
+   * The trainable parameters in groups for an optimiser: LoRA+ (arXiv 2402.12354) gives B a learning rate of its own, and
+   * biases, magnitudes and norms can be left out of weight decay.
+   * @example
+   * const optimizer = new AdamW(lora.parameterGroups({ lr: 1e-4, loraPlusLrRatio: 16 }));
+   */
+  parameterGroups(options: GroupOptions): ParameterGroup[] {
+    return parameterGroups('LoraModel.parameterGroups', this.namedParameters(), options);
+  }
+
+  /** Trainable and all parameters and their share, in PEFT's words and as it counts: a trained bias is one parameter. */
+  summary(): ParameterSummary {
+    return summarize(
+      this.parameters(),
+      this.#attachment.adapters.all.flatMap(({ copies }) => copies),
+    );
+  }
+
+  /** What is wrapped, loaded, trainable, merged, at which scale, and what matched nothing; `toString()` gives lines of text. */
+  report(): LoraReport {
+    return reportOf(this.#attachment);
+  }
+
+  /**
+   * Adds an adapter with fresh weights; it is trainable, and not active before `setAdapter`.
+   * @throws TypeError, RangeError; AdapterError when the name is taken or a target matches nothing
+   */
+  addAdapter(name: string, config: LoraConfig): void {
+    const where = 'LoraModel.addAdapter';
+    this.#attachment.add(where, name, resolveConfig(where, config));
+  }
+
+  /**
+   * A new adapter made of others, of scaling 1: `cat` is the exact weighted sum of their deltas. It is frozen and not active.
+   * @param names - adapters of plain LoRA
+   * @param weights - a number for each, negative ones too
+   * @returns the new adapter's name
+   * @throws TypeError, RangeError, AdapterError
+   * @example
+   * lora.addWeightedAdapter(['french', 'polite'], [1, -0.5], { name: 'blunt' });
+   */
+  addWeightedAdapter(
+    names: readonly string[],
+    weights: readonly number[],
+    options: WeightedOptions = {},
+  ): string {
+    return addCombined(this.#attachment, names, weights, options);
+  }
+
+  /**
+   * Makes exactly these adapters active; nothing is copied and nothing else changes.
+   * @throws AdapterError when there is no such adapter, when two of them cannot be active together, or when a merged one would become inactive
+   */
+  setAdapter(names: string | readonly string[]): void {
+    const where = 'LoraModel.setAdapter';
+    this.#attachment.activate(where, namesGiven(where, names));
+  }
+
+  /**
+   * Multiplies an adapter's scaling everywhere from now on: 0 gives the base bit for bit, 1 is the start. DoRA's magnitude,
+   * trained biases and saved modules are not scaled. Files do not hold it: `exportAdapter` writes the adapter at 1.
+   * @throws TypeError, RangeError; AdapterError when it is merged or unknown
+   */
+  setScale(name: string, multiplier: number): void {
+    this.#attachment.setScale('LoraModel.setScale', name, multiplier);
+  }
+
+  /** Removes an adapter and gives its memory back; if it was active, it no longer is. @throws AdapterError when it is merged or unknown */
+  deleteAdapter(name: string): void {
+    this.#attachment.delete('LoraModel.deleteAdapter', name);
+  }
+
+  /** Changes which adapters train: exactly these. @throws AdapterError when there is no such adapter */
+  setTrainable(names: string | readonly string[]): void {
+    const where = 'LoraModel.setTrainable';
+    this.#attachment.adapters.train(where, namesGiven(where, names));
+  }
+
+  /**
+   * Runs a synchronous function over the base alone: bit for bit the plain model, also while adapters are merged, and
+   * as it was again after an exception.
+   * @throws TypeError when `fn` returns a promise; AdapterError when it switches, deletes, merges or unloads adapters
+   */
+  withAdaptersDisabled<T>(fn: () => T): T {
+    return this.#attachment.withAdaptersDisabled('LoraModel.withAdaptersDisabled', fn);
+  }
+
+  /**
+   * Adds adapters (all active ones that are not merged everywhere yet, by default) into the base weights of the layers where
+   * they are not merged yet; `unmerge` takes them out again. A layer that is off (`enabled`) is left out: nothing takes part there.
+   * @throws AdapterError when one is merged already or not active, or `safe` finds NaN or infinity; OutOfMemoryError; nothing is merged then
+   */
+  merge(names?: readonly string[], options: MergeOptions = {}): void {
+    mergeAdapters(this.#attachment, names, options);
+  }
+
+  /** Takes adapters (all merged ones by default) out of the weights again: the kept bytes, with the others merged anew. @throws AdapterError, OutOfMemoryError; nothing has changed then */
+  unmerge(names?: readonly string[]): void {
+    unmergeAdapters(this.#attachment, names);
+  }
+
+  /**
+   * The largest difference that merging the active adapters makes to the model's output, before anything is dropped: the
+   * two forwards are compared in evaluation mode, and everything is as it was again.
+   * @returns max |merged - unmerged| over the output's elements
+   * @throws AdapterError when no adapter is active; OutOfMemoryError
+   */
+  verifyMerge(...inputs: Tensor[]): number {
+    return mergeDifference(this.#attachment, this, inputs);
+  }
+
+  /**
+   * Merges for good and gives the plain model back, unfrozen as it was; the LoraModel is spent. The model computes what
+   * `forward` gave: a layer that is off adds nothing, and what was merged by hand, in some layers only too, stays merged.
+   * @throws AdapterError, OutOfMemoryError; nothing has changed then
+   */
+  mergeAndUnload(options: MergeOptions = {}): M {
+    return mergeForGood(this.#attachment, options);
+  }
+
+  /** Takes the adapters away and gives the plain model back, unfrozen as it was; the LoraModel is spent. */
+  unload(): M {
+    return unmergeForGood(this.#attachment);
+  }
+
+  /** An adapter as PEFT's two files, as bytes. @throws AdapterError, FormatError when a weight is not finite */
+  exportAdapter(name?: string, options: ExportOptions = {}): AdapterFiles {
+    const { adapters } = this.#attachment;
+    const write = (): AdapterFiles => exportAdapter(adapters, name, options);
+    // A merged LoRA bias may stand in the adapter's own copy of the bias.
+    const inCopies = this.merged && adapters.activeCopies().length > 0;
+    return inCopies ? this.#attachment.withoutMerged(write) : write();
+  }
+
+  /**
+   * Loads an adapter that PEFT or `exportAdapter` wrote under a new name. It is not activated.
+   * @param source - both files' contents, or the folder (URL; in Node also a path) that holds them
+   * @returns what did not fit, empty lists in strict mode
+   * @throws AdapterError, FormatError; the model is then unchanged
+   */
+  async loadAdapter(name: string, source: AdapterSource, options: LoadOptions = {}): Promise<LoadReport> {
+    return loadAdapter(this.#attachment, name, source, options);
+  }
+
+  override dispose(): void {
+    this.#attachment.dispose();
+  }
+}

@@ -1,0 +1,176 @@
+/** How an adapter's parameters start in a layer: PEFT's initialisations by name. */
+
+import { RANDOM_STREAM } from '../../engine/engine.js';
+import { changesBase } from '../../formats/peft-words.js';
+import { transposed } from '../../formats/scaled.js';
+import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
+import type { Runtime } from '../../tensor/runtime.js';
+import { type ResolvedLayerOptions, scalingOf } from '../config/layer-options.js';
+import { AdapterError } from '../errors.js';
+import type { LoraLayer } from '../layer/lora-layer.js';
+import type { LoraFactors } from './factors.js';
+import {
+  checkEvenRank,
+  checkPissaScaling,
+  checkTaken,
+  fastPissaFactors,
+  type InitialFactors,
+  oloraFactors,
+  orthogonalFactors,
+  pissaFactors,
+} from './initial-factors.js';
+
+/**
+ * Draws an adapter's factors anew. PiSSA and OLoRA take them out of `weight` and leave the rest as the adapter's own base.
+ * @param weight - the base weight as it is without any adapter
+ * @param init - what to run; by default what the adapter's options say
+ * @throws AdapterError where a kind of layer has no such initialisation
+ */
+export function initialise(
+  where: string,
+  layer: LoraLayer,
+  name: string,
+  weight: Parameter,
+  init: boolean | string = layer.factors(name).options.initLoraWeights,
+): void {
+  const factors = layer.factors(name);
+  const rt = layer.runtime;
+  checkInitial(where, layer, factors.options, init);
+  if (layer.kind === 'embedding') lookupFactors(rt, factors, init);
+  else if (init === true || init === false || init === 'gaussian') plainFactors(rt, factors, init);
+  else if (init === 'orthogonal') orthogonal(layer, factors);
+  else fromBase(layer, factors, weight, String(init));
+  const { magnitude, bias, changed } = factors;
+  if (bias !== null && init !== false) rt.engine.kernels.fill(bias.size, 0, bias.pointer);
+  if (magnitude !== null) layer.norms(factors, (changed?.weight ?? weight).pointer, magnitude.pointer);
+}
+
+/** Whether an initialisation takes its factors out of this layer's weight. An embedding's never do, as in PEFT. */
+export function takesFromBase(layer: LoraLayer, init: boolean | string): boolean {
+  return layer.kind === 'linear' && changesBase(init);
+}
+
+/**
+ * Whether an initialisation can be run on a layer, before anything is computed.
+ * @throws AdapterError where a kind of layer has no such initialisation, RangeError for a rank or scaling that it cannot have
+ */
+export function checkInitial(
+  where: string,
+  layer: LoraLayer,
+  options: ResolvedLayerOptions,
+  init: boolean | string,
+): void {
+  if (layer.kind === 'embedding' || init === true || init === false || init === 'gaussian') return;
+  if (layer.kind !== 'linear' || options.slices !== null) {
+    const what = options.slices === null ? layer.base.constructor.name : 'fused projections';
+    throw new AdapterError(
+      `${where}: initLoraWeights '${init}' on ${what}, expected true, false or 'gaussian' there`,
+    );
+  }
+  const within = `${where}: initLoraWeights '${init}'`;
+  const [rows = 0, columns = 0] = layer.base.weight.shape;
+  if (init === 'orthogonal') checkEvenRank(within, options.r);
+  else checkTaken(within, rows, columns, options.r);
+  if (String(init).startsWith('pissa')) checkPissaScaling(within, scalingOf(options));
+}
+
+/** A from U(±1/√in) or N(0, 1/r²) and B zero; both from U(±1/√width) for `false`. */
+function plainFactors(
+  rt: Runtime,
+  { A, B, bias, options }: LoraFactors,
+  init: true | false | 'gaussian',
+): void {
+  const uniform = (parameter: Parameter, fanIn: number): void => {
+    const bound = 1 / Math.sqrt(fanIn);
+    rt.fillUniform(parameter, RANDOM_STREAM.init, rt.engine.layers++, -bound, bound);
+  };
+  const fanIn = A.size / A.shape[0]!;
+  if (init === 'gaussian') rt.fillNormal(A, RANDOM_STREAM.init, rt.engine.layers++, 1 / options.r);
+  else uniform(A, fanIn);
+  const fanInB = B.size / B.shape[0]!;
+  if (init !== false) zero(rt, B);
+  else {
+    uniform(B, fanInB);
+    if (bias !== null) uniform(bias, fanInB);
+  }
+}
+
+/** An embedding's: A zero and B from N(0, 1), both from N(0, 1) for `false`; the names of other initialisations mean the first. */
+function lookupFactors(rt: Runtime, { A, B }: LoraFactors, init: boolean | string): void {
+  if (init === false) rt.fillNormal(A, RANDOM_STREAM.init, rt.engine.layers++, 1);
+  else zero(rt, A);
+  rt.fillNormal(B, RANDOM_STREAM.init, rt.engine.layers++, 1);
+}
+
+function zero(rt: Runtime, parameter: Parameter): void {
+  rt.engine.kernels.fill(parameter.size, 0, parameter.pointer);
+  parameter.storage.version++;
+}
+
+function orthogonal({ runtime }: LoraLayer, { A, B, options }: LoraFactors): void {
+  const found = orthogonalFactors(B.shape[0]!, A.shape[1]!, options.r, randomOf(runtime));
+  A.set(found.A);
+  B.set(found.B);
+}
+
+function fromBase(layer: LoraLayer, factors: LoraFactors, weight: Parameter, init: string): void {
+  const rt = layer.runtime;
+  const [out, width] = [factors.B.shape[0]!, factors.A.shape[1]!];
+  const turned = 'fanInFanOut' in layer && layer.fanInFanOut === true;
+  const stored = { shape: weight.shape, data: weight.toArray() as Float32Array };
+  const found =
+    turned && init === 'olora'
+      ? turnedOlora(stored.data, width, out, factors)
+      : factorise(init, turned ? transposed(stored).data : stored.data, out, width, factors, randomOf(rt));
+  factors.A.set(found.A);
+  factors.B.set(found.B);
+  const left = new ParameterBlock(rt, [weight.shape]).parameters[0]!;
+  left.requiresGrad = false;
+  left.set(turned ? transposed({ shape: [out, width], data: found.residual }).data : found.residual);
+  factors.changed?.weight.block.dispose();
+  factors.changed = { weight: left, A0: found.A, B0: found.B };
+}
+
+/**
+ * OLoRA of a weight stored [in, out]: PEFT decomposes it as it is stored, W = Q·R, and what is left is W - s·Q·R of the first
+ * r. So Qᵀ is A and Rᵀ is B, which makes the start the base's.
+ */
+function turnedOlora(
+  W: Float32Array,
+  width: number,
+  out: number,
+  { options, scaling }: LoraFactors,
+): InitialFactors {
+  const { r } = options;
+  const { A: R, B: Q, residual } = oloraFactors(W, width, out, r, scaling);
+  return {
+    A: transposed({ shape: [width, r], data: Q }).data,
+    B: transposed({ shape: [r, out], data: R }).data,
+    residual: transposed({ shape: [width, out], data: residual }).data,
+  };
+}
+
+function factorise(
+  init: string,
+  W: Float32Array,
+  out: number,
+  width: number,
+  { options: { r }, scaling }: LoraFactors,
+  random: (count: number) => Float64Array,
+): InitialFactors {
+  if (init === 'olora') return oloraFactors(W, out, width, r, scaling);
+  if (init === 'pissa') return pissaFactors(W, out, width, r, scaling);
+  const iterations = Number(init.slice('pissa_niter_'.length));
+  return fastPissaFactors(W, out, width, r, scaling, iterations, random);
+}
+
+/** Normal numbers of the runtime's generator. */
+function randomOf(rt: Runtime): (count: number) => Float64Array {
+  return (count) => {
+    const drawn = rt.empty([count], 'f32');
+    rt.fillNormal(drawn, RANDOM_STREAM.init, rt.engine.layers++, 1);
+    const values = Float64Array.from(drawn.toArray());
+    drawn.dispose();
+    return values;
+  };
+}

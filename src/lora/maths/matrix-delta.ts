@@ -1,0 +1,113 @@
+/** Deltas and norms of a weight that is a matrix, stored [out, in] or turned over, as embeddings and fan-in-fan-out layers are. */
+
+import { matrix } from '../../engine/operands.js';
+import { withTransposed } from '../../ops/linear-products.js';
+import type { OutputRange } from '../../ops/lora-terms.js';
+import type { Runtime } from '../../tensor/runtime.js';
+import { type LoraFactors, strengthOf } from './factors.js';
+
+/** A matrix weight: N outputs, K inputs, and how it lies. */
+export interface MatrixLayout {
+  readonly rt: Runtime;
+  readonly N: number;
+  readonly K: number;
+  /** Stored [K, N]. */
+  readonly turned: boolean;
+}
+
+/** Rows of a weight that are worked on at a time, so that no second whole weight is made. */
+const BLOCK = 256;
+
+/** out = w + strength·B·A (turned over where the weight is); w may be 0 or out. */
+export function addMatrixDelta(layout: MatrixLayout, factors: LoraFactors, w: number, out: number): void {
+  const { rt, N, K } = layout;
+  const { kernels } = rt.engine;
+  if (w === 0) kernels.fill(N * K, 0, out);
+  else if (w !== out) kernels.scale(N * K, 1, w, out);
+  for (const range of rangesOf(layout, factors)) addRange(layout, factors, range, 0, K, out, out);
+}
+
+/** ‖w + strength·B·A‖ of every output, in blocks. */
+export function matrixNorms(layout: MatrixLayout, factors: LoraFactors, w: number, out: number): void {
+  const { rt, N, K, turned } = layout;
+  const { kernels } = rt.engine;
+  const length = turned ? N : K;
+  const rows = turned ? K : N;
+  const block = rt.empty([Math.min(BLOCK, rows), length], 'f32');
+  const sums = turned ? rt.full([2 * N], 0) : null;
+  for (let from = 0; from < rows; from += BLOCK) {
+    const n = Math.min(BLOCK, rows - from);
+    kernels.scale(n * length, 1, w + 4 * from * length, block.pointer);
+    if (turned) {
+      addRange(
+        layout,
+        factors,
+        { from: 0, size: N, rowA: 0, rowB: 0 },
+        from,
+        n,
+        block.pointer,
+        block.pointer,
+      );
+      kernels.columnSquares(n, N, block.pointer, N, sums!.pointer);
+    } else {
+      const { A, B } = factors;
+      const r = B.shape[1]!;
+      const b = B.pointer + 4 * from * r;
+      kernels.loraMerge(n, K, r, strengthOf(factors), b, r, A.pointer, K, block.pointer, K, block.pointer, K);
+      kernels.rowNorms(n, K, block.pointer, K, out + 4 * from);
+    }
+  }
+  if (sums !== null) kernels.rootOfSums(N, sums.pointer, out);
+  sums?.dispose();
+  block.dispose();
+}
+
+/** Multiplies every output of a weight by its g. */
+export function scaleMatrixOutputs({ rt, N, K, turned }: MatrixLayout, g: number, weight: number): void {
+  if (turned) rt.engine.kernels.affineColumns(K, N, weight, N, g, 0, weight, N);
+  else rt.engine.kernels.affineRows(N, K, weight, K, g, 0, weight, K);
+}
+
+interface FactorRange extends OutputRange {
+  readonly rowA: number;
+  readonly rowB: number;
+}
+
+function rangesOf({ N }: MatrixLayout, { B, ranges }: LoraFactors): FactorRange[] {
+  const r = B.shape[1]!;
+  let rowB = 0;
+  return (ranges ?? [{ from: 0, size: N }]).map((range, i) => {
+    const place = { ...range, rowA: i * r, rowB };
+    rowB += range.size;
+    return place;
+  });
+}
+
+/** Adds one range's delta in place; a turned weight may be given as its rows `from` to `from + n` alone. */
+function addRange(
+  { rt, N, K, turned }: MatrixLayout,
+  factors: LoraFactors,
+  range: FactorRange,
+  from: number,
+  n: number,
+  w: number,
+  out: number,
+): void {
+  const { kernels } = rt.engine;
+  const { A, B } = factors;
+  const r = B.shape[1]!;
+  const s = strengthOf(factors);
+  const a = A.pointer + 4 * range.rowA * K;
+  const b = B.pointer + 4 * range.rowB * r;
+  if (!turned) {
+    const at = 4 * range.from * K;
+    kernels.loraMerge(range.size, K, r, s, b, r, a, K, w + at, K, out + at, K);
+    return;
+  }
+  withTransposed(rt, matrix(a + 4 * from, r, n, K), 1, (down) =>
+    withTransposed(rt, matrix(b, range.size, r), 1, (up) => {
+      const at = 4 * range.from;
+      kernels.loraMerge(n, range.size, r, s, down.pointer, r, up.pointer, range.size, w + at, N, out + at, N);
+    }),
+  );
+}

@@ -1,0 +1,198 @@
+/**
+ * What is merged into one layer, and the way back: the weight's bytes (and the bias's) as they were before the first merge.
+ * Nothing is ever subtracted. A tied weight is not touched: the layer computes with a copy of its own while merged; so
+ * does a grouped convolution, whose merged weight sees every channel. Every change takes its memory before it changes
+ * anything, and is undone without taking any: a model's merge can fail at its last layer and leave all of them as they were.
+ */
+import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
+import { AdapterError } from '../errors.js';
+import type { BaseLayer } from '../layer/base-layer.js';
+import type { LoraLayer } from '../layer/lora-layer.js';
+import type { MergeOptions } from '../maths/factors.js';
+import { type Bytes, bytesOf, checkMerge, type Sum, sumOf } from './merge-sum.js';
+
+/** A change that was made: `undo` takes it back and cannot fail; `done` lets go of what undoing would need. */
+export interface MergeStep {
+  undo(): void;
+  done(): void;
+}
+
+/** The base layer to be given back: `commit` takes no memory; `cancel` gives back what was taken for it. */
+export interface Finish {
+  commit(): BaseLayer;
+  cancel(): void;
+}
+
+/** Values that were overwritten; of the weight none where a stand-in leaves it untouched. */
+interface Kept {
+  readonly weight: Bytes | null;
+  readonly bias: Bytes | null;
+}
+
+/** What is merged, with the values that were there before. */
+interface Merged extends Kept {
+  readonly names: readonly string[];
+  readonly target: Parameter;
+  readonly biasTarget: Parameter | null;
+  /** The weight in the base's place while merged, where the base's own may not change. */
+  readonly standIn: Parameter | null;
+}
+
+export class MergeState {
+  readonly #layer: LoraLayer;
+  #merged: Merged | null = null;
+  /** Whether another layer holds the same weight. */
+  tied = false;
+
+  constructor(layer: LoraLayer) {
+    this.#layer = layer;
+  }
+
+  get names(): readonly string[] {
+    return this.#merged?.names ?? [];
+  }
+
+  /** The weight in the base's place while merged, where the base's own may not change. */
+  get standIn(): Parameter | null {
+    return this.#merged?.standIn ?? null;
+  }
+
+  /** Adds the deltas of `names`. @throws AdapterError, OutOfMemoryError; nothing has changed then */
+  merge(where: string, names: readonly string[], options: MergeOptions): MergeStep {
+    checkMerge(where, this.#layer, this.names, names);
+    if (names.length === 0) return { undo: () => {}, done: () => {} };
+    const layer = this.#layer;
+    const from = this.standIn ?? layer.unmergedWeight;
+    const sum = sumOf(where, layer, names, { weight: from, bias: layer.bias }, options);
+    return this.#put([...this.names, ...names], sum);
+  }
+
+  /** Which of the merged adapters would stay without `names`. @throws AdapterError when one of them is not merged */
+  without(where: string, names: readonly string[]): string[] {
+    const merged = this.names;
+    if (merged.length === 0) throw new AdapterError(`${where}: nothing is merged, expected merge() before`);
+    const stranger = names.find((name) => !merged.includes(name));
+    if (stranger !== undefined)
+      throw new AdapterError(
+        `${where}: adapter '${stranger}' is not merged, expected some of ${merged.join(', ')}`,
+      );
+    return merged.filter((name) => !names.includes(name));
+  }
+
+  /** The kept bytes with these of the merged adapters merged anew. @throws OutOfMemoryError; nothing has changed then */
+  keepOnly(where: string, names: readonly string[]): MergeStep {
+    const { weight, target, bias } = this.#merged!;
+    return this.#put(names, sumOf(where, this.#layer, names, { weight: weight ?? target, bias }, {}));
+  }
+
+  /** Takes everything out again. Takes no memory. */
+  restore(): void {
+    const merged = this.#merged;
+    if (merged === null) return;
+    write(merged, merged);
+    this.#merged = null;
+    merged.standIn?.block.dispose();
+  }
+
+  /** Runs `fn` with the kept bytes in place, and puts the merged ones back whatever happens. */
+  withoutMerged<T>(fn: () => T): T {
+    const merged = this.#merged;
+    if (merged === null) return fn();
+    const back = bytesNow(merged);
+    write(merged, merged);
+    this.#merged = null;
+    try {
+      return fn();
+    } finally {
+      write(merged, back);
+      this.#merged = merged;
+    }
+  }
+
+  /** The base layer for good: a merged weight that lies elsewhere moves into it. @throws OutOfMemoryError; nothing has changed then */
+  finish(): Finish {
+    const layer = this.#layer;
+    const { base, weight } = layer;
+    const { standIn } = this;
+    const keep = (commit: () => BaseLayer, cancel = (): void => {}): Finish => ({
+      commit: () => {
+        this.#merged = null;
+        return commit();
+      },
+      cancel,
+    });
+    if (standIn !== null) return keep(() => layer.rebuilt(standIn));
+    if (weight === base.weight) return keep(() => base);
+    const bytes = bytesOf(weight);
+    if (this.tied) {
+      // The adapter's own base goes with the adapter, and the other holders keep the weight they share.
+      const own = new ParameterBlock(layer.runtime, [weight.shape]).parameters[0]!;
+      own.set(bytes);
+      return keep(
+        () => layer.rebuilt(own),
+        () => own.block.dispose(),
+      );
+    }
+    return keep(() => {
+      base.weight.set(bytes);
+      return base;
+    });
+  }
+
+  dispose(): void {
+    this.standIn?.block.dispose();
+    this.#merged = null;
+  }
+
+  /** Puts a sum in the place of what the layer computes with. All of the memory is taken before anything changes. */
+  #put(names: readonly string[], { weight: sum, bias }: Sum): MergeStep {
+    const before = this.#merged;
+    const start = before ?? this.#start(sum);
+    const back = before === null ? start : bytesNow(before);
+    const apart = start.weight === null;
+    this.#merged = { ...start, names, standIn: apart ? sum : null };
+    const { target, biasTarget } = start;
+    const storages = [target.storage, ...(biasTarget === null ? [] : [biasTarget.storage])];
+    const versions = storages.map(({ version }) => version);
+    if (!apart) {
+      target.runtime.engine.kernels.scale(sum.size, 1, sum.pointer, target.pointer);
+      target.storage.version++;
+      sum.block.dispose();
+    }
+    write(start, { weight: null, bias });
+    return {
+      undo: () => {
+        if (apart) sum.block.dispose();
+        write(start, back);
+        // The bits of before, and nothing was recorded since: a graph that waits for its backward is still right.
+        for (const [i, storage] of storages.entries()) storage.version = versions[i]!;
+        this.#merged = before;
+      },
+      done: () => before?.standIn?.block.dispose(),
+    };
+  }
+
+  /** What a first merge keeps. */
+  #start(sum: Parameter): Merged {
+    const { tied } = this;
+    const { base, bias, unmergedWeight: target } = this.#layer;
+    const apart = (tied && target === base.weight) || sum.size !== target.size;
+    return {
+      ...{ names: [], standIn: null, target, biasTarget: bias },
+      ...{ weight: apart ? null : bytesOf(target), bias: bias === null ? null : bytesOf(bias) },
+    };
+  }
+}
+
+/** Copies of what the layer computes with now; of a stand-in none, which is kept as it is. */
+function bytesNow({ weight, target, biasTarget }: Merged): Kept {
+  return {
+    weight: weight === null ? null : bytesOf(target),
+    bias: biasTarget === null ? null : bytesOf(biasTarget),
+  };
+}
+
+function write({ target, biasTarget }: Merged, { weight, bias }: Kept): void {
+  if (weight !== null) target.set(weight);
+  if (bias !== null) biasTarget?.set(bias);
+}
