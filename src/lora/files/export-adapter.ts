@@ -1,5 +1,6 @@
 /** An adapter as PEFT's two files. PiSSA and OLoRA are converted to a plain adapter of the original base, unless told otherwise. */
 
+import { under } from '../../formats/check.js';
 import type { PeftConfig } from '../../formats/peft-config.js';
 import { formatPeftConfig } from '../../formats/peft-config-write.js';
 import { PEFT_PREFIX } from '../../formats/peft-keys.js';
@@ -42,7 +43,7 @@ export function exportAdapter(
   const adapter = adapters.get(where, name);
   const { fanInFanOut, plan } = adapter;
   const config = plan.unfit.length === 0 ? adapter.config : exactTargets(adapter.config, plan);
-  return exportFiles({ ...config, fanInFanOut }, adapter, options);
+  return under(where, () => exportFiles({ ...config, fanInFanOut }, adapter, options));
 }
 
 /** PEFT refuses a target that matches what cannot be adapted as well, such as a list of layers: the layers by their whole names. */
