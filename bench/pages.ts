@@ -1,6 +1,6 @@
 /**
  * Everything that is generated from the committed results: the charts beside them, the pages of `docs/results/` with every
- * table, and the README's summaries. `readme.ts` writes it; a test holds what is committed against it.
+ * table, their summary, and the README's one table and chart. `readme.ts` writes it; a test holds what is committed against it.
  */
 import { readFileSync } from 'node:fs';
 import { baselinesSection } from './baselines/section.js';
@@ -10,6 +10,7 @@ import { kernelsSection } from './kernels/section.js';
 import { chartOf } from './peers/chart.js';
 import { peerGoals, peerGoalText } from './peers/goals.js';
 import { peersSection } from './peers/section.js';
+import { shownInReadme } from './readme-speed.js';
 import { chartName, insertTables, latestReports } from './readme-tables.js';
 import type { Report } from './records.js';
 import { scalingChart } from './scaling/chart.js';
@@ -35,6 +36,7 @@ const PAGES: readonly Page[] = [
   { suite: 'threads', section: threadsSection },
 ];
 
+const SUMMARY = 'docs/results/summary.md';
 const ROOT = new URL('../', import.meta.url);
 const RESULTS = new URL('./results/', import.meta.url);
 
@@ -49,11 +51,12 @@ export function generatedFiles(): Map<string, string> {
     const sections = results.map(([file, report]) => section(report, file));
     files.set(path, insertTables(textOf(path), sections.join('\n\n'), suite));
   }
-  files.set('README.md', readme(textOf('README.md')));
+  files.set(SUMMARY, summary(textOf(SUMMARY)));
+  for (const [path, content] of shownInReadme()) files.set(path, content);
   return files;
 }
 
-function readme(text: string): string {
+function summary(text: string): string {
   const [peers, own, scaling] = [resultsOf('peers'), resultsOf('bench'), resultsOf('scaling')];
   const goals = [
     goalsSummary(reportsOf(peers), ({ rows }) => peerGoals(rows).map(peerGoalText)),

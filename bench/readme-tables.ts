@@ -21,17 +21,16 @@ export function folded(summary: string, markdown: string): string {
   return `<details>\n<summary>${summary}</summary>\n\n${markdown}\n\n</details>`;
 }
 
-/** The results' folder as seen from a page of `docs/results/`. */
-const RESULTS = '../../bench/results';
+const RESULTS = 'bench/results';
 
-/** A link to a file of results. */
-export function resultLink(file: string): string {
-  return `[${file}](${RESULTS}/${file})`;
+/** A file of results by its name: pages of the package do not link to what is only in the repository. */
+export function resultName(file: string): string {
+  return `\`${RESULTS}/${file}\``;
 }
 
-/** The chart beside a file of results; `folder` is theirs as seen from the page. */
-export function chartImage(alternative: string, file: string, folder = RESULTS): string {
-  return `![${alternative}](${folder}/${chartName(file)})`;
+/** The chart beside a file of results, by its name too. */
+export function chartLine(shows: string, file: string): string {
+  return `${shows}: \`${RESULTS}/${chartName(file)}\`.`;
 }
 
 export function chartName(file: string): string {

@@ -22,7 +22,7 @@ function expectNumbers(printed: string): void {
 test('the quickstart runs', async () => {
   const printed = await printedBy(() => import('virtual:quickstart/auto'));
   expectNumbers(printed);
-  expect(printed).toContain('trainable params: 78 || all params: 209 || trainable%: 37.3206');
+  expect(printed).toContain('trainable params: 256 || all params: 4,738 || trainable%: 5.4031');
   expect(Number(/loss (\S+)$/.exec(printed)?.[1])).toBeLessThan(0.1);
 });
 

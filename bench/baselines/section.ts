@@ -1,6 +1,6 @@
 /** The results' section of one run of the suite `bench`: its goals, and every row folded. */
 import { goalsOf } from '../goals.js';
-import { folded, markdownTable, resultLink } from '../readme-tables.js';
+import { folded, markdownTable, resultName } from '../readme-tables.js';
 import type { Report } from '../records.js';
 import { COLUMNS, ceilingsText, cellsOf } from '../table.js';
 
@@ -19,7 +19,7 @@ export function baselinesSection(report: Report, file: string): string {
   return [
     `## ${report.engine}, ${kernels} kernels`,
     '',
-    `${report.cpu}, one thread; ${ceilingsText(report)}. \`${report.command}\`, in ${resultLink(file)}.`,
+    `${report.cpu}, one thread; ${ceilingsText(report)}. \`${report.command}\`, in ${resultName(file)}.`,
     '',
     markdownTable(['goal', 'limit', 'measured', 'met'], goals),
     '',

@@ -1,5 +1,5 @@
 /** The results' section of one run of the suite `kernels`: the promises, and folded the rows that miss theirs; the file has all. */
-import { folded, markdownTable, resultLink } from '../readme-tables.js';
+import { folded, markdownTable, resultName } from '../readme-tables.js';
 import type { Report } from '../records.js';
 import { ceilingsText } from '../table.js';
 import { kernelGoals, reaches } from './goals.js';
@@ -19,7 +19,7 @@ export function kernelsSection(report: Report, file: string): string {
   return [
     `## ${report.engine}, ${rows[0]?.kernels ?? 'no'} kernels`,
     '',
-    `${report.cpu}, one thread; ${ceilingsText(report)}. \`${report.command}\`, all ${rows.length} rows in ${resultLink(file)}.`,
+    `${report.cpu}, one thread; ${ceilingsText(report)}. \`${report.command}\`, all ${rows.length} rows in ${resultName(file)}.`,
     '',
     markdownTable(['goal', 'limit', 'rows that reach it', 'all'], goals),
     '',

@@ -1,5 +1,5 @@
 /** The results' section of one comparison with peers: its goals, chart, every row and what was not measured. */
-import { chartImage, folded, markdownTable, resultLink } from '../readme-tables.js';
+import { chartLine, folded, markdownTable, resultName } from '../readme-tables.js';
 import type { Report } from '../records.js';
 import { ceilingsText } from '../table.js';
 import { goalsTable } from './goals.js';
@@ -16,11 +16,11 @@ export function peersSection(report: Report, file: string): string {
   return [
     `## ${report.engine}`,
     '',
-    `${report.cpu}; ${ceilingsText(report)} of one thread. \`${report.command}\`, in ${resultLink(file)}.`,
+    `${report.cpu}; ${ceilingsText(report)} of one thread. \`${report.command}\`, in ${resultName(file)}.`,
     '',
     goalsTable(report),
     '',
-    chartImage(`GFLOP/s of each contestant in ${report.engine}, with the 128-bit ceiling`, file),
+    chartLine(`GFLOP/s of each contestant in ${report.engine}, with the 128-bit ceiling`, file),
     '',
     folded(`all ${rows.length} rows`, markdownTable([...PEER_COLUMNS], rows)),
     '',

@@ -1,5 +1,5 @@
 /** The results' section of one run of the suite `scaling`: its chart, the growth from end to end, and every row folded. */
-import { chartImage, folded, markdownTable, resultLink } from '../readme-tables.js';
+import { chartLine, folded, markdownTable, resultName } from '../readme-tables.js';
 import type { Report } from '../records.js';
 import { ceilingsText, figure } from '../table.js';
 import { type ScalingRow, scaling } from './suite.js';
@@ -13,9 +13,9 @@ export function scalingSection(report: Report, file: string): string {
   return [
     `## ${report.engine}, ${rows[0]?.kernels ?? 'no'} kernels`,
     '',
-    `${report.cpu}; ${ceilingsText(report)} of one thread. \`${report.command}\`, in ${resultLink(file)}.${missing.join('')}`,
+    `${report.cpu}; ${ceilingsText(report)} of one thread. \`${report.command}\`, in ${resultName(file)}.${missing.join('')}`,
     '',
-    chartImage(`GFLOP/s over M, d, r and threads in ${report.engine}, with the 128-bit ceiling`, file),
+    chartLine(`GFLOP/s over M, d, r and threads in ${report.engine}, with the 128-bit ceiling`, file),
     '',
     markdownTable(['operation', 'moves', 'flops grow', 'time grows', 'GFLOP/s'], endToEnd(rows)),
     '',

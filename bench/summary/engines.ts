@@ -1,5 +1,5 @@
-/** What the README's summaries share: one suite's results, an engine a column, and its charts. */
-import { chartImage, folded } from '../readme-tables.js';
+/** What the summaries share: one suite's results, an engine a column, and its charts. */
+import { chartLine } from '../readme-tables.js';
 import { PACKAGE, type Report } from '../records.js';
 import { ceilingsText } from '../table.js';
 
@@ -19,12 +19,7 @@ export function machinesSummary(reports: readonly Report[]): string {
     .join('\n');
 }
 
-/** The first engine's chart in sight, the others folded. */
+/** Where each engine's chart lies. */
 export function chartsSummary(results: readonly [file: string, report: Report][], shown: string): string {
-  return results
-    .map(([file, report], i) => {
-      const image = chartImage(`${shown} in ${report.engine}`, file, 'bench/results');
-      return i === 0 ? image : folded(`the same in ${report.engine}`, image);
-    })
-    .join('\n\n');
+  return results.map(([file, report]) => `- ${chartLine(`${shown} in ${report.engine}`, file)}`).join('\n');
 }

@@ -1,6 +1,6 @@
 /** The results' section of one run of the suite `threads`. */
 import { pairedRatio } from '../measure.js';
-import { markdownTable, resultLink } from '../readme-tables.js';
+import { markdownTable, resultName } from '../readme-tables.js';
 import type { Report, Row } from '../records.js';
 import { rangeText } from '../table.js';
 
@@ -33,7 +33,7 @@ export function threadsSection(report: Report, file: string): string {
   return [
     `## ${report.engine}, ${report.rows[0]?.kernels ?? 'no'} kernels`,
     '',
-    `${report.cpu}; \`${report.command}\`, in ${resultLink(file)}.`,
+    `${report.cpu}; \`${report.command}\`, in ${resultName(file)}.`,
     '',
     markdownTable(head, rows),
   ].join('\n');

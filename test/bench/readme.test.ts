@@ -98,7 +98,7 @@ describe('the section of kernels', () => {
     );
     expect(section).toContain('at least 92 % of the limit | not measured |  |');
     expect(section).toContain('<summary>the 2 rows that do not</summary>');
-    expect(section).toContain('all 6 rows in [f.json](../../bench/results/f.json)');
+    expect(section).toContain('all 6 rows in `bench/results/f.json`');
     expect(section).toContain('| 50 (49-51) |');
     expect(section).not.toContain('| 71 (70-72) |');
   });
@@ -133,7 +133,7 @@ describe('the section of scaling', () => {
     expect(section).toContain('| LoRA forward | M from 1 to 16 | 16.0x | 1.50x | 10.0 to 25.0 |');
     expect(section).toContain('| LoRA forward | threads from 1 to 2 | 2.00x | 1.50x | 25.0 to 40.0 |');
     expect(section).toContain('<summary>all 5 rows</summary>');
-    expect(section).toContain('](../../bench/results/f.svg)');
+    expect(section).toContain(': `bench/results/f.svg`.');
     expect(section).toContain('Not measured: 3 threads: there are two cores.');
   });
 });

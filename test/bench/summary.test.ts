@@ -1,6 +1,7 @@
-/** The README's tables of several engines side by side, over fixed numbers. */
+/** The README's table, and the summary's of several engines side by side, over fixed numbers. */
 import { describe, expect, test } from 'vitest';
 import type { Goal } from '../../bench/goals.js';
+import { fastestTable } from '../../bench/readme-speed.js';
 import { PACKAGE, type Report, type Row } from '../../bench/records.js';
 import { chartsSummary, machinesSummary } from '../../bench/summary/engines.js';
 import { goalsSummary } from '../../bench/summary/goals.js';
@@ -73,7 +74,7 @@ test('threads: the ratios of rounds that are neighbours, and both times', () => 
   );
 });
 
-test('machines and charts: the first chart in sight, the others folded', () => {
+test('machines and charts: what ran where, and where each chart lies', () => {
   expect(machinesSummary([NEW])).toBe(
     '- Node 26.1.2 (V8 14), simd kernels: a CPU; ceilings: fused 60.0 GFLOP/s, plain 40.0 GFLOP/s of one thread; 2026-01-02, commit 0123456.',
   );
@@ -84,6 +85,36 @@ test('machines and charts: the first chart in sight, the others folded', () => {
     ],
     'speed',
   );
-  expect(charts).toMatch(/^!\[speed in Node 26\.1\.2 \(V8 14\)\]\(bench\/results\/a\.svg\)\n\n<details>/);
-  expect(charts).toContain('](bench/results/b.svg)\n\n</details>');
+  expect(charts.split('\n')).toEqual([
+    '- speed in Node 26.1.2 (V8 14): `bench/results/a.svg`.',
+    '- speed in Chromium 156.0.1: `bench/results/b.svg`.',
+  ]);
+});
+
+test("the README's table has the five fastest of the first engine on one thread, whoever they are", () => {
+  const step = (contestant: string, ms: number, threads = 1): Row => ({
+    ...row(contestant, threads, [ms, ms, ms]),
+    ...{ operation: 'LoRA training step', shape: 'M=256 N=768 K=768 r=8' },
+  });
+  const rows = [
+    ['f', 6],
+    ['e', 5],
+    ['d', 4],
+    ['c', 3],
+    [PACKAGE, 2],
+    ['a', 1],
+  ] as const;
+  const node = report('Node 26.1.2 (V8 14)', [
+    ...rows.map(([name, ms]) => step(name, ms)),
+    step('a', 0.5, 2),
+  ]);
+  expect(fastestTable([node, report('Chromium 156.0.1', [step(PACKAGE, 4)])]).split('\n')).toEqual([
+    '| LoRA training step, ms | Node 26 | Chromium 156 |',
+    '| --- | --- | --- |',
+    '| a | 1.00 (0.50x) |  |',
+    '| **lora-wasm** | 2.00 | 4.00 |',
+    '| c | 3.00 (1.50x) |  |',
+    '| d | 4.00 (2.00x) |  |',
+    '| e | 5.00 (2.50x) |  |',
+  ]);
 });

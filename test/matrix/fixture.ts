@@ -34,8 +34,8 @@ function trainModule(quickstart: string): string {
   const { imports, body } = parts(quickstart);
   const code = replaced(
     replaced(body, 'createRuntime({ ', 'createRuntime({ ...options, '),
-    "console.log(lora.summary().toString(), 'loss', rt.scope(step));",
-    'const [summary, loss] = [lora.summary().toString(), rt.scope(step)];',
+    "console.log(lora.summary().toString(), 'loss', rt.scope(heldOut));",
+    'const [summary, loss] = [lora.summary().toString(), rt.scope(heldOut)];',
   );
   return `${imports}\n\nexport async function train(options) {\n${code}return { rt, summary, loss };\n}\n`;
 }

@@ -57,7 +57,7 @@ test('the quickstart is at most 100 KB of JavaScript', () => {
 });
 
 test("the quickstart holds nothing of other formats than PEFT's, nor of the command", () => {
-  expect(quickstart.modules).toContain('lora/model.js');
+  expect(quickstart.modules).toContain('lora/lora-model.js');
   const others = /^cli\/|^node\.js|gguf|mlx|kohya|loralib|convert|read-adapter|lora-file/;
   expect(quickstart.modules.filter((path) => others.test(path))).toEqual([]);
 });
