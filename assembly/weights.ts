@@ -1,5 +1,6 @@
 // How the elements of a weight lie in memory, by its type, and their expansion to f32: the only file that knows. Types have ggml's
 // numbers, as in GGUF files and in src/engine's table. A type is asked for once a panel, strip or row, never once an element.
+import { rowsOf } from './checks';
 
 export const F32: i32 = 0;
 const F16: i32 = 1;
@@ -63,4 +64,17 @@ function half(h: v128, magnitude: v128, exponent: v128, bias: v128, step: v128, 
   const subnormal = f32x4.sub(i32x4.add(normal, step), smallest);
   const value = v128.bitselect(subnormal, normal, i32x4.eq(power, zero));
   return v128.or(value, v128.and(i32x4.shl(h, 16), sign));
+}
+
+/** Asserted of a weight, in the debug build: a type that is known, rows inside memory, a stride of whole elements. */
+export function checkWeight(where: string, type: i32, ptr: usize, rows: i32, columns: i32, step: i32): void {
+  checkType(where, type);
+  const bytes = type === F32 ? 4 : 2;
+  if ((step & (bytes - 1)) !== 0) abort('a stride is a multiple of an element', where, step, bytes);
+  rowsOf(where, ptr, rows, columns, bytes, step, bytes);
+}
+
+/** Asserted of the type of a weight, in the debug build. */
+export function checkType(where: string, type: i32): void {
+  if (type !== F32 && type !== F16 && type !== BF16) abort('the type of a weight is known', where, type, BF16);
 }

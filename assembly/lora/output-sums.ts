@@ -1,9 +1,16 @@
 // Sums over the rows or columns of a layer's outputs: gradients of their scales and shifts, and the norms of the rows or columns of
 // a weight (DoRA). Matrices row-major, ld in elements.
+import { matrix, optional, vector } from '../checks';
 import { promoteHigh } from '../simd';
 
 /** out[n] (+)= w[n]·Σ_m a[m,n]·b[m,n]; rows in order, thirty-two columns at a time: whole lines of the cache, two side by side. */
 export function dotColumns(M: i32, N: i32, a: usize, lda: i32, b: usize, ldb: i32, w: usize, accumulate: i32, out: usize): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('dotColumns: a', a, M, N, lda);
+    matrix('dotColumns: b', b, M, N, ldb);
+    vector('dotColumns: w', w, N);
+    vector('dotColumns: out', out, N);
+  }
   const lineA = (<usize>lda) << 2;
   const lineB = (<usize>ldb) << 2;
   const end = (<usize>N) << 2;
@@ -101,6 +108,12 @@ function dotRow(N: i32, a: usize, b: usize): f64 {
 
 /** out[m] (+)= w[m]·Σ_n a[m,n]·b[m,n]; w may be 0 (ones), b may be 0 (ones); the sum in f64. */
 export function dotRows(M: i32, N: i32, a: usize, lda: i32, b: usize, ldb: i32, w: usize, accumulate: i32, out: usize): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('dotRows: a', a, M, N, lda);
+    if (b !== 0) matrix('dotRows: b', b, M, N, ldb);
+    optional('dotRows: w', w, M);
+    vector('dotRows: out', out, M);
+  }
   for (let m: usize = 0; m < <usize>M; m++, a += (<usize>lda) << 2, b += b ? (<usize>ldb) << 2 : 0) {
     const v = <f32>(dotRow(N, a, b) * (w ? <f64>load<f32>(w + (m << 2)) : 1));
     const at = out + (m << 2);
@@ -110,6 +123,10 @@ export function dotRows(M: i32, N: i32, a: usize, lda: i32, b: usize, ldb: i32, 
 
 /** out[m] = √Σ_n x[m,n]², summed in f64. */
 export function rowNorms(M: i32, N: i32, x: usize, ldx: i32, out: usize): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('rowNorms: x', x, M, N, ldx);
+    vector('rowNorms: out', out, M);
+  }
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, out += 4) store<f32>(out, <f32>Math.sqrt(squaresOf(N, x)));
 }
 
@@ -135,6 +152,10 @@ function squaresOf(N: i32, x: usize): f64 {
 
 /** sums[n] += Σ_m x[m,n]², sums in f64, row by row. */
 export function columnSquares(M: i32, N: i32, x: usize, ldx: i32, sums: usize): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('columnSquares: x', x, M, N, ldx);
+    vector('columnSquares: sums', sums, 2 * N);
+  }
   const end = (<usize>N) << 2;
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2) {
     let n: usize = 0;
@@ -160,5 +181,9 @@ function addSquare(total: v128, v: v128): v128 {
 
 /** out[n] = √sums[n], sums in f64. */
 export function rootOfSums(N: i32, sums: usize, out: usize): void {
+  if (!ASC_NO_ASSERT) {
+    vector('rootOfSums: sums', sums, 2 * N);
+    vector('rootOfSums: out', out, N);
+  }
   for (let n: usize = 0; n < <usize>N; n++) store<f32>(out + (n << 2), <f32>Math.sqrt(load<f64>(sums + (n << 3))));
 }

@@ -1,10 +1,17 @@
 // Per-output arithmetic of LoRA layers: scales and shifts of columns or rows, quotients, and the sums of output-sums.ts. Matrices row-major, ld in elements.
+import { matrix, optional, vectors } from '../checks';
 import { add, mul } from '../nn/elementwise';
 
 export { columnSquares, dotColumns, dotRows, rootOfSums, rowNorms } from './output-sums';
 
 /** y[m,n] = scale[n]·x[m,n] + shift[n]; scale or shift may be 0 (absent); y may be x. */
 export function affineColumns(M: i32, N: i32, x: usize, ldx: i32, scale: usize, shift: usize, y: usize, ldy: i32): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('affineColumns: x', x, M, N, ldx);
+    optional('affineColumns: scale', scale, N);
+    optional('affineColumns: shift', shift, N);
+    matrix('affineColumns: y', y, M, N, ldy);
+  }
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, y += (<usize>ldy) << 2) {
     if (scale && shift) affineRow(N, x, scale, shift, y);
     else if (scale) mul(N, x, scale, y);
@@ -24,6 +31,12 @@ function affineRow(N: i32, x: usize, scale: usize, shift: usize, y: usize): void
 
 /** y[m,n] = scale[m]·x[m,n] + shift[m]; scale or shift may be 0 (absent); y may be x. */
 export function affineRows(M: i32, N: i32, x: usize, ldx: i32, scale: usize, shift: usize, y: usize, ldy: i32): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('affineRows: x', x, M, N, ldx);
+    optional('affineRows: scale', scale, M);
+    optional('affineRows: shift', shift, M);
+    matrix('affineRows: y', y, M, N, ldy);
+  }
   const end = (<usize>N) << 2;
   for (let m: usize = 0; m < <usize>M; m++, x += (<usize>ldx) << 2, y += (<usize>ldy) << 2) {
     const s: f32 = scale ? load<f32>(scale + (m << 2)) : 1;
@@ -38,6 +51,7 @@ export function affineRows(M: i32, N: i32, x: usize, ldx: i32, scale: usize, shi
 
 /** y = a / b, element by element; where b is 0 the result is 0. */
 export function quotient(n: i32, a: usize, b: usize, y: usize): void {
+  if (!ASC_NO_ASSERT) vectors('quotient: n; a, b, y', n, a, b, y);
   const end = y + ((<usize>n) << 2);
   const zero = f32x4.splat(0);
   for (; y + 16 <= end; y += 16, a += 16, b += 16) {

@@ -1,4 +1,5 @@
 // The skinny products' inner parts, straight from the matrices as they lie.
+import { matrix } from '../checks';
 import { streamProduct } from '../matmul/stream';
 import { FUSED, madd } from '../simd';
 
@@ -11,6 +12,10 @@ export function wideProduct(I: i32, J: i32, D: i32, s: f32, a: usize, lda: usize
 
 /** out[N,R] = s·b[N,R]: an adapter's scaled B at its columns of the stacked B. */
 export function loraScaleB(N: i32, R: i32, s: f32, b: usize, ldb: i32, out: usize, ldo: i32): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('loraScaleB: b', b, N, R, ldb);
+    matrix('loraScaleB: out', out, N, R, ldo);
+  }
   const v = f32x4.splat(s);
   const end = (<usize>R) << 2;
   for (let n = 0; n < N; n++, b += (<usize>ldb) << 2, out += (<usize>ldo) << 2) {

@@ -1,7 +1,8 @@
 // The three products of a linear layer, row-major f32 but for the weight, which has a type (weights.ts). `path` comes from
 // src/engine/plan.ts: its low four bits are the tile's rows MR (packed) or columns NR (dot), the next four say how: dot, packed,
 // packed with W in place, or streamed. At the same path a weight of any type gives the bits of the product over its expansion.
-import { expand, F32 } from '../weights';
+import { matrix, optional, scratchOf, sizes, vector } from '../checks';
+import { checkType, checkWeight, expand, F32 } from '../weights';
 import { dotProduct } from './dot';
 import { B_COPIED, B_IN_PLACE, B_TRANSPOSED, packedProduct, packedScratch } from './packed';
 import { streamProduct, streamScratch, streamWeight } from './stream';
@@ -18,9 +19,19 @@ const STREAM: i32 = 3;
 
 /** Bytes of scratch of a product on this path over a weight of this type with rows of K elements; for `linearBackwardWeight` the type is f32. */
 export function productScratch(path: i32, type: i32, K: i32): usize {
+  if (!ASC_NO_ASSERT) {
+    sizes('productScratch: K', K);
+    known('productScratch', path, type);
+  }
   if (path >> 4 === STREAM) return streamScratch(type, K);
   if (path >> 4 === DOT) return type === F32 ? 0 : ((<usize>stripRows(K)) * K) << 2;
   return packedScratch(type);
+}
+
+/** A path of src/engine/plan.ts and a type of a weight. */
+function known(where: string, path: i32, type: i32): void {
+  if (path >>> 4 > STREAM) abort('a path is one of plan.ts', where, path, (STREAM << 4) + 15);
+  checkType(where, type);
 }
 
 // @ts-ignore: decorator
@@ -35,6 +46,17 @@ function stripRows(K: i32): i32 {
  * may be 0. The low-rank term goes on where the sum over K ends. Scratch as `productScratch` says.
  */
 export function linearForward(path: i32, M: i32, N: i32, K: i32, R: i32, x: usize, ldx: i32, type: i32, w: usize, wStep: i32, h: usize, ldh: i32, b: usize, ldb: i32, colScale: usize, bias: usize, y: usize, ldy: i32, scratch: usize): void {
+  if (!ASC_NO_ASSERT) {
+    known('linearForward', path, type);
+    matrix('linearForward: x', x, M, K, ldx);
+    checkWeight('linearForward: w', type, w, N, K, wStep);
+    matrix('linearForward: h', h, M, R, ldh);
+    matrix('linearForward: b', b, N, R, ldb);
+    optional('linearForward: colScale', colScale, N);
+    optional('linearForward: bias', bias, N);
+    matrix('linearForward: y', y, M, N, ldy);
+    scratchOf('linearForward: scratch', scratch, productScratch(path, type, K));
+  }
   const width = path & 15;
   const step = <usize>wStep;
   if (path >> 4 !== DOT) {
@@ -63,6 +85,16 @@ function dotRows(width: i32, M: i32, N: i32, K: i32, R: i32, x: usize, ldx: i32,
 
 /** dx[M,K] (+)= dy[M,N]·W[N, from:from+K] + u[M,R]·a[R,K], W of `type` with rows of wStep bytes. */
 export function linearBackwardInput(path: i32, M: i32, N: i32, K: i32, R: i32, dy: usize, lddy: i32, type: i32, w: usize, wStep: i32, from: i32, u: usize, ldu: i32, a: usize, lda: i32, accumulate: i32, dx: usize, lddx: i32, scratch: usize): void {
+  if (!ASC_NO_ASSERT) {
+    known('linearBackwardInput', path, type);
+    sizes('linearBackwardInput: from', from);
+    matrix('linearBackwardInput: dy', dy, M, N, lddy);
+    checkWeight('linearBackwardInput: w', type, w, N, from + K, wStep);
+    matrix('linearBackwardInput: u', u, M, R, ldu);
+    matrix('linearBackwardInput: a', a, R, K, lda);
+    matrix('linearBackwardInput: dx', dx, M, K, lddx);
+    scratchOf('linearBackwardInput: scratch', scratch, productScratch(path, type, K));
+  }
   if (path >> 4 === STREAM) {
     streamWeight(M, K, N, 1, dy, (<usize>lddy) << 2, 4, type, w, <usize>wStep, from, accumulate, dx, (<usize>lddx) << 2, scratch);
     if (R > 0) streamProduct(M, K, R, 1, u, (<usize>ldu) << 2, 4, a, (<usize>lda) << 2, 1, dx, (<usize>lddx) << 2);
@@ -75,6 +107,13 @@ export function linearBackwardInput(path: i32, M: i32, N: i32, K: i32, R: i32, d
 
 /** dw[N,K] (+)= dyᵀ·x over M rows. */
 export function linearBackwardWeight(path: i32, M: i32, N: i32, K: i32, dy: usize, lddy: i32, x: usize, ldx: i32, accumulate: i32, dw: usize, lddw: i32, scratch: usize): void {
+  if (!ASC_NO_ASSERT) {
+    known('linearBackwardWeight', path, F32);
+    matrix('linearBackwardWeight: dy', dy, M, N, lddy);
+    matrix('linearBackwardWeight: x', x, M, K, ldx);
+    matrix('linearBackwardWeight: dw', dw, N, K, lddw);
+    scratchOf('linearBackwardWeight: scratch', scratch, productScratch(path, F32, K));
+  }
   if (path >> 4 === STREAM) {
     streamProduct(N, K, M, 1, dy, 4, (<usize>lddy) << 2, x, (<usize>ldx) << 2, accumulate, dw, (<usize>lddw) << 2);
     return;
@@ -88,6 +127,10 @@ const SUM_BYTES: i64 = 1 << 19;
 
 /** db[N] (+)= sum over rows of dy[M,N], each element in the order of the rows. */
 export function sumRows(M: i32, N: i32, dy: usize, lddy: i32, accumulate: i32, db: usize): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('sumRows: dy', dy, M, N, lddy);
+    vector('sumRows: db', db, N);
+  }
   const step = (<usize>lddy) << 2;
   if (accumulate === 0) memory.fill(db, 0, (<usize>N) << 2);
   let m = 0;

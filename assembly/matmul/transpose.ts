@@ -1,4 +1,5 @@
 // Transposed copies of small factors, four by four elements at a time, the rest in pairs and single rows or columns.
+import { matrix } from '../checks';
 import { fourByFour, twoByFour } from '../simd';
 
 /** Columns of x at a time: as many lines of y stay in the first-level cache until they are full. */
@@ -6,6 +7,10 @@ const COLUMNS: i32 = 64;
 
 /** y[n,m] = s·x[m,n] for x [M,N]; ld in elements. */
 export function transposeScaled(M: i32, N: i32, s: f32, x: usize, ldx: i32, y: usize, ldy: i32): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('transposeScaled: x', x, M, N, ldx);
+    matrix('transposeScaled: y', y, N, M, ldy);
+  }
   const xStep = (<usize>ldx) << 2;
   const yStep = (<usize>ldy) << 2;
   for (let n = 0; n < N; n += COLUMNS) {

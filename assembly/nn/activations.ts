@@ -1,5 +1,6 @@
 // Smooth activations over n contiguous f32; the tail goes through a lane of the same arithmetic. Two vectors a turn: they
 // share the loads of the constants and the counting.
+import { vectors } from '../checks';
 import { madd } from '../simd';
 import { exp4, powerOfTwo4, restExpm1, wholePart4 } from './exp';
 
@@ -30,6 +31,7 @@ function sigmoid4(x: v128): v128 {
 
 /** y = tanh(x) */
 export function tanhForward(n: i32, x: usize, y: usize): void {
+  if (!ASC_NO_ASSERT) vectors('tanhForward: n; x, y', n, x, y);
   const end = y + ((<usize>n) << 2);
   for (; y + 32 <= end; y += 32, x += 32) {
     const first = tanh4(v128.load(x));
@@ -43,6 +45,7 @@ export function tanhForward(n: i32, x: usize, y: usize): void {
 
 /** dx (+)= dy·(1 - y²) */
 export function tanhBackward(n: i32, y: usize, dy: usize, accumulate: i32, dx: usize): void {
+  if (!ASC_NO_ASSERT) vectors('tanhBackward: n; y, dy, dx', n, y, dy, dx);
   const end = dx + ((<usize>n) << 2);
   for (; dx + 32 <= end; dx += 32, y += 32, dy += 32) {
     const first = tanhGradient4(y, dy, accumulate, dx);
@@ -68,6 +71,7 @@ function tanhGradient4(y: usize, dy: usize, accumulate: i32, dx: usize): v128 {
 
 /** y = 1/(1 + e^-x) */
 export function sigmoidForward(n: i32, x: usize, y: usize): void {
+  if (!ASC_NO_ASSERT) vectors('sigmoidForward: n; x, y', n, x, y);
   const end = y + ((<usize>n) << 2);
   for (; y + 32 <= end; y += 32, x += 32) {
     const first = sigmoid4(v128.load(x));
@@ -81,6 +85,7 @@ export function sigmoidForward(n: i32, x: usize, y: usize): void {
 
 /** dx (+)= dy·y·(1 - y) */
 export function sigmoidBackward(n: i32, y: usize, dy: usize, accumulate: i32, dx: usize): void {
+  if (!ASC_NO_ASSERT) vectors('sigmoidBackward: n; y, dy, dx', n, y, dy, dx);
   const end = dx + ((<usize>n) << 2);
   for (; dx + 32 <= end; dx += 32, y += 32, dy += 32) {
     const first = sigmoidGradient4(y, dy, accumulate, dx);

@@ -1,4 +1,5 @@
 // GELU over n contiguous f32, exact (x·Φ(x), Φ the normal distribution) or by tanh, and their backward from x.
+import { vectors } from '../checks';
 import { constant, madd } from '../simd';
 import { exp4, expWithin4 } from './exp';
 
@@ -86,12 +87,14 @@ function slope4(x: v128, approximate: bool): v128 {
 
 /** y = gelu(x); approximate 1: the form with tanh. */
 export function geluForward(n: i32, approximate: i32, x: usize, y: usize): void {
+  if (!ASC_NO_ASSERT) vectors('geluForward: n; x, y', n, x, y);
   if (approximate) forward(n, true, x, y);
   else forward(n, false, x, y);
 }
 
 /** dx (+)= dy·gelu'(x) */
 export function geluBackward(n: i32, approximate: i32, x: usize, dy: usize, accumulate: i32, dx: usize): void {
+  if (!ASC_NO_ASSERT) vectors('geluBackward: n; x, dy, dx', n, x, dy, dx);
   if (approximate) backward(n, true, x, dy, accumulate, dx);
   else backward(n, false, x, dy, accumulate, dx);
 }

@@ -2,6 +2,7 @@
 // (oh, ow) sees, in the order c, kh, kw; zeros where it reaches over the edge. Which part of a window lies inside the image is
 // computed once a position; with dilation 1 that part is one run of memory for each c and kh, whatever the stride.
 // A window of one element, moved by one, makes cols the transpose of x.
+import { sizes, steps, vector } from '../checks';
 import { transposeInto } from './transpose';
 import { endInside, firstInside } from './window';
 
@@ -34,6 +35,14 @@ function addRun(to: usize, from: usize, end: usize): void {
 
 /** cols[OH·OW, C·KH·KW] of one image x[C,H,W] */
 export function im2col(C: i32, H: i32, W: i32, KH: i32, KW: i32, strideH: i32, strideW: i32, padH: i32, padW: i32, dilH: i32, dilW: i32, OH: i32, OW: i32, x: usize, cols: usize): void {
+  if (!ASC_NO_ASSERT) {
+    sizes('im2col: size of x', C, H, W);
+    sizes('im2col: window and its places', KH, KW, OH, OW);
+    sizes('im2col: padding', padH, padW);
+    steps('im2col: stride and dilation', strideH, strideW, dilH, dilW);
+    vector('im2col: x', x, C * H * W);
+    vector('im2col: cols', cols, OH * OW * C * KH * KW);
+  }
   if (KH === 1 && KW === 1 && strideH === 1 && strideW === 1 && padH === 0 && padW === 0) {
     transposeInto(C, H * W, x, 0, cols);
     return;
@@ -76,6 +85,14 @@ export function im2col(C: i32, H: i32, W: i32, KH: i32, KW: i32, strideH: i32, s
 
 /** dx[C,H,W] += every element of cols at the place that im2col took it from; in the order of the rows. */
 export function col2im(C: i32, H: i32, W: i32, KH: i32, KW: i32, strideH: i32, strideW: i32, padH: i32, padW: i32, dilH: i32, dilW: i32, OH: i32, OW: i32, cols: usize, dx: usize): void {
+  if (!ASC_NO_ASSERT) {
+    sizes('col2im: size of x', C, H, W);
+    sizes('col2im: window and its places', KH, KW, OH, OW);
+    sizes('col2im: padding', padH, padW);
+    steps('col2im: stride and dilation', strideH, strideW, dilH, dilW);
+    vector('col2im: cols', cols, OH * OW * C * KH * KW);
+    vector('col2im: dx', dx, C * H * W);
+  }
   if (KH === 1 && KW === 1 && strideH === 1 && strideW === 1 && padH === 0 && padW === 0) {
     transposeInto(H * W, C, cols, 1, dx);
     return;

@@ -1,5 +1,6 @@
 // Layer normalisation of the rows of x[M,N]: y = (x - mean)·rstd ⊙ gamma + beta, rstd = 1/√(variance + eps), the variance that of
 // PyTorch (divided by N). stats[M,2] keeps mean and rstd of each row for backward. gamma and beta may be absent (0).
+import { matrix, optional, vector } from '../checks';
 import { hsum, madd } from '../simd';
 import { addSquare, sum } from './reduce';
 
@@ -33,6 +34,13 @@ function centredSquares(n: i32, x: usize, mean: f32): f64 {
 }
 
 export function layerNormForward(M: i32, N: i32, eps: f64, x: usize, ldx: i32, gamma: usize, beta: usize, y: usize, ldy: i32, stats: usize): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('layerNormForward: x', x, M, N, ldx);
+    optional('layerNormForward: gamma', gamma, N);
+    optional('layerNormForward: beta', beta, N);
+    matrix('layerNormForward: y', y, M, N, ldy);
+    vector('layerNormForward: stats', stats, 2 * M);
+  }
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, y += (<usize>ldy) << 2, stats += 8) {
     const mean = <f32>(sum(N, x) / <f64>N);
     const rstd = <f32>(1 / Math.sqrt(centredSquares(N, x, mean) / <f64>N + eps));
@@ -74,6 +82,13 @@ function scaled(dy: usize, gamma: usize, at: usize): v128 {
 
 /** dx (+)= rstd·(g - mean(g) - x̂·mean(g ⊙ x̂)) with g = dy ⊙ gamma and x̂ = (x - mean)·rstd, row by row. */
 export function layerNormBackward(M: i32, N: i32, x: usize, ldx: i32, gamma: usize, stats: usize, dy: usize, lddy: i32, accumulate: i32, dx: usize, lddx: i32): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('layerNormBackward: x', x, M, N, ldx);
+    optional('layerNormBackward: gamma', gamma, N);
+    vector('layerNormBackward: stats', stats, 2 * M);
+    matrix('layerNormBackward: dy', dy, M, N, lddy);
+    matrix('layerNormBackward: dx', dx, M, N, lddx);
+  }
   const bytes = (<usize>N) << 2;
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, dy += (<usize>lddy) << 2, dx += (<usize>lddx) << 2, stats += 8) {
     const mean = load<f32>(stats);
@@ -130,6 +145,12 @@ export function layerNormBackward(M: i32, N: i32, x: usize, ldx: i32, gamma: usi
 
 /** dgamma[N] (+)= Σ over rows dy ⊙ x̂, in the order of the rows; dbeta is `sumRows`. */
 export function layerNormBackwardGamma(M: i32, N: i32, x: usize, ldx: i32, stats: usize, dy: usize, lddy: i32, accumulate: i32, dgamma: usize): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('layerNormBackwardGamma: x', x, M, N, ldx);
+    vector('layerNormBackwardGamma: stats', stats, 2 * M);
+    matrix('layerNormBackwardGamma: dy', dy, M, N, lddy);
+    vector('layerNormBackwardGamma: dgamma', dgamma, N);
+  }
   const bytes = (<usize>N) << 2;
   if (!accumulate) memory.fill(dgamma, 0, bytes);
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, dy += (<usize>lddy) << 2, stats += 8) {

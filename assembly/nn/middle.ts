@@ -1,5 +1,6 @@
 // Sums over the middle dimension of x[outer,n,inner], and the way back. Sixteen or four columns at a time; along n, four f32 lanes over at
 // most 1024 elements, those sums in f64. With inner 1 a row is summed by `sum`.
+import { sizes, vector } from '../checks';
 import { promoteHigh } from '../simd';
 import { sum } from './reduce';
 
@@ -7,6 +8,11 @@ const BLOCK: i32 = 1024;
 
 /** y[outer,inner] = s·Σ over n of x[outer,n,inner] */
 export function sumMiddle(outer: i32, n: i32, inner: i32, s: f64, x: usize, y: usize): void {
+  if (!ASC_NO_ASSERT) {
+    sizes('sumMiddle: outer, n, inner', outer, n, inner);
+    vector('sumMiddle: x', x, outer * n * inner);
+    vector('sumMiddle: y', y, outer * inner);
+  }
   const line = (<usize>inner) << 2;
   const plane = <usize>n * line;
   for (let o = 0; o < outer; o++, x += plane) {
@@ -82,6 +88,11 @@ function putScaled(low: v128, high: v128, s: f64, y: usize): void {
 
 /** dx[outer,n,inner] (+)= s·dy[outer,inner] */
 export function spreadMiddle(outer: i32, n: i32, inner: i32, s: f32, dy: usize, accumulate: i32, dx: usize): void {
+  if (!ASC_NO_ASSERT) {
+    sizes('spreadMiddle: outer, n, inner', outer, n, inner);
+    vector('spreadMiddle: dy', dy, outer * inner);
+    vector('spreadMiddle: dx', dx, outer * n * inner);
+  }
   const line = (<usize>inner) << 2;
   const factor = f32x4.splat(s);
   for (let o = 0; o < outer; o++, dy += line) {

@@ -1,11 +1,13 @@
 // Sums over n contiguous f32: four f32 lanes in each of four accumulators over a block of 1024 elements, blocks added in f64.
 // The order depends on n alone.
+import { matrix, vector, vectors } from '../checks';
 import { hsum, madd } from '../simd';
 
 const BLOCK: usize = 4096; // bytes
 
 /** Σ x */
 export function sum(n: i32, x: usize): f64 {
+  if (!ASC_NO_ASSERT) vectors('sum: n; x', n, x);
   const end = x + ((<usize>n) << 2);
   let total: f64 = 0;
   while (x + 16 <= end) {
@@ -29,6 +31,7 @@ export function sum(n: i32, x: usize): f64 {
 
 /** Σ x² */
 export function squaredNorm(n: i32, x: usize): f64 {
+  if (!ASC_NO_ASSERT) vectors('squaredNorm: n; x', n, x);
   const end = x + ((<usize>n) << 2);
   let total: f64 = 0;
   while (x + 16 <= end) {
@@ -62,6 +65,7 @@ export function addSquare(total: v128, v: v128): v128 {
 
 /** Σ (a - b)² */
 export function squaredDistance(n: i32, a: usize, b: usize): f64 {
+  if (!ASC_NO_ASSERT) vectors('squaredDistance: n; a, b', n, a, b);
   const end = a + ((<usize>n) << 2);
   let total: f64 = 0;
   while (a + 16 <= end) {
@@ -88,6 +92,7 @@ export function squaredDistance(n: i32, a: usize, b: usize): f64 {
 
 /** 1 when no element is NaN or infinite. */
 export function allFinite(n: i32, x: usize): i32 {
+  if (!ASC_NO_ASSERT) vectors('allFinite: n; x', n, x);
   const end = x + ((<usize>n) << 2);
   while (x + 16 <= end) {
     const stop = min(end, x + BLOCK);
@@ -113,6 +118,10 @@ function zeroOrNaN(v: v128): v128 {
 
 /** out i32[M]: index of the first largest element of each row of x[M,N]; NaN counts as largest. */
 export function argmaxRows(M: i32, N: i32, x: usize, ldx: i32, out: usize): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('argmaxRows: x', x, M, N, ldx);
+    vector('argmaxRows: out', out, M);
+  }
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, out += 4) store<i32>(out, argmax(N, x));
 }
 

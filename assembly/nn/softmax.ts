@@ -1,5 +1,6 @@
 // Softmax and softmax cross-entropy over rows. The largest element of a row is taken off first, so that no exponent overflows.
 // Row sums: two vectors are added in f32, those sums in f64.
+import { indices, matrix, vector } from '../checks';
 import { madd, promoteHigh } from '../simd';
 import { scale } from './elementwise';
 import { exp1, exp4 } from './exp';
@@ -85,6 +86,10 @@ function expRow(N: i32, x: usize, top: f32, y: usize): f64 {
 
 /** y[M,N] = softmax of each row of x[M,N]. */
 export function softmaxForward(M: i32, N: i32, x: usize, ldx: i32, y: usize, ldy: i32): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('softmaxForward: x', x, M, N, ldx);
+    matrix('softmaxForward: y', y, M, N, ldy);
+  }
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, y += (<usize>ldy) << 2) {
     const share = <f32>(1 / expRow(N, x, rowMax(N, x), y));
     scale(N, share, y, y);
@@ -111,6 +116,11 @@ function dot(N: i32, a: usize, b: usize): f64 {
 
 /** dx (+)= y ⊙ (dy - Σ dy·y), row by row. */
 export function softmaxBackward(M: i32, N: i32, y: usize, ldy: i32, dy: usize, lddy: i32, accumulate: i32, dx: usize, lddx: i32): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('softmaxBackward: y', y, M, N, ldy);
+    matrix('softmaxBackward: dy', dy, M, N, lddy);
+    matrix('softmaxBackward: dx', dx, M, N, lddx);
+  }
   for (let m = 0; m < M; m++, y += (<usize>ldy) << 2, dy += (<usize>lddy) << 2, dx += (<usize>lddx) << 2) {
     const d = <f32>dot(N, y, dy);
     const ds = f32x4.splat(d);
@@ -129,6 +139,11 @@ export function softmaxBackward(M: i32, N: i32, y: usize, ldy: i32, dy: usize, l
 
 /** loss[M] = logsumexp(row) - row[label], 0 for ignored rows; the sum stays in f64 until the label is taken off. */
 export function crossEntropyForward(M: i32, N: i32, x: usize, ldx: i32, labels: usize, ignoreIndex: i32, loss: usize): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('crossEntropyForward: x', x, M, N, ldx);
+    indices('crossEntropyForward: labels', labels, M, ignoreIndex, N);
+    vector('crossEntropyForward: loss', loss, M);
+  }
   for (let m: usize = 0, rows = (<usize>M) << 2; m < rows; m += 4, x += (<usize>ldx) << 2) {
     const top = rowMax(N, x);
     const rest = Math.log(expRow(N, x, top, 0));
@@ -139,6 +154,12 @@ export function crossEntropyForward(M: i32, N: i32, x: usize, ldx: i32, labels: 
 
 /** dx (+)= g·(softmax(row) - onehot), g = s·dloss[row·stride]; ignored rows give 0. */
 export function crossEntropyBackward(M: i32, N: i32, x: usize, ldx: i32, labels: usize, ignoreIndex: i32, s: f32, dloss: usize, dlossStride: i32, accumulate: i32, dx: usize, lddx: i32): void {
+  if (!ASC_NO_ASSERT) {
+    matrix('crossEntropyBackward: x', x, M, N, ldx);
+    indices('crossEntropyBackward: labels', labels, M, ignoreIndex, N);
+    vector('crossEntropyBackward: dloss', dloss, M === 0 ? 0 : (M - 1) * dlossStride + 1);
+    matrix('crossEntropyBackward: dx', dx, M, N, lddx);
+  }
   for (let m = 0; m < M; m++, x += (<usize>ldx) << 2, dx += (<usize>lddx) << 2) {
     const label = load<i32>(labels + ((<usize>m) << 2));
     if (label === ignoreIndex) {

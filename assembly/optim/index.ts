@@ -1,7 +1,13 @@
 // Optimiser steps over n contiguous elements, PyTorch's formulas and order of operations, one pass over memory.
+import { optional, vector } from '../checks';
 
 /** g' = g + wd·p; buf = first ? g' : momentum·buf + (1 - dampening)·g'; p -= lr·(nesterov ? g' + momentum·buf : buf). buf is 0 without momentum. */
 export function sgdStep(n: i32, p: usize, g: usize, buf: usize, lr: f32, momentum: f32, dampening: f64, nesterov: i32, weightDecay: f32, first: i32): void {
+  if (!ASC_NO_ASSERT) {
+    vector('sgdStep: p', p, n);
+    vector('sgdStep: g', g, n);
+    optional('sgdStep: buf', buf, n);
+  }
   const end = p + ((<usize>n) << 2);
   const keep = <f32>(1 - dampening);
   const rates = f32x4.splat(lr);
@@ -40,6 +46,12 @@ export function sgdStep(n: i32, p: usize, g: usize, buf: usize, lr: f32, momentu
  * decoupled: p *= 1 - lr·wd first (AdamW), else g += wd·p (Adam). Constants are formed in f64.
  */
 export function adamStep(n: i32, p: usize, g: usize, m: usize, v: usize, lr: f64, beta1: f64, beta2: f64, eps: f64, weightDecay: f64, decoupled: i32, stepSize: f64, sqrtBias2: f64): void {
+  if (!ASC_NO_ASSERT) {
+    vector('adamStep: p', p, n);
+    vector('adamStep: g', g, n);
+    vector('adamStep: m', m, n);
+    vector('adamStep: v', v, n);
+  }
   const end = p + ((<usize>n) << 2);
   const shrink: f32 = decoupled ? <f32>(1 - lr * weightDecay) : 1;
   const decay: f32 = decoupled ? 0 : <f32>weightDecay;

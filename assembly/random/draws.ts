@@ -1,5 +1,6 @@
 // Uniform numbers and dropout: one word an element, sixteen elements a turn. Four counters go through Philox side by side, word by
 // word in four vectors; a tail takes its counters one by one, and gets the same bits.
+import { vector } from '../checks';
 import { constant } from '../simd';
 import { M0, M1, W0, W1, words } from './philox';
 
@@ -11,11 +12,16 @@ const DROPOUT: i32 = 1;
 
 /** y = low + (high - low)·u, u the upper 24 bits of the element's word as a number in [0, 1). */
 export function randomUniform(n: i32, seedLo: i32, seedHi: i32, stream: i32, layer: i32, step: i32, low: f64, high: f64, y: usize): void {
+  if (!ASC_NO_ASSERT) vector('randomUniform: y', y, n);
   draw(UNIFORM, n, seedLo, seedHi, stream, layer, step, f64x2.splat(low), f64x2.splat(high - low), 0, 0, y);
 }
 
 /** y (+)= x·(mask/(1-p)); an element is kept where its u >= p. As in PyTorch, NaN and infinity times 0 are NaN. */
 export function dropout(n: i32, seedLo: i32, seedHi: i32, stream: i32, layer: i32, step: i32, p: f64, x: usize, accumulate: i32, y: usize): void {
+  if (!ASC_NO_ASSERT) {
+    vector('dropout: x', x, n);
+    vector('dropout: y', y, n);
+  }
   const factor: f32 = p < 1 ? <f32>(1 / (1 - p)) : 0;
   // u = word / 2^24 >= p where the whole word is at least p·2^24, rounded up.
   const least = <i32>Math.ceil(p * 16777216);

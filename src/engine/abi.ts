@@ -3,7 +3,8 @@
  * Pointers are byte addresses in linear memory (unsigned, multiples of 4), sizes are in elements, `ld*` are row strides in elements.
  * Matrices are row-major f32. Sizes come first, then each operand with its stride, the output last, scratch behind it.
  * A null (0) pointer marks an optional operand that is absent. `accumulate` is 0 (overwrite) or 1 (add to the output).
- * Kernels check nothing and allocate nothing: the host guarantees sizes, ranges and scratch (see `plan.ts`).
+ * Kernels check nothing and allocate nothing: the host guarantees sizes, ranges and scratch (see `plan.ts`). The `debug` build
+ * alone asserts what they ask for (`assembly/checks.ts`): sizes, strides, alignment, null pointers, ends of operands, indices.
  */
 import type { LoraKernels } from './abi/lora.js';
 import type { MatmulKernels } from './abi/matmul.js';

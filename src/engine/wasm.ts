@@ -2,6 +2,7 @@
 import { relaxedSimd, simd } from '../vendor/feature-detect.js';
 import { instantiate } from '../vendor/loader.js';
 import type { KernelBuild, KernelLevel, Kernels } from './abi.js';
+import { abortIn } from './abort.js';
 import { OutOfMemoryError } from './errors.js';
 import { compileKernels, noSimd, type WasmSource } from './kernel-file.js';
 import { packagedBuild } from './packaged.js';
@@ -125,13 +126,10 @@ export async function loadKernels(request: LoadRequest, shared: boolean): Promis
   const name: KernelBuild = shared ? `${build}-threads` : build;
   const module = await compileKernels(typeof wasm === 'function' ? await wasm(name) : wasm, name);
   const { memory, maxBytes } = makeMemory(shared, request.maxBytes);
-  const abort = (_message: number, _file: number, line: number, column: number): never => {
-    throw new Error(`kernel assertion failed at line ${line}, column ${column}`);
-  };
   let kernels: Kernels;
   try {
     // The instance's own exports: the loader's gather the arguments of every call in an array.
-    const { instance } = await instantiate(module, { env: { memory, abort } });
+    const { instance } = await instantiate(module, { env: { memory, abort: abortIn(memory) } });
     kernels = instance.exports as unknown as Kernels;
   } catch (error) {
     if (!(error instanceof WebAssembly.LinkError)) throw error;

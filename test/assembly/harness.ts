@@ -1,10 +1,12 @@
 /**
- * Runs a kernel suite over every optimised build, and with two threads that share every product, with operands placed by hand in an imported memory. Matrices get
- * NaN-filled stride gaps and guards around them, so that a kernel that reads or writes outside its operand is found.
+ * Runs a kernel suite over every build: with asserts on fewer cases (`some`, `runs`), optimised, and with two threads that share
+ * every product. Operands are placed by hand in an imported memory. Around each, scratch too, and in the gaps of its stride stands
+ * one certain NaN: what a kernel reads there spoils its result, and what it writes there is found after every test and at `reset`.
  * A build that the engine cannot run is one skipped suite. Bytes come through `src/platform`: the suites run in a page too.
  */
-import { describe } from 'vitest';
+import { afterEach, describe } from 'vitest';
 import type { Kernels } from '../../src/engine/abi.js';
+import { abortIn } from '../../src/engine/abort.js';
 import {
   type BackwardInputOperands,
   type BackwardWeightOperands,
@@ -21,10 +23,11 @@ import { canThread } from '../support/runtimes.js';
 import { type RunCall, shareProducts, THREADS } from './threads.js';
 
 const PAGES = 512;
-const GUARD = 8;
-/** What stands around scratch: a kernel that writes outside of it changes this. */
+/** Words of guard before and behind whatever is placed, and what each of them is: a NaN. */
+const GUARD = 16;
 const CANARY = 0x7fc0beef;
-const CANARIES = 16;
+/** The debug build is slow: of many cases it runs one in as many. */
+const THINNED = 7;
 
 /** A row-major matrix in linear memory; `ld` is its row stride in elements. */
 export interface Placed {
@@ -49,34 +52,59 @@ const runWhole =
   (_path, { kernel, whole }, scratch) =>
     (kernels[kernel] as (...args: number[]) => void)(...whole(scratch));
 
+/** Words that no kernel may change: `count` of them, `times` over at a distance of `step`, from word `at` on. */
+interface Guard {
+  readonly what: string;
+  readonly at: number;
+  readonly count: number;
+  readonly times: number;
+  readonly step: number;
+}
+
 export class Harness {
   readonly kernels: Kernels;
   readonly level: number;
-  readonly #memory: WebAssembly.Memory;
+  /** Whether the kernels assert what they ask of their arguments. */
+  readonly asserts: boolean;
+  readonly #bytes: Uint8Array;
+  readonly #words: Uint32Array;
+  readonly #floats: Float32Array;
   readonly #run: RunCall;
   readonly #threads: number;
+  #guards: Guard[] = [];
   #next = 0;
 
-  private constructor(kernels: Kernels, memory: WebAssembly.Memory, threads: number, run: RunCall) {
+  private constructor(kernels: Kernels, memory: WebAssembly.Memory, name: string, run: RunCall) {
     this.kernels = kernels;
-    this.#memory = memory;
-    this.#threads = threads;
+    // The memory never grows.
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#words = new Uint32Array(memory.buffer);
+    this.#floats = new Float32Array(memory.buffer);
+    this.asserts = name === 'debug';
+    this.#threads = name.endsWith('threads') ? THREADS : 1;
     this.#run = run;
     this.level = this.kernels.simdLevel();
     this.reset();
   }
 
-  /** A harness over one thread, or over two that share every product. */
-  static async make(module: WebAssembly.Module, threads: 1 | 2): Promise<Harness> {
-    const abort = (): never => {
-      throw new Error('kernel: abort');
-    };
-    const pages = { initial: PAGES, maximum: PAGES, shared: threads > 1 };
-    const memory = new WebAssembly.Memory(pages);
-    const { exports } = await WebAssembly.instantiate(module, { env: { memory, abort } });
+  /** A harness over one thread, or for a build with threads over two that share every product. */
+  static async make(module: WebAssembly.Module, name: string): Promise<Harness> {
+    const shared = name.endsWith('threads');
+    const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared });
+    const { exports } = await WebAssembly.instantiate(module, { env: { memory, abort: abortIn(memory) } });
     const kernels = exports as unknown as Kernels;
-    if (threads === 1) return new Harness(kernels, memory, 1, runWhole(kernels));
-    return new Harness(kernels, memory, THREADS, await shareProducts(module, memory, kernels));
+    const run = shared ? await shareProducts(module, memory, kernels) : runWhole(kernels);
+    return new Harness(kernels, memory, name, run);
+  }
+
+  /** The cases that this build runs: all, or one in seven of them, the first and others evenly, where asserts are slow. */
+  some<T>(cases: readonly T[]): readonly T[] {
+    return this.asserts ? cases.filter((_, i) => i % THINNED === 0) : cases;
+  }
+
+  /** How often this build tries a property that is to be tried `count` times. */
+  runs(count: number): number {
+    return this.asserts ? Math.ceil(count / THINNED) : count;
   }
 
   /** y = colScale ⊙ (x·Wᵀ + left·rightᵀ) + bias on one path. @throws Error when the kernel writes outside its scratch */
@@ -96,25 +124,34 @@ export class Harness {
 
   #product(path: number, w: Weight | null, call: Call, K: number): void {
     const bytes = this.kernels.productScratch(path, w?.code ?? 0, K) >>> 0;
-    const before = this.#next;
+    const before = [this.#next, this.#guards.length] as const;
     const scratch = this.scratch(bytes * this.#threads);
     this.#run(path, call, scratch, bytes);
-    this.#checkCanaries(scratch, bytes * this.#threads, call.kernel);
-    this.#next = before;
+    for (const guard of this.#guards.splice(before[1])) this.#check(guard, `${call.kernel}: `);
+    this.#next = before[0];
   }
 
-  #checkCanaries(scratch: number, bytes: number, what: string): void {
-    for (const at of [scratch - 4 * CANARIES, scratch + Math.ceil(bytes / 16) * 16])
-      if (new Uint32Array(this.#memory.buffer, at, CANARIES).some((word) => word !== CANARY))
-        throw new Error(`${what}: wrote outside its scratch of ${bytes} bytes`);
+  #check({ what, at, count, times, step }: Guard, where: string): void {
+    for (let i = 0; i < times; i++)
+      for (let j = 0; j < count; j++)
+        if (this.#words[at + i * step + j] !== CANARY)
+          throw new Error(`${where}a kernel wrote outside ${what}, at word ${i * step + j} of its guard`);
   }
 
-  /** Forgets everything placed; call it between cases. */
+  /** @throws Error when a kernel wrote outside of something that was placed since the last reset */
+  checkGuards(): void {
+    const guards = this.#guards;
+    this.#guards = [];
+    for (const guard of guards) this.#check(guard, '');
+  }
+
+  /** Checks the guards, then forgets everything placed; call it between cases. */
   reset(): void {
+    this.checkGuards();
     this.#next = Math.ceil((this.kernels.heapBase() >>> 0) / 16) * 16;
   }
 
-  /** Places values on a 4-byte but not 16-byte boundary, NaN before and behind them. */
+  /** Places values on a 4-byte but not 16-byte boundary. */
   f32(data: ArrayLike<number>): number {
     return this.matrix(1, data.length, data, 0).ptr;
   }
@@ -122,89 +159,106 @@ export class Harness {
   /** Places whole numbers. They never pass through a float: an engine may change the bits of a NaN, such as those of -100. */
   i32(data: readonly number[]): number {
     const ptr = this.f32(new Float32Array(data.length));
-    new Int32Array(this.#memory.buffer, ptr, data.length).set(data);
+    this.#words.set(data, ptr / 4);
     return ptr;
   }
 
-  /** Places [rows, cols] with `gap` NaNs behind every row. */
+  /** Places [rows, cols] with `gap` words behind every row. */
   matrix(rows: number, cols: number, data: ArrayLike<number>, gap = 3): Placed {
     const ld = cols + gap;
-    const start = this.#take((rows * ld + 2 * GUARD + 1) * 4);
-    const ptr = start + (GUARD + 1) * 4;
-    new Float32Array(this.#memory.buffer, start, rows * ld + 2 * GUARD + 1).fill(Number.NaN);
-    const view = new Float32Array(this.#memory.buffer, ptr, rows * ld);
-    for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) view[i * ld + j] = data[i * cols + j]!;
-    return { ptr, rows, cols, ld };
+    const at = this.#place(`a matrix [${rows}, ${cols}]`, rows * ld, 1);
+    if (gap > 0 && rows > 0) this.#guard(`the rows of a matrix [${rows}, ${cols}]`, at + cols, gap, rows, ld);
+    for (let i = 0; i < rows; i++) {
+      const row = at + i * ld;
+      for (let j = 0; j < cols; j++) this.#floats[row + j] = data[i * cols + j]!;
+    }
+    return { ptr: at * 4, rows, cols, ld };
   }
 
-  /** Aligned scratch of NaN, canaries before and behind it. */
+  /** Aligned scratch of NaN. */
   scratch(bytes: number): number {
-    const size = Math.ceil(bytes / 16) * 16;
-    const start = this.#take(size + 8 * CANARIES);
-    new Uint32Array(this.#memory.buffer, start, size / 4 + 2 * CANARIES).fill(CANARY);
-    return start + 4 * CANARIES;
+    return this.#place(`its scratch of ${bytes} bytes`, Math.ceil(bytes / 16) * 4, 0) * 4;
   }
 
-  /** Places bytes on an even address that is no multiple of four, others before and behind them. */
+  /** Places bytes on an even address that is no multiple of four. */
   bytes(data: Uint8Array): number {
-    const start = this.#take(data.length + 2 * GUARD * 4);
-    new Uint8Array(this.#memory.buffer, start, data.length + 2 * GUARD * 4).fill(0xa5);
-    const at = start + GUARD * 4 - 2;
-    new Uint8Array(this.#memory.buffer, at, data.length).set(data);
+    const words = Math.ceil((data.length + 2) / 4);
+    const at = this.#place(`${data.length} bytes`, words, 0) * 4 + 2;
+    this.#bytes.set(data, at);
     return at;
   }
 
   /** A copy of n values. */
   read(ptr: number, n: number): Float32Array {
-    return new Float32Array(this.#memory.buffer, ptr, n).slice();
+    return this.#floats.slice(ptr / 4, ptr / 4 + n);
   }
 
   /** The values of a placed matrix, without its gaps. */
   values(at: Placed): Float32Array {
     const out = new Float32Array(at.rows * at.cols);
-    for (let i = 0; i < at.rows; i++) out.set(this.read(at.ptr + i * at.ld * 4, at.cols), i * at.cols);
+    for (let i = 0; i < at.rows; i++) {
+      const from = at.ptr / 4 + i * at.ld;
+      out.set(this.#floats.subarray(from, from + at.cols), i * at.cols);
+    }
     return out;
   }
 
-  /** Whether gaps and guards still hold NaN. */
-  intact(at: Placed): boolean {
-    const all = this.read(at.ptr - GUARD * 4, at.rows * at.ld + 2 * GUARD);
-    for (let i = 0; i < all.length; i++) {
-      const inside = i - GUARD;
-      const real = inside >= 0 && inside < at.rows * at.ld && inside % at.ld < at.cols;
-      if (!real && !Number.isNaN(all[i])) return false;
-    }
+  /** Whether guards and gaps of a placed matrix are as they were. */
+  intact({ ptr, rows, cols, ld }: Placed): boolean {
+    const at = ptr / 4;
+    const inside = (i: number): boolean => i >= 0 && i < rows * ld && i % ld < cols;
+    for (let i = -GUARD; i < rows * ld + GUARD; i++)
+      if (!inside(i) && this.#words[at + i] !== CANARY) return false;
     return true;
+  }
+
+  /** Words full of NaN, guards around them; the first is `off` words behind a 16-byte boundary. */
+  #place(what: string, words: number, off: number): number {
+    const start = this.#take((words + 2 * GUARD + off) * 4) / 4;
+    this.#words.fill(CANARY, start, start + words + 2 * GUARD + off);
+    this.#guard(what, start + off, GUARD, 2, GUARD + words);
+    return start + off + GUARD;
+  }
+
+  #guard(what: string, at: number, count: number, times: number, step: number): void {
+    this.#guards.push({ what, at, count, times, step });
   }
 
   #take(bytes: number): number {
     const start = this.#next;
     this.#next = Math.ceil((start + bytes) / 16) * 16;
-    if (this.#next > this.#memory.buffer.byteLength)
-      throw new RangeError('Harness: memory is full; reset first');
+    if (this.#next > this.#bytes.length) throw new RangeError('Harness: memory is full; reset first');
     return start;
   }
 }
 
 const BUILDS = [
-  ['simd', 1, new URL('../../build/simd.wasm', import.meta.url)],
-  ['relaxed-simd', 1, new URL('../../build/relaxed-simd.wasm', import.meta.url)],
-  ['simd-threads', 2, new URL('../../build/simd-threads.wasm', import.meta.url)],
-  ['relaxed-simd-threads', 2, new URL('../../build/relaxed-simd-threads.wasm', import.meta.url)],
+  ['debug', new URL('../../build/debug.wasm', import.meta.url)],
+  ['simd', new URL('../../build/simd.wasm', import.meta.url)],
+  ['relaxed-simd', new URL('../../build/relaxed-simd.wasm', import.meta.url)],
+  ['simd-threads', new URL('../../build/simd-threads.wasm', import.meta.url)],
+  ['relaxed-simd-threads', new URL('../../build/relaxed-simd-threads.wasm', import.meta.url)],
 ] as const;
 
 const loaded = await Promise.all(
-  BUILDS.map(async ([name, threads, url]) => {
+  BUILDS.map(async ([name, url]) => {
     const bytes = await readBytes(url);
-    const runs = WebAssembly.validate(bytes) && (threads === 1 || canThread);
-    return { name, harness: runs ? await Harness.make(new WebAssembly.Module(bytes), threads) : null };
+    const runs = WebAssembly.validate(bytes) && (!name.endsWith('threads') || canThread);
+    return { name, harness: runs ? await Harness.make(new WebAssembly.Module(bytes), name) : null };
   }),
 );
 
-/** Describes one suite a build. */
-export function describeBuilds(suite: (harness: Harness) => void): void {
+/** Describes one suite a build, or a suite of one build. */
+export function describeBuilds(suite: (harness: Harness) => void, only?: 'debug'): void {
   for (const { name, harness } of loaded) {
-    if (harness !== null) describe(name, () => suite(harness));
-    else describe.skip(`${name} (this engine cannot run it)`, () => suite({} as Harness));
+    if (only !== undefined && name !== only) continue;
+    if (harness === null) {
+      describe.skip(`${name} (this engine cannot run it)`, () => suite({} as Harness));
+      continue;
+    }
+    describe(name, () => {
+      afterEach(() => harness.checkGuards());
+      suite(harness);
+    });
   }
 }

@@ -23,7 +23,7 @@ describeBuilds((h) => {
 
   it('affineColumns and affineRows, with and without scale and shift, in place too', () => {
     const bad: string[] = [];
-    for (const [M, N] of SHAPES) {
+    for (const [M, N] of h.some(SHAPES)) {
       for (const [withScale, withShift] of [
         [1, 1],
         [1, 0],
@@ -51,7 +51,7 @@ describeBuilds((h) => {
 
   it('dotColumns and dotRows, weighted, overwriting and adding; rows of ones', () => {
     const bad: string[] = [];
-    for (const [M, N] of SHAPES) {
+    for (const [M, N] of h.some(SHAPES)) {
       for (const accumulate of [0, 1]) {
         for (const kernel of ['dotColumns', 'dotRows'] as const) {
           h.reset();
@@ -81,7 +81,7 @@ describeBuilds((h) => {
 
   it('rowNorms, columnSquares and rootOfSums', () => {
     const bad: string[] = [];
-    for (const [M, N] of SHAPES) {
+    for (const [M, N] of h.some(SHAPES)) {
       h.reset();
       const x = draw(M * N, 5);
       const rows = new Array<number>(M).fill(0);

@@ -68,7 +68,7 @@ describeBuilds((h) => {
         within(h.values(y), twin(M, N, K + R + 1, left, right), K + R + 2);
         expect(h.intact(y)).toBe(true);
       }),
-      { numRuns: 150 },
+      { numRuns: h.runs(150) },
     );
   });
 
@@ -117,7 +117,7 @@ describeBuilds((h) => {
         );
         expect(h.intact(dx) && h.intact(dw)).toBe(true);
       }),
-      { numRuns: 150 },
+      { numRuns: h.runs(150) },
     );
   });
 

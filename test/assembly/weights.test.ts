@@ -5,6 +5,7 @@
 import { expect, test } from 'vitest';
 import { NO_RANK, weight } from '../../src/engine/operands.js';
 import { PLAIN_DTYPES, rowBytes } from '../../src/values/dtypes.js';
+import { once } from '../support/once.js';
 import { describeBuilds, operand, type Placed, weightOperand } from './harness.js';
 import { WEIGHTS, type WeightCase } from './weight-cases.js';
 
@@ -12,8 +13,24 @@ const RANKS = [0, 8, 64, 65];
 const FORWARD = [4, 6, 16 + 4, 16 + 5, 16 + 6];
 const INPUT = [16 + 4, 16 + 5, 16 + 6, 32 + 4, 32 + 5, 32 + 6, 48];
 
-const draw = (n: number, seed: number): Float32Array =>
-  Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + seed) * 2);
+/** Numbers by count and seed, and weights in their type and expanded: made once, for every path and build. */
+const draw = once(
+  (n: number, seed: number): Float32Array =>
+    Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + seed) * 2),
+);
+const weightOf = once((type: number, N: number, K: number) => {
+  const { encode, decode } = WEIGHTS[type]!;
+  const stride = K + 32;
+  const bytes = encode(draw(N * stride, 3));
+  const all = decode(bytes);
+  const values = new Float32Array(N * K);
+  for (let n = 0; n < N; n++) values.set(all.subarray(n * stride, n * stride + K), n * K);
+  return { bytes, values, stride };
+});
+
+/** Every pair, the second fastest. */
+const pairs = <A, B>(first: readonly A[], second: readonly B[]): [A, B][] =>
+  first.flatMap((a) => second.map((b): [A, B] => [a, b]));
 
 describeBuilds((h) => {
   const sameBits = (a: Placed, b: Placed, what: string): void => {
@@ -30,13 +47,10 @@ describeBuilds((h) => {
     return { left, right: operand(h.matrix(...right, draw(right[0] * right[1], 6))) };
   };
   /** A weight of the type, with gaps behind its rows, and the same expanded. */
-  const place = ({ dtype, encode, decode }: WeightCase, N: number, K: number) => {
-    const stride = K + 32;
-    const bytes = encode(draw(N * stride, 3));
-    const all = decode(bytes);
-    const values = Array.from({ length: N }, (_, n) => [...all.slice(n * stride, n * stride + K)]).flat();
+  const place = (type: WeightCase, N: number, K: number) => {
+    const { bytes, values, stride } = weightOf(WEIGHTS.indexOf(type), N, K);
     return {
-      typed: weight(h.bytes(bytes), N, K, dtype, stride),
+      typed: weight(h.bytes(bytes), N, K, type.dtype, stride),
       plain: weightOperand(h.matrix(N, K, values)),
     };
   };
@@ -78,17 +92,15 @@ describeBuilds((h) => {
       [9, 50, 544],
       [2, 7, 12000],
     ] as const) {
-      for (const R of RANKS) {
-        for (const path of FORWARD) {
-          h.reset();
-          const { typed, plain } = place(type, N, K);
-          const x = operand(h.matrix(M, K, draw(M * K, 1)));
-          const [y, wanted] = [clear(M, N), clear(M, N)];
-          const rest = { x, low: ranked(R, M, [N, R]), colScale: 0, bias: h.f32(draw(N, 8)) };
-          h.forward(path, { ...rest, w: plain, y: operand(wanted) });
-          h.forward(path, { ...rest, w: typed, y: operand(y) });
-          sameBits(y, wanted, `[${M}, ${N}, ${K}] R ${R} path ${path}`);
-        }
+      for (const [R, path] of h.some(pairs(RANKS, FORWARD))) {
+        h.reset();
+        const { typed, plain } = place(type, N, K);
+        const x = operand(h.matrix(M, K, draw(M * K, 1)));
+        const [y, wanted] = [clear(M, N), clear(M, N)];
+        const rest = { x, low: ranked(R, M, [N, R]), colScale: 0, bias: h.f32(draw(N, 8)) };
+        h.forward(path, { ...rest, w: plain, y: operand(wanted) });
+        h.forward(path, { ...rest, w: typed, y: operand(y) });
+        sameBits(y, wanted, `[${M}, ${N}, ${K}] R ${R} path ${path}`);
       }
     }
   });
@@ -99,19 +111,15 @@ describeBuilds((h) => {
       [3, 21, 96],
       [13, 530, 64],
     ] as const) {
-      for (const R of RANKS) {
-        for (const path of INPUT) {
-          for (const accumulate of [0, 1] as const) {
-            h.reset();
-            const { typed, plain } = place(type, N, K);
-            const dy = operand(h.matrix(M, N, draw(M * N, 1)));
-            const [dx, wanted] = [h.matrix(M, K, draw(M * K, 2)), h.matrix(M, K, draw(M * K, 2))];
-            const rest = { dy, low: ranked(R, M, [R, K]), accumulate };
-            h.backwardInput(path, { ...rest, w: plain, dx: operand(wanted) });
-            h.backwardInput(path, { ...rest, w: typed, dx: operand(dx) });
-            sameBits(dx, wanted, `[${M}, ${N}, ${K}] R ${R} path ${path} accumulate ${accumulate}`);
-          }
-        }
+      for (const [[R, path], accumulate] of h.some(pairs(pairs(RANKS, INPUT), [0, 1] as const))) {
+        h.reset();
+        const { typed, plain } = place(type, N, K);
+        const dy = operand(h.matrix(M, N, draw(M * N, 1)));
+        const [dx, wanted] = [h.matrix(M, K, draw(M * K, 2)), h.matrix(M, K, draw(M * K, 2))];
+        const rest = { dy, low: ranked(R, M, [R, K]), accumulate };
+        h.backwardInput(path, { ...rest, w: plain, dx: operand(wanted) });
+        h.backwardInput(path, { ...rest, w: typed, dx: operand(dx) });
+        sameBits(dx, wanted, `[${M}, ${N}, ${K}] R ${R} path ${path} accumulate ${accumulate}`);
       }
     }
   });

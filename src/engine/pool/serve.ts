@@ -3,6 +3,7 @@
  * It never returns while the pool lives and reads no messages: the caller ends it by `terminate`. Called by
  * `worker.ts`.
  */
+import { abortIn } from '../abort.js';
 import {
   ASLEEP,
   argumentsOf,
@@ -30,10 +31,9 @@ export function serve(start: WorkerStart, say: (message: WorkerMessage) => void)
   const { words } = control;
   let share = -1;
   try {
-    const abort = (): never => {
-      throw new Error('kernel assertion failed');
-    };
-    const { exports } = new WebAssembly.Instance(start.module, { env: { memory: start.memory, abort } });
+    const { exports } = new WebAssembly.Instance(start.module, {
+      env: { memory: start.memory, abort: abortIn(start.memory) },
+    });
     const kernels = kernelNames(start.module).map((name) => exports[name] as Kernel);
     say({ ready: true });
     for (;;) {
