@@ -32,7 +32,7 @@ export function packagedWorkers(platform: 'node' | 'browser'): WorkerScript[] {
     scripts.push({
       make: () => new Worker(new URL('../worker.js', import.meta.url), { type: 'module' }),
       // Its address where no bundler moved the file.
-      name: here?.endsWith('/dist/runtime/packaged.js')
+      name: here?.endsWith('/dist/engine/packaged.js')
         ? new URL('../worker.js', here).href
         : 'lora-wasm/worker',
     });
