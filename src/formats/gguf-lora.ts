@@ -3,6 +3,8 @@
  * no rsLoRA and no alpha per layer, so both go into B. The token embedding's lora_a lies transposed. Llama's query and key rows
  * are reordered, which needs the base's heads.
  */
+
+import { transposed } from '../values/arrays.js';
 import { bytesOf, checkBase, checkWriteOptions } from './check.js';
 import { checkLoraFile } from './check-file.js';
 import { FormatError } from './errors.js';
@@ -19,7 +21,7 @@ import {
   type TargetRules,
 } from './lora-file.js';
 import { commonest, type LoraWriteOptions, plainAlpha } from './peft-write.js';
-import { scaledB, transposed } from './scaled.js';
+import { scaledB } from './scaled.js';
 import { memorySource } from './source.js';
 import { isFiniteFloat, strengthOf } from './strength.js';
 

@@ -2,6 +2,7 @@
  * An adapter as every format's reader gives it and every writer takes it: modules with their factors in PEFT's orientation,
  * and by name what else the file held. Readers build modules with `loraModule`, which checks the shapes.
  */
+import type { ShapedArray } from '../values/arrays.js';
 import { FormatError } from './errors.js';
 import type { PeftConfig } from './peft-config.js';
 import type { WritableTensor } from './safetensors-write.js';
@@ -14,10 +15,7 @@ export type AdapterFormat = 'peft' | 'mlx' | 'gguf' | 'kohya' | 'loralib';
 export type LoraKind = 'linear' | 'embedding' | 'conv2d';
 
 /** Values with their shape, row-major. */
-export interface LoraArray {
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
-}
+export type LoraArray = ShapedArray;
 
 /** One adapted layer. */
 export interface LoraModule {

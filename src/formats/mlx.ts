@@ -2,6 +2,8 @@
  * mlx-lm's adapters: `adapters.safetensors` with `<path>.lora_a` [in, r] and `<path>.lora_b` [r, out], the transposes of
  * PEFT's, and an `adapter_config.json` whose `lora_parameters.scale` multiplies as it stands, whatever the rank.
  */
+
+import { transposed } from '../values/arrays.js';
 import { checkObject, checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
 import { FormatError } from './errors.js';
@@ -20,7 +22,7 @@ import { extraTensor } from './peft-read.js';
 import { commonest, type LoraWriteOptions } from './peft-write.js';
 import { readSafetensors } from './safetensors-read.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
-import { padded, scaledB, transposed } from './scaled.js';
+import { padded, scaledB } from './scaled.js';
 
 export interface MlxOptions extends LoraWriteOptions {
   /** Whether the model's head is its embedding. Default false. */

@@ -1,15 +1,12 @@
 /** Writing safetensors: widest dtype first, then by name, header padded with spaces, so that every tensor is aligned. */
+
+import type { ShapedArray } from '../values/arrays.js';
 import { checkFlags, checkObject, checkOptions, checkText, field, wrongType } from './check.js';
 import { DTYPE_BITS, type Dtype, dtypeOf, isDtype, type TypedArray } from './dtypes.js';
 import { FormatError } from './errors.js';
 
 /** A tensor to write. */
-export interface WritableTensor {
-  readonly shape: readonly number[];
-  readonly data: TypedArray;
-  /** Default: the array's own. */
-  readonly dtype?: string;
-}
+export type WritableTensor = ShapedArray<TypedArray>;
 
 export interface WriteOptions {
   /** Strings for `__metadata__`. Default `{ format: 'pt' }`, as PEFT and transformers write. */

@@ -1,18 +1,9 @@
-/** A factor multiplied or transposed, for targets that hold one scale or the other orientation. */
+/** A factor multiplied, or filled up to a larger rank, for targets that hold one scale and one rank. */
 import type { LoraArray, LoraModule } from './lora-file.js';
 
 /** B times a factor; B itself where the factor is one. */
 export function scaledB({ B }: LoraModule, factor: number): LoraArray {
   return factor === 1 ? B : { shape: B.shape, data: B.data.map((value) => value * factor) };
-}
-
-/** The transpose of a matrix. */
-export function transposed({ shape, data }: LoraArray): LoraArray {
-  const [rows = 0, columns = 0] = shape;
-  const turned = new Float32Array(data.length);
-  for (let i = 0; i < rows; i++)
-    for (let j = 0; j < columns; j++) turned[j * rows + i] = data[i * columns + j]!;
-  return { shape: [columns, rows], data: turned };
 }
 
 /** Both factors of a matrix layer at a larger rank, filled up with zeros: B·A stays the same. */

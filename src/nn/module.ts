@@ -7,10 +7,11 @@
 import { countElements, type ElementSource, readElements } from '../tensor/elements.js';
 import { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { ShapedArray } from '../values/arrays.js';
 import { checkBoolean, checkOptions, describe } from '../values/checks.js';
 import { DISPOSE } from '../values/dispose.js';
 import { isMap, isPlainObject } from '../values/kind.js';
-import { type DType, type Shape, sameShape, showShape } from '../values/shape.js';
+import { type Shape, sameShape, showShape } from '../values/shape.js';
 import { placesIn } from './contents.js';
 
 /** A child of a module: its name, and a way to put another in its place. */
@@ -28,11 +29,7 @@ export interface ParameterSlot {
 }
 
 /** An array with its shape: what `stateDict` gives and `loadStateDict` takes, and what the formats read and write. */
-export interface NamedArray {
-  readonly dtype?: DType | string;
-  readonly shape: Shape;
-  readonly data: ElementSource;
-}
+export type NamedArray = ShapedArray<ElementSource>;
 
 /** What `stateDict` gives: copies, by dotted name. */
 export type StateDict = Map<

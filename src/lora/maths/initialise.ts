@@ -2,9 +2,9 @@
 
 import { RANDOM_STREAM } from '../../engine/engine.js';
 import { changesBase } from '../../formats/peft-words.js';
-import { transposed } from '../../formats/scaled.js';
 import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
 import type { Runtime } from '../../tensor/runtime.js';
+import { transposed } from '../../values/arrays.js';
 import { type ResolvedLayerOptions, scalingOf } from '../config/layer-options.js';
 import { AdapterError } from '../errors.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
