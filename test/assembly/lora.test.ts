@@ -3,9 +3,8 @@
  * and above every tile, with 0 and 1. Outputs start as NaN when they are overwritten; stride gaps must stay NaN.
  */
 import { expect, it } from 'vitest';
+import { addProduct, asColumns, asRows, newSums, type View } from '../../reference/products.js';
 import { describeBuilds, type Placed } from './harness.js';
-
-type At = (i: number, j: number) => number;
 
 const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 17, 31, 32, 33, 37];
 const RANKS = [0, 1, 2, 3, 4, 6, 7, 8, 9, 16, 33];
@@ -16,28 +15,16 @@ function draw(n: number, seed: number): number[] {
   return Array.from({ length: n }, (_, i) => ((i * 37 + seed * 11 + (i >> 3)) % 7) - 3);
 }
 
-/** s·Σ_d a(i,d)·b(d,j) added to `start`. */
-function product(
-  _I: number,
-  J: number,
-  D: number,
-  s: number,
-  a: At,
-  b: At,
-  start: readonly number[],
-): number[] {
-  return start.map((v, at) => {
-    const [i, j] = [Math.floor(at / J), at % J];
-    let sum = 0;
-    for (let d = 0; d < D; d++) sum += a(i, d) * b(d, j);
-    return v + s * sum;
-  });
+/** s·a·b added to `start`, of so many columns. */
+function product(columns: number, depth: number, s: number, a: View, b: View, start: readonly number[]) {
+  const sums = newSums(start.length, (i) => start[i]!);
+  return addProduct(sums, columns, depth, a, b, s).values;
 }
 
 describeBuilds((h) => {
-  const holds = (at: Placed, want: readonly number[]): boolean => {
+  const holds = (at: Placed, want: ArrayLike<number>): boolean => {
     const got = h.values(at);
-    return want.every((w, i) => got[i] === w) && h.intact(at);
+    return got.every((v, i) => v === want[i]) && got.length === want.length && h.intact(at);
   };
 
   it('loraDown, loraScaleB, loraBackwardHidden', () => {
@@ -65,20 +52,7 @@ describeBuilds((h) => {
         h.scratch(4 * K * R),
       );
       const zero = draw(M * R, 0).map(() => 0);
-      if (
-        !holds(
-          H,
-          product(
-            M,
-            R,
-            K,
-            1,
-            (i, d) => x[i * K + d]!,
-            (d, j) => a[j * K + d]!,
-            zero,
-          ),
-        )
-      )
+      if (!holds(H, product(R, K, 1, asRows(x, K), asColumns(a, K), zero)))
         bad.push(`down [${M}, ${K}, ${R}]`);
       if (
         !holds(
@@ -87,20 +61,7 @@ describeBuilds((h) => {
         )
       )
         bad.push(`scaleB [${K}, ${R}]`);
-      if (
-        !holds(
-          U,
-          product(
-            M,
-            R,
-            K,
-            SCALE,
-            (i, d) => x[i * K + d]!,
-            (d, j) => b[d * R + j]!,
-            zero,
-          ),
-        )
-      )
+      if (!holds(U, product(R, K, SCALE, asRows(x, K), asRows(b, R), zero)))
         bad.push(`hidden [${M}, ${K}, ${R}]`);
     }
     expect(bad.slice(0, 3), `${bad.length} failures`).toEqual([]);
@@ -133,35 +94,8 @@ describeBuilds((h) => {
           );
           const start = accumulate ? old : old.map(() => 0);
           const label = `[${M}, ${K}, ${R}] accumulate ${accumulate} gap ${gap}`;
-          if (
-            !holds(
-              DA,
-              product(
-                R,
-                K,
-                M,
-                1,
-                (i, d) => u[d * R + i]!,
-                (d, j) => x[d * K + j]!,
-                start,
-              ),
-            )
-          )
-            bad.push(`gradA ${label}`);
-          if (
-            !holds(
-              DB,
-              product(
-                K,
-                R,
-                M,
-                SCALE,
-                (i, d) => x[d * K + i]!,
-                (d, j) => u[d * R + j]!,
-                start,
-              ),
-            )
-          )
+          if (!holds(DA, product(K, M, 1, asColumns(u, R), asRows(x, K), start))) bad.push(`gradA ${label}`);
+          if (!holds(DB, product(R, M, SCALE, asColumns(x, K), asRows(u, R), start)))
             bad.push(`gradB ${label}`);
         }
     expect(bad.slice(0, 3), `${bad.length} failures`).toEqual([]);
@@ -198,20 +132,7 @@ describeBuilds((h) => {
           out.ld,
         );
         const start = way === 'delta' ? w.map(() => 0) : w;
-        if (
-          !holds(
-            out,
-            product(
-              N,
-              K,
-              R,
-              SCALE,
-              (i, d) => b[i * R + d]!,
-              (d, j) => a[d * K + j]!,
-              start,
-            ),
-          )
-        )
+        if (!holds(out, product(K, R, SCALE, asRows(b, R), asRows(a, K), start)))
           bad.push(`${way} [${N}, ${K}, ${R}]`);
       }
     expect(bad.slice(0, 3), `${bad.length} failures`).toEqual([]);

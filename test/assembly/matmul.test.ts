@@ -3,6 +3,14 @@
  * (K + R + 2)·2^-23·Σ|a||b|, and a share of rows or columns has the bits of the whole.
  */
 import { expect, it } from 'vitest';
+import {
+  addProduct,
+  asColumns,
+  asRows,
+  newSums,
+  roundingBound,
+  type Sums,
+} from '../../reference/products.js';
 import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/engine/calls.js';
 import { NO_RANK } from '../../src/engine/operands.js';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
@@ -51,27 +59,8 @@ function lowOf(left: Placed, right: Placed, R: number) {
   return R === 0 ? NO_RANK : { left: operand(left), right: operand(right) };
 }
 
-function near(got: ArrayLike<number>, want: readonly number[], bound: readonly number[]): boolean {
+function near(got: Float32Array, want: Float64Array, bound: Float64Array): boolean {
   return want.every((w, i) => Math.abs(got[i]! - w) <= bound[i]!);
-}
-
-/** Σ_d a(i,d)·b(d,j) in float64, added into out, with absolute values into size. */
-function addProduct(
-  I: number,
-  J: number,
-  D: number,
-  a: (i: number, d: number) => number,
-  b: (d: number, j: number) => number,
-  out: number[],
-  size: number[],
-): void {
-  for (let i = 0; i < I; i++)
-    for (let j = 0; j < J; j++)
-      for (let d = 0; d < D; d++) {
-        const p = a(i, d) * b(d, j);
-        out[i * J + j]! += p;
-        size[i * J + j]! += Math.abs(p);
-      }
 }
 
 /** Kept for a shape: every path and build is held to the same sums, which take longer than the kernels. */
@@ -85,27 +74,11 @@ const byShape = <T>(make: (shape: Shape, whole: boolean) => T): ((shape: Shape, 
 const forwardCase = byShape(([M, N, K, R], whole) => {
   const draw = source(7, whole);
   const [x, w, low, b, bias] = [draw(M * K), draw(N * K), draw(M * R), draw(N * R), draw(N)];
-  const out = Array.from({ length: M * N }, (_, i) => bias[i % N]!);
-  const size = out.map(Math.abs);
-  addProduct(
-    M,
-    N,
-    K,
-    (i, d) => x[i * K + d]!,
-    (d, j) => w[j * K + d]!,
-    out,
-    size,
-  );
-  addProduct(
-    M,
-    N,
-    R,
-    (i, d) => low[i * R + d]!,
-    (d, j) => b[j * R + d]!,
-    out,
-    size,
-  );
-  return { x, w, low, b, bias, out, bound: size.map((s) => (K + R + 2) * 2 ** -23 * s) };
+  const sums = newSums(M * N, (i) => bias[i % N]!);
+  addProduct(sums, N, K, asRows(x, K), asColumns(w, K));
+  addProduct(sums, N, R, asRows(low, R), asColumns(b, R));
+  const bound = sums.sizes.map((size) => roundingBound(K + R, size));
+  return { x, w, low, b, bias, out: sums.values, bound };
 });
 
 function forward(h: Harness, shape: Shape, path: number, whole: boolean): boolean {
@@ -129,10 +102,10 @@ function forward(h: Harness, shape: Shape, path: number, whole: boolean): boolea
 }
 
 /** A gradient's old values and what they become: by overwriting (0) and by adding (1). */
-function gradientCase(old: number[], sum: number[], size: number[], terms: number) {
-  const bound = (s: number): number => terms * 2 ** -23 * s;
-  const out = [sum, sum.map((v, i) => old[i]! + v)];
-  return { old, out, bounds: [size.map(bound), size.map((s, i) => bound(Math.abs(old[i]!) + s))] };
+function gradientCase(old: number[], { values, sizes }: Sums, terms: number) {
+  const bound = (size: number): number => roundingBound(terms, size);
+  const out = [values, values.map((v, i) => old[i]! + v)];
+  return { old, out, bounds: [sizes.map(bound), sizes.map((s, i) => bound(Math.abs(old[i]!) + s))] };
 }
 
 /** Where a gradient goes: its old values where the kernel adds to them, else nothing that may stay. */
@@ -143,26 +116,9 @@ function place(h: Harness, rows: number, columns: number, old: number[], accumul
 const inputCase = byShape(([M, N, K, R], whole) => {
   const draw = source(9, whole);
   const [dy, w, u, a, old] = [draw(M * N), draw(N * K), draw(M * R), draw(R * K), draw(M * K)];
-  const [sum, size] = [old.map(() => 0), old.map(() => 0)];
-  addProduct(
-    M,
-    K,
-    N,
-    (i, d) => dy[i * N + d]!,
-    (d, j) => w[d * K + j]!,
-    sum,
-    size,
-  );
-  addProduct(
-    M,
-    K,
-    R,
-    (i, d) => u[i * R + d]!,
-    (d, j) => a[d * K + j]!,
-    sum,
-    size,
-  );
-  return { dy, w, u, a, ...gradientCase(old, sum, size, N + R + 2) };
+  const sums = addProduct(newSums(M * K), K, N, asRows(dy, N), asRows(w, K));
+  addProduct(sums, K, R, asRows(u, R), asRows(a, K));
+  return { dy, w, u, a, ...gradientCase(old, sums, N + R) };
 });
 
 function backwardInput(h: Harness, shape: Shape, path: number, whole: boolean, accumulate: 0 | 1): boolean {
@@ -179,17 +135,8 @@ function backwardInput(h: Harness, shape: Shape, path: number, whole: boolean, a
 const weightCase = byShape(([M, N, K], whole) => {
   const draw = source(11, whole);
   const [dy, x, old] = [draw(M * N), draw(M * K), draw(N * K)];
-  const [sum, size] = [old.map(() => 0), old.map(() => 0)];
-  addProduct(
-    N,
-    K,
-    M,
-    (i, d) => dy[d * N + i]!,
-    (d, j) => x[d * K + j]!,
-    sum,
-    size,
-  );
-  return { dy, x, ...gradientCase(old, sum, size, M + 2) };
+  const sums = addProduct(newSums(N * K), K, M, asColumns(dy, N), asRows(x, K));
+  return { dy, x, ...gradientCase(old, sums, M) };
 });
 
 function backwardWeight(h: Harness, shape: Shape, path: number, whole: boolean, accumulate: 0 | 1): boolean {

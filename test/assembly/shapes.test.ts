@@ -1,31 +1,19 @@
 /** The three products on shapes that fast-check draws, by the planned path, against float64; and what stands after them. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import {
+  addProduct,
+  asColumns,
+  asRows,
+  newSums,
+  roundingBound,
+  type Sums,
+} from '../../reference/products.js';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { describeBuilds, operand, weightOperand } from './harness.js';
 
 const values = (n: number, seed: number): number[] =>
   Array.from({ length: n }, (_, i) => Math.fround(Math.sin(i * 12.9898 + seed) * 2));
-
-/** Σ over k of a·b, and of |a||b|, for every row of a [M,K] and row of b [N,K]. */
-function twin(
-  M: number,
-  N: number,
-  K: number,
-  a: (m: number, k: number) => number,
-  b: (n: number, k: number) => number,
-) {
-  const [sums, sizes] = [new Float64Array(M * N), new Float64Array(M * N)];
-  for (let m = 0; m < M; m++) {
-    for (let n = 0; n < N; n++) {
-      for (let k = 0; k < K; k++) {
-        sums[m * N + n]! += a(m, k) * b(n, k);
-        sizes[m * N + n]! += Math.abs(a(m, k) * b(n, k));
-      }
-    }
-  }
-  return { sums, sizes };
-}
 
 const shapes = fc.record({
   M: fc.integer({ min: 0, max: 70 }),
@@ -35,16 +23,11 @@ const shapes = fc.record({
 });
 
 describeBuilds((h) => {
-  const within = (
-    got: Float32Array,
-    wanted: { sums: Float64Array; sizes: Float64Array },
-    terms: number,
-  ): void => {
+  const within = (got: Float32Array, { values, sizes }: Sums, terms: number): void => {
     for (const [i, v] of got.entries()) {
-      const bound = (terms + 2) * 2 ** -23 * wanted.sizes[i]!;
-      if (!(Math.abs(v - wanted.sums[i]!) <= bound)) {
-        throw new Error(`element ${i} is ${v}, expected ${wanted.sums[i]} within ${bound}`);
-      }
+      const bound = roundingBound(terms, sizes[i]!);
+      if (!(Math.abs(v - values[i]!) <= bound))
+        throw new Error(`element ${i} is ${v}, expected ${values[i]} within ${bound}`);
     }
   };
 
@@ -61,11 +44,12 @@ describeBuilds((h) => {
           ...{ colScale: h.f32(colScale), bias: h.f32(bias), y: operand(y) },
         });
         // The rank term, the scale and the bias are further terms of the same sum.
-        const left = (m: number, k: number): number =>
-          k < K ? x[m * K + k]! : k < K + R ? hidden[m * R + k - K]! : 1;
-        const right = (n: number, k: number): number =>
-          k < K ? colScale[n]! * w[n * K + k]! : k < K + R ? colScale[n]! * b[n * R + k - K]! : bias[n]!;
-        within(h.values(y), twin(M, N, K + R + 1, left, right), K + R + 2);
+        const scaled = (rows: number[], columns: number): number[] =>
+          rows.map((v, i) => colScale[Math.floor(i / columns)]! * v);
+        const sums = newSums(M * N, (i) => bias[i % N]!);
+        addProduct(sums, N, K, asRows(x, K), asColumns(scaled(w, K), K));
+        addProduct(sums, N, R, asRows(hidden, R), asColumns(scaled(b, R), R));
+        within(h.values(y), sums, K + R + 2);
         expect(h.intact(y)).toBe(true);
       }),
       { numRuns: h.runs(150) },
@@ -93,28 +77,11 @@ describeBuilds((h) => {
         h.backwardWeight(planBackwardWeight(h.level, M, N, K), {
           ...{ dy: rows, x: operand(h.matrix(M, K, x)), accumulate: 1, dw: operand(dw) },
         });
-        within(
-          h.values(dx),
-          twin(
-            M,
-            K,
-            N + R,
-            (m, n) => (n < N ? dy[m * N + n]! : u[m * R + n - N]!),
-            (k, n) => (n < N ? w[n * K + k]! : a[(n - N) * K + k]!),
-          ),
-          N + R,
-        );
-        within(
-          h.values(dw),
-          twin(
-            N,
-            K,
-            M + 1,
-            (n, m) => (m < M ? dy[m * N + n]! : 1),
-            (k, m) => (m < M ? x[m * K + k]! : 1),
-          ),
-          M + 1,
-        );
+        const input = addProduct(newSums(M * K), K, N, asRows(dy, N), asRows(w, K));
+        addProduct(input, K, R, asRows(u, R), asRows(a, K));
+        within(h.values(dx), input, N + R);
+        const ones = newSums(N * K, () => 1);
+        within(h.values(dw), addProduct(ones, K, M, asColumns(dy, N), asRows(x, K)), M + 1);
         expect(h.intact(dx) && h.intact(dw)).toBe(true);
       }),
       { numRuns: h.runs(150) },
