@@ -1,8 +1,8 @@
 /** Where suites run: in this Node, or in a page of a real Chromium. */
 import { availableParallelism } from 'node:os';
-import { buildCeilingLoops, measureCeilings } from './ceilings.js';
-import { buildNaive } from './naive.js';
-import { nodeName } from './provenance.js';
+import { buildCeilingLoops, measureCeilings } from './core/ceilings.js';
+import { buildNaive } from './core/compile.js';
+import { nodeName } from './core/provenance.js';
 import { type Measured, runSuite } from './run.js';
 import type { RunOptions } from './suite.js';
 import type { SuiteName } from './suites.js';
@@ -34,13 +34,14 @@ export function nodeEngine(): Engine {
 export async function chromiumEngine(executablePath: string): Promise<Engine> {
   // The bundler and the browser's driver stay out of a process that measures itself.
   const { startChromium } = await import('./browser/chromium.js');
-  const { version, open, close } = await startChromium(executablePath);
+  const entry = new URL('./browser/page.ts', import.meta.url);
+  const { version, open, close } = await startChromium(executablePath, entry);
   return {
     name: `Chromium ${version}`,
     run: async (suite, options, progress) => {
-      const page = await open();
+      const page = await open(progress);
       try {
-        return await page.run(suite, options, progress);
+        return await page.ask<Measured>('run', [suite, options]);
       } finally {
         await page.close();
       }

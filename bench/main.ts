@@ -1,14 +1,14 @@
 /**
  * `npm run bench` and its like: one suite of `suites.ts`, in this Node or in a Chromium, every result verified before it is
- * timed; see `measure.ts` for how. Prints a table, and keeps the results where `--json` says.
+ * timed; see `core/measure.ts` for how. Prints a table, and keeps the results where `--json` says.
  */
 import { writeFileSync } from 'node:fs';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { printReport, showProgress } from './core/print.js';
+import { commandLine, commitOf, cpuName, today } from './core/provenance.js';
+import type { Report } from './core/records.js';
 import { chromiumEngine, nodeEngine } from './engines.js';
-import { printReport, showProgress } from './print.js';
-import { commandLine, commitOf, cpuName, today } from './provenance.js';
-import type { Report } from './records.js';
-import type { RunOptions } from './suite.js';
+import type { RunOptions, Suite } from './suite.js';
 import { SUITE_NAMES, SUITES, type SuiteName } from './suites.js';
 
 interface Options extends Omit<RunOptions, 'filter' | 'threads'> {
@@ -58,7 +58,7 @@ async function main(): Promise<void> {
   const engine = chromium === undefined ? nodeEngine() : await chromiumEngine(chromium);
   try {
     const options = { quick, kernels, threads, filter };
-    const { neighbours, ...measured } = await engine.run(suite, options, showProgress);
+    const measured = await engine.run(suite, options, showProgress);
     showProgress('');
     const report: Report = {
       commit: commitOf(),
@@ -68,11 +68,8 @@ async function main(): Promise<void> {
       date: today(),
       ...measured,
     };
-    printReport(report, SUITES[suite]);
-    if (neighbours !== null)
-      console.log(
-        `Beside a neighbour in the caches: ${neighbours.setAside} rounds repeated, ${neighbours.disturbed} counted.`,
-      );
+    const { columns, cells, goals }: Suite = SUITES[suite];
+    printReport(report, columns, report.rows.map(cells), goals?.(report));
     if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, null, 1)}\n`);
   } finally {
     await engine.close();

@@ -1,88 +1,75 @@
 /**
- * Everything that is generated from the committed results: the charts beside them, the pages of `docs/results/` with every
- * table, their summary, and the README's one table and chart. `readme.ts` writes it; a test holds what is committed against it.
+ * What is generated from the committed results of the suites: charts beside them, the pages of `docs/results/`, their
+ * summary. `readme.ts` writes it, and what the peers' package generates; a test holds what is committed against it.
  */
-import { readFileSync } from 'node:fs';
-import { baselinesSection } from './baselines/section.js';
-import { goalsOf } from './goals.js';
-import { kernelGoals } from './kernels/goals.js';
-import { kernelsSection } from './kernels/section.js';
-import { chartOf } from './peers/chart.js';
-import { peerGoals, peerGoalText } from './peers/goals.js';
-import { peersSection } from './peers/section.js';
-import { shownInReadme } from './readme-speed.js';
-import { chartName, insertTables, latestReports } from './readme-tables.js';
-import type { Report } from './records.js';
-import { scalingChart } from './scaling/chart.js';
-import { scalingSection } from './scaling/section.js';
-import { chartsSummary, machinesSummary } from './summary/engines.js';
-import { goalsSummary } from './summary/goals.js';
-import { peersSummary } from './summary/peers.js';
-import { threadsSummary } from './summary/threads.js';
-import { threadsSection } from './threads/section.js';
 
-interface Page {
-  readonly suite: string;
-  /** One engine's section, in Markdown. */
-  readonly section: (report: Report, file: string) => string;
-  readonly chart?: (report: Report) => string;
-}
+import { goalsSummary } from './core/goal.js';
+import { chartLine, chartName, insertTables, markdownTable } from './core/markdown.js';
+import { pairedRatios } from './core/measure.js';
+import type { Report } from './core/records.js';
+import { type Result, resultsOf, SUMMARY, sectionOf, textOf } from './core/results.js';
+import { figure, headOf, ratioText } from './core/table.js';
+import type { Suite } from './suite.js';
+import { SUITE_NAMES, SUITES } from './suites.js';
+import { type Pair, pairsOf } from './threads/suite.js';
 
-const PAGES: readonly Page[] = [
-  { suite: 'peers', section: peersSection, chart: (report) => chartOf(report, /^M=256 /) },
-  { suite: 'bench', section: baselinesSection },
-  { suite: 'kernels', section: kernelsSection },
-  { suite: 'scaling', section: scalingSection, chart: scalingChart },
-  { suite: 'threads', section: threadsSection },
-];
-
-const SUMMARY = 'docs/results/summary.md';
-const ROOT = new URL('../', import.meta.url);
-const RESULTS = new URL('./results/', import.meta.url);
-
-/** Path in the repository and content of each generated file. What stands outside a page's marks stays as it is. */
-export function generatedFiles(): Map<string, string> {
+/** Path in the repository and content of each file. What stands outside a page's marks stays as it is. */
+export function suiteFiles(): Map<string, string> {
   const files = new Map<string, string>();
-  for (const { suite, section, chart } of PAGES) {
-    const results = resultsOf(suite);
-    if (chart !== undefined)
-      for (const [file, report] of results) files.set(`bench/results/${chartName(file)}`, chart(report));
-    const path = `docs/results/${suite}.md`;
-    const sections = results.map(([file, report]) => section(report, file));
-    files.set(path, insertTables(textOf(path), sections.join('\n\n'), suite));
+  for (const name of SUITE_NAMES) {
+    const suite: Suite = SUITES[name];
+    const results = resultsOf(name);
+    if (suite.chart !== undefined)
+      for (const [file, report] of results)
+        files.set(`bench/results/${chartName(file)}`, suite.chart.draw(report));
+    const path = `docs/results/${name}.md`;
+    const sections = results.map((result) => suiteSection(suite, result)).join('\n\n');
+    files.set(path, insertTables(textOf(path), sections, name));
   }
   files.set(SUMMARY, summary(textOf(SUMMARY)));
-  for (const [path, content] of shownInReadme()) files.set(path, content);
   return files;
 }
 
+export function suiteSection({ columns, cells, goals, digest, chart, lists }: Suite, result: Result): string {
+  const [, report] = result;
+  const listed = lists?.(report);
+  return sectionOf(result, {
+    goals: goals?.(report) ?? [],
+    digest: digest?.(report),
+    chart: chart?.shows,
+    columns,
+    rows: (listed?.rows ?? report.rows).map(cells),
+    rowsAre: listed?.are,
+  });
+}
+
 function summary(text: string): string {
-  const [peers, own, scaling] = [resultsOf('peers'), resultsOf('bench'), resultsOf('scaling')];
-  const goals = [
-    goalsSummary(reportsOf(peers), ({ rows }) => peerGoals(rows).map(peerGoalText)),
-    goalsSummary(reportsOf(own), goalsOf),
-  ];
+  const reportsOf = (name: string): Report[] => resultsOf(name).map(([, report]) => report);
+  const { bench, kernels, scaling } = SUITES;
   const summaries = {
-    machines: machinesSummary(reportsOf(peers)),
-    peers: peersSummary(reportsOf(peers)),
-    'peers-charts': chartsSummary(peers, 'GFLOP/s of each contestant, with the 128-bit ceiling,'),
-    goals: goals.join('\n\n'),
-    kernels: goalsSummary(reportsOf(resultsOf('kernels')), kernelGoals),
-    scaling: chartsSummary(scaling, 'GFLOP/s over M, d, r and threads, with the 128-bit ceiling,'),
-    threads: threadsSummary(reportsOf(resultsOf('threads'))),
+    goals: goalsSummary(reportsOf('bench'), bench.goals),
+    kernels: goalsSummary(reportsOf('kernels'), kernels.goals),
+    scaling: chartsSummary(resultsOf('scaling'), scaling.chart.shows),
+    threads: threadsSummary(reportsOf('threads')),
   };
   return Object.entries(summaries).reduce((page, [name, part]) => insertTables(page, part, name), text);
 }
 
-/** The newest Node first, pages last. */
-function resultsOf(suite: string): [file: string, report: Report][] {
-  return latestReports(RESULTS, suite).reverse();
+/** Where each engine's chart lies. */
+export function chartsSummary(results: readonly Result[], shows: string): string {
+  return results.map(([file, report]) => `- ${chartLine(shows, report, file)}`).join('\n');
 }
 
-function reportsOf(results: readonly [file: string, report: Report][]): Report[] {
-  return results.map(([, report]) => report);
-}
-
-function textOf(path: string): string {
-  return readFileSync(new URL(path, ROOT), 'utf8');
+/** A line a shape, an engine a column: how many times as fast several threads are as one. */
+export function threadsSummary(reports: readonly Report[]): string {
+  const nameOf = ({ shared }: Pair): string =>
+    `${shared.operation}, ${shared.shape}, ${shared.threads} threads`;
+  const cellOf = ({ alone, shared }: Pair): string =>
+    `${ratioText(pairedRatios(alone, shared))}; ${figure(shared.median)} for ${figure(alone.median)}`;
+  const columns = reports.map(
+    (report) => new Map(pairsOf(report).map((pair) => [nameOf(pair), cellOf(pair)])),
+  );
+  const names = [...new Set(columns.flatMap((column) => [...column.keys()]))];
+  const lines = names.map((name) => [name, ...columns.map((column) => column.get(name) ?? '')]);
+  return markdownTable(['times as fast (range); ms', ...reports.map(headOf)], lines);
 }

@@ -1,6 +1,9 @@
-/** `npm run bench:readme`: writes the README's summaries, `docs/results/` and the charts from the committed results. */
+/** `npm run bench:readme`: writes the README's table and chart, `docs/results/` and the charts from the committed results. */
 import { writeFileSync } from 'node:fs';
-import { generatedFiles } from './pages.js';
+import { suiteFiles } from './pages.js';
+import { peerFiles } from './peers/pages.js';
+import { variantFiles } from './variants/pages.js';
 
-for (const [path, content] of generatedFiles())
-  writeFileSync(new URL(`../${path}`, import.meta.url), content);
+// In turn: both of the first write into the summary.
+for (const files of [suiteFiles, peerFiles, variantFiles])
+  for (const [path, content] of files()) writeFileSync(new URL(`../${path}`, import.meta.url), content);

@@ -1,8 +1,8 @@
 /** Runs one suite in this engine, Node or a page: its environment before, the ceilings around it, its runtimes' end. */
-import { createRuntime, type Runtime } from 'lora-wasm';
-import { higher, Yardstick } from './peak.js';
-import { Quiet } from './quiet.js';
-import type { Ceilings, Row } from './records.js';
+import type { Runtime } from 'lora-wasm';
+import { runtimeOf as ownRuntime } from './core/own.js';
+import { higher, Yardstick } from './core/peak.js';
+import type { Ceilings, Row } from './core/records.js';
 import type { Environment, Outcome, RunOptions, Suite } from './suite.js';
 import { SUITES, type SuiteName } from './suites.js';
 
@@ -18,8 +18,6 @@ export interface Tools {
 
 export interface Measured extends Outcome {
   readonly ceilings: Ceilings;
-  /** Rounds that were repeated, and those that counted beside a neighbour; null where every round was to count. */
-  readonly neighbours: Pick<Quiet, 'setAside' | 'disturbed'> | null;
 }
 
 /** @throws Error when a result is wrong */
@@ -28,10 +26,8 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
   const suite: Suite = SUITES[name];
   const runtimes: Runtime[] = [];
   const runtimeOf = async (threads: number): Promise<Runtime> => {
-    const rt = await createRuntime({ kernels, threads, seed: 1 });
+    const rt = await ownRuntime({ kernels, threads, seed: 1 });
     runtimes.push(rt);
-    const info = rt.info();
-    if (info.threads !== threads) throw new Error(info.threadsReason);
     return rt;
   };
   try {
@@ -41,19 +37,17 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
     const pattern = filter === null ? null : new RegExp(filter);
     const before = await tools.ceilings();
     const yardstick = new Yardstick(await tools.ceilingLoops(relaxed));
-    const quiet = quick ? null : new Quiet(yardstick);
     const environment: Environment = {
       ...{ rt, runtimeOf, quick, naive: tools.naive, progress: tools.progress },
       ...{ ceilings: before, ceiling: topOf(before) },
-      ...{ yardstick, quiet },
+      yardstick,
       threads: threads ?? tools.cores,
       wanted: (title) => pattern?.test(title) ?? true,
     };
     const { rows, notMeasured } = await suite.run(environment);
     const ceilings = quick ? before : higher(before, await tools.ceilings());
     const top = suite.ownCeilings === true ? null : topOf(ceilings);
-    const neighbours = quiet && { setAside: quiet.setAside, disturbed: quiet.disturbed };
-    return { ceilings, rows: rows.map((row) => withCeiling(row, top)), notMeasured, neighbours };
+    return { ceilings, rows: rows.map((row) => withCeiling(row, top)), notMeasured };
   } finally {
     for (const rt of runtimes) rt.dispose();
   }

@@ -3,10 +3,9 @@
  * imports, names nothing of Node; `suites.ts` lists all, `run.ts` runs one.
  */
 import type { Runtime } from 'lora-wasm';
-import type { Goal } from './goals.js';
-import type { Yardstick } from './peak.js';
-import type { Quiet } from './quiet.js';
-import type { Ceilings, NotMeasured, Report, Row } from './records.js';
+import type { Goal } from './core/goal.js';
+import type { Yardstick } from './core/peak.js';
+import type { Ceilings, NotMeasured, Report, Row } from './core/records.js';
 
 /** What the command line asks of a suite; plain values, which cross a page's border. */
 export interface RunOptions {
@@ -26,8 +25,6 @@ export interface Environment {
   readonly runtimeOf: (threads: number) => Promise<Runtime>;
   /** The ceiling's and the reading loop of the build of `rt`, for suites that time them beside their rows. */
   readonly yardstick: Yardstick;
-  /** For the effort of what is measured; null where every round is to count. */
-  readonly quiet: Quiet | null;
   /** The baseline's module, for `naiveProduct`. */
   readonly naive: WebAssembly.Module;
   /** The most threads to measure. */
@@ -57,7 +54,11 @@ export interface Suite<R extends Row = Row> {
   cells(row: R): string[];
   /** Rows state the percentage of ceilings of their own rounds, not of those around the run. */
   readonly ownCeilings?: boolean;
-  /** A line under the printed table. */
-  readonly note?: string;
   readonly goals?: (report: Pick<Report, 'rows' | 'ceilings'>) => Goal[];
+  /** Of the page of results: a table before the rows, in Markdown. */
+  readonly digest?: (report: Report) => string;
+  /** What the chart beside the results shows, and the SVG. */
+  readonly chart?: { readonly shows: string; readonly draw: (report: Report) => string };
+  /** The rows that the page lists, and what they are; default all. */
+  readonly lists?: (report: Report) => { readonly rows: R[]; readonly are: string };
 }

@@ -2,14 +2,14 @@
  * The suite `bench`: this package against plain TypeScript, naive WebAssembly and itself (plain, LoRA unfused, fused, merged;
  * LoRA step against full step), and what handling adapters costs; one thread.
  */
-import { adapterRows } from '../adapters.js';
-import { layerContest, MNIST_CONTEST, MNIST_SIZES } from '../contest.js';
-import { type Context, type ForwardShape, forwardRows, productRow } from '../forward.js';
-import { goalsOf, PRODUCT_SIZES } from '../goals.js';
-import { type NotMeasured, OP, PACKAGE, type Row } from '../records.js';
+import { layerContest, MNIST_CONTEST, MNIST_SIZES } from '../core/contest.js';
+import { type NotMeasured, OP, PACKAGE, type Row } from '../core/records.js';
+import { figure, rangeText } from '../core/table.js';
 import type { Environment, Outcome, Suite } from '../suite.js';
-import { COLUMNS, cellsOf } from '../table.js';
-import { trainingRows } from '../training.js';
+import { adapterRows } from './adapters.js';
+import { type Context, type ForwardShape, forwardRows, productRow } from './forward.js';
+import { goalsOf, PRODUCT_SIZES } from './goals.js';
+import { trainingRows } from './training.js';
 
 const RANKS = [4, 8, 16, 64];
 const BATCHES = [1, 10, 64, 256];
@@ -24,14 +24,25 @@ const FORWARD_SHAPES: ForwardShape[] = [
   ...[768, 2048].map((d) => ({ M: 256, N: d, K: d, ranks: RANKS })),
 ];
 
-export const baselines: Suite = {
+export const baselines = {
   about: 'the package against plain matrix products and itself, on one thread',
   run,
-  columns: COLUMNS,
-  cells: cellsOf,
-  note: 'Forward rows: time and flops over the plain forward at the same shape. LoRA step: over the full step.',
+  columns: [
+    ...['shape', 'operation', 'kernel ms (range)', 'end to end ms', 'GFLOP/s', '% of ceiling'],
+    ...['time ratio', 'flop ratio'],
+  ],
+  cells: (row) => [
+    row.shape,
+    row.contestant === PACKAGE ? row.operation : `${row.contestant}, ${row.operation}`,
+    rangeText(row),
+    row.endToEnd === null ? '' : figure(row.endToEnd.median),
+    row.gflops.toFixed(1),
+    row.percentOfCeiling === null ? '' : row.percentOfCeiling.toFixed(0),
+    row.ratio === null ? '' : row.ratio.toFixed(3),
+    row.flopRatio === null ? '' : row.flopRatio.toFixed(3),
+  ],
   goals: goalsOf,
-};
+} as const satisfies Suite;
 
 async function run(environment: Environment): Promise<Outcome> {
   const { rt, quick, wanted } = environment;
@@ -52,9 +63,9 @@ function quickRows(environment: Environment): Row[] {
 }
 
 function fullRows(environment: Environment): Row[] {
-  const { progress, quiet } = environment;
-  const goal: Context = { ...environment, effort: { ...GOAL_EFFORT, quiet } };
-  const full: Context = { ...environment, effort: { ...FULL_EFFORT, quiet } };
+  const { progress } = environment;
+  const goal: Context = { ...environment, effort: GOAL_EFFORT };
+  const full: Context = { ...environment, effort: FULL_EFFORT };
   const { M, N, K } = PRODUCT_SIZES;
   const rows = productRow(goal, M, N, K);
   for (const contest of [MNIST_CONTEST, ...RANKS.map((r) => layerContest(256, 768, 768, r))]) {

@@ -1,20 +1,20 @@
-/** Bundles the page of every suite and of the peers by Vite into `out/page/`, over the sources of the package. */
+/** Bundles a page by Vite into `out/page/`, over the sources of the package. */
+import { dirname, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'vite';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const PEERS = here('../peers/');
-
 /** Where the bundle lies, ending in a slash. */
 export const PAGE_FOLDER = here('../out/page/');
 
-export async function bundlePage(): Promise<void> {
+/** What an entry imports and finds no package for becomes a module that says so when it is imported. */
+export async function bundlePage(entry: URL): Promise<void> {
   await build({
     configFile: false,
     root: here('./'),
     logLevel: 'error',
-    plugins: [missingPeers()],
-    worker: { format: 'es' },
+    plugins: [missingPackages(fileURLToPath(new URL('./', entry))), builtWorker()],
+    worker: { format: 'es', plugins: () => [builtWorker()] },
     resolve: {
       alias: [{ find: /^lora-wasm$/, replacement: here('../../src/index.ts') }],
     },
@@ -23,19 +23,18 @@ export async function bundlePage(): Promise<void> {
       emptyOutDir: true,
       target: 'esnext',
       minify: false,
-      rollupOptions: { input: here('./page.ts'), output: { entryFileNames: 'page.js' } },
+      rollupOptions: { input: fileURLToPath(entry), output: { entryFileNames: 'page.js' } },
     },
   });
 }
 
-/** A peer's package that is not installed becomes a module that says so when it is imported. */
-function missingPeers(): Plugin {
+function missingPackages(folder: string): Plugin {
   const mark = '\0missing:';
   return {
-    name: 'missing-peers',
+    name: 'missing-packages',
     enforce: 'pre',
     async resolveId(source, importer, options) {
-      if (importer === undefined || !importer.startsWith(PEERS) || importer.includes('node_modules'))
+      if (importer === undefined || !importer.startsWith(folder) || importer.includes('node_modules'))
         return null;
       const resolved = await this.resolve(source, importer, { ...options, skipSelf: true });
       return resolved ?? mark + source;
@@ -43,6 +42,20 @@ function missingPeers(): Plugin {
     load(id) {
       if (!id.startsWith(mark)) return null;
       return `throw new Error("Cannot find package '${id.slice(mark.length)}'")`;
+    },
+  };
+}
+
+/** The sources name the pool's script as it lies in the built package, where alone it is one file. */
+function builtWorker(): Plugin {
+  const written = "new URL('../worker.js', import.meta.url)";
+  return {
+    name: 'built-worker',
+    enforce: 'pre',
+    transform(code, id) {
+      if (!id.startsWith(here('../../src/')) || !code.includes(written)) return null;
+      const path = relative(dirname(id), here('../../dist/worker.js')).replaceAll('\\', '/');
+      return code.replace(written, `new URL('${path}', import.meta.url)`);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** The benchmark's own modules, as the page's server gives them, and this page's ceilings by them. */
-import { peakOf, readSpeedOf } from '../peak.js';
-import type { Ceilings } from '../records.js';
+import { peakOf, readSpeedOf } from '../core/peak.js';
+import type { Ceilings } from '../core/records.js';
 
 const PLAIN = 'ceiling-simd';
 const RELAXED = 'ceiling-simd-relaxed-simd';

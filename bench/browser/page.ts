@@ -1,27 +1,8 @@
-/** What a page answers: `chromium.ts` opens it and calls what it leaves on `globalThis`. */
-import { CONTESTANTS } from '../peers/contestants.js';
-import { type Host, LocalHost } from '../peers/host.js';
-import type { Ceilings } from '../records.js';
+/** The page of the suites: `engines.ts` opens it and calls what it leaves on `globalThis`. */
 import type { Measured } from '../run.js';
 import type { RunOptions } from '../suite.js';
 import type { SuiteName } from '../suites.js';
-import { naiveModule, pageCeilings } from './compiled.js';
 import type { WorkerAnswer } from './worker.js';
-
-export interface PageCalls {
-  /** The peers' host, on this main thread. */
-  host(method: keyof Host, args: unknown[]): Promise<unknown>;
-  ceilings(): Promise<Ceilings>;
-  /** A suite, in a worker. */
-  run(suite: SuiteName, options: RunOptions): Promise<Measured>;
-}
-
-const host = new LocalHost(CONTESTANTS, async (threads) => ({
-  threads,
-  filesOf: (name) => `/files/${name}/`,
-  naive: await naiveModule(),
-  python: null,
-}));
 
 /**
  * A worker, as users are told to train: there the calling thread may sleep until the others are done, and a runtime of
@@ -41,10 +22,4 @@ function run(suite: SuiteName, options: RunOptions): Promise<Measured> {
   }).finally(() => worker.terminate());
 }
 
-const calls: PageCalls = {
-  host: (method, args) => (host[method] as (...all: unknown[]) => Promise<unknown>)(...args),
-  ceilings: pageCeilings,
-  run,
-};
-
-Object.assign(globalThis, { benchPage: calls });
+Object.assign(globalThis, { benchPage: { run } });

@@ -17,16 +17,16 @@ const TYPES: Readonly<Record<string, string>> = {
   wasm: 'application/wasm',
 };
 
-/** `/files/<package>/` is that peer's dist, `/compiled/` the benchmark's modules, anything else the bundle. */
-function fileOf(path: string): string {
+/** `/files/<package>/` is that package's dist, `/compiled/` the benchmark's modules, anything else the bundle. */
+function fileOf(path: string, packages: URL): string {
   const file = /^\/files\/(.+)\/([^/]+)$/.exec(path);
-  if (file !== null) return here(`../peers/node_modules/${file[1]}/dist/${file[2]}`);
+  if (file !== null) return fileURLToPath(new URL(`${file[1]}/dist/${file[2]}`, packages));
   if (path.startsWith('/compiled/')) return here(`../out/${path.slice(10)}`);
   return PAGE_FOLDER + path.slice(1);
 }
 
-/** Starts a server on a free port of this machine alone. */
-export async function servePage(): Promise<{ address: string; close: () => void }> {
+/** Starts a server on a free port of this machine alone. @param packages - folder of those that a page asks files of */
+export async function servePage(packages: URL): Promise<{ address: string; close: () => void }> {
   const server = createServer(async ({ url = '/' }, response) => {
     const path = url.split('?')[0]!;
     const type = path === '/' ? 'text/html' : TYPES[path.split('.').at(-1)!];
@@ -36,7 +36,7 @@ export async function servePage(): Promise<{ address: string; close: () => void 
       'Cross-Origin-Embedder-Policy': 'require-corp',
     };
     try {
-      const body = path === '/' ? PAGE : await readFile(fileOf(path));
+      const body = path === '/' ? PAGE : await readFile(fileOf(path, packages));
       response.writeHead(200, headers).end(body);
     } catch {
       response.writeHead(404).end();

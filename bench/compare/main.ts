@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
 import { Command, InvalidArgumentError } from 'commander';
-import { summarise } from '../measure.js';
+import { summarise } from '../core/measure.js';
 
 const LOSS = 0.97;
 const here = fileURLToPath(new URL('../..', import.meta.url));

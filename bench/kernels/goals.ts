@@ -1,8 +1,7 @@
 /** What the package promises of its kernels, held against the rows of a run: how many rows reach their share of the limit. */
-import type { Goal } from '../goals.js';
-import { medianOf } from '../measure.js';
-import type { Report } from '../records.js';
-import { KERNEL } from './cases.js';
+import type { Goal } from '../core/goal.js';
+import { medianOf } from '../core/measure.js';
+import type { Report } from '../core/records.js';
 import type { KernelRow } from './suite.js';
 
 interface Held {
@@ -14,7 +13,7 @@ interface Held {
 
 /** Forward as its products alone and with the low-rank term. */
 function isForward({ operation }: KernelRow): boolean {
-  return operation.startsWith(KERNEL.product);
+  return operation.startsWith('product');
 }
 
 const PROMISES: readonly Held[] = [
@@ -59,21 +58,17 @@ export function reaches(row: KernelRow, fused: number | null): boolean | null {
   return plain && (100 * row.gflops) / fused >= OF_FUSED;
 }
 
-/** A promise's goal, and the row that is furthest below it; null where none was measured. */
-export interface KernelGoal extends Goal {
-  readonly lowest: KernelRow | null;
-}
-
-/** Every promise: met where all of its rows are. */
-export function kernelGoals({ rows, ceilings }: Pick<Report, 'rows' | 'ceilings'>): KernelGoal[] {
+/** Every promise with the row that is furthest below it: met where all of its rows are. */
+export function kernelGoals({ rows, ceilings }: Pick<Report, 'rows' | 'ceilings'>): Goal[] {
   return PROMISES.map(({ goal, percent, covers }) => {
     const covered = (rows as KernelRow[]).filter(covers).sort((a, b) => a.percentOfLimit - b.percentOfLimit);
     const limit = `at least ${percent.toFixed(0)} % of the limit`;
     const [lowest] = covered;
-    if (lowest === undefined) return { goal, limit, measured: null, met: null, lowest: null };
+    if (lowest === undefined) return { goal, limit, measured: null, met: null };
     const met = covered.filter((row) => reaches(row, ceilings.fused) === true).length;
     const median = medianOf(covered.map(({ percentOfLimit }) => percentOfLimit));
-    const measured = `${met} of ${covered.length}; median ${median.toFixed(0)} %, lowest ${lowest.percentOfLimit.toFixed(0)} %`;
-    return { goal, limit, measured, met: met === covered.length, lowest };
+    const worst = `lowest ${lowest.percentOfLimit.toFixed(0)} %: ${lowest.operation}, ${lowest.shape}`;
+    const measured = `${met} of ${covered.length}; median ${median.toFixed(0)} %, ${worst}`;
+    return { goal, limit, measured, met: met === covered.length };
   });
 }

@@ -1,91 +1,148 @@
-/** The three products of a linear layer at every kind of size: many rows, few rows, one row; powers of two, odd, long. */
-
+/**
+ * The products of a LoRA layer. The three large ones at every kind of size: many rows, few rows, one row; powers of two, odd, long.
+ * The skinny ones at every rank, held against the large product beside them.
+ */
 import type { Runtime } from 'lora-wasm';
-import { matrix, weight } from '../../src/engine/operands.js';
-import { shapeText } from '../records.js';
-import { Bench, type Group, KERNEL, type KernelCase, type Ready, verifyElements } from './cases.js';
+import { verifyElements } from '../../reference/check.js';
+import { type Matrix, matrix, weight } from '../../src/engine/operands.js';
+import { shapeText } from '../core/records.js';
+import { type Group, type KernelCase, placeAll, type Ready, valuesOf } from './cases.js';
 
 type Sizes = readonly [M: number, N: number, K: number];
 
-const SQUARE = [768, 768] as const;
-
 /** Many rows. N and K: everyday ones, powers of two (rows collide in the cache), and a vocabulary's. */
-const MANY: readonly Sizes[] = [
-  [64, ...SQUARE],
-  [256, ...SQUARE],
-  [240, 960, 768],
-  [256, 1024, 1024],
-  [256, 2048, 2048],
-  [64, 4096, 4096],
-  [64, 32000, 768],
-  [64, 768, 32000],
-];
-const SOME: readonly Sizes[] = [9, 10, 16, 17, 31, 32, 48, 63]
-  .map((M): Sizes => [M, ...SQUARE])
-  .concat([
-    [10, 1000, 784],
-    [10, 2000, 1000],
-    [16, 1024, 1024],
-    [16, 4096, 4096],
-  ]);
-const FEW: readonly Sizes[] = [1, 2, 3, 4, 5, 6, 7, 8]
-  .map((M): Sizes => [M, ...SQUARE])
-  .concat([
-    [1, 1024, 1024],
-    [1, 2048, 2048],
-    [8, 2048, 2048],
-    [1, 4096, 4096],
-    [2, 4096, 4096],
-    [4, 4096, 4096],
-    [8, 4096, 4096],
-  ]);
-/** Odd sizes, each with an even neighbour, whose speed it should keep. */
-const ODD: readonly (readonly [Sizes, Sizes])[] = [
-  [
-    [71, 769, 769],
-    [72, 768, 768],
-  ],
-  [
-    [256, 769, 769],
-    [256, 768, 768],
-  ],
-  [
-    [256, 17, 768],
-    [256, 16, 768],
-  ],
-  [
-    [256, 768, 17],
-    [256, 768, 16],
-  ],
-  [
-    [256, 7, 768],
-    [256, 8, 768],
-  ],
-  [
-    [256, 768, 7],
-    [256, 768, 8],
-  ],
-];
+const MANY =
+  '64x768x768 256x768x768 240x960x768 256x1024x1024 256x2048x2048 64x4096x4096 64x32000x768 64x768x32000';
+const SOME =
+  '9x768x768 10x768x768 16x768x768 17x768x768 31x768x768 32x768x768 48x768x768 63x768x768 10x1000x784 10x2000x1000 16x1024x1024 16x4096x4096';
+const FEW =
+  '1x768x768 2x768x768 3x768x768 4x768x768 5x768x768 6x768x768 7x768x768 8x768x768 1x1024x1024 1x2048x2048 8x2048x2048 1x4096x4096 2x4096x4096 4x4096x4096 8x4096x4096';
+/** Odd sizes, and of each the even neighbour whose speed it should keep. */
+const ODD = '71x769x769 256x769x769 256x17x768 256x768x17 256x7x768 256x768x7';
+const EVEN = '72x768x768 256x768x768 256x16x768 256x768x16 256x8x768 256x768x8';
+const SKINNY_SIZES = '10x2000x1000 64x768x768 256x768x768 256x2048x2048';
+const SKINNY_RANKS = [1, 2, 3, 4, 6, 8, 16, 32, 64];
 /** The fused low-rank term at these ranks, where the sizes are everyday ones. */
 const RANKS = [8, 64];
+const SCALE = 0.5;
+
+function sizesOf(text: string, quick: boolean): Sizes[] {
+  const all = text.split(' ').map((sizes) => sizes.split('x').map(Number) as [number, number, number]);
+  return quick ? all.slice(0, 1) : all;
+}
+
+type Name = 'x' | 'w' | 'dy' | 'h' | 'a' | 'b';
+/** A transposed operand has a ᵀ. */
+type Factor = Name | `${Name}ᵀ`;
+type Operands = Readonly<Record<Name | 'out', Matrix>>;
+
+interface Product {
+  readonly operation: string;
+  /** The result: scale times the sum of these products. Those of h and its partner are there where R > 0 only. */
+  readonly sum: readonly (readonly [Factor, Factor])[];
+  readonly scale?: number;
+  readonly run: (
+    rt: Runtime,
+    at: Operands,
+    sizes: readonly [M: number, N: number, K: number, R: number],
+  ) => void;
+}
+
+const FORWARD: Product = {
+  operation: 'product x·Wᵀ',
+  sum: [
+    ['x', 'wᵀ'],
+    ['h', 'bᵀ'],
+  ],
+  run: ({ engine }, { x, w, h, b, out }, [, N, K]) =>
+    engine.products.forward({
+      ...{ x, w: weight(w.pointer, N, K), low: { left: h, right: b } },
+      ...{ colScale: 0, bias: 0, y: out },
+    }),
+};
+const BACKWARD_INPUT: Product = {
+  operation: 'dx = dy·W',
+  sum: [
+    ['dy', 'w'],
+    ['h', 'a'],
+  ],
+  run: ({ engine }, { dy, w, h, a, out }, [, N, K]) =>
+    engine.products.backwardInput({
+      ...{ dy, w: weight(w.pointer, N, K), low: { left: h, right: a } },
+      ...{ accumulate: 0, dx: out },
+    }),
+};
+const BACKWARD_WEIGHT: Product = {
+  operation: 'dW = dyᵀ·x',
+  sum: [['dyᵀ', 'x']],
+  run: ({ engine }, { dy, x, out }) => engine.products.backwardWeight({ dy, x, accumulate: 0, dw: out }),
+};
+
+const SKINNY: readonly Product[] = [
+  {
+    operation: 'x·Aᵀ',
+    sum: [['x', 'aᵀ']],
+    run: ({ engine }, { x, a, out }, [M, , K, R]) =>
+      engine.kernels.loraDown(M, K, R, x.pointer, K, a.pointer, K, out.pointer, R),
+  },
+  {
+    operation: 'dy·B',
+    sum: [['dy', 'b']],
+    scale: SCALE,
+    run: ({ engine }, { dy, b, out }, [M, N, , R]) => {
+      const scratch = engine.scratch(4 * N * R);
+      engine.kernels.loraBackwardHidden(M, N, R, SCALE, dy.pointer, N, b.pointer, R, out.pointer, R, scratch);
+    },
+  },
+  {
+    operation: 'dA',
+    sum: [['hᵀ', 'x']],
+    run: ({ engine }, { h, x, out }, [M, , K, R]) =>
+      engine.kernels.loraGradA(M, K, R, h.pointer, R, x.pointer, K, 0, out.pointer, K),
+  },
+  {
+    operation: 'dB',
+    sum: [['dyᵀ', 'h']],
+    scale: SCALE,
+    run: ({ engine }, { dy, h, out }, [M, N, , R]) => {
+      const scratch = engine.scratch(4 * N * R);
+      engine.kernels.loraGradB(M, N, R, SCALE, dy.pointer, N, h.pointer, R, 0, out.pointer, R, scratch);
+    },
+  },
+];
 
 export function productCases(quick: boolean): KernelCase[] {
-  const groups: [Group, readonly Sizes[]][] = [
+  const groups: [Group, string][] = [
     ['M >= 64', MANY],
     ['M 9-63', SOME],
     ['M 1-8', FEW],
   ];
-  const some = <T>(list: readonly T[]): readonly T[] => (quick ? list.slice(0, 1) : list);
   return [
-    ...groups.flatMap(([group, sizes]) => some(sizes).flatMap((size) => casesOf(group, size))),
-    ...some(ODD).flatMap(([odd, even]) => {
-      const neighbours = casesOf('odd sizes', even);
-      return casesOf('odd sizes', odd).map((one, i) => beside(one, neighbours[i]!));
+    ...groups.flatMap(([group, text]) => sizesOf(text, quick).flatMap((sizes) => largeCases(group, sizes))),
+    ...sizesOf(ODD, quick).flatMap((odd, at) => {
+      const neighbours = largeCases('odd sizes', sizesOf(EVEN, false)[at]!);
+      return largeCases('odd sizes', odd).map((one, i) => beside(one, neighbours[i]!));
     }),
+    ...sizesOf(SKINNY_SIZES, quick).flatMap((sizes) =>
+      SKINNY.flatMap((product) =>
+        (quick ? [1, 4] : SKINNY_RANKS).map((R) =>
+          beside(caseOf('skinny', product, sizes, R), caseOf('M >= 64', FORWARD, sizes, 0)),
+        ),
+      ),
+    ),
   ];
 }
 
-/** The case with its neighbour's call as its limit. */
+function largeCases(group: Group, sizes: Sizes): KernelCase[] {
+  const [, N, K] = sizes;
+  const ranks = N === 768 && K === 768 && group === 'M >= 64' ? [0, ...RANKS] : [0];
+  return [
+    ...[FORWARD, BACKWARD_INPUT].flatMap((product) => ranks.map((R) => caseOf(group, product, sizes, R))),
+    caseOf(group, BACKWARD_WEIGHT, sizes, 0),
+  ];
+}
+
+/** The case with another's call beside it, which its time is held against. */
 function beside(one: KernelCase, neighbour: KernelCase): KernelCase {
   const prepare = (rt: Runtime): Ready => {
     const [ready, other] = [one.prepare(rt), neighbour.prepare(rt)];
@@ -98,106 +155,60 @@ function beside(one: KernelCase, neighbour: KernelCase): KernelCase {
   return { ...one, share: one.flops / neighbour.flops, prepare };
 }
 
-function casesOf(group: Group, [M, N, K]: Sizes): KernelCase[] {
-  const ranks = N === K && N === SQUARE[0] && group === 'M >= 64' ? [0, ...RANKS] : [0];
-  return [
-    ...ranks.map((R) => forward(group, M, N, K, R)),
-    ...ranks.map((R) => backwardInput(group, M, N, K, R)),
-    backwardWeight(group, M, N, K),
-  ];
+/** An operand as the product sees it. */
+interface Seen {
+  readonly name: Name;
+  readonly turned: boolean;
+  readonly rows: number;
+  readonly columns: number;
 }
 
-function caseOf(
-  group: Group,
-  operation: string,
-  [M, N, K]: Sizes,
-  R: number,
-  flops: number,
-  prepare: KernelCase['prepare'],
-): KernelCase {
-  const shape = shapeText(M, N, K, R === 0 ? null : R);
-  return { group, operation, shape, flops, bytes: 4 * N * K, share: null, prepare };
-}
-
-function forward(group: Group, M: number, N: number, K: number, R: number): KernelCase {
-  const prepare = (rt: Runtime): Ready => {
-    const bench = new Bench(rt);
-    const [x, w] = [bench.random(M * K), bench.random(N * K)];
-    const [h, b] = R > 0 ? [bench.random(M * R), bench.random(N * R)] : [null, null];
-    const y = bench.empty(M * N);
-    const low = { left: matrix(h?.pointer ?? 0, M, R), right: matrix(b?.pointer ?? 0, N, R) };
-    const operands = {
-      ...{ x: matrix(x.pointer, M, K), w: weight(w.pointer, N, K), low },
-      ...{ colScale: 0, bias: 0, y: matrix(y.pointer, M, N) },
-    };
-    return {
-      run: () => rt.engine.products.forward(operands),
-      verify: () => {
-        const [xs, ws, hs, bs] = [x.values(), w.values(), h?.values() ?? [], b?.values() ?? []];
-        verifyElements(
-          `${KERNEL.product} ${shapeText(M, N, K, R)}`,
-          y.values(),
-          M,
-          N,
-          K + R,
-          (m, n) => (add) => {
-            for (let k = 0; k < K; k++) add(xs[m * K + k]!, ws[n * K + k]!);
-            for (let r = 0; r < R; r++) add(hs[m * R + r]!, bs[n * R + r]!);
-          },
-        );
-      },
-      dispose: () => bench.dispose(),
-    };
+function caseOf(group: Group, product: Product, [M, N, K]: Sizes, R: number): KernelCase {
+  const shapes: Record<Name, readonly [number, number]> = {
+    ...{ x: [M, K], w: [N, K], dy: [M, N] },
+    ...{ h: [M, R], a: [R, K], b: [N, R] },
   };
-  const name = R > 0 ? `${KERNEL.product} with low-rank term` : KERNEL.product;
-  return caseOf(group, name, [M, N, K], R, 2 * M * N * (K + R), prepare);
-}
-
-function backwardInput(group: Group, M: number, N: number, K: number, R: number): KernelCase {
+  const seen = (factor: Factor): Seen => {
+    const [name, turned] = [factor.replace('ᵀ', '') as Name, factor.endsWith('ᵀ')];
+    const [rows, columns] = turned ? ([...shapes[name]].reverse() as [number, number]) : shapes[name];
+    return { name, turned, rows, columns };
+  };
+  const sum = product.sum.map(([left, right]) => [seen(left), seen(right)] as const);
+  const [rows, columns] = [sum[0]![0].rows, sum[0]![1].columns];
+  const depth = sum.reduce((total, [left]) => total + left.columns, 0);
+  const moved = 4 * (rows * depth + depth * columns + rows * columns);
   const prepare = (rt: Runtime): Ready => {
-    const bench = new Bench(rt);
-    const [dy, w] = [bench.random(M * N), bench.random(N * K)];
-    const [u, a] = R > 0 ? [bench.random(M * R), bench.random(R * K)] : [null, null];
-    const dx = bench.empty(M * K);
-    const low = { left: matrix(u?.pointer ?? 0, M, R), right: matrix(a?.pointer ?? 0, R, K) };
-    const operands = {
-      ...{ dy: matrix(dy.pointer, M, N), w: weight(w.pointer, N, K), low },
-      ...{ accumulate: 0 as const, dx: matrix(dx.pointer, M, K) },
-    };
+    const names = [...new Set(sum.flat().map(({ name }) => name))];
+    const tensors = placeAll(rt, [...names.map((name) => shapes[name][0] * shapes[name][1]), rows * columns]);
+    const placed = (name: Name): Matrix =>
+      matrix(tensors[names.indexOf(name)]?.pointer ?? 0, ...shapes[name]);
+    const at = { out: matrix(tensors.at(-1)!.pointer, rows, columns) } as Record<Name | 'out', Matrix>;
+    for (const name of Object.keys(shapes) as Name[]) at[name] = placed(name);
     return {
-      run: () => rt.engine.products.backwardInput(operands),
+      run: () => product.run(rt, at, [M, N, K, R]),
       verify: () => {
-        const [dys, ws, us, as] = [dy.values(), w.values(), u?.values() ?? [], a?.values() ?? []];
-        verifyElements(`dx ${shapeText(M, N, K, R)}`, dx.values(), M, K, N + R, (m, k) => (add) => {
-          for (let n = 0; n < N; n++) add(dys[m * N + n]!, ws[n * K + k]!);
-          for (let r = 0; r < R; r++) add(us[m * R + r]!, as[r * K + k]!);
+        const held = new Map(names.map((name, i) => [name, valuesOf(tensors[i]!)]));
+        const element = ({ name, turned }: Seen, i: number, j: number): number =>
+          held.get(name)![turned ? j * shapes[name][1] + i : i * shapes[name][1] + j]!;
+        const { scale = 1 } = product;
+        const what = `${product.operation} ${shapeText(M, N, K, R)}`;
+        verifyElements(what, valuesOf(tensors.at(-1)!), [rows, columns, depth + 1], (i, j) => (add) => {
+          for (const [left, right] of sum)
+            for (let d = 0; d < left.columns; d++) add(scale * element(left, i, d), element(right, d, j));
         });
       },
-      dispose: () => bench.dispose(),
-    };
-  };
-  const name = R > 0 ? `${KERNEL.inputGradient} with low-rank term` : KERNEL.inputGradient;
-  return caseOf(group, name, [M, N, K], R, 2 * M * K * (N + R), prepare);
-}
-
-function backwardWeight(group: Group, M: number, N: number, K: number): KernelCase {
-  const prepare = (rt: Runtime): Ready => {
-    const bench = new Bench(rt);
-    const [dy, x, dw] = [bench.random(M * N), bench.random(M * K), bench.empty(N * K)];
-    const operands = {
-      ...{ dy: matrix(dy.pointer, M, N), x: matrix(x.pointer, M, K) },
-      ...{ accumulate: 0 as const, dw: matrix(dw.pointer, N, K) },
-    };
-    return {
-      run: () => rt.engine.products.backwardWeight(operands),
-      verify: () => {
-        const [dys, xs] = [dy.values(), x.values()];
-        verifyElements(`dW ${shapeText(M, N, K)}`, dw.values(), N, K, M, (n, k) => (add) => {
-          for (let m = 0; m < M; m++) add(dys[m * N + n]!, xs[m * K + k]!);
-        });
+      dispose: () => {
+        for (const tensor of tensors) tensor.dispose();
       },
-      dispose: () => bench.dispose(),
     };
   };
-  return caseOf(group, KERNEL.weightGradient, [M, N, K], 0, 2 * M * N * K, prepare);
+  return {
+    group,
+    operation: sum.length > 1 && R > 0 ? `${product.operation} with low-rank term` : product.operation,
+    shape: shapeText(M, N, K, R === 0 ? null : R),
+    flops: 2 * rows * columns * depth,
+    bytes: group === 'skinny' ? moved : 4 * N * K,
+    share: null,
+    prepare,
+  };
 }

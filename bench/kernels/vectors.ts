@@ -3,11 +3,10 @@
  * every cache, and as a training step has it: within the second level.
  */
 import type { Runtime } from 'lora-wasm';
-import { Bench, type KernelCase, type Ready, verifyElements } from './cases.js';
-import { ACTIVATIONS } from './vectors/activations.js';
+import { verifyElements } from '../../reference/check.js';
+import { type KernelCase, placeAll, type Ready, valuesOf } from './cases.js';
 import { ELEMENTWISE } from './vectors/elementwise.js';
-import { numbersOf, type VectorKernel } from './vectors/kernel.js';
-import { RANDOM } from './vectors/random.js';
+import type { At, Run, Value, VectorKernel } from './vectors/kernel.js';
 import { REDUCTIONS } from './vectors/reductions.js';
 import { ROWS } from './vectors/rows.js';
 
@@ -19,59 +18,68 @@ const QUICK_N = 2 ** 12;
 /** Roundings on an element's way, generously: an exponential has some dozens, a long sum's grow with the root of its length. */
 const ROUNDINGS = 500;
 
-const KERNELS: readonly VectorKernel[] = [...ELEMENTWISE, ...ACTIVATIONS, ...REDUCTIONS, ...ROWS, ...RANDOM];
-
 export function vectorCases(quick: boolean): KernelCase[] {
-  return KERNELS.flatMap((kernel) => {
-    if (quick) return [caseOf(kernel, QUICK_N)];
-    return [BEYOND_CACHES, kernel.moves * CACHED_N > CACHED ? CACHED_N / 2 : CACHED_N].map((n) =>
-      caseOf(kernel, n),
-    );
+  return [...ELEMENTWISE, ...REDUCTIONS, ...ROWS].flatMap((kernel) => {
+    const cached = kernel.moves * CACHED_N > CACHED ? CACHED_N / 2 : CACHED_N;
+    return (quick ? [QUICK_N] : [BEYOND_CACHES, cached]).map((n) => caseOf(kernel, n));
   });
 }
 
 function caseOf(kernel: VectorKernel, n: number): KernelCase {
-  const { columns, moves, flops } = kernel;
-  const N = columns === undefined ? n : Math.min(columns, n);
+  const { operation, moves, flops, more } = kernel;
+  const N = Math.min(more.columns ?? n, n);
   const M = Math.floor(n / N);
   return {
-    group: 'vector',
-    operation: kernel.operation,
-    shape: columns === undefined ? `n=${n}` : `M=${M} N=${N}`,
+    ...{ group: 'vector', operation, share: null },
+    shape: more.columns === undefined ? `n=${n}` : `M=${M} N=${N}`,
     flops: flops * M * N,
     bytes: 4 * moves * M * N,
-    share: null,
     prepare: (rt) => prepare(rt, kernel, M, N),
   };
 }
 
-function prepare(rt: Runtime, kernel: VectorKernel, M: number, N: number): Ready {
-  const { operation, moves, operands, run, value, out } = kernel;
+function prepare(
+  rt: Runtime,
+  { operation, moves, run, value, out, more }: VectorKernel,
+  M: number,
+  N: number,
+): Ready {
   const { kernels } = rt.engine;
-  const bench = new Bench(rt);
-  const sizes = operands?.(M, N) ?? new Array<number>(Math.min(4, moves)).fill(M * N);
-  const placed = sizes.map((size) => bench.random(size));
-  const pointers = placed.map(({ pointer }) => pointer);
-  if (kernel.squared !== undefined) {
-    const p = pointers[kernel.squared]!;
-    kernels.mul(sizes[kernel.squared]!, p, p, p);
-  }
-  if (kernel.numbers !== undefined) {
-    const { operand, below } = kernel.numbers;
+  const { squared, numbers } = more;
+  const sizes = more.operands?.(M, N) ?? new Array<number>(Math.min(4, moves)).fill(M * N);
+  const tensors = placeAll(rt, sizes);
+  const pointers = tensors.map(({ pointer }) => pointer) as unknown as Parameters<Run>[1];
+  if (squared !== undefined)
+    kernels.mul(sizes[squared]!, pointers[squared]!, pointers[squared]!, pointers[squared]!);
+  if (numbers !== undefined) {
     // Neighbours far apart: a table's rows are not read in order.
-    const numbers = Int32Array.from({ length: sizes[operand]! }, (_, i) => (i * 7919) % below(M, N));
-    placed[operand]!.set(new Float32Array(numbers.buffer));
+    const drawn = Int32Array.from(
+      { length: sizes[numbers.operand]! },
+      (_, i) => (i * 7919) % numbers.below(M, N),
+    );
+    tensors[numbers.operand]!.set(new Float32Array(drawn.buffer));
   }
-  const before = placed.map((array) => array.values());
+  const before = tensors.map(valuesOf);
+  const looks = before.map((values, i): At => {
+    const seen = i === numbers?.operand ? numbersOf(values) : values;
+    return (at) => seen[at]!;
+  }) as unknown as Parameters<Value>[0];
   return {
     run: () => void run(kernels, pointers, M, N),
     verify: () => {
-      for (const [i, array] of placed.entries()) array.set(before[i]!);
+      for (const [i, tensor] of tensors.entries()) tensor.set(before[i]!);
       const result = run(kernels, pointers, M, N);
-      const got = out === null ? Float32Array.of(result as number) : placed[out]!.values();
-      const numbers = kernel.outNumbers ? Float32Array.from(numbersOf(got)) : got;
-      verifyElements(operation, numbers, 1, got.length, ROUNDINGS, (_, i) => value(before, i, M, N));
+      const got = out === null ? Float32Array.of(Number(result)) : valuesOf(tensors[out]!);
+      const seen = more.outNumbers ? Float32Array.from(numbersOf(got)) : got;
+      verifyElements(operation, seen, [1, got.length, ROUNDINGS], (_, i) => value(looks, i, M, N));
     },
-    dispose: () => bench.dispose(),
+    dispose: () => {
+      for (const tensor of tensors) tensor.dispose();
+    },
   };
+}
+
+/** The i32 that a Float32Array's bits are. */
+function numbersOf(bits: Float32Array): Int32Array {
+  return new Int32Array(bits.buffer, bits.byteOffset, bits.length);
 }

@@ -1,6 +1,5 @@
 /** Who takes part; each is imported when it is asked for, so that a missing package hurts nobody else. */
-import { PACKAGE } from '../records.js';
-import { labelOf } from './label.js';
+import { labelOf, PACKAGE } from '../core/records.js';
 import { CUSTOM_GRADIENT, type Loader } from './peer.js';
 
 /** Native, and started from Node alone: node-host.ts adds it. */
@@ -10,7 +9,7 @@ export type Contestants = Readonly<Record<string, () => Promise<Loader>>>;
 
 /** Those that run in Node and in a page, by their labels. */
 export const CONTESTANTS: Contestants = {
-  [PACKAGE]: async () => (await import('./own.js')).loadOwn,
+  [PACKAGE]: async () => (await import('./loops.js')).loadOwn,
   'onnxruntime-web': async () => (await import('./onnx.js')).loadOnnx,
   '@tensorflow/tfjs': async () => (await import('./tfjs.js')).loadTfjs,
   [labelOf({ contestant: '@tensorflow/tfjs', variant: CUSTOM_GRADIENT })]: async () =>

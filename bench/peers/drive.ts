@@ -1,10 +1,15 @@
 /** Drives the hosts of one engine: all contestants of one operation and shape in one interleaved run of rounds. */
-import { summarise } from '../measure.js';
-import { gflopsOf, type NotMeasured, type Row } from '../records.js';
-import type { PeerEffort } from './effort.js';
+import { type Effort, summarise } from '../core/measure.js';
+import { flopsOf, OPERATIONS, type Operation, type Shape, shapeOf } from '../core/problem.js';
+import { type NotMeasured, ownRow, type Row } from '../core/records.js';
 import type { Host, PeerInfo } from './host.js';
-import { OPERATIONS, type Operation } from './peer.js';
-import { flopsOf, SHAPES, type Shape, shapeOf } from './problem.js';
+import { SHAPES } from './peer.js';
+
+/** How long a comparison measures. */
+export interface PeerEffort extends Effort {
+  /** Milliseconds without work before a contestant's turn: the threads of the one before look for work that long. */
+  readonly settleMs: number;
+}
 
 export interface PeerRow extends Row {
   readonly version: string;
@@ -75,24 +80,11 @@ async function interleave(
 }
 
 function rowOf(peer: PeerInfo, operation: Operation, shape: Shape, rounds: number[]): PeerRow {
-  const timing = summarise(rounds);
-  return {
-    contestant: peer.name,
-    ...(peer.variant !== undefined && { variant: peer.variant }),
-    version: peer.version,
-    settings: peer.settings,
-    operation,
-    shape: shapeOf(shape, operation),
-    kernels: peer.kernels,
-    threads: peer.threads,
-    ...timing,
-    gflops: gflopsOf(flopsOf(shape, operation), timing.median),
-    percentOfCeiling: null,
-    endToEnd: null,
-    ratio: null,
-    flopRatio: null,
-    ratioTo: null,
-  };
+  const { name: contestant, variant, version, settings } = peer;
+  const flops = flopsOf(shape, operation);
+  const at = [operation, shapeOf(shape, operation)] as const;
+  const row = ownRow({ info: () => peer }, at, summarise(rounds), flops, null, { contestant });
+  return { ...row, ...(variant !== undefined && { variant }), version, settings };
 }
 
 function unique(list: readonly NotMeasured[]): NotMeasured[] {

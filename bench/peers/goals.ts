@@ -2,13 +2,11 @@
  * What the package promises beside its peers, held against the rows of a comparison: how many times as fast it is on one
  * thread, and how many times as fast it could be, since nothing on 128-bit SIMD runs faster than the ceiling.
  */
-import type { Goal } from '../goals.js';
-import { pairedRatios, type Timing } from '../measure.js';
-import { markdownTable } from '../readme-tables.js';
-import { PACKAGE, type Report, type Row, shapeText } from '../records.js';
-import { ratioText } from '../table.js';
-import { labelOf } from './label.js';
-import type { Operation } from './peer.js';
+import type { Goal } from '../core/goal.js';
+import { pairedRatios, type Timing } from '../core/measure.js';
+import type { Operation } from '../core/problem.js';
+import { labelOf, PACKAGE, type Row, shapeText } from '../core/records.js';
+import { ratioText } from '../core/table.js';
 
 const SIZES = [256, 768, 768] as const;
 const RANK = 8;
@@ -93,47 +91,11 @@ export function peerGoalText(goal: PeerGoal): Goal {
   const { operation, peer, limit, result } = goal;
   const words = { goal: `${operation}, over ${peer}`, limit: `at least ${limit}x` };
   if (result === null) return { ...words, measured: null, met: null };
-  const why = whyMissed(goal);
-  return {
-    ...words,
-    measured: `${ratioText(result.times)}${why === '' ? '' : `; ${why}`}`,
-    met: result.met,
-  };
-}
-
-/** The goals of one engine, in Markdown. */
-export function goalsTable({ rows }: Pick<Report, 'rows'>): string {
-  const plain = rows.some((row) => row.contestant === PACKAGE && row.kernels === 'simd');
-  const head = [
-    'goal',
-    'times as fast, at least',
-    'measured (range)',
-    'met',
-    "the peer's % of ceiling",
-    'lora-wasm at the ceiling',
-    "lora-wasm's % of ceiling",
-    'why not',
+  const { times, met, peerPercent, ownPercent } = result;
+  const parts = [
+    ratioText(times),
+    `at ${ownPercent.toFixed(0)} and ${peerPercent.toFixed(0)} % of the ceiling`,
+    ...(met ? [] : [whyMissed(goal)]),
   ];
-  const cells = peerGoals(rows).map((goal) => {
-    const { operation, peer, limit, result } = goal;
-    const name = `${operation}, over ${peer}`;
-    if (result === null) return [name, String(limit), 'not measured', '', '', '', '', ''];
-    const { times, met, peerPercent, ownPercent, atCeiling } = result;
-    return [
-      name,
-      String(limit),
-      ratioText(times),
-      met ? 'yes' : 'no',
-      peerPercent.toFixed(0),
-      atCeiling.toFixed(2),
-      ownPercent.toFixed(0),
-      whyMissed(goal),
-    ];
-  });
-  const build = plain ? ' They are set for relaxed SIMD; this engine runs plain SIMD.' : '';
-  return [
-    `Goals at ${shapeText(...SIZES, RANK)}, one thread against one thread.${build}`,
-    '',
-    markdownTable(head, cells),
-  ].join('\n');
+  return { ...words, measured: parts.join('; '), met };
 }

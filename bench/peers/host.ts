@@ -3,12 +3,12 @@
  * up and timed a round at a time, so that whoever drives several hosts can interleave their rounds.
  */
 import { Bench } from 'tinybench';
-import { leastSample } from '../measure.js';
-import type { NotMeasured } from '../records.js';
+import { threadsText } from '../core/chart.js';
+import { leastSample } from '../core/measure.js';
+import { type Operation, type Prepared, problemOf, type Shape, shapeOf, Twin } from '../core/problem.js';
+import { labelOf, type NotMeasured } from '../core/records.js';
 import type { Contestants } from './contestants.js';
-import { labelOf } from './label.js';
-import type { Operation, Peer, Place, Prepared } from './peer.js';
-import { problemOf, type Shape, shapeOf, Twin } from './problem.js';
+import type { Peer, Place } from './peer.js';
 
 export type PeerInfo = Pick<Peer, 'name' | 'variant' | 'version' | 'settings' | 'kernels' | 'threads'> & {
   /** As rounds name it. */
@@ -91,7 +91,7 @@ export class LocalHost implements Host {
       let prepared: Prepared | null = null;
       try {
         prepared = await peer.prepare(operation, problem);
-        await check(this.#twin.twin, label, operation, prepared);
+        await this.#twin.twin.check(label, operation, prepared);
         this.#prepared.set(label, {
           ...(await warmUp(prepared, WARM_UP_MS)),
           calls: await callsOf(prepared),
@@ -135,39 +135,10 @@ export class LocalHost implements Host {
   }
 }
 
-export function threadsText(threads: number): string {
-  return threads === 1 ? 'one thread' : `${threads} threads`;
-}
-
 function infoOf({ name, variant, version, settings, kernels, threads }: Peer): PeerInfo {
   const ways = variant === undefined ? {} : { variant };
-  return {
-    name,
-    ...ways,
-    label: labelOf({ contestant: name, ...ways }),
-    version,
-    settings,
-    kernels,
-    threads,
-  };
-}
-
-/** Holds results against the twin, and for a training step wants a loss that falls. @throws Error */
-export async function check(
-  twin: Twin,
-  name: string,
-  operation: Operation,
-  prepared: Prepared,
-): Promise<void> {
-  const step = operation === 'LoRA training step';
-  if (!step) await prepared.run();
-  twin.check(`${name} ${operation}`, operation, await prepared.read());
-  if (!step) return;
-  const before = await prepared.loss!();
-  for (let i = 0; i < 3; i++) await prepared.run();
-  const after = await prepared.loss!();
-  if (!(after < before))
-    throw new Error(`check: ${name}: loss is ${after} after three steps, expected below ${before}`);
+  const label = labelOf({ contestant: name, ...ways });
+  return { name, ...ways, label, version, settings, kernels, threads };
 }
 
 /** Calls for `ms`, at first until the engine's best compiler has seen it; tells whether a call is to be awaited. */

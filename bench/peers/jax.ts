@@ -1,8 +1,8 @@
 /** @jax-js/jax on its wasm device: everything of one call in one jitted function, W as it lies. */
 import type { JaxArray } from '@jax-js/jax';
+import { LEARNING_RATE, type Prepared, type Problem } from '../core/problem.js';
 import pins from './package.json' with { type: 'json' };
-import { LEARNING_RATE, type Loader, type Peer, type Place, type Prepared } from './peer.js';
-import type { Problem } from './problem.js';
+import type { Loader, Peer, Place } from './peer.js';
 
 type Jax = typeof import('@jax-js/jax');
 

@@ -1,6 +1,18 @@
-/** The loops that people write first, in plain TypeScript and in scalar WebAssembly: a forward product, nothing else. */
-import { naiveProduct, plainForward } from '../naive-product.js';
-import type { Loader, Operation, Peer } from './peer.js';
+/** This package, and the loops that people write first, in plain TypeScript and in scalar WebAssembly: a forward product alone. */
+import { naiveProduct, plainForward } from '../core/naive-product.js';
+import { prepareOwn, runtimeOf } from '../core/own.js';
+import type { Operation } from '../core/problem.js';
+import { PACKAGE } from '../core/records.js';
+import type { Loader, Peer } from './peer.js';
+
+export const loadOwn: Loader = async ({ threads }): Promise<Peer> => {
+  const rt = await runtimeOf({ threads });
+  const { kernels } = rt.info();
+  return {
+    ...{ name: PACKAGE, version: '', settings: `${kernels} kernels, AdamW`, kernels, threads, lacks: {} },
+    prepare: (operation, problem) => prepareOwn(rt, operation, problem),
+  };
+};
 
 const PRODUCT_ONLY = 'the baselines have a forward product only';
 const LACKS: Partial<Record<Operation, string>> = {

@@ -6,16 +6,20 @@ import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { type Chromium, startChromium } from '../browser/chromium.js';
-import { measureCeilings } from '../ceilings.js';
-import { higher } from '../peak.js';
-import { commandLine, commitOf, cpuName, nodeName, today } from '../provenance.js';
-import { type Ceilings, PACKAGE, type Report } from '../records.js';
+import { measureCeilings } from '../core/ceilings.js';
+import { higher } from '../core/peak.js';
+import { printReport, showProgress } from '../core/print.js';
+import { commandLine, commitOf, cpuName, nodeName, today } from '../core/provenance.js';
+import { type Ceilings, PACKAGE, type Report } from '../core/records.js';
 import { CONTESTANTS, PYTORCH } from './contestants.js';
-import { drive, type Outcome, type Party, type PeerRow } from './drive.js';
-import { FULL, QUICK } from './effort.js';
-import { type Remote, startNodeHost } from './node-host.js';
-import { SHAPES } from './problem.js';
-import { printPeers } from './table.js';
+import { drive, type Outcome, type Party, type PeerEffort, type PeerRow } from './drive.js';
+import { peerGoals, peerGoalText } from './goals.js';
+import { hostOver, type Remote, startNodeHost } from './node-host.js';
+import { PEER_COLUMNS, peerCells, sortedRows } from './pages.js';
+import { SHAPES } from './peer.js';
+
+const FULL: PeerEffort = { rounds: 15, roundMs: 80, settleMs: 100 };
+const QUICK: PeerEffort = { rounds: 2, roundMs: 2, settleMs: 0 };
 
 interface Options {
   readonly json?: string;
@@ -57,10 +61,13 @@ function nodeEngine(): Engine {
 function pageEngine(pages: Chromium): Engine {
   return {
     name: `Chromium ${pages.version}`,
-    open: pages.open,
+    open: async () => {
+      const page = await pages.open();
+      return { host: hostOver((method, args) => page.ask('host', [method, args])), close: page.close };
+    },
     ceilings: async () => {
       const page = await pages.open();
-      const ceilings = await page.ceilings();
+      const ceilings = await page.ask<Ceilings>('ceilings', []);
       await page.close();
       return ceilings;
     },
@@ -95,12 +102,10 @@ async function measure(engine: Engine, { python, quick = false, only }: Options)
       join(remote, { names: [name], threads });
     }
   }
-  const progress = (text: string): void =>
-    void (process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`));
   try {
     const smallest = SHAPES.filter(({ M }) => M === 10);
-    const outcome = await drive(parties, quick ? QUICK : FULL, progress, quick ? smallest : SHAPES);
-    progress('');
+    const outcome = await drive(parties, quick ? QUICK : FULL, showProgress, quick ? smallest : SHAPES);
+    showProgress('');
     return outcome;
   } finally {
     for (const remote of remotes) await remote.close();
@@ -109,8 +114,9 @@ async function measure(engine: Engine, { python, quick = false, only }: Options)
 
 async function main(): Promise<void> {
   const options = readOptions();
-  const engine =
-    options.chromium === undefined ? nodeEngine() : pageEngine(await startChromium(options.chromium));
+  const { chromium } = options;
+  const entry = new URL('./page.ts', import.meta.url);
+  const engine = chromium === undefined ? nodeEngine() : pageEngine(await startChromium(chromium, entry));
   try {
     const before = await engine.ceilings();
     const { rows, notMeasured } = await measure(engine, options);
@@ -125,7 +131,8 @@ async function main(): Promise<void> {
       rows: withCeilings(rows, ceilings),
       notMeasured,
     };
-    printPeers(report);
+    const cells = sortedRows(report.rows).map((row) => peerCells(row, report.rows));
+    printReport(report, PEER_COLUMNS, cells, peerGoals(report.rows).map(peerGoalText));
     if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 1)}\n`);
   } finally {
     await engine.close();

@@ -3,10 +3,9 @@
  * its own AdamW. It has no wasm backend of its own; its tensors run on tfjs's here, which is faster than its `cpu`.
  */
 import type { Tensor, Tfjs, Variable } from '@tensorflow/tfjs';
-import { transposed } from './arrays.js';
+import { LEARNING_RATE, type Prepared, type Problem } from '../core/problem.js';
 import pins from './package.json' with { type: 'json' };
-import { LEARNING_RATE, type Loader, type Peer, type Prepared } from './peer.js';
-import type { Problem } from './problem.js';
+import { type Loader, type Peer, transposed } from './peer.js';
 import { startTfjs } from './tfjs.js';
 
 interface Store {

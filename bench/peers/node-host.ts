@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { buildNaive } from '../naive.js';
+import { buildNaive } from '../core/compile.js';
 import { CONTESTANTS, PYTORCH } from './contestants.js';
 import { type Host, LocalHost, reasonOf } from './host.js';
 

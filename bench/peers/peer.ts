@@ -1,26 +1,12 @@
 /** What a peer is to the comparison: a name, its settings, and the operations that it can prepare. */
-import type { Problem } from './problem.js';
+import type { Operation, Prepared, Problem, Shape } from '../core/problem.js';
 
-export const OPERATIONS = ['linear forward', 'LoRA forward', 'LoRA training step'] as const;
-export type Operation = (typeof OPERATIONS)[number];
-
-/** What an operation computed, copied out: y of a forward, the first step's gradients of a training step. */
-export type Results =
-  | { readonly y: Float32Array }
-  | { readonly da: Float32Array; readonly db: Float32Array; readonly dx: Float32Array };
-
-/** One operation over one problem, its data in the peer's own memory. */
-export interface Prepared {
-  /** The timed body. A promise is awaited. */
-  run(): unknown;
-  /** Before the first `run` of a training step: its gradients. After a `run` of a forward: y. */
-  read(): Promise<Results> | Results;
-  /** Mean squared error at the present factors; training steps only. */
-  loss?(): Promise<number> | number;
-  /** Where the peer lives in another process: the median ms of calls within `ms`, by its own clock. */
-  time?(ms: number): Promise<number>;
-  dispose(): void;
-}
+export const SHAPES: readonly Shape[] = [
+  { M: 256, N: 768, K: 768, r: 8 },
+  { M: 10, N: 2000, K: 1000, r: 1 },
+  { M: 64, N: 768, K: 768, r: 8 },
+  { M: 1, N: 768, K: 768, r: null },
+];
 
 /** A contestant, loaded for a number of threads. */
 export interface Peer {
@@ -53,7 +39,13 @@ export interface Place {
 /** @throws Error with the reason why the peer cannot run at this place */
 export type Loader = (place: Place) => Promise<Peer>;
 
-export const LEARNING_RATE = 1e-3;
-
 /** A variant: the package's products, with gradients that the comparison wrote for it. */
 export const CUSTOM_GRADIENT = 'custom gradient';
+
+/** The transpose of a row-major [rows, columns] matrix. */
+export function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < columns; j++) result[j * rows + i] = values[i * columns + j]!;
+  return result;
+}

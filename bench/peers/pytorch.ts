@@ -2,15 +2,8 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import {
-  LEARNING_RATE,
-  type Loader,
-  type Operation,
-  type Peer,
-  type Prepared,
-  type Results,
-} from './peer.js';
-import type { Problem } from './problem.js';
+import { LEARNING_RATE, type Operation, type Prepared, type Problem, type Results } from '../core/problem.js';
+import type { Loader, Peer } from './peer.js';
 
 type Ask = (what: string, id: number, more?: object) => Promise<unknown>;
 

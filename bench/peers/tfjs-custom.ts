@@ -3,8 +3,8 @@
  * operand, and W is kept twice, [K,N] for forward and [N,K] for backward. Several times faster than its own gradients.
  */
 import type { Tensor, Tfjs } from '@tensorflow/tfjs';
+import type { Problem } from '../core/problem.js';
 import { CUSTOM_GRADIENT, type Loader, type Peer } from './peer.js';
-import type { Problem } from './problem.js';
 import { describeTfjs, type Products, startTfjs, TFJS, trainingStep } from './tfjs.js';
 
 const SAME_FORWARD = `a gradient changes no forward: it is that of ${TFJS}`;

@@ -5,9 +5,8 @@
  */
 import type { Tensor, Tfjs, Variable } from '@tensorflow/tfjs';
 import type { TfjsWasm } from '@tensorflow/tfjs-backend-wasm';
-import { transposed } from './arrays.js';
-import { LEARNING_RATE, type Loader, type Peer, type Place, type Prepared } from './peer.js';
-import type { Problem } from './problem.js';
+import { LEARNING_RATE, type Prepared, type Problem } from '../core/problem.js';
+import { type Loader, type Peer, type Place, transposed } from './peer.js';
 
 export const TFJS = '@tensorflow/tfjs';
 

@@ -2,14 +2,23 @@
  * The suite `scaling`: how the cost of a LoRA forward and of a LoRA training step grows with M, d, r and threads, one of
  * them moved at a time. The growth of the time stands beside the growth of the flops.
  */
-import { measure } from '../measure.js';
-import { check, reasonOf } from '../peers/host.js';
-import { peerOf } from '../peers/own.js';
-import type { Operation, Peer, Prepared } from '../peers/peer.js';
-import { flopsOf, problemOf, type Shape, shapeOf, Twin } from '../peers/problem.js';
-import { gflopsOf, type NotMeasured, PACKAGE, type Row } from '../records.js';
+import type { Runtime } from 'lora-wasm';
+import { chartOf, groupsBy } from '../core/chart.js';
+import { markdownTable } from '../core/markdown.js';
+import { measure } from '../core/measure.js';
+import { prepareOwn } from '../core/own.js';
+import {
+  flopsOf,
+  type Operation,
+  type Prepared,
+  problemOf,
+  type Shape,
+  shapeOf,
+  Twin,
+} from '../core/problem.js';
+import { type NotMeasured, ownRow, PACKAGE, type Report, type Row } from '../core/records.js';
+import { figure, rangeText } from '../core/table.js';
 import type { Environment, Outcome, Suite } from '../suite.js';
-import { rangeText } from '../table.js';
 
 export const AXES = ['M', 'd', 'r', 'threads'] as const;
 export type Axis = (typeof AXES)[number];
@@ -33,7 +42,7 @@ const SIZES: Readonly<Record<keyof typeof BASE, readonly number[]>> = {
 const FULL = { rounds: 7, roundMs: 40 };
 const QUICK = { rounds: 2, roundMs: 1 };
 
-export const scaling: Suite<ScalingRow> = {
+export const scaling = {
   about: 'how the cost grows with M, d, r and threads',
   run,
   columns: ['operation', 'moves', 'shape', 'threads', 'ms (range)', 'GFLOP/s', 'time grows', 'flops grow'],
@@ -47,23 +56,59 @@ export const scaling: Suite<ScalingRow> = {
     `${row.timeGrowth.toFixed(2)}x`,
     `${row.flopGrowth.toFixed(2)}x`,
   ],
-};
+  digest: ({ rows }) =>
+    markdownTable(
+      ['operation', 'moves', 'flops grow', 'time grows', 'GFLOP/s'],
+      growth(rows as ScalingRow[]),
+    ),
+  chart: { shows: 'GFLOP/s over M, d, r and threads, with the 128-bit ceiling,', draw },
+} as const satisfies Suite<ScalingRow>;
+
+/** One line an operation and axis: from its smallest value to its largest. */
+function growth(rows: readonly ScalingRow[]): string[][] {
+  return groupsBy(rows, titleOf).map(({ bars }) => {
+    const [first, last] = [bars[0]![1], bars.at(-1)![1]] as [ScalingRow, ScalingRow];
+    return [
+      first.operation,
+      `${first.axis} from ${first.value} to ${last.value}`,
+      `${figure(last.flopGrowth)}x`,
+      `${figure(last.timeGrowth)}x`,
+      `${first.gflops.toFixed(1)} to ${last.gflops.toFixed(1)}`,
+    ];
+  });
+}
+
+function titleOf(row: Row): string {
+  return `${row.operation}, ${(row as ScalingRow).axis}`;
+}
+
+/** A group of bars an operation and axis. */
+function draw(report: Report): string {
+  const { fused, plain } = report.ceilings;
+  const relaxed = report.rows[0]?.kernels === 'relaxed-simd' && fused !== null;
+  const nameOf = (row: Row): string => {
+    const { axis, value, shape } = row as ScalingRow;
+    return axis === 'threads' ? `threads=${value}, ${shape}` : shape;
+  };
+  return chartOf(report, groupsBy(report.rows, titleOf, nameOf), relaxed ? fused : plain);
+}
 
 interface Point {
   readonly value: number;
   readonly shape: Shape;
-  readonly peer: Peer;
+  readonly rt: Runtime;
 }
 
 async function run(environment: Environment): Promise<Outcome<ScalingRow>> {
   const { quick, wanted, progress } = environment;
   const base = quick ? { ...BASE, M: 4, d: 64 } : BASE;
   const notMeasured: NotMeasured[] = [];
-  const own = await peersByThreads(environment, notMeasured);
+  const runtimes = await runtimesByThreads(environment, notMeasured);
   const pointsOf = (axis: Axis): Point[] => {
-    if (axis === 'threads') return own.map((peer) => ({ value: peer.threads, shape: shapeAt(base), peer }));
+    if (axis === 'threads')
+      return runtimes.map((rt) => ({ value: rt.info().threads, shape: shapeAt(base), rt }));
     const values = quick ? SIZES[axis].slice(0, 2) : SIZES[axis];
-    return values.map((value) => ({ value, shape: shapeAt({ ...base, [axis]: value }), peer: own[0]! }));
+    return values.map((value) => ({ value, shape: shapeAt({ ...base, [axis]: value }), rt: runtimes[0]! }));
   };
   const rows: ScalingRow[] = [];
   for (const operation of OPERATIONS) {
@@ -77,17 +122,18 @@ async function run(environment: Environment): Promise<Outcome<ScalingRow>> {
   return { rows, notMeasured };
 }
 
-/** The package at one thread, two, and so on. */
-async function peersByThreads(environment: Environment, notMeasured: NotMeasured[]): Promise<Peer[]> {
-  const peers = [peerOf(environment.rt)];
+/** One thread, two, and so on. */
+async function runtimesByThreads(environment: Environment, notMeasured: NotMeasured[]): Promise<Runtime[]> {
+  const runtimes = [environment.rt];
   for (let threads = 2; threads <= environment.threads; threads++) {
     try {
-      peers.push(peerOf(await environment.runtimeOf(threads)));
+      runtimes.push(await environment.runtimeOf(threads));
     } catch (error) {
-      notMeasured.push({ contestant: PACKAGE, operation: `${threads} threads`, reason: reasonOf(error) });
+      const reason = error instanceof Error ? error.message : String(error);
+      notMeasured.push({ contestant: PACKAGE, operation: `${threads} threads`, reason });
     }
   }
-  return peers;
+  return runtimes;
 }
 
 function shapeAt({ M, d, r }: typeof BASE): Shape {
@@ -96,32 +142,28 @@ function shapeAt({ M, d, r }: typeof BASE): Shape {
 
 /** Verifies every point of an axis, then measures them interleaved. */
 async function axisRows(
-  { quick, quiet, ceiling }: Environment,
+  { quick, ceiling }: Environment,
   operation: Operation,
   axis: Axis,
   points: readonly Point[],
 ): Promise<ScalingRow[]> {
   const all: Prepared[] = [];
-  for (const { shape, peer } of points) {
+  for (const { shape, rt } of points) {
     const problem = problemOf(shape);
-    const prepared = await peer.prepare(operation, problem);
-    await check(new Twin(problem), PACKAGE, operation, prepared);
+    const prepared = prepareOwn(rt, operation, problem);
+    await new Twin(problem).check(PACKAGE, operation, prepared);
     all.push(prepared);
   }
   const tasks = all.map((prepared, i) => ({ name: String(i), run: () => void prepared.run() }));
-  const timings = measure(tasks, quick ? QUICK : { ...FULL, quiet });
+  const timings = measure(tasks, quick ? QUICK : FULL);
   for (const prepared of all) prepared.dispose();
   const first = timings.get('0')!.median;
-  return points.map(({ value, shape, peer: { kernels, threads } }, i) => {
+  return points.map(({ value, shape, rt }, i) => {
     const timing = timings.get(String(i))!;
     const flops = flopsOf(shape, operation);
-    const gflops = gflopsOf(flops, timing.median);
     return {
-      ...{ axis, value, contestant: PACKAGE, operation, shape: shapeOf(shape, operation), kernels, threads },
-      ...timing,
-      gflops,
-      percentOfCeiling: ceiling === null ? null : (100 * gflops) / (ceiling * threads),
-      ...{ endToEnd: null, ratio: null, flopRatio: null, ratioTo: null },
+      ...{ axis, value },
+      ...ownRow(rt, [operation, shapeOf(shape, operation)], timing, flops, ceiling),
       timeGrowth: timing.median / first,
       flopGrowth: flops / flopsOf(points[0]!.shape, operation),
     };

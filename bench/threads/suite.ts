@@ -3,10 +3,11 @@
  * bit for bit before anything is timed.
  */
 import { AdamW, Linear, LoraModel, linear, mseLoss, type Runtime, Sequential, type Tensor } from 'lora-wasm';
-import { type Effort, measure, pairedRatio } from '../measure.js';
-import { gflopsOf, OP, PACKAGE, type Row, shapeText } from '../records.js';
+import { markdownTable } from '../core/markdown.js';
+import { type Effort, measure, pairedRatio } from '../core/measure.js';
+import { OP, ownRow, PACKAGE, type Report, type Row, shapeText } from '../core/records.js';
+import { rangeText } from '../core/table.js';
 import type { Environment, Outcome, Suite } from '../suite.js';
-import { rangeText } from '../table.js';
 
 const FULL: Effort = { rounds: 15, roundMs: 60 };
 const QUICK: Effort = { rounds: 2, roundMs: 1 };
@@ -23,7 +24,32 @@ export const threads: Suite = {
     row.gflops.toFixed(1),
     row.threads === 1 || row.ratio === null ? '' : (1 / row.ratio).toFixed(2),
   ],
+  // The digest has them all.
+  lists: () => ({ rows: [], are: '' }),
+  digest: (report) =>
+    markdownTable(
+      ['operation', 'shape', '1 thread, ms (range)', 'threads', 'ms (range)', 'times as fast'],
+      pairsOf(report).map(({ alone, shared }) => [
+        ...[shared.operation, shared.shape, rangeText(alone), String(shared.threads), rangeText(shared)],
+        pairedRatio(alone, shared).toFixed(2),
+      ]),
+    ),
 };
+
+/** The same work on one thread and on several, measured in turn. */
+export interface Pair {
+  readonly alone: Row;
+  readonly shared: Row;
+}
+
+export function pairsOf({ rows }: Report): Pair[] {
+  return rows.flatMap((shared) => {
+    const alone = rows.find(
+      (row) => row.threads === 1 && row.operation === shared.operation && row.shape === shared.shape,
+    );
+    return shared.threads === 1 || alone === undefined ? [] : [{ alone, shared }];
+  });
+}
 
 type Numbers = ReturnType<Tensor['toArray']>;
 
@@ -83,7 +109,6 @@ async function run({
   rt,
   runtimeOf,
   threads,
-  quiet,
   quick,
   wanted,
   ceiling,
@@ -99,7 +124,7 @@ async function run({
   );
   const rows = cases.flatMap((each) => {
     progress(`${each.operation}, ${each.shape}`);
-    return caseRows(each, rt, more, quick ? QUICK : { ...FULL, quiet }, ceiling);
+    return caseRows(each, rt, more, quick ? QUICK : FULL, ceiling);
   });
   return { rows, notMeasured: [] };
 }
@@ -125,13 +150,7 @@ function caseRows(
   const timings = measure(tasks, effort);
   const alone = timings.get('one')!;
   return [[one, alone] as const, [more, timings.get('more')!] as const].map(([rt, timing]) => {
-    const { kernels, threads } = rt.info();
-    const gflops = gflopsOf(flops, timing.median);
-    return {
-      ...{ contestant: PACKAGE, operation, shape, kernels, threads, ...timing, gflops },
-      percentOfCeiling: ceiling === null ? null : (100 * gflops) / (ceiling * threads),
-      endToEnd: null,
-      ...{ ratio: pairedRatio(timing, alone), flopRatio: 1, ratioTo: `${operation}, one thread` },
-    };
+    const against = { ratio: pairedRatio(timing, alone), flopRatio: 1, ratioTo: `${operation}, one thread` };
+    return ownRow(rt, [operation, shape], timing, flops, ceiling, against);
   });
 }

@@ -1,7 +1,7 @@
 /** Writes the source of shapes into `bench/out/` and compiles it for a build. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { compileFile } from '../compile.js';
+import { compileFile } from '../core/compile.js';
 import type { Build } from './shapes.js';
 
 const FEATURES: Readonly<Record<Build, readonly string[]>> = {

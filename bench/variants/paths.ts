@@ -2,22 +2,25 @@
  * The paths of the package's own kernels on real shapes, for the thresholds of `src/engine/plan.ts`: all paths of a product
  * compute the same from the same operands, in turns. Operands are whole numbers, so all have to agree to the bit.
  */
-import type { Runtime } from 'lora-wasm';
+import type { Runtime, Tensor } from 'lora-wasm';
+import { addProduct, asColumns, asRows, newSums, type View } from '../../reference/products.js';
 import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/engine/calls.js';
 import { matrix, NO_RANK, weight } from '../../src/engine/operands.js';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
-import { Bench, type Placed, verifyElements } from '../kernels/cases.js';
-import { pairedRatio } from '../measure.js';
+import { type Effort, measure, pairedRatio } from '../core/measure.js';
+import { gflopsOf } from '../core/records.js';
+import { placeAll, valuesOf } from '../kernels/cases.js';
 import { BUILDS, type Build } from './shapes.js';
-import { type Effort, type Speeds, speedsOf, takeTurns } from './turns.js';
+import { ownMs } from './tiles.js';
 
-export interface PathRow extends Speeds {
+export interface PathRow {
   readonly kernels: Build;
   readonly operation: string;
   readonly M: number;
   readonly N: number;
   readonly K: number;
   readonly path: string;
+  readonly gflops: number;
   /** Speed over that of the planned path in the same round, the median over the rounds. */
   readonly toPlanned: number;
   readonly winner: boolean;
@@ -27,8 +30,8 @@ export interface PathRow extends Speeds {
 
 const ROWS = [1, 4, 10, 16, 32, 64, 256];
 const SIZES = [768, 1000, 1024];
-const FULL: Effort = { rounds: 9, roundMs: 2 };
-const QUICK: Effort = { rounds: 2, roundMs: 0.2 };
+const FULL: Effort = { rounds: 9, roundMs: 2, clock: ownMs };
+const QUICK: Effort = { rounds: 2, roundMs: 0.2, clock: ownMs };
 const LARGEST = 3;
 
 type Path = readonly [name: string, path: number];
@@ -50,8 +53,8 @@ interface Product {
   /** Sizes of operands and result, the summed one between. */
   readonly sizes: readonly [rows: number, depth: number, columns: number];
   readonly call: (path: number, a: number, b: number, c: number) => Call;
-  /** Where the operands of element [i, j] and step d lie. */
-  readonly at: (i: number, j: number, d: number) => readonly [number, number];
+  /** Both operands as the product sees them. */
+  readonly views: (a: Float32Array, b: Float32Array) => readonly [View, View];
 }
 
 /** @throws Error when a path is wrong */
@@ -78,7 +81,7 @@ function productsOf({ engine }: Runtime, M: number, N: number, K: number): Produ
           ...{ x: matrix(x, M, K), w: weight(w, N, K), low: NO_RANK },
           ...{ colScale: 0, bias: 0, y: matrix(y, M, N) },
         }),
-      at: (i, j, k) => [i * K + k, j * K + k],
+      views: (x, w) => [asRows(x, K), asColumns(w, K)],
     },
     {
       operation: 'backward to the input',
@@ -90,7 +93,7 @@ function productsOf({ engine }: Runtime, M: number, N: number, K: number): Produ
           ...{ dy: matrix(dy, M, N), w: weight(w, N, K), low: NO_RANK },
           ...{ accumulate: 0, dx: matrix(dx, M, K) },
         }),
-      at: (i, j, n) => [i * N + n, n * K + j],
+      views: (dy, w) => [asRows(dy, N), asRows(w, K)],
     },
     {
       operation: 'backward to the weight',
@@ -102,7 +105,7 @@ function productsOf({ engine }: Runtime, M: number, N: number, K: number): Produ
           ...{ dy: matrix(dy, M, N), x: matrix(x, M, K) },
           ...{ accumulate: 0, dw: matrix(dw, N, K) },
         }),
-      at: (i, j, m) => [m * N + i, m * K + j],
+      views: (dy, x) => [asColumns(dy, N), asRows(x, K)],
     },
   ];
 }
@@ -110,62 +113,43 @@ function productsOf({ engine }: Runtime, M: number, N: number, K: number): Produ
 function contest(rt: Runtime, product: Product, effort: Effort): Omit<PathRow, 'M' | 'N' | 'K'>[] {
   const { operation, paths, plan, sizes } = product;
   const [rows, depth, columns] = sizes;
-  const bench = new Bench(rt);
-  const whole = (size: number): Placed => {
-    const placed = bench.random(size, LARGEST);
-    placed.set(placed.values().map(Math.round));
-    return placed;
-  };
-  const [a, b, c] = [whole(rows * depth), whole(depth * columns), bench.empty(rows * columns)];
+  const tensors = placeAll(rt, [rows * depth, depth * columns, rows * columns], LARGEST);
+  for (const tensor of tensors.slice(0, 2)) tensor.set(valuesOf(tensor).map(Math.round));
+  const [a, b, c] = tensors as [Tensor, Tensor, Tensor];
   const { kernels } = rt.engine;
   const run = (path: number): void => {
     const { kernel, whole } = product.call(path, a.pointer, b.pointer, c.pointer);
     const scratch = rt.engine.scratch(kernels.productScratch(path, 0, columns));
     (kernels[kernel] as (...args: number[]) => void)(...whole(scratch));
   };
-  verifyPaths(product, a, b, c, run);
-  const tasks = paths.map(([name, path]) => ({ name, run: () => run(path) }));
-  const timings = takeTurns(tasks, effort);
-  bench.dispose();
-  const roundsOf = (name: string): { rounds: number[] } => ({ rounds: timings.get(name)! });
-  const planned = roundsOf(paths.find(([, path]) => path === plan)![0]);
-  const speeds = paths.map(([name, path]) => ({
-    ...{ kernels: BUILDS[rt.engine.level]!, operation, path: name, planned: path === plan },
-    ...speedsOf(2 * rows * depth * columns, timings.get(name)!),
-    toPlanned: pairedRatio(planned, roundsOf(name)),
-  }));
-  const best = Math.max(...speeds.map(({ toPlanned }) => toPlanned));
-  return speeds.map((row) => ({ ...row, winner: row.toPlanned === best }));
-}
-
-/** Holds the first path against float64, the others against the first. */
-function verifyPaths(
-  { operation, paths, sizes, at }: Product,
-  a: Placed,
-  b: Placed,
-  c: Placed,
-  run: (path: number) => void,
-): void {
-  const [rows, depth, columns] = sizes;
-  const [left, right] = [a.values(), b.values()];
-  let first: Float32Array | null = null;
+  // Sums of whole numbers this small are exact: every path gives the same.
+  const { values } = addProduct(
+    newSums(rows * columns),
+    columns,
+    depth,
+    ...product.views(valuesOf(a), valuesOf(b)),
+  );
   for (const [name, path] of paths) {
     c.set(new Float32Array(rows * columns).fill(Number.NaN));
     run(path);
-    const got = c.values();
-    const what = `${operation}, ${name}, ${rows}x${depth}x${columns}`;
-    if (first === null) {
-      verifyElements(what, got, rows, columns, depth, (i, j) => (add) => {
-        for (let d = 0; d < depth; d++) {
-          const [p, q] = at(i, j, d);
-          add(left[p]!, right[q]!);
-        }
-      });
-      first = got;
-    }
-    const wrong = got.findIndex((value, i) => value !== first![i]);
-    if (wrong >= 0) {
-      throw new Error(`verify: ${what}: element ${wrong} is ${got[wrong]}, expected ${first[wrong]}`);
-    }
+    const got = valuesOf(c);
+    const wrong = values.findIndex((value, i) => value !== got[i]);
+    if (wrong >= 0)
+      throw new Error(
+        `verify: ${operation}, ${name}, ${rows}x${depth}x${columns}: element ${wrong} is ${got[wrong]}, expected ${values[wrong]}`,
+      );
   }
+  const timings = measure(
+    paths.map(([name, path]) => ({ name, run: () => run(path) })),
+    effort,
+  );
+  for (const tensor of tensors) tensor.dispose();
+  const planned = timings.get(paths.find(([, path]) => path === plan)![0])!;
+  const speeds = paths.map(([name, path]) => ({
+    ...{ kernels: BUILDS[rt.engine.level]!, operation, path: name, planned: path === plan },
+    gflops: gflopsOf(2 * rows * depth * columns, timings.get(name)!.median),
+    toPlanned: pairedRatio(planned, timings.get(name)!),
+  }));
+  const best = Math.max(...speeds.map(({ toPlanned }) => toPlanned));
+  return speeds.map((row) => ({ ...row, winner: row.toPlanned === best }));
 }

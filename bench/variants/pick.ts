@@ -5,14 +5,14 @@
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { createRuntime } from 'lora-wasm';
-import { buildCeilingLoops } from '../ceilings.js';
-import { Yardstick } from '../peak.js';
-import { showProgress } from '../print.js';
-import { commandLine, commitOf, cpuName, nodeName, today } from '../provenance.js';
+import { buildCeilingLoops } from '../core/ceilings.js';
+import { Yardstick } from '../core/peak.js';
+import { showProgress } from '../core/print.js';
+import { commandLine, commitOf, cpuName, nodeName, today } from '../core/provenance.js';
 import { TestBed } from './bed.js';
 import { compileTiles } from './build.js';
 import { measurePaths, type PathRow } from './paths.js';
-import { printVariants, type VariantsReport } from './report.js';
+import { keptText, printVariants, type VariantsReport } from './report.js';
 import { BUILDS, type Build, SHAPES } from './shapes.js';
 import { sourceOf } from './source.js';
 import { measureTiles, type TileRow } from './tiles.js';
@@ -35,11 +35,6 @@ async function pathsOf(build: Build, quick: boolean): Promise<PathRow[]> {
   } finally {
     rt.dispose();
   }
-}
-
-/** As many digits as a figure can mean. */
-function fiveDigits(_: string, value: unknown): unknown {
-  return typeof value === 'number' ? Number(value.toPrecision(5)) : value;
 }
 
 async function main(): Promise<void> {
@@ -67,7 +62,7 @@ async function main(): Promise<void> {
     ...{ tiles, paths },
   };
   printVariants(report);
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, fiveDigits, 1)}\n`);
+  if (json !== undefined) writeFileSync(json, keptText(report));
 }
 
 await main();

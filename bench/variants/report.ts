@@ -1,5 +1,5 @@
 /** What a run of `pick.ts` keeps, and its tables in print. */
-import Table from 'cli-table3';
+import { printTable } from '../core/print.js';
 import type { PathRow } from './paths.js';
 import { BUILDS, FAMILIES } from './shapes.js';
 import type { TileRow } from './tiles.js';
@@ -41,12 +41,11 @@ export function printVariants(report: VariantsReport): void {
       const rows = tiles.filter((row) => row.kernels === build && row.family === family);
       if (rows.length === 0) continue;
       console.log(`\n${build}, ${family} tiles; register-only loop ${rows[0]!.ceiling.toFixed(1)} GFLOP/s`);
-      print(
-        ['tile', 'GFLOP/s', '10 % - 90 %', '% of ceiling'],
+      printTable(
+        ['tile', 'GFLOP/s', '% of ceiling'],
         rows.map((row) => [
           marked(row.tile, row.winner, row.chosen),
           row.gflops.toFixed(1),
-          `${row.low.toFixed(1)} - ${row.high.toFixed(1)}`,
           row.percentOfCeiling.toFixed(1),
         ]),
       );
@@ -64,7 +63,7 @@ export function printVariants(report: VariantsReport): void {
 function printPaths(rows: readonly PathRow[]): void {
   const names = [...new Set(rows.map(({ path }) => path))];
   const shapes = [...new Set(rows.map(shapeOf))];
-  print(
+  printTable(
     ['shape', ...names],
     shapes.map((shape) => [
       shape,
@@ -84,8 +83,13 @@ function marked(text: string, winner: boolean, own: boolean): string {
   return `${own ? `[${text}]` : text}${winner ? ' *' : ''}`;
 }
 
-function print(head: string[], rows: string[][]): void {
-  const table = new Table({ head, style: { head: [], border: [], compact: true } });
-  table.push(...rows);
-  console.log(table.toString());
+/** What the README's tables use, a row a line and no more digits than a figure can mean: of the paths, the planned and the winner. */
+export function keptText(report: VariantsReport): string {
+  const { tiles, paths, ...head } = report;
+  const digits = (_: string, value: unknown): unknown =>
+    typeof value === 'number' ? Number(value.toPrecision(5)) : value;
+  const lines = (rows: readonly object[]): string =>
+    rows.map((row) => `\n  ${JSON.stringify(row, digits)}`).join(',');
+  const used = paths.filter(({ planned, winner }) => planned || winner);
+  return `${JSON.stringify(head, null, 1).slice(0, -2)},\n "tiles": [${lines(tiles)}\n ],\n "paths": [${lines(used)}\n ]\n}\n`;
 }

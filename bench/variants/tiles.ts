@@ -2,16 +2,26 @@
  * Tiles against each other and against the register-only ceiling: verified, then timed in many short rounds in which they
  * take turns, on operands in the first-level cache.
  */
-import { pairedRatio } from '../measure.js';
-import type { Yardstick } from '../peak.js';
+import { type Effort, measure, pairedRatio } from '../core/measure.js';
+import type { Yardstick } from '../core/peak.js';
+import { gflopsOf } from '../core/records.js';
 import type { TestBed } from './bed.js';
 import { type Build, CHOSEN, FAMILIES, type Family, type Shape, tileName } from './shapes.js';
-import { type Effort, type Speeds, speedsOf, takeTurns } from './turns.js';
 
-export interface TileRow extends Speeds {
+/**
+ * Milliseconds that this process computed: another process on the same core then costs what it leaves in the caches, and not the time
+ * that it takes.
+ */
+export function ownMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+export interface TileRow {
   readonly kernels: Build;
   readonly family: Family;
   readonly tile: string;
+  readonly gflops: number;
   /** GFLOP/s of the ceiling's loop in the same rounds, and the median of speed / ceiling of each round. */
   readonly ceiling: number;
   readonly percentOfCeiling: number;
@@ -21,8 +31,8 @@ export interface TileRow extends Speeds {
 }
 
 /** Noise of a shared machine comes in bursts of some milliseconds: rounds shorter than those, and many. */
-const FULL: Effort = { rounds: 201, roundMs: 1 };
-const QUICK: Effort = { rounds: 3, roundMs: 0.2 };
+const FULL: Effort = { rounds: 201, roundMs: 1, clock: ownMs };
+const QUICK: Effort = { rounds: 3, roundMs: 0.2, clock: ownMs };
 /** Flops of one sample, about 0.06 ms. */
 const SAMPLE_FLOPS = 4e6;
 /** Short calls before anything is timed: a call that began in the baseline compiler stays there to its end. */
@@ -62,20 +72,20 @@ function contest(
     const times = Math.max(1, Math.round(SAMPLE_FLOPS / bed.flopsOf(shape)));
     return { shape, name: tileName(shape), times, run: () => bed.run(shape, times) };
   });
-  const timings = takeTurns(
+  const timings = measure(
     [{ name: CEILING, run: () => void yardstick.multiplyAdds(turns) }, ...tasks],
     effort,
   );
   const flops = yardstick.multiplyAdds(turns);
-  const ceiling = { rounds: timings.get(CEILING)! };
+  const ceiling = timings.get(CEILING)!;
   const speeds = tasks.map(({ shape, name, times }) => {
-    const rounds = timings.get(name)!;
+    const timing = timings.get(name)!;
     const done = times * bed.flopsOf(shape);
     return {
       ...{ kernels: build, family: shape.family, tile: tileName(shape) },
-      ...speedsOf(done, rounds),
-      ceiling: speedsOf(flops, ceiling.rounds).gflops,
-      percentOfCeiling: 100 * (done / flops) * pairedRatio(ceiling, { rounds }),
+      gflops: gflopsOf(done, timing.median),
+      ceiling: gflopsOf(flops, ceiling.median),
+      percentOfCeiling: 100 * (done / flops) * pairedRatio(ceiling, timing),
       chosen: CHOSEN[build][shape.family] === tileName(shape),
     };
   });

@@ -1,18 +1,23 @@
 /** The comparison with peers without any peer: its hosts and rounds over stand-ins, and the report over fixed numbers. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { tickStep } from '../../bench/chart-parts.js';
-import { plainForward } from '../../bench/naive-product.js';
-import { chartOf } from '../../bench/peers/chart.js';
+import { plainForward } from '../../bench/core/naive-product.js';
+import {
+  flopsOf,
+  type Operation,
+  type Prepared,
+  problemOf,
+  type Shape,
+  shapeOf,
+} from '../../bench/core/problem.js';
+import { PACKAGE, type Row } from '../../bench/core/records.js';
 import type { Contestants } from '../../bench/peers/contestants.js';
 import { drive } from '../../bench/peers/drive.js';
+import { type PeerGoal, peerGoals, peerGoalText, whyMissed } from '../../bench/peers/goals.js';
 import { type Host, LocalHost, reasonOf } from '../../bench/peers/host.js';
-import { loadOwn } from '../../bench/peers/own.js';
-import type { Loader, Operation, Place, Prepared } from '../../bench/peers/peer.js';
-import { flopsOf, problemOf, type Shape, shapeOf } from '../../bench/peers/problem.js';
-import { peersSection } from '../../bench/peers/section.js';
-import { peerCells, sortedRows } from '../../bench/peers/table.js';
-import { insertTables } from '../../bench/readme-tables.js';
-import { isReport, PACKAGE, type Report, type Row } from '../../bench/records.js';
+import { loadOwn } from '../../bench/peers/loops.js';
+import type { Loader, Place } from '../../bench/peers/peer.js';
+import { rowOf } from './rows.js';
 
 const SHAPE: Shape = { M: 5, N: 24, K: 17, r: 3 };
 const EMPTY_MODULE = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
@@ -21,11 +26,12 @@ async function placeOf(threads: number): Promise<Place> {
   return { threads, filesOf: () => '', naive: new WebAssembly.Module(EMPTY_MODULE), python: null };
 }
 
-/** A contestant that has the linear forward alone, its first element off by `error`. */
-function standIn(name: string, error: number): () => Promise<Loader> {
+/** A contestant that has the linear forward alone, its first element off by `error`; `called` hears of every run. */
+function standIn(name: string, error: number, variant?: string, called = () => {}): () => Promise<Loader> {
   const lacks = { 'LoRA forward': 'forward only', 'LoRA training step': 'forward only' };
   return async () => async () => ({
     name,
+    ...(variant !== undefined && { variant }),
     version: '1',
     settings: 'loops',
     kernels: 'own',
@@ -34,6 +40,7 @@ function standIn(name: string, error: number): () => Promise<Loader> {
     prepare: (_operation, { M, N, K, x, w, bias }): Prepared => {
       const y = new Float32Array(M * N);
       const run = (): void => {
+        called();
         plainForward(M, N, K, x, w, bias, y);
         y[0]! += error;
       };
@@ -140,104 +147,115 @@ test('a problem is the same every time and its B is not zero', () => {
   expect([first.x.length, first.w.length, first.target.length]).toEqual([5 * 17, 24 * 17, 5 * 24]);
 });
 
-function row(contestant: string, threads: number, [min, median, max]: [number, number, number]): Row {
-  return {
-    contestant,
-    operation: 'linear forward',
-    shape: 'M=256 N=768 K=768',
-    kernels: 'own',
-    threads,
-    median,
-    min,
-    max,
-    rounds: [min, median, max],
-    gflops: 200 / median,
-    percentOfCeiling: contestant === 'native' ? null : 50,
-    endToEnd: null,
-    ratio: null,
-    flopRatio: null,
-    ratioTo: null,
-  };
-}
-
-const REPORT: Report = {
-  commit: 'abc',
-  cpu: 'a CPU',
-  engine: 'Engine 1',
-  command: 'npm run bench:peers',
-  date: '2026-01-02',
-  ceilings: { fused: 60, plain: 40, readGBs: null },
-  rows: [
-    row('slow & <old>', 1, [10, 20, 40]),
-    row(PACKAGE, 2, [2, 2.5, 4]),
-    row(PACKAGE, 1, [4, 5, 8]),
-    row('native', 1, [2, 2, 2]),
-  ],
-  notMeasured: [{ contestant: 'x', operation: 'every operation', reason: 'it is not here' }],
-};
-
-describe('the report', () => {
-  test('sorts by threads and speed, with the time over this package', () => {
-    const cells = sortedRows(REPORT.rows).map((one) => peerCells(one, REPORT.rows).slice(2));
-    expect(cells).toEqual([
-      ['1', 'native', '2.00 (2.00-2.00)', '100.0', '', '0.40'],
-      ['1', PACKAGE, '5.00 (4.00-8.00)', '40.0', '50', ''],
-      ['1', 'slow & <old>', '20.0 (10.0-40.0)', '10.0', '50', '4.00'],
-      ['2', PACKAGE, '2.50 (2.00-4.00)', '80.0', '50', ''],
+describe('contestants', () => {
+  test('one that takes part in two ways has rows of both', async () => {
+    const contestants = { right: standIn('right', 0), 'right (unrolled)': standIn('right', 0, 'unrolled') };
+    const party = { host: new LocalHost(contestants, placeOf), names: Object.keys(contestants), threads: 1 };
+    const effort = { rounds: 2, roundMs: 1, settleMs: 0 };
+    const { rows } = await drive([party], effort, () => {}, [{ ...SHAPE, r: null }]);
+    expect(rows.map(({ contestant, variant }) => [contestant, variant])).toEqual([
+      ['right', undefined],
+      ['right', 'unrolled'],
     ]);
   });
 
-  test('a section names the engine, the file, the chart and what was not measured', () => {
-    expect(isReport(REPORT)).toBe(true);
-    const section = peersSection(REPORT, 'f.json');
-    expect(section).toContain('## Engine 1');
-    expect(section).toContain('[f.json](../../bench/results/f.json)');
-    expect(section).toContain('](../../bench/results/f.svg)');
-    expect(section).toContain('fused 60.0 GFLOP/s, plain 40.0 GFLOP/s');
-    expect(section).toContain('- x, every operation: it is not here');
-    const readme = 'a\n<!-- peers:start -->\nold\n<!-- peers:end -->\nb';
-    expect(insertTables(readme, 'new', 'peers')).toBe('a\n<!-- peers:start -->\nnew\n<!-- peers:end -->\nb');
-    expect(() => insertTables(readme, 'new')).toThrow('the page has no <!-- bench:start -->');
+  test('a turn after a pause starts with calls that do not count', async () => {
+    let runs = 0;
+    const host = new LocalHost({ right: standIn('right', 0, undefined, () => void runs++) }, placeOf);
+    await host.load(['right'], 1);
+    await host.prepare('linear forward', { ...SHAPE, r: null });
+    const countOf = async (settleMs: number): Promise<number> => {
+      runs = 0;
+      await host.round(0, settleMs, false);
+      return runs;
+    };
+    const alone = await countOf(0);
+    expect(await countOf(1)).toBeGreaterThan(alone);
   });
 });
 
-describe('the chart', () => {
-  const svg = chartOf(REPORT, /^M=256 /);
-  const numbers = (pattern: RegExp): number[] => [...svg.matchAll(pattern)].map((match) => Number(match[1]));
+describe('goals', () => {
+  const row = (contestant: string, operation: Operation, rounds: number[], more: Partial<Row> = {}): Row => {
+    const base = rowOf(contestant, 1, rounds, { operation });
+    const gflops = 300 / base.median;
+    const shape = `M=256 N=768 K=768${operation === 'linear forward' ? '' : ' r=8'}`;
+    // Under a ceiling of 80.
+    return { ...base, gflops, shape, percentOfCeiling: (100 * gflops) / 80, ...more };
+  };
+  const ROWS: Row[] = [
+    row(PACKAGE, 'linear forward', [5, 6, 5]),
+    row('onnxruntime-web', 'linear forward', [10, 9, 11]),
+    row('@tensorflow/tfjs', 'linear forward', [6, 6, 6]),
+    row(PACKAGE, 'LoRA training step', [10, 10, 10]),
+    row('@tensorflow/tfjs', 'LoRA training step', [100, 100, 100]),
+    row('@tensorflow/tfjs', 'LoRA training step', [15, 20, 15], { variant: 'custom gradient' }),
+    row('native', 'LoRA training step', [4, 4, 4], { kernels: 'native', percentOfCeiling: null }),
+    // Neither threads nor another shape count.
+    row('onnxruntime-web', 'LoRA forward', [1, 1, 1], { threads: 2 }),
+    row(PACKAGE, 'LoRA forward', [1, 1, 1], { shape: 'M=10 N=2000 K=1000 r=1' }),
+  ];
+  const goal = (operation: Operation, peer: string): PeerGoal =>
+    peerGoals(ROWS).find((one) => one.operation === operation && one.peer === peer)!;
 
-  test('bars are as long as their speed, the ceiling stands at its own', () => {
-    // The ceiling of two threads, 120, is the largest: the axis is 510 wide.
-    expect(numbers(/<rect[^>]* width="([\d.]+)"/g)).toEqual([425, 170, 42.5, 340]);
-    expect(numbers(/<line class="ceiling" x1="([\d.]+)"/g)).toEqual([290 + 255, 290 + 510]);
-    expect(svg).toContain('128-bit ceiling of 2 threads, 120 GFLOP/s');
-    expect(svg).toContain('128-bit ceiling of one thread, 60 GFLOP/s');
+  test('one for each forward and its peers, one for each peer with a backward on WebAssembly', () => {
+    expect(peerGoals(ROWS).map(({ operation, peer, limit }) => `${operation}: ${peer} ${limit}`)).toEqual([
+      'linear forward: onnxruntime-web 1.8',
+      'linear forward: @tensorflow/tfjs 1.8',
+      'LoRA forward: onnxruntime-web 1.8',
+      'LoRA forward: @tensorflow/tfjs 1.8',
+      'LoRA training step: @tensorflow/tfjs 3',
+      'LoRA training step: @tensorflow/tfjs (custom gradient) 3',
+    ]);
   });
 
-  test('whiskers reach from the slowest to the fastest round', () => {
-    // This package at one thread: 200/8 = 25 to 200/4 = 50 GFLOP/s.
-    expect(svg).toContain('<line class="whisker" x1="396.3" y1="61.5" x2="502.5" y2="61.5"/>');
+  test('times as fast are the ratios of rounds, not of medians', () => {
+    // 10/5, 9/6, 11/5.
+    expect(goal('linear forward', 'onnxruntime-web').result).toMatchObject({
+      times: { median: 2, min: 1.5, max: 2.2 },
+      met: true,
+    });
   });
 
-  test('names are escaped, threads are told, both colour schemes are there', () => {
-    expect(svg).toContain('slow &amp; &lt;old&gt;');
-    expect(svg).toContain(`${PACKAGE}, 2 threads`);
-    expect(svg).toContain('prefers-color-scheme: dark');
-    expect(svg.match(/<text/g)).toHaveLength(svg.match(/<\/text>/g)!.length);
+  test("the ceiling of this package's build over the speed of the peer is the most that can be", () => {
+    const { result } = goal('linear forward', '@tensorflow/tfjs');
+    // 300/6 = 50 and 300/5 = 60 GFLOP/s.
+    expect(result!.peerPercent).toBeCloseTo(62.5, 10);
+    expect(result!.ownPercent).toBeCloseTo(75, 10);
+    expect(result!.atCeiling).toBeCloseTo(1.6, 10);
   });
 
-  test('the plain ceiling where no fused one is known; no rows are an error', () => {
-    const plain = { ...REPORT, ceilings: { ...REPORT.ceilings, fused: null } };
-    expect(chartOf(plain, /M=256/)).toContain('one thread, 40 GFLOP/s');
-    expect(() => chartOf(REPORT, /M=7/)).toThrow('chartOf: no row of Engine 1');
+  test('why a goal is missed follows from the figures', () => {
+    expect(whyMissed(goal('linear forward', 'onnxruntime-web'))).toBe('');
+    expect(whyMissed(goal('linear forward', '@tensorflow/tfjs'))).toBe('the ceiling allows 1.60 at most');
+    // 20 GFLOP/s: four times that is the ceiling, three times that is 75 % of it.
+    expect(whyMissed(goal('LoRA training step', '@tensorflow/tfjs (custom gradient)'))).toBe(
+      'would need 75 % of the ceiling',
+    );
+    expect(peerGoalText(goal('linear forward', '@tensorflow/tfjs'))).toEqual({
+      ...{ goal: 'linear forward, over @tensorflow/tfjs', limit: 'at least 1.8x', met: false },
+      measured: '1.20 (1.00-1.20); at 75 and 63 % of the ceiling; the ceiling allows 1.60 at most',
+    });
+    expect(peerGoalText(goal('LoRA forward', 'onnxruntime-web'))).toMatchObject({
+      measured: null,
+      met: null,
+    });
   });
+});
 
-  test.each([
-    [100, 20],
-    [80, 10],
-    [81, 20],
-    [7, 1],
-    [1800, 500],
-  ])('ticks up to %d are %d apart', (top, step) => {
-    expect(tickStep(top)).toBe(step);
-  });
+test('the peers are a package of their own: they import the core and the pages, and no suite imports them', () => {
+  const root = new URL('../../bench/', import.meta.url);
+  const imports = readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !/node_modules|^out|assembly/.test(file))
+    .flatMap((file) =>
+      [...readFileSync(new URL(file, root), 'utf8').matchAll(/(?:from |import\()'(\.[^']+)'/g)].map(
+        ([, path]) => [file, new URL(path!, new URL(file, root)).href.slice(root.href.length)] as const,
+      ),
+    );
+  const across = imports.filter(([from, to]) => from.startsWith('peers/') !== to.startsWith('peers/'));
+  expect(imports.length).toBeGreaterThan(100);
+  const outwards = across.filter(([from]) => from.startsWith('peers/'));
+  expect(outwards.length).toBeGreaterThan(10);
+  expect(outwards.filter(([, to]) => !/^(core|browser)\//.test(to))).toEqual([]);
+  // The command that writes every page asks each for its own.
+  expect(across.filter(([from]) => !from.startsWith('peers/'))).toEqual([['readme.ts', 'peers/pages.js']]);
 });

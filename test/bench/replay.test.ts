@@ -10,7 +10,7 @@ import {
   Sequential,
 } from 'lora-wasm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { recordCalls, recordReplay } from '../../bench/replay.js';
+import { recordCalls, recordReplay } from '../../bench/baselines/replay.js';
 
 describe('replay of a step', () => {
   let rt: Runtime;

@@ -1,34 +1,113 @@
-/** Every suite runs quickly here and in a page, verified, and gives a report of the promised form. */
+/** Every suite refuses wrong results before it times them, and its figures follow from its rounds; here and in a page. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createRuntime, type Runtime } from 'lora-wasm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { baselinesSection } from '../../bench/baselines/section.js';
+import { buildCeilingLoops } from '../../bench/core/ceilings.js';
+import { buildNaive } from '../../bench/core/compile.js';
+import { Yardstick } from '../../bench/core/peak.js';
+import { isReport, OP, PACKAGE, type Row } from '../../bench/core/records.js';
 import { chromiumEngine, type Engine, nodeEngine } from '../../bench/engines.js';
-import { goalsOf } from '../../bench/goals.js';
+import { productCases } from '../../bench/kernels/products.js';
 import type { KernelRow } from '../../bench/kernels/suite.js';
-import { isReport, OP, PACKAGE, type Report, type Row } from '../../bench/records.js';
+import { vectorCases } from '../../bench/kernels/vectors.js';
 import type { ScalingRow } from '../../bench/scaling/suite.js';
+import type { Environment } from '../../bench/suite.js';
 import { SUITE_NAMES, SUITES, type SuiteName } from '../../bench/suites.js';
 import { findChromium } from '../browser/chromium.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const QUICK = { quick: true, kernels: 'auto', threads: 2, filter: null } as const;
-/** No arithmetic: their rows have a time and no speed. */
-const MOVING: readonly string[] = [OP.loadAdapter, OP.switchAdapter, OP.mergeAdapter, 'fill', 'gatherRows'];
 
-/** What every row keeps, whatever its suite. */
-function expectRows(rows: readonly Row[]): void {
+/** Puts switches before a runtime's kernels. Off, they do nothing, save those that only tell sizes. */
+function switchKernels({ engine }: Runtime): { off: () => void } {
+  let works = true;
+  const switched = Object.entries(engine.kernels).map(([name, kernel]) => [
+    name,
+    /Scratch|^simdLevel$|^heapBase$/.test(name)
+      ? kernel
+      : (...args: number[]): unknown => (works ? kernel(...args) : undefined),
+  ]);
+  Object.defineProperty(engine, 'kernels', { value: Object.fromEntries(switched), configurable: true });
+  return {
+    off: () => {
+      works = false;
+    },
+  };
+}
+
+describe('before it is timed', () => {
+  const cases = [...productCases(true), ...vectorCases(true)];
+
+  test.each(cases.map((one) => [`${one.operation} ${one.shape}`, one] as const))(
+    '%s is accepted as it is, and refused where its kernel does nothing',
+    async (_, one) => {
+      const rt = await createRuntime({ threads: 1, seed: 1 });
+      try {
+        const ready = one.prepare(rt);
+        ready.run();
+        expect(ready.verify).not.toThrow();
+        const { off } = switchKernels(rt);
+        const fresh = one.prepare(rt);
+        off();
+        fresh.run();
+        expect(fresh.verify).toThrow('verify: ');
+      } finally {
+        rt.dispose();
+      }
+    },
+  );
+
+  const environmentOf = async (rt: Runtime, more: Runtime, part: RegExp): Promise<Environment> => ({
+    ...{ rt, runtimeOf: async () => more, quick: true, threads: 2, ceiling: 1, progress: () => {} },
+    ...{ ceilings: { fused: 1, plain: 1, readGBs: 1 }, wanted: (title) => part.test(title) },
+    yardstick: new Yardstick(await buildCeilingLoops(false)),
+    naive: await buildNaive(),
+  });
+
+  const PARTS: [SuiteName, RegExp][] = [
+    ['bench', /^product/],
+    ['bench', /^forward/],
+    ['bench', /^training/],
+    ['bench', /adapter/],
+    ['kernels', /^skinny/],
+    ['scaling', /forward/],
+    ['scaling', /training/],
+    ['threads', /product/],
+    ['threads', /training/],
+  ];
+
+  test.each(PARTS)('%s, %s: a runtime whose kernels do nothing is refused', async (name, part) => {
+    const [rt, more] = [await createRuntime({ threads: 1 }), await createRuntime({ threads: 1 })];
+    const environment = await environmentOf(rt, more, part);
+    switchKernels(name === 'threads' ? more : rt).off();
+    const refused = /verify: |other bits|is not exact/;
+    await expect(async () => SUITES[name].run(environment)).rejects.toThrow(refused);
+    for (const runtime of [rt, more]) runtime.dispose();
+  });
+});
+
+/** The figures of a row, computed anew from its rounds. */
+function expectFigures(rows: readonly Row[]): void {
   expect(rows.length).toBeGreaterThan(0);
-  for (const row of rows) {
-    expect(row.min).toBeGreaterThan(0);
-    expect(row.min).toBeLessThanOrEqual(row.median);
-    expect(row.median).toBeLessThanOrEqual(row.max);
-    if (!MOVING.includes(row.operation)) expect(row.gflops).toBeGreaterThan(0);
+  for (const { operation, shape, rounds, median, min, max } of rows) {
+    const sorted = [...rounds].sort((a, b) => a - b);
+    const what = `${operation} ${shape}`;
+    expect(rounds.length, what).toBeGreaterThanOrEqual(2);
+    expect([min, max], what).toEqual([sorted[0], sorted.at(-1)]);
+    const half = sorted.length / 2;
+    expect(median, what).toBe((sorted[Math.ceil(half) - 1]! + sorted[Math.floor(half)]!) / 2);
+    expect(min, what).toBeGreaterThan(0);
   }
 }
+
+const size = (shape: string, name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(shape)?.[1]);
+
+/** Flops that a row's speed stands for, from its speed and time; whole numbers of them. */
+const flopsOf = ({ gflops, median }: Row): number => gflops * median * 1e6;
 
 /** What each suite promises of its rows. */
 const PROMISES: Readonly<Record<SuiteName, (rows: readonly Row[]) => void>> = {
@@ -36,78 +115,104 @@ const PROMISES: Readonly<Record<SuiteName, (rows: readonly Row[]) => void>> = {
     expect(new Set(rows.map(({ operation }) => operation))).toEqual(new Set(Object.values(OP)));
     const contestants = new Set(rows.map(({ contestant }) => contestant));
     expect(contestants).toEqual(new Set([PACKAGE, 'plain TypeScript', 'naive WASM']));
+    for (const row of rows.filter(({ operation }) => operation === OP.fused)) {
+      const [M, N, K, r] = ['M', 'N', 'K', 'r'].map((name) => size(row.shape, name)) as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      expect(flopsOf(row)).toBeCloseTo(2 * M * (N * K + r * (N + K)), 3);
+      expect(row.flopRatio).toBeCloseTo(1 + (r * (N + K)) / (N * K), 10);
+    }
   },
   kernels: (rows) => {
     const groups = new Set((rows as KernelRow[]).map(({ group }) => group));
-    expect([...groups]).toEqual(expect.arrayContaining(['skinny', 'vector']));
-    for (const { limitMs, percentOfLimit, percentRange } of rows as KernelRow[]) {
-      expect(limitMs).toBeGreaterThan(0);
-      expect(percentRange[0]).toBeLessThanOrEqual(percentOfLimit);
-      expect(percentOfLimit).toBeLessThanOrEqual(percentRange[1]);
+    expect([...groups]).toEqual(['M >= 64', 'M 9-63', 'M 1-8', 'odd sizes', 'skinny', 'vector']);
+    for (const row of rows as KernelRow[]) {
+      const { operation, shape, rounds, percentRange, percentOfLimit, limitMs } = row;
+      const what = `${operation} ${shape}`;
+      if (operation === 'product x·Wᵀ')
+        expect(flopsOf(row), what).toBeCloseTo(2 * size(shape, 'M') * size(shape, 'N') * size(shape, 'K'), 3);
+      // Two rounds: a round's limit is its percentage of its time, whichever is whose.
+      const [low, high] = percentRange;
+      expect(percentOfLimit, what).toBeCloseTo((low + high) / 2, 9);
+      const limits = [
+        [low, high],
+        [high, low],
+      ].map(([a, b]) => (a! * rounds[0]! + b! * rounds[1]!) / 200 / limitMs);
+      expect(Math.min(...limits.map((ratio) => Math.abs(ratio - 1))), what).toBeLessThan(1e-9);
     }
   },
   scaling: (rows) => {
-    const operations = new Set(rows.map(({ operation }) => operation));
-    expect(operations).toEqual(new Set(['LoRA forward', 'LoRA training step']));
     const axes = new Set((rows as ScalingRow[]).map(({ axis }) => axis));
     expect([...axes]).toEqual(['M', 'd', 'r', 'threads']);
-    for (const row of rows as ScalingRow[]) {
-      if (row.axis === 'M') expect(row.flopGrowth).toBeCloseTo(row.value, 10);
-      if (row.axis === 'threads') expect(row).toMatchObject({ threads: row.value, flopGrowth: 1 });
+    for (const operation of ['LoRA forward', 'LoRA training step'])
+      for (const axis of axes) {
+        const own = (rows as ScalingRow[]).filter((row) => row.operation === operation && row.axis === axis);
+        expect(own).toHaveLength(2);
+        const [first, second] = own as [ScalingRow, ScalingRow];
+        expect(second.timeGrowth).toBeCloseTo(second.median / first.median, 10);
+        expect(second.flopGrowth).toBeCloseTo(flopsOf(second) / flopsOf(first), 10);
+        expect(own.map(({ value }) => value)).toEqual(
+          own.map(({ shape, threads }) =>
+            axis === 'threads' ? threads : size(shape, axis === 'd' ? 'N' : axis),
+          ),
+        );
+      }
+    const forward = rows.filter(({ operation }) => operation === 'LoRA forward');
+    for (const row of forward) {
+      const [M, d, r] = ['M', 'N', 'r'].map((name) => size(row.shape, name)) as [number, number, number];
+      expect(flopsOf(row)).toBeCloseTo(2 * M * d * (d + 2 * r), 3);
     }
   },
   threads: (rows) => {
     expect(rows.map(({ threads }) => threads)).toEqual([1, 2, 1, 2]);
-    for (const { threads, ratio } of rows) {
-      if (threads === 1) expect(ratio).toBe(1);
-      else expect(ratio).toBeGreaterThan(0);
+    for (const [i, { ratio, rounds }] of rows.entries()) {
+      const alone = rows[i - (i % 2)]!;
+      const ratios = rounds.map((ms, at) => ms / alone.rounds[at]!);
+      // Two rounds.
+      expect(ratio).toBeCloseTo((ratios[0]! + ratios[1]!) / 2, 10);
     }
   },
 };
 
-test.each(SUITE_NAMES)(
-  'the command measures %s and writes JSON of the promised form',
-  { timeout: 120_000 },
-  (name) => {
-    const folder = mkdtempSync(join(tmpdir(), 'lora-wasm-bench-'));
-    try {
-      const file = join(folder, 'out.json');
-      const args = ['--import', 'tsx', 'bench/main.ts', name, '--quick', '--threads', '2', '--json', file];
-      const printed = execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
-      const report: unknown = JSON.parse(readFileSync(file, 'utf8'));
-      if (!isReport(report)) throw new Error(`${name}: out.json has another form`);
-      expect(report.engine).toBe(`Node ${process.versions.node} (V8 ${process.versions.v8})`);
-      expect(report.command).toBe(
-        `node --import tsx bench/main.ts ${name} --quick --threads 2 --json out.json`,
-      );
-      expect(report.ceilings.plain).toBeGreaterThan(0);
-      expectRows(report.rows);
-      PROMISES[name](report.rows);
-      for (const { contestant, operation, reason } of report.notMeasured) {
-        expect([contestant, operation, reason].every((text) => text.length > 0)).toBe(true);
-      }
-      for (const head of SUITES[name].columns) expect(printed).toContain(head);
-      if (name === 'bench') expectGoals(report, printed);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  },
-);
+test.each(SUITE_NAMES)('figures of %s follow from its rounds and shapes', async (name) => {
+  const { rows, ceilings, notMeasured } = await nodeEngine().run(name, QUICK, () => {});
+  expectFigures(rows);
+  PROMISES[name](rows);
+  expect(ceilings.plain).toBeGreaterThan(0);
+  for (const { contestant, operation, reason } of notMeasured)
+    expect([contestant, operation, reason].every((text) => text.length > 0)).toBe(true);
+});
 
-function expectGoals(report: Report, printed: string): void {
-  expect(printed).toContain('How fast');
-  for (const { goal } of goalsOf(report)) expect(baselinesSection(report, 'x.json')).toContain(goal);
-}
+test('the command prints the table and writes JSON of the promised form', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'lora-wasm-bench-'));
+  try {
+    const file = join(folder, 'out.json');
+    const args = ['--import', 'tsx', 'bench/main.ts', 'threads', '--quick', '--threads', '2', '--json', file];
+    const printed = execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
+    const report: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (!isReport(report)) throw new Error('out.json has another form');
+    expect(report.engine).toBe(`Node ${process.versions.node} (V8 ${process.versions.v8})`);
+    expect(report.command).toBe(
+      'node --import tsx bench/main.ts threads --quick --threads 2 --json out.json',
+    );
+    for (const head of SUITES.threads.columns) expect(printed).toContain(head);
+    for (const row of report.rows)
+      for (const cell of SUITES.threads.cells(row)) expect(printed).toContain(cell);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test('a filter leaves the titles that it matches, kernels are those asked for', async () => {
   const options = { ...QUICK, kernels: 'simd', filter: 'forward M$' } as const;
-  const { rows, ceilings } = await nodeEngine().run('scaling', options, () => {});
-  const seen = (rows as ScalingRow[]).map(({ operation, axis }) => `${operation} ${axis}`);
-  expect(new Set(seen)).toEqual(new Set(['LoRA forward M']));
-  for (const { kernels, percentOfCeiling, gflops } of rows) {
-    expect(kernels).toBe('simd');
-    expect(percentOfCeiling).toBeCloseTo((100 * gflops) / ceilings.plain, 10);
-  }
+  const { rows } = await nodeEngine().run('scaling', options, () => {});
+  const seen = (rows as ScalingRow[]).map(
+    ({ operation, axis, kernels }) => `${operation} ${axis} ${kernels}`,
+  );
+  expect(new Set(seen)).toEqual(new Set(['LoRA forward M simd']));
 });
 
 const chromium = findChromium();
@@ -117,17 +222,16 @@ describe.skipIf(chromium === null)('in a page', () => {
 
   beforeAll(async () => {
     engine = await chromiumEngine(chromium!);
-  }, 60_000);
+  });
 
   afterAll(() => engine?.close());
 
-  test.each(SUITE_NAMES)('%s is measured with the relaxed kernels', { timeout: 60_000 }, async (name) => {
+  test.each(SUITE_NAMES)('%s is measured with the relaxed kernels', async (name) => {
     const told: string[] = [];
     const measured = await engine.run(name, QUICK, (text) => told.push(text));
     expect(engine.name).toMatch(/^Chromium \d+\./);
     expect(measured.ceilings.fused).toBeGreaterThan(0);
-    expect(measured.ceilings.readGBs).toBeGreaterThan(0);
-    expectRows(measured.rows);
+    expectFigures(measured.rows);
     PROMISES[name](measured.rows);
     const own = measured.rows.filter(({ contestant }) => contestant === PACKAGE);
     expect(new Set(own.map(({ kernels }) => kernels))).toEqual(new Set(['relaxed-simd']));

@@ -74,6 +74,10 @@ test('the command measures tiles and paths and says what is behind', { timeout: 
     const args = ['--import', 'tsx', 'bench/variants/pick.ts', '--quick', '--json', file];
     const printed = execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
     const report = JSON.parse(readFileSync(file, 'utf8')) as VariantsReport;
+    // What is kept is a row a line.
+    expect(readFileSync(file, 'utf8').split('\n').length).toBeLessThan(
+      report.tiles.length + report.paths.length + 20,
+    );
     const plain = report.tiles.filter(({ kernels }) => kernels === 'simd');
     expect(plain).toHaveLength(SHAPES.length);
     for (const { gflops, percentOfCeiling, ceiling } of plain) {

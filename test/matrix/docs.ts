@@ -3,7 +3,7 @@
  * the example that the matrix runs. `npm run test:matrix -- --docs` writes it; a test compares.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { insertTables } from '../../bench/readme-tables.js';
+import { insertTables } from '../../bench/core/markdown.js';
 import { newestResults, type Result, type Results } from './results.js';
 
 const ROOT = new URL('../../', import.meta.url);

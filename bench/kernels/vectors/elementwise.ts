@@ -1,158 +1,242 @@
-/** Optimisers and element-wise arithmetic. */
-import { DIVISION, one, type VectorKernel } from './kernel.js';
+/** Optimisers, element-wise arithmetic, activations, random numbers. */
+import { gelu, geluSlope, sigmoid } from '../../../reference/functions.js';
+import { DIVISION, type Kernels, one, sum, type VectorKernel, vector } from './kernel.js';
 
 const [LR, BETA1, BETA2, EPS, DECAY] = [1e-4, 0.9, 0.999, 1e-8, 0.01] as const;
-
-const OPTIMISERS: readonly VectorKernel[] = [
-  {
-    operation: 'AdamW',
-    moves: 7,
-    flops: 14 + 2 * DIVISION,
-    squared: 3,
-    run: (k, [p, g, m, v], M, N) => k.adamStep(M * N, p!, g!, m!, v!, LR, BETA1, BETA2, EPS, DECAY, 1, LR, 1),
-    value:
-      ([p, g, m, v], i) =>
-      (add) => {
-        const m1 = m![i]! + (1 - BETA1) * (g![i]! - m![i]!);
-        const v1 = BETA2 * v![i]! + (1 - BETA2) * g![i]! ** 2;
-        add(1 - LR * DECAY, p![i]!);
-        add(-LR, m1 / (Math.sqrt(v1) + EPS));
-      },
-    out: 0,
-  },
-  {
-    operation: 'SGD with momentum',
-    moves: 5,
-    flops: 5,
-    operands: (M, N) => [M * N, M * N, M * N],
-    run: (k, [p, g, m], M, N) => k.sgdStep(M * N, p!, g!, m!, LR, 0.9, 0, 0, 0, 0),
-    value:
-      ([p, g, m], i) =>
-      (add) => {
-        add(1, p![i]!);
-        add(-LR, 0.9 * m![i]! + g![i]!);
-      },
-    out: 0,
-  },
-];
+const three = (M: number, N: number): number[] => [M * N, M * N, M * N];
 
 const ARITHMETIC: readonly VectorKernel[] = [
-  {
-    operation: 'fill',
-    moves: 1,
-    flops: 0,
-    run: (k, [y], _, N) => k.fill(N, 0.5, y!),
-    value: () => one(0.5),
-    out: 0,
-  },
-  {
-    operation: 'add',
-    moves: 3,
-    flops: 1,
-    run: (k, [a, b, y], _, N) => k.add(N, a!, b!, y!),
-    value:
-      ([a, b], i) =>
-      (add) => {
-        add(1, a![i]!);
-        add(1, b![i]!);
-      },
-    out: 2,
-  },
-  {
-    operation: 'sub',
-    moves: 3,
-    flops: 1,
-    run: (k, [a, b, y], _, N) => k.sub(N, a!, b!, y!),
-    value:
-      ([a, b], i) =>
-      (add) => {
-        add(1, a![i]!);
-        add(-1, b![i]!);
-      },
-    out: 2,
-  },
-  {
-    operation: 'mul',
-    moves: 3,
-    flops: 1,
-    run: (k, [a, b, y], _, N) => k.mul(N, a!, b!, y!),
-    value:
-      ([a, b], i) =>
-      (add) =>
-        add(a![i]!, b![i]!),
-    out: 2,
-  },
-  {
-    operation: 'scale',
-    moves: 2,
-    flops: 1,
-    run: (k, [x, y], _, N) => k.scale(N, 0.5, x!, y!),
-    value: ([x], i) => one(0.5 * x![i]!),
-    out: 1,
-  },
-  {
-    operation: 'axpy',
-    moves: 3,
-    flops: 2,
-    operands: (M, N) => [M * N, M * N],
-    run: (k, [x, y], _, N) => k.axpy(N, 0.5, x!, y!),
-    value:
-      ([x, y], i) =>
-      (add) => {
-        add(0.5, x![i]!);
-        add(1, y![i]!);
-      },
-    out: 1,
-  },
-  {
-    operation: 'mulAdd',
-    moves: 4,
-    flops: 3,
-    operands: (M, N) => [M * N, M * N, M * N],
-    run: (k, [a, b, y], _, N) => k.mulAdd(N, 0.5, a!, b!, y!),
-    value:
-      ([a, b, y], i) =>
-      (add) => {
-        add(0.5 * a![i]!, b![i]!);
-        add(1, y![i]!);
-      },
-    out: 2,
-  },
-  {
-    operation: 'addScalar',
-    moves: 2,
-    flops: 1,
-    operands: (M, N) => [M * N],
-    run: (k, [y], _, N) => k.addScalar(N, 0.25, y!),
-    value:
-      ([y], i) =>
-      (add) => {
-        add(1, y![i]!);
-        add(1, 0.25);
-      },
-    out: 0,
-  },
-  {
-    operation: 'differenceScaled',
-    moves: 3,
-    flops: 2,
-    run: (k, [a, b, y], _, N) => k.differenceScaled(N, 0.5, a!, b!, 0, y!),
-    value:
-      ([a, b], i) =>
-      (add) => {
-        add(0.5, a![i]!);
-        add(-0.5, b![i]!);
-      },
-    out: 2,
-  },
-  {
-    operation: 'quotient',
-    moves: 3,
-    flops: 2 + DIVISION,
-    run: (k, [a, b, y], _, N) => k.quotient(N, a!, b!, y!),
-    value: ([a, b], i) => one(b![i] === 0 ? 0 : a![i]! / b![i]!),
-    out: 2,
-  },
+  vector(
+    'AdamW',
+    [7, 14 + 2 * DIVISION],
+    0,
+    (k, [p, g, m, v], M, N) => k.adamStep(M * N, p, g, m, v, LR, BETA1, BETA2, EPS, DECAY, 1, LR, 1),
+    ([p, g, m, v], i) => {
+      const first = m(i) + (1 - BETA1) * (g(i) - m(i));
+      const second = BETA2 * v(i) + (1 - BETA2) * g(i) ** 2;
+      return sum([1 - LR * DECAY, p(i)], [-LR, first / (Math.sqrt(second) + EPS)]);
+    },
+    { squared: 3 },
+  ),
+  vector(
+    'SGD with momentum',
+    [5, 5],
+    0,
+    (k, [p, g, m], M, N) => k.sgdStep(M * N, p, g, m, LR, 0.9, 0, 0, 0, 0),
+    ([p, g, m], i) => sum([1, p(i)], [-LR, 0.9 * m(i) + g(i)]),
+    { operands: three },
+  ),
+  vector(
+    'fill',
+    [1, 0],
+    0,
+    (k, [y], _, N) => k.fill(N, 0.5, y),
+    () => one(0.5),
+  ),
+  vector(
+    'add',
+    [3, 1],
+    2,
+    (k, [a, b, y], _, N) => k.add(N, a, b, y),
+    ([a, b], i) => sum([1, a(i)], [1, b(i)]),
+  ),
+  vector(
+    'sub',
+    [3, 1],
+    2,
+    (k, [a, b, y], _, N) => k.sub(N, a, b, y),
+    ([a, b], i) => sum([1, a(i)], [-1, b(i)]),
+  ),
+  vector(
+    'mul',
+    [3, 1],
+    2,
+    (k, [a, b, y], _, N) => k.mul(N, a, b, y),
+    ([a, b], i) => sum([a(i), b(i)]),
+  ),
+  vector(
+    'scale',
+    [2, 1],
+    1,
+    (k, [x, y], _, N) => k.scale(N, 0.5, x, y),
+    ([x], i) => one(0.5 * x(i)),
+  ),
+  vector(
+    'axpy',
+    [3, 2],
+    1,
+    (k, [x, y], _, N) => k.axpy(N, 0.5, x, y),
+    ([x, y], i) => sum([0.5, x(i)], [1, y(i)]),
+    { operands: (M, N) => [M * N, M * N] },
+  ),
+  vector(
+    'mulAdd',
+    [4, 3],
+    2,
+    (k, [a, b, y], _, N) => k.mulAdd(N, 0.5, a, b, y),
+    ([a, b, y], i) => sum([0.5 * a(i), b(i)], [1, y(i)]),
+    { operands: three },
+  ),
+  vector(
+    'addScalar',
+    [2, 1],
+    0,
+    (k, [y], _, N) => k.addScalar(N, 0.25, y),
+    ([y], i) => sum([1, y(i)], [1, 0.25]),
+    { operands: (M, N) => [M * N] },
+  ),
+  vector(
+    'differenceScaled',
+    [3, 2],
+    2,
+    (k, [a, b, y], _, N) => k.differenceScaled(N, 0.5, a, b, 0, y),
+    ([a, b], i) => sum([0.5, a(i)], [-0.5, b(i)]),
+  ),
+  vector(
+    'quotient',
+    [3, 2 + DIVISION],
+    2,
+    (k, [a, b, y], _, N) => k.quotient(N, a, b, y),
+    ([a, b], i) => one(b(i) === 0 ? 0 : a(i) / b(i)),
+  ),
 ];
 
-export const ELEMENTWISE = [...OPTIMISERS, ...ARITHMETIC];
+/** `exp4`: to the power of two and the rest 7, the polynomial 12, put together 4, the range 2. */
+export const EXP = 25;
+
+type Simple = 'reluForward' | 'tanhForward' | 'sigmoidForward';
+
+function forward(
+  operation: string,
+  kernel: Simple,
+  flops: number,
+  twin: (x: number) => number,
+): VectorKernel {
+  return vector(
+    operation,
+    [2, flops],
+    1,
+    (k, [x, y], _, N) => k[kernel](N, x, y),
+    ([x], i) => one(twin(x(i))),
+  );
+}
+
+/** dx = dy·(the difference of two numbers made of y). */
+function backward(
+  operation: string,
+  call: (k: Kernels, N: number, y: number, dy: number, dx: number) => void,
+  parts: (y: number) => readonly [number, number],
+): VectorKernel {
+  const flops = operation.startsWith('ReLU') ? 2 : 3;
+  return vector(
+    operation,
+    [3, flops],
+    2,
+    (k, [y, dy, dx], _, N) => call(k, N, y, dy, dx),
+    ([y, dy], i) => {
+      const [first, second] = parts(y(i));
+      return sum([dy(i), first], [-dy(i), second]);
+    },
+  );
+}
+
+/** The slope crosses 0: its error is one of terms of about 1. */
+function geluPair(approximate: 0 | 1, forwardFlops: number, backwardFlops: number): VectorKernel[] {
+  const [name, tanh] = [approximate === 1 ? 'GELU (tanh)' : 'GELU (exact)', approximate === 1];
+  return [
+    vector(
+      name,
+      [2, EXP + forwardFlops + DIVISION],
+      1,
+      (k, [x, y], _, N) => k.geluForward(N, approximate, x, y),
+      ([x], i) => one(gelu(x(i), tanh)),
+    ),
+    vector(
+      `${name} backward`,
+      [3, EXP + backwardFlops + DIVISION],
+      2,
+      (k, [x, dy, dx], _, N) => k.geluBackward(N, approximate, x, dy, 0, dx),
+      ([x, dy], i) => sum([dy(i), 1], [dy(i), geluSlope(x(i), tanh) - 1]),
+    ),
+  ];
+}
+
+const ACTIVATIONS: readonly VectorKernel[] = [
+  forward('ReLU', 'reluForward', 2, (x) => Math.max(0, x)),
+  backward(
+    'ReLU backward',
+    (k, N, y, dy, dx) => k.reluBackward(N, y, dy, 0, dx),
+    (y) => [y > 0 ? 1 : 0, 0],
+  ),
+  forward('tanh', 'tanhForward', 30 + DIVISION, Math.tanh),
+  backward(
+    'tanh backward',
+    (k, N, y, dy, dx) => k.tanhBackward(N, y, dy, 0, dx),
+    (y) => [1, y * y],
+  ),
+  forward('sigmoid', 'sigmoidForward', EXP + 2 + DIVISION, sigmoid),
+  backward(
+    'sigmoid backward',
+    (k, N, y, dy, dx) => k.sigmoidBackward(N, y, dy, 0, dx),
+    (y) => [y, y * y],
+  ),
+  ...geluPair(1, 6, 15),
+  ...geluPair(0, 29, 32),
+];
+
+/** Ten rounds of integer products for every four elements. Sixteen elements: 14 operations on vectors a round, 8 for the order. */
+const PHILOX = (10 * 14 + 8) / 4;
+const SEED = [1, 0, 2, 3, 4] as const;
+const MULTIPLIERS = [0xd2511f53n, 0xcd9e8d57n] as const;
+const KEY_STEPS = [0x9e3779b9, 0xbb67ae85] as const;
+
+/** Word i of the stream, as the generator's authors describe it. */
+function wordAt(i: number): number {
+  const [k0, k1, stream, layer, step] = SEED;
+  let c = [i >> 2, step, layer, stream].map((word) => word >>> 0);
+  for (let round = 0; round < 10; round++) {
+    const first = MULTIPLIERS[0] * BigInt(c[0]!);
+    const second = MULTIPLIERS[1] * BigInt(c[2]!);
+    c = [
+      (Number(second >> 32n) ^ c[1]! ^ (k0 + KEY_STEPS[0] * round)) >>> 0,
+      Number(second & 0xffffffffn),
+      (Number(first >> 32n) ^ c[3]! ^ (k1 + KEY_STEPS[1] * round)) >>> 0,
+      Number(first & 0xffffffffn),
+    ];
+  }
+  return c[i & 3]!;
+}
+
+const unit = (i: number): number => (wordAt(i) >>> 8) / 2 ** 24;
+
+const RANDOM: readonly VectorKernel[] = [
+  vector(
+    'dropout',
+    [2, PHILOX + 4],
+    1,
+    (k, [x, y], _, N) => k.dropout(N, ...SEED, 0.1, x, 0, y),
+    ([x], i) => one(unit(i) >= 0.1 ? x(i) / 0.9 : 0),
+  ),
+  vector(
+    'randomUniform',
+    [1, PHILOX + 13],
+    0,
+    (k, [y], _, N) => k.randomUniform(N, ...SEED, 0, 2, y),
+    (_, i) => one(2 * unit(i)),
+  ),
+  vector(
+    'randomNormal',
+    // One number at a time: 25 operations for its word, half a logarithm (25) and root (12), a sine or cosine (30), each of which
+    // takes the place of a vector's.
+    [1, 4 * (25 + 37 / 2 + 30)],
+    0,
+    (k, [y], _, N) => k.randomNormal(N, ...SEED, 1, y),
+    (_, i) => {
+      const radius = Math.sqrt(-2 * Math.log((wordAt(i & ~1) + 0.5) / 2 ** 32));
+      const angle = (2 * Math.PI * wordAt(i | 1)) / 2 ** 32;
+      return sum([radius, (i & 1) === 0 ? Math.cos(angle) : Math.sin(angle)]);
+    },
+  ),
+];
+
+export const ELEMENTWISE = [...ARITHMETIC, ...ACTIVATIONS, ...RANDOM];

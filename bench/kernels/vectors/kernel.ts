@@ -1,13 +1,18 @@
 /** What the families of vector kernels say of each: operands, work, the call, and what its result must be. */
 import type { Runtime } from 'lora-wasm';
-import type { Sum } from '../cases.js';
+import type { Sum } from '../../../reference/check.js';
 
 export type Kernels = Runtime['engine']['kernels'];
 
+type Five<T> = readonly [T, T, T, T, T];
+/** An operand's numbers as they were before the call. */
+export type At = (i: number) => number;
+export type Run = (kernels: Kernels, p: Five<number>, M: number, N: number) => unknown;
+/** Element i of the result as a sum of products. */
+export type Value = (before: Five<At>, i: number, M: number, N: number) => Sum;
+
 export interface VectorKernel {
   readonly operation: string;
-  /** N of a kernel over rows of [M,N]; absent: M is 1 and N the number of elements. */
-  readonly columns?: number;
   /** 4-byte values that an element moves: read, written, and twice where it is both. */
   readonly moves: number;
   /**
@@ -15,36 +20,62 @@ export interface VectorKernel {
    * are flops an element. A division or root counts as `DIVISION`.
    */
   readonly flops: number;
+  readonly run: Run;
+  readonly value: Value;
+  /** Which operand is the result; null: the number that `run` gives. */
+  readonly out: number | null;
+  readonly more: More;
+}
+
+export interface More {
+  /** N of a kernel over rows of [M,N]; absent: M is 1 and N the number of elements. */
+  readonly columns?: number;
   /** Elements of each operand, filled from U(-1, 1); default: as many arrays of M·N as the element moves, four at most. */
   readonly operands?: (M: number, N: number) => number[];
   /** The operand that holds i32 from 0 up to `below`. */
   readonly numbers?: { readonly operand: number; readonly below: (M: number, N: number) => number };
   /** The operand that must not be negative. */
   readonly squared?: number;
-  readonly run: (kernels: Kernels, p: readonly number[], M: number, N: number) => unknown;
-  /** Element i of the result as a sum of products of what the operands held before the call. */
-  readonly value: (before: readonly Float32Array[], i: number, M: number, N: number) => Sum;
-  /** Which operand is the result, as i32 if `outNumbers`; null: the number that `run` gives. */
-  readonly out: number | null;
+  /** The result is i32. */
   readonly outNumbers?: boolean;
+}
+
+/** @param work - what an element moves, and its flops */
+export function vector(
+  operation: string,
+  [moves, flops]: readonly [moves: number, flops: number],
+  out: number | null,
+  run: Run,
+  value: Value,
+  more: More = {},
+): VectorKernel {
+  return { operation, moves, flops, run, value, out, more };
 }
 
 /** A vector in 3 cycles on today's cores, which start four operations in each: `quotient`, with two of its own, takes 3 cycles. */
 export const DIVISION = 10;
 
-/** The sum of one number that cannot be written as products: its rounding bound is its own size. */
-export const one =
-  (value: number): Sum =>
-  (add) =>
-    add(1, value);
+type Pair = readonly [number, number];
 
-/** Terms of a row that begins at `from`. */
-export const overRow =
-  (from: number, N: number, term: (at: number) => readonly [number, number]): Sum =>
-  (add) => {
-    for (let at = from; at < from + N; at++) add(...term(at));
+export function sum(...pairs: readonly Pair[]): Sum {
+  return (add) => {
+    for (const pair of pairs) add(...pair);
   };
+}
 
-/** The i32 that a Float32Array's bits are. */
-export const numbersOf = (bits: Float32Array): Int32Array =>
-  new Int32Array(bits.buffer, bits.byteOffset, bits.length);
+/** The sum of one number that cannot be written as products: its rounding bound is its own size. */
+export function one(value: number): Sum {
+  return sum([1, value]);
+}
+
+/** `count` terms, the first at `from`, `step` apart. */
+export function over(from: number, count: number, step: number, term: (at: number) => Pair): Sum {
+  return (add) => {
+    for (let i = 0, at = from; i < count; i++, at += step) add(...term(at));
+  };
+}
+
+/** Terms of a whole row that begins at `from`. */
+export function overRow(from: number, N: number, term: (at: number) => Pair): Sum {
+  return over(from, N, 1, term);
+}

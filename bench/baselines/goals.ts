@@ -1,0 +1,107 @@
+/** What the package promises about speed, held against the rows of a run. */
+import { speedRange } from '../core/chart.js';
+import { atMost, type Goal } from '../core/goal.js';
+import { pairedRatios, type Timing } from '../core/measure.js';
+import {
+  type Ceilings,
+  MNIST_SHAPE,
+  OP,
+  PACKAGE,
+  type Report,
+  type Row,
+  shapeText,
+} from '../core/records.js';
+import { rangeText, ratioText } from '../core/table.js';
+
+export const PRODUCT_SIZES = { M: 240, N: 960, K: 768 } as const;
+
+/** Shapes whose LoRA forward is held against its flops. */
+const FORWARD_SHAPE = /^M=(64|256) N=768 K=768 r=/;
+
+/** Every goal with its figure. Ratios are medians of the rounds' ratios, contestants interleaved, with their range. */
+export function goalsOf({ rows, ceilings }: Pick<Report, 'rows' | 'ceilings'>): Goal[] {
+  const find = (operation: string, shape: string): Row | undefined =>
+    rows.find((row) => row.contestant === PACKAGE && row.operation === operation && row.shape === shape);
+  const { M, N, K } = PRODUCT_SIZES;
+  const layer = shapeText(256, 768, 768, 8);
+  const over = (a: string, b: string, shape: string): Timing | null => {
+    const [row, base] = [find(a, shape), find(b, shape)];
+    return row === undefined || base === undefined ? null : pairedRatios(row, base);
+  };
+  const step = over(OP.loraStep, OP.fullStep, MNIST_SHAPE);
+  const stepLimit = find(OP.loraStep, MNIST_SHAPE)?.kernels === 'simd' ? 0.45 : 0.4;
+  return [
+    productGoal(find(OP.product, shapeText(M, N, K)), ceilings),
+    atMost(
+      'Fused LoRA forward over the plain product, 768x768, r=8, batch 256',
+      over(OP.fused, OP.forward, layer),
+      1.05,
+    ),
+    forwardGoal(
+      rows.filter((row) => row.operation === OP.fused && FORWARD_SHAPE.test(row.shape)),
+      (shape) => over(OP.fused, OP.forward, shape),
+    ),
+    atMost('LoRA step over the full step, MNIST network, batch 10', step, stepLimit),
+    atMost(
+      'The same LoRA step over its own forward and dx products',
+      over(OP.loraStep, OP.ownProducts, MNIST_SHAPE),
+      1.15,
+    ),
+    shareGoal(over(OP.replay, OP.loraStep, MNIST_SHAPE)),
+    atMost(
+      'LoRA step over the full step, 768x768, batch 256, r=8',
+      over(OP.loraStep, OP.fullStep, layer),
+      0.72,
+    ),
+  ];
+}
+
+/** The row that is furthest above its flops. */
+function forwardGoal(rows: readonly Row[], ratioAt: (shape: string) => Timing | null): Goal {
+  const [worst] = rows
+    .flatMap(({ shape, flopRatio }) => {
+      const ratio = ratioAt(shape);
+      return ratio === null || flopRatio === null ? [] : [{ shape, times: scaled(ratio, 1 / flopRatio) }];
+    })
+    .sort((a, b) => b.times.median - a.times.median);
+  return {
+    goal: 'Fused LoRA forward over the plain product, 768x768, batch 64 and 256, every rank',
+    limit: 'at most 1.02 times 1 + r(d+k)/(dk)',
+    measured: worst === undefined ? null : `${ratioText(worst.times, 3)} times, ${worst.shape}`,
+    met: worst === undefined ? null : worst.times.median <= 1.02,
+  };
+}
+
+function scaled({ median, min, max }: Timing, by: number): Pick<Timing, 'median' | 'min' | 'max'> {
+  return { median: by * median, min: by * min, max: by * max };
+}
+
+/** Time of a step's kernel calls alone over the step's. */
+function shareGoal(share: Timing | null): Goal {
+  return {
+    goal: 'Time inside WebAssembly in the same LoRA step',
+    limit: 'at least 80 %',
+    measured: share === null ? null : `${rangeText(scaled(share, 100))} %`,
+    met: share === null ? null : share.median >= 0.8,
+  };
+}
+
+/** Relaxed SIMD: 92 % of the fused ceiling. Plain SIMD: 92 % of the plain one, or 70 % of the fused one. */
+function productGoal(row: Row | undefined, { fused, plain }: Ceilings): Goal {
+  const { M, N, K } = PRODUCT_SIZES;
+  const goal = `Plain product, ${shapeText(M, N, K)}`;
+  const relaxed = row?.kernels === 'relaxed-simd';
+  const limit = relaxed
+    ? 'at least 92 % of the fused ceiling'
+    : 'at least 92 % of the plain ceiling, or 70 % of the fused one';
+  if (row === undefined) return { goal, limit, measured: null, met: null };
+  const ofFused = fused === null ? null : (100 * row.gflops) / fused;
+  const ofPlain = (100 * row.gflops) / plain;
+  const { low, high } = speedRange(row);
+  const speed = `${row.gflops.toFixed(1)} (${low.toFixed(1)}-${high.toFixed(1)}) GFLOP/s`;
+  const fusedText = ofFused === null ? 'fused ceiling not measured' : `${ofFused.toFixed(1)} % of fused`;
+  if (relaxed)
+    return { goal, limit, measured: `${speed}, ${fusedText}`, met: ofFused === null ? null : ofFused >= 92 };
+  const met = ofPlain >= 92 || (ofFused ?? 0) >= 70;
+  return { goal, limit, measured: `${speed}, ${ofPlain.toFixed(1)} % of plain, ${fusedText}`, met };
+}

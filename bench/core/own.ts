@@ -1,0 +1,99 @@
+/** This package, as its users call it: a layer's forward in a scope, and a LoRA step with AdamW. */
+import {
+  AdamW,
+  createRuntime,
+  Linear,
+  LoraLinear,
+  mseLoss,
+  type Runtime,
+  type RuntimeOptions,
+  type Tensor,
+} from 'lora-wasm';
+import type { LowRank } from '../../reference/network.js';
+import { LEARNING_RATE, type Operation, type Prepared, type Problem } from './problem.js';
+
+/** One operation over a runtime of whoever calls. */
+export function prepareOwn(rt: Runtime, operation: Operation, problem: Problem): Prepared {
+  if (operation === 'LoRA training step') return trainingStep(rt, problem);
+  return forward(rt, problem, operation === 'LoRA forward');
+}
+
+/** A runtime of so many threads. @throws Error where there is none, with its reason */
+export async function runtimeOf(options: RuntimeOptions & { threads: number }): Promise<Runtime> {
+  const rt = await createRuntime(options);
+  const { threads, threadsReason } = rt.info();
+  if (threads === options.threads) return rt;
+  rt.dispose();
+  throw new Error(threadsReason);
+}
+
+type Weights = Pick<Problem, 'N' | 'K' | 'w' | 'bias' | 'low'>;
+
+export function linearOf(rt: Runtime, { N, K, w, bias }: Weights): Linear {
+  const layer = new Linear(rt, K, N);
+  layer.weight.set(w);
+  layer.bias!.set(bias);
+  return layer;
+}
+
+export function loraOf(rt: Runtime, weights: Weights): LoraLinear {
+  const { r, scaling, a, b }: LowRank = weights.low;
+  const layer = LoraLinear.from(linearOf(rt, weights), { r, loraAlpha: r * scaling });
+  for (const [name, parameter] of layer.namedParameters()) {
+    if (name.includes('lora_A')) parameter.set(a);
+    if (name.includes('lora_B')) parameter.set(b);
+  }
+  return layer;
+}
+
+function forward(rt: Runtime, problem: Problem, withLora: boolean): Prepared {
+  const layer = withLora ? loraOf(rt, problem) : linearOf(rt, problem);
+  const x = rt.tensor(problem.x, [problem.M, problem.K]);
+  let y: Tensor | null = null;
+  return {
+    run: () => {
+      y?.dispose();
+      y = rt.noGrad(() => layer.forward(x));
+    },
+    read: () => ({ y: copyOf(y!) }),
+    dispose: () => {
+      for (const owner of [layer, x, y]) owner?.dispose();
+    },
+  };
+}
+
+function trainingStep(rt: Runtime, problem: Problem): Prepared {
+  const { M, N, K } = problem;
+  const layer = loraOf(rt, problem);
+  const data = rt.tensor(problem.x, [M, K]);
+  const target = rt.tensor(problem.target, [M, N]);
+  const named = layer.namedParameters().filter(([, parameter]) => parameter.requiresGrad);
+  const adam = new AdamW(
+    named.map(([, parameter]) => parameter),
+    { lr: LEARNING_RATE, weightDecay: 0.01 },
+  );
+  const loss = (x: Tensor): Tensor => mseLoss(layer.forward(x), target);
+  const [a, b] = ['lora_A', 'lora_B'].map((part) => named.find(([name]) => name.includes(part))![1]);
+  const backward = <T>(after: (x: Tensor) => T): T =>
+    rt.scope(() => {
+      const x = data.detach();
+      x.requiresGrad = true;
+      loss(x).backward();
+      return after(x);
+    });
+  return {
+    run: () => {
+      adam.zeroGrad();
+      backward(() => adam.step());
+    },
+    read: () => backward((x) => ({ da: copyOf(a!.grad!), db: copyOf(b!.grad!), dx: copyOf(x.grad!) })),
+    loss: () => rt.scope(() => rt.noGrad(() => loss(data).item())),
+    dispose: () => {
+      for (const owner of [adam, layer, data, target]) owner.dispose();
+    },
+  };
+}
+
+function copyOf(tensor: Tensor): Float32Array {
+  return tensor.copyTo(new Float32Array(tensor.size));
+}
