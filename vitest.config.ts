@@ -91,7 +91,7 @@ export default defineConfig({
           name: 'node',
           testTimeout,
           include: ['test/**/*.test.ts'],
-          exclude: ['test/golden.test.ts', 'test/browser/**'],
+          exclude: ['test/golden.test.ts', 'test/browser/**', 'test/bench/**'],
         },
       },
       { resolve: { alias }, test: { name: 'golden', testTimeout, include: ['test/golden.test.ts'] } },

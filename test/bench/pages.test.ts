@@ -132,7 +132,7 @@ describe('peers', () => {
   test('a section names the engine, the file, the ways of a contestant and what was not measured', () => {
     const section = peersSection(['f.json', NEW]);
     expect(section).toContain('## Node 26.1.2 (V8 14), simd kernels');
-    expect(section).toContain('[f.json](../../bench/results/f.json)');
+    expect(section).toContain('in `bench/results/f.json`.');
     expect(section).toContain(': `bench/results/f.svg`.');
     expect(section).toContain('- loops (unrolled): ');
     expect(section).toContain('- x, every operation: it is not here');
