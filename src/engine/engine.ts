@@ -101,6 +101,7 @@ export class Engine {
   #scratchBytes = 0;
   #f32 = new Float32Array(0);
   #i32 = new Int32Array(0);
+  #u16 = new Uint16Array(0);
 
   constructor(loaded: LoadedKernels, seed: number, threading: Threading) {
     const { kernels, memory, maxBytes, build, reason } = loaded;
@@ -198,6 +199,13 @@ export class Engine {
     const buffer = this.memory.buffer;
     if (this.#i32.buffer !== buffer) this.#i32 = new Int32Array(buffer);
     return this.#i32;
+  }
+
+  /** The memory as words of 16 bits: valid until the next allocation, never to be kept. */
+  u16(): Uint16Array {
+    const buffer = this.memory.buffer;
+    if (this.#u16.buffer !== buffer) this.#u16 = new Uint16Array(buffer);
+    return this.#u16;
   }
 
   /** Bytes out of linear memory, as an ordinary array of its own. */

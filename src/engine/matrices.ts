@@ -3,12 +3,34 @@
  * Vectors are addresses of as many elements as the matrix has rows or columns; 0 stands for one that is absent. The three
  * products of a layer are in `products.ts`. Called by `ops` and `lora`.
  */
+import { PLAIN_DTYPES, rowBytes, type WeightDType } from '../values/dtypes.js';
 import type { Kernels } from './abi.js';
 import { type Matrix, matrix, type Weight } from './operands.js';
 import type { ScratchSource } from './products.js';
 
 /** What a kernel with scratch needs. */
 type Scratch = Pick<ScratchSource, 'kernels' | 'scratch'>;
+
+/** A run of a weight's elements: `count` from element `from` on, of what begins at `pointer`. */
+export interface Elements {
+  readonly pointer: number;
+  readonly dtype: WeightDType;
+  readonly from: number;
+  readonly count: number;
+}
+
+/** out = the elements as float32. The lookup of a table's only row, which they are, expands them. */
+export function expandTo(engine: Scratch, { pointer, dtype, from, count }: Elements, out: number): void {
+  const at = pointer + rowBytes(from, dtype);
+  const { kernels } = engine;
+  if (dtype === 'f32') {
+    kernels.scale(count, 1, at, out);
+    return;
+  }
+  const first = engine.scratch(4);
+  kernels.fill(1, 0, first);
+  kernels.gatherRows(1, count, first, PLAIN_DTYPES[dtype].code, at, rowBytes(count, dtype), out, count);
+}
 
 /** h[M,R] = x[M,K]·Aᵀ. */
 export function down(k: Kernels, { x, a, h }: { x: Matrix; a: Matrix; h: Matrix }): void {

@@ -1,4 +1,5 @@
 /** The safetensors dtypes: their widths, and those whose values are read. */
+import { decodeHalves, type HalfDType } from '../values/halves.js';
 import { typedArrayName } from '../values/kind.js';
 import { describe } from './check.js';
 import { FormatError } from './errors.js';
@@ -84,9 +85,9 @@ export function decode(
     case 'F64':
       return new Float64Array(buffer);
     case 'F16':
-      return halvesToFloats(new Uint16Array(buffer));
+      return floats('f16', new Uint16Array(buffer));
     case 'BF16':
-      return brainToFloat(new Uint16Array(buffer));
+      return floats('bf16', new Uint16Array(buffer));
     case 'I8':
       return new Int8Array(buffer);
     case 'I16':
@@ -111,39 +112,10 @@ export function decode(
   }
 }
 
-/** IEEE half precision to a number. */
-export function halfToFloat(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 31;
-  const fraction = half & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-let table: Float32Array | null = null;
-
-/** Every half float there is, by its bits: made once, 256 KB. */
-function halfTable(): Float32Array {
-  if (table === null) {
-    table = new Float32Array(2 ** 16);
-    for (let bits = 0; bits < table.length; bits++) table[bits] = halfToFloat(bits);
-  }
-  return table;
-}
-
-function halvesToFloats(halves: Uint16Array): Float32Array {
-  const known = halfTable();
-  const values = new Float32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) values[i] = known[halves[i]!]!;
+function floats(dtype: HalfDType, bits: Uint16Array): Float32Array {
+  const values = new Float32Array(bits.length);
+  decodeHalves(dtype, bits, values);
   return values;
-}
-
-/** A brain float is the upper half of a float32. */
-function brainToFloat(brains: Uint16Array): Float32Array {
-  const bits = new Uint32Array(brains.length);
-  for (let i = 0; i < brains.length; i++) bits[i] = brains[i]! << 16;
-  return new Float32Array(bits.buffer);
 }
 
 /** Values of a floating-point dtype as float32. @throws FormatError for another dtype */

@@ -7,15 +7,20 @@ import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkBoolean, checkInteger, checkOptions } from '../values/checks.js';
-import { drawWeightAndBias } from './layer-parameters.js';
+import type { WeightDType } from '../values/dtypes.js';
+import { checkWeightOptions, drawWeightAndBias } from './layer-parameters.js';
 import { Module } from './module.js';
-import { checkSharedWeight } from './shared-weight.js';
 
 export interface Conv2dOptions extends Conv2dOperationOptions {
   /** Whether a bias is added. Default true. */
   readonly bias?: boolean;
   /** A parameter to share, [out, in/groups, kh, kw], taken as it is. Default: a new one. */
   readonly weight?: Parameter;
+  /**
+   * Type of a new weight's elements. Default `'f32'`. One of `'f16'` or `'bf16'` is frozen: it takes half the memory, is
+   * expanded to float32 for the time of a call, and adapters train beside it.
+   */
+  readonly dtype?: WeightDType;
 }
 
 export class Conv2d extends Module {
@@ -50,7 +55,7 @@ export class Conv2d extends Module {
   ) {
     super();
     checkRuntime('Conv2d', runtime);
-    checkOptions('Conv2d', options, ['stride', 'padding', 'dilation', 'groups', 'bias', 'weight']);
+    checkOptions('Conv2d', options, ['stride', 'padding', 'dilation', 'groups', 'bias', 'weight', 'dtype']);
     this.groups = checkInteger('Conv2d: groups', options.groups ?? 1, 1, 2 ** 31 - 1);
     this.inChannels = this.#channels('inChannels', inChannels);
     this.outChannels = this.#channels('outChannels', outChannels);
@@ -62,9 +67,8 @@ export class Conv2d extends Module {
     this.runtime = runtime;
     const shape = [outChannels, inChannels / this.groups, ...this.kernelSize];
     const bound = 1 / Math.sqrt(shape[1]! * shape[2]! * shape[3]!);
-    const shared =
-      options.weight === undefined ? null : checkSharedWeight('Conv2d', runtime, options.weight, shape);
-    const made = drawWeightAndBias(runtime, shape, shared, withBias ? [outChannels] : null, bound);
+    const plan = checkWeightOptions('Conv2d', runtime, options, shape);
+    const made = drawWeightAndBias(runtime, plan, withBias ? [outChannels] : null, bound);
     this.weight = made.weight;
     this.bias = made.bias;
   }

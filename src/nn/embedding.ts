@@ -3,18 +3,24 @@
 import { RANDOM_STREAM } from '../engine/engine.js';
 import { checkPadding, embeddingAs } from '../ops/embedding.js';
 import { checkRuntime } from '../tensor/check.js';
-import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
+import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkInteger, checkOptions } from '../values/checks.js';
+import { rowBytes, type WeightDType } from '../values/dtypes.js';
+import { checkWeightOptions, drawInto, makeParameters } from './layer-parameters.js';
 import { Module } from './module.js';
-import { checkSharedWeight } from './shared-weight.js';
 
 export interface EmbeddingOptions {
   /** A row that starts as zeros and gets no gradient; negative ones count from the end. Default null: none. */
   readonly paddingIdx?: number | null;
   /** A parameter to share, [numEmbeddings, embeddingDim], taken as it is. Default: a new one. */
   readonly weight?: Parameter;
+  /**
+   * Type of a new weight's elements. Default `'f32'`. One of `'f16'` or `'bf16'` is frozen: it takes half the memory, computes
+   * with the bits of its values in float32, and adapters train beside it.
+   */
+  readonly dtype?: WeightDType;
 }
 
 export class Embedding extends Module {
@@ -36,22 +42,29 @@ export class Embedding extends Module {
   constructor(runtime: Runtime, numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
     super();
     checkRuntime('Embedding', runtime);
-    checkOptions('Embedding', options, ['paddingIdx', 'weight']);
+    checkOptions('Embedding', options, ['paddingIdx', 'weight', 'dtype']);
     this.numEmbeddings = checkInteger('Embedding: numEmbeddings', numEmbeddings, 1, 2 ** 31 - 1);
     this.embeddingDim = checkInteger('Embedding: embeddingDim', embeddingDim, 1, 2 ** 31 - 1);
     const padding = checkPadding('Embedding', options.paddingIdx ?? null, numEmbeddings);
     this.paddingIdx = padding === -1 ? null : padding;
     this.runtime = runtime;
-    const shape = [numEmbeddings, embeddingDim];
-    if (options.weight !== undefined) {
-      this.weight = checkSharedWeight('Embedding', runtime, options.weight, shape);
+    const plan = checkWeightOptions('Embedding', runtime, options, [numEmbeddings, embeddingDim]);
+    if (plan.shared !== null) {
+      this.weight = plan.shared;
       this.weight.holders++;
       return;
     }
-    this.weight = new ParameterBlock(runtime, [shape]).parameters[0]!;
-    runtime.fillNormal(this.weight, RANDOM_STREAM.init, runtime.engine.layers++, 1);
-    if (padding !== -1)
-      runtime.engine.kernels.fill(embeddingDim, 0, this.weight.pointer + padding * embeddingDim * 4);
+    this.weight = makeParameters(runtime, [plan])[0]!;
+    try {
+      drawInto(runtime, this.weight, (to) =>
+        runtime.fillNormal(to, RANDOM_STREAM.init, runtime.engine.layers++, 1),
+      );
+    } catch (error) {
+      this.weight.block.dispose();
+      throw error;
+    }
+    const row = rowBytes(embeddingDim, plan.dtype);
+    if (padding !== -1) this.weight.writeBytes(new Uint8Array(row), padding * row);
   }
 
   /** @param ids - any shape, int32 @returns [..., embeddingDim] @throws TypeError, RangeError */

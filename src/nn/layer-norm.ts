@@ -50,7 +50,10 @@ export class LayerNorm extends Module {
     const withBias = checkBoolean('LayerNorm: bias', options.bias ?? true);
     this.runtime = runtime;
     const own = this.normalizedShape;
-    const [weight, bias] = makeParameters(runtime, [affine ? own : null, affine && withBias ? own : null]);
+    const [weight, bias] = makeParameters(runtime, [
+      affine ? { shape: own } : null,
+      affine && withBias ? { shape: own } : null,
+    ]);
     this.weight = weight!;
     this.bias = bias!;
     if (this.weight !== null) runtime.engine.kernels.fill(this.weight.size, 1, this.weight.pointer);

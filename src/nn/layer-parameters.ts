@@ -2,15 +2,58 @@
 import { RANDOM_STREAM } from '../engine/engine.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { describe } from '../values/checks.js';
+import { WEIGHT_DTYPES, type WeightDType } from '../values/dtypes.js';
 import type { Shape } from '../values/shape.js';
+import { checkSharedWeight } from './shared-weight.js';
+
+/** What a layer's options say of its weight. */
+export interface WeightOptions {
+  readonly weight?: Parameter;
+  readonly dtype?: WeightDType;
+}
+
+/** A weight to be made, or taken. */
+export interface WeightPlan {
+  readonly shape: Shape;
+  readonly dtype: WeightDType;
+  /** A checked parameter to take as it is; null for a new one. */
+  readonly shared: Parameter | null;
+}
+
+/** @throws TypeError, RangeError for a weight to share of another shape, runtime or dtype */
+export function checkWeightOptions(
+  where: string,
+  runtime: Runtime,
+  { weight, dtype }: WeightOptions,
+  shape: Shape,
+): WeightPlan {
+  if (dtype !== undefined && !WEIGHT_DTYPES.includes(dtype))
+    throw new TypeError(
+      `${where}: dtype is ${describe(dtype)}, expected ${WEIGHT_DTYPES.map((name) => `'${name}'`).join(', ')}`,
+    );
+  if (weight === undefined) return { shape, dtype: dtype ?? 'f32', shared: null };
+  const shared = checkSharedWeight(where, runtime, weight, shape, dtype);
+  return { shape, dtype: dtype ?? 'f32', shared };
+}
+
+/** A parameter to be made; of float32 where no dtype is given. */
+export interface NewParameter {
+  readonly shape: Shape;
+  readonly dtype?: WeightDType;
+}
 
 /** New parameters, zero; null stays null. @throws OutOfMemoryError; nothing is left behind then */
-export function makeParameters(runtime: Runtime, shapes: readonly (Shape | null)[]): (Parameter | null)[] {
+export function makeParameters(
+  runtime: Runtime,
+  plans: readonly (NewParameter | null)[],
+): (Parameter | null)[] {
   const blocks: ParameterBlock[] = [];
   try {
-    return shapes.map((shape) => {
-      if (shape === null) return null;
-      const block = new ParameterBlock(runtime, [shape]);
+    return plans.map((one) => {
+      if (one === null) return null;
+      const block = new ParameterBlock(runtime, [one.shape], one.dtype);
       blocks.push(block);
       return block.parameters[0]!;
     });
@@ -20,6 +63,18 @@ export function makeParameters(runtime: Runtime, shapes: readonly (Shape | null)
   }
 }
 
+/** Draws a parameter anew: what `draw` writes to a float32 tensor, rounded where the parameter has 16 bits. @throws OutOfMemoryError */
+export function drawInto(runtime: Runtime, parameter: Parameter, draw: (to: Tensor) => void): void {
+  if (parameter.dtype === 'f32') {
+    draw(parameter);
+    return;
+  }
+  const drawn = runtime.empty(parameter.shape, 'f32');
+  draw(drawn);
+  parameter.round(drawn);
+  drawn.dispose();
+}
+
 /** A weight and a bias. */
 export interface WeightAndBias {
   readonly weight: Parameter;
@@ -27,22 +82,28 @@ export interface WeightAndBias {
 }
 
 /**
- * A weight and a bias drawn from U(±bound), each by the next layer's place in the generator's counter.
- * @param shared - a checked parameter to take as the weight, as it is; null for a new one
+ * A weight and a float32 bias drawn from U(±bound), each by the next layer's place in the generator's counter.
  * @param bias - shape of the bias, or null for none
  * @throws OutOfMemoryError; nothing is left behind then
  */
 export function drawWeightAndBias(
   runtime: Runtime,
-  shape: Shape,
-  shared: Parameter | null,
+  { shape, dtype, shared }: WeightPlan,
   bias: Shape | null,
   bound: number,
 ): WeightAndBias {
-  const made = makeParameters(runtime, [shared === null ? shape : null, bias]);
-  for (const parameter of made) {
-    if (parameter !== null)
-      runtime.fillUniform(parameter, RANDOM_STREAM.init, runtime.engine.layers++, -bound, bound);
+  const weight = shared === null ? { shape, dtype } : null;
+  const made = makeParameters(runtime, [weight, bias === null ? null : { shape: bias }]);
+  try {
+    for (const parameter of made) {
+      if (parameter === null) continue;
+      drawInto(runtime, parameter, (to) =>
+        runtime.fillUniform(to, RANDOM_STREAM.init, runtime.engine.layers++, -bound, bound),
+      );
+    }
+  } catch (error) {
+    for (const parameter of made) parameter?.block.dispose();
+    throw error;
   }
   if (shared !== null) shared.holders++;
   return { weight: shared ?? made[0]!, bias: made[1]! };

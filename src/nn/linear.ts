@@ -6,9 +6,9 @@ import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkBoolean, checkInteger, checkOptions } from '../values/checks.js';
-import { drawWeightAndBias } from './layer-parameters.js';
+import type { WeightDType } from '../values/dtypes.js';
+import { checkWeightOptions, drawWeightAndBias } from './layer-parameters.js';
 import { Module } from './module.js';
-import { checkSharedWeight } from './shared-weight.js';
 
 export interface LinearOptions {
   /** Whether a bias is added. Default true. */
@@ -17,6 +17,11 @@ export interface LinearOptions {
   readonly fanInFanOut?: boolean;
   /** A parameter to share, in the shape of `weight`, taken as it is. Default: a new one. */
   readonly weight?: Parameter;
+  /**
+   * Type of a new weight's elements. Default `'f32'`. One of `'f16'` or `'bf16'` is frozen: it takes half the memory, computes
+   * with the bits of its values in float32, and adapters train beside it.
+   */
+  readonly dtype?: WeightDType;
 }
 
 export class Linear extends Module {
@@ -40,7 +45,7 @@ export class Linear extends Module {
   constructor(runtime: Runtime, inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
     checkRuntime('Linear', runtime);
-    checkOptions('Linear', options, ['bias', 'fanInFanOut', 'weight']);
+    checkOptions('Linear', options, ['bias', 'fanInFanOut', 'weight', 'dtype']);
     this.inFeatures = checkInteger('Linear: inFeatures', inFeatures, 1, 2 ** 31 - 1);
     this.outFeatures = checkInteger('Linear: outFeatures', outFeatures, 1, 2 ** 31 - 1);
     const withBias = checkBoolean('Linear: bias', options.bias ?? true);
@@ -48,9 +53,8 @@ export class Linear extends Module {
     this.runtime = runtime;
     const bound = 1 / Math.sqrt(inFeatures);
     const shape = this.fanInFanOut ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
-    const shared =
-      options.weight === undefined ? null : checkSharedWeight('Linear', runtime, options.weight, shape);
-    const made = drawWeightAndBias(runtime, shape, shared, withBias ? [outFeatures] : null, bound);
+    const plan = checkWeightOptions('Linear', runtime, options, shape);
+    const made = drawWeightAndBias(runtime, plan, withBias ? [outFeatures] : null, bound);
     this.weight = made.weight;
     this.bias = made.bias;
   }

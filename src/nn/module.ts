@@ -10,7 +10,8 @@ import type { Tensor } from '../tensor/tensor.js';
 import type { ShapedArray } from '../values/arrays.js';
 import { checkBoolean, checkOptions, describe } from '../values/checks.js';
 import { DISPOSE } from '../values/dispose.js';
-import { isMap, isPlainObject } from '../values/kind.js';
+import { decodeHalves, isHalf } from '../values/halves.js';
+import { isMap, isPlainObject, typedArrayName } from '../values/kind.js';
 import { type Shape, sameShape, showShape } from '../values/shape.js';
 import { placesIn } from './contents.js';
 
@@ -31,11 +32,15 @@ export interface ParameterSlot {
 /** An array with its shape: what `stateDict` gives and `loadStateDict` takes, and what the formats read and write. */
 export type NamedArray = ShapedArray<ElementSource>;
 
+/** A parameter's elements as a file holds them: those of 16 bits by their bits, in words. */
+export type StateArray = { readonly shape: Shape } & (
+  | { readonly dtype: 'F32'; readonly data: Float32Array<ArrayBuffer> }
+  | { readonly dtype: 'I32'; readonly data: Int32Array<ArrayBuffer> }
+  | { readonly dtype: 'F16' | 'BF16'; readonly data: Uint16Array<ArrayBuffer> }
+);
+
 /** What `stateDict` gives: copies, by dotted name. */
-export type StateDict = Map<
-  string,
-  { readonly dtype: 'F32'; readonly shape: Shape; readonly data: Float32Array<ArrayBuffer> }
->;
+export type StateDict = Map<string, StateArray>;
 
 /** Names that did not find each other in `loadStateDict`. */
 export interface LoadResult {
@@ -110,15 +115,15 @@ export abstract class Module {
     return new Map(
       this.namedParameters().map(([name, parameter]) => {
         if (parameter.disposed) throw new Error(`${where}: ${name} was used after dispose()`);
-        const { shape, size } = parameter;
-        return [name, { dtype: 'F32', shape, data: parameter.copyTo(new Float32Array(size)) }];
+        return [name, stateOf(parameter)];
       }),
     );
   }
 
   /**
-   * Overwrites parameters by name. Everything is checked before anything is changed.
-   * @param state - arrays by name, in the parameter's shape: numbers, typed arrays, 64-bit integers that float32 holds exactly
+   * Overwrites parameters by name; their dtypes stay, and those of 16 bits round. Everything is checked before anything is changed.
+   * @param state - arrays by name, in the parameter's shape: numbers, typed arrays, 64-bit integers that the dtype holds
+   * exactly; a Uint16Array whose `dtype` is `'F16'` or `'BF16'` holds their bits, as `stateDict` gives them
    * @param options - `strict` (default true) refuses missing and unexpected names
    * @returns the names that did not find each other
    * @throws TypeError, RangeError
@@ -181,6 +186,14 @@ export abstract class Module {
   }
 }
 
+function stateOf(parameter: Parameter): StateArray {
+  const { shape, dtype } = parameter;
+  const { buffer } = parameter.bytes();
+  if (dtype === 'f32') return { dtype: 'F32', shape, data: new Float32Array(buffer) };
+  if (dtype === 'i32') return { dtype: 'I32', shape, data: new Int32Array(buffer) };
+  return { dtype: dtype === 'f16' ? 'F16' : 'BF16', shape, data: new Uint16Array(buffer) };
+}
+
 /** A state dict's entries by name, not looked at yet. @throws TypeError */
 function entriesOf(where: string, state: unknown): Map<string, unknown> {
   if (isMap(state)) {
@@ -206,7 +219,17 @@ function elementsFor(where: string, name: string, parameter: Parameter, entry: u
     throw new RangeError(
       `${where}: ${name} is ${describe(shape)} with ${count} elements, expected ${showShape(parameter.shape)}`,
     );
-  return readElements(`${where}: ${name}`, data, count, parameter.dtype);
+  return readElements(`${where}: ${name}`, valuesOf(entry, data), count, parameter.dtype);
+}
+
+/** An entry's data as values: words that its dtype says are the bits of numbers, expanded. They round back to the same bits, but for a NaN's. */
+function valuesOf(entry: object, data: unknown): unknown {
+  const dtype = 'dtype' in entry && typeof entry.dtype === 'string' ? entry.dtype.toLowerCase() : '';
+  if (!isHalf(dtype) || typedArrayName(data) !== 'Uint16Array') return data;
+  const bits = data as Uint16Array;
+  const values = new Float32Array(bits.length);
+  decodeHalves(dtype, bits, values);
+  return values;
 }
 
 function sameName(module: Module, what: string, name: string): RangeError {

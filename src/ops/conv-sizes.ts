@@ -5,8 +5,10 @@
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkInteger, checkOptions, describe } from '../values/checks.js';
+import type { WeightDType } from '../values/dtypes.js';
 import { showShape } from '../values/shape.js';
-import { checkTensors } from './check.js';
+import { checkTensors, checkWeight } from './check.js';
+import { withExpanded } from './expanded.js';
 
 /** A number for both directions, or [height, width]. */
 export type Pair = number | readonly [number, number];
@@ -39,6 +41,8 @@ export interface ConvSizes {
   readonly OH: number;
   readonly OW: number;
   readonly P: number;
+  /** Type of the weight's elements. The products read it as float32: of 16 bits it is expanded once a call. */
+  readonly dtype: WeightDType;
   /** Outputs of one group. */
   readonly groupOutputs: number;
   /** Elements of one group's window, C/groups·KH·KW: the width of its part of a row of columns. */
@@ -85,7 +89,8 @@ export function checkConv2d(
   bias: Tensor | null,
   options: Conv2dOperationOptions = {},
 ): ConvSizes {
-  const rt = checkTensors(where, bias === null ? { x, weight } : { x, weight, bias });
+  const rt = checkTensors(where, bias === null ? { x } : { x, bias });
+  const dtype = checkWeight(where, weight, rt);
   checkOptions(where, options, ['stride', 'padding', 'dilation', 'groups']);
   const stride = checkPair(`${where}: stride`, options.stride ?? 1, 1);
   const padding = checkPair(`${where}: padding`, options.padding ?? 0, 0);
@@ -111,6 +116,7 @@ export function checkConv2d(
   const columns = C * KH * KW;
   return {
     ...{ rt, B, C, H, W, O, KH, KW, stride, padding, dilation, groups, OH, OW, P: OH * OW },
+    dtype,
     ...{ groupOutputs: O / groups, groupColumns: columns / groups, columns },
     outShape: batched ? [B, O, OH, OW] : [O, OH, OW],
   };
@@ -137,6 +143,11 @@ export function imageColumns(sizes: ConvSizes, x: number, b: number, cols: numbe
 export function addColumns(sizes: ConvSizes, cols: number, dx: number, b: number): void {
   const image = sizes.C * sizes.H * sizes.W * 4;
   sizes.rt.engine.kernels.col2im(...imageArguments(sizes), cols, dx + b * image);
+}
+
+/** Gives `use` the address of the weight at `pointer` as float32. */
+export function withWeight(s: ConvSizes, pointer: number, use: (weight: number) => void): void {
+  withExpanded(s.rt, { pointer, dtype: s.dtype, from: 0, count: s.O * s.groupColumns }, use);
 }
 
 /** Runs `fn` with memory for one image's columns, released at the end. */

@@ -19,6 +19,7 @@ import {
   checkConv2d,
   imageColumns,
   withColumns,
+  withWeight,
 } from './conv-sizes.js';
 
 export { type Conv2dOperationOptions, type ConvSizes, checkConv2d } from './conv-sizes.js';
@@ -71,7 +72,7 @@ export function convolve(
 /**
  * y = x ⋆ weight + bias, the cross-correlation that PyTorch calls a convolution.
  * @param x - [batch, in, h, w] or [in, h, w] float32
- * @param weight - [out, in/groups, kh, kw]
+ * @param weight - [out, in/groups, kh, kw]; one of f16 or bf16 is expanded to float32 for the time of the call
  * @param bias - [out] or null
  * @returns [batch, out, oh, ow] (without batch where x has none), oh = ⌊(h + 2·padding - dilation·(kh - 1) - 1) / stride⌋ + 1
  * @throws TypeError, RangeError
@@ -104,12 +105,14 @@ export function conv2dAs(
       if (bias === null || ones === null) return NO_RANK;
       return { left: matrix(bias.pointer + 4 * channel, groupOutputs, 1), right: matrix(ones.pointer, P, 1) };
     };
-    withColumns(s, (cols) => {
-      for (let image = 0; image < B; image++) {
-        imageColumns(s, x.pointer, image, cols);
-        convolve(s, image, { weight: weight.pointer, cols, y: y.pointer }, low);
-      }
-    });
+    withWeight(s, weight.pointer, (w) =>
+      withColumns(s, (cols) => {
+        for (let image = 0; image < B; image++) {
+          imageColumns(s, x.pointer, image, cols);
+          convolve(s, image, { weight: w, cols, y: y.pointer }, low);
+        }
+      }),
+    );
     ones?.dispose();
     return rt.record(y, {
       name: where,
@@ -121,7 +124,8 @@ export function conv2dAs(
         const db = grad('bias');
         if (db !== null) convBiasGradient(s, dy.pointer, db);
         const dx = grad('x');
-        if (dx !== null) convInputGradient(s, { dy: dy.pointer, weight: at('weight') }, dx);
+        if (dx !== null)
+          withWeight(s, at('weight'), (w) => convInputGradient(s, { dy: dy.pointer, weight: w }, dx));
       },
     });
   });

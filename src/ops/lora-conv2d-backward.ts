@@ -3,7 +3,7 @@ import { affineRows, dotRows, gradA, gradB, hiddenGradient } from '../engine/mat
 import { columnsOf, matrix, NO_RANK } from '../engine/operands.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { addColumns, type ConvSizes, imageColumns } from './conv-sizes.js';
+import { addColumns, type ConvSizes, imageColumns, withWeight } from './conv-sizes.js';
 import { type ConvGroup, convBiasGradient, convInputGradient, forEachGroup } from './conv2d.js';
 import { lowRankGradient } from './linear-products.js';
 import type { AdaptedConv } from './lora-conv2d.js';
@@ -123,17 +123,18 @@ function baseInputGradient(
   isDora: boolean,
 ): void {
   const { rt } = s;
-  const weight = at('weight');
   const split = isDora && terms[0]!.dropout > 0;
   const to = { pointer: dx.pointer, accumulate: 1 as const };
-  convInputGradient(s, { dy: split ? dy : dz, weight }, to);
-  if (!split) return;
-  const [branch, minus] = [rt.full([imagesOf(s)], 0), rt.empty(s.outShape, 'f32')];
-  rt.engine.kernels.sub(minus.size, dz, dy, minus.pointer);
-  convInputGradient(s, { dy: minus.pointer, weight }, { pointer: branch.pointer, accumulate: 1 });
-  drop(rt, terms[0]!, imagesOf(s), branch.pointer, to);
-  branch.dispose();
-  minus.dispose();
+  withWeight(s, at('weight'), (weight) => {
+    convInputGradient(s, { dy: split ? dy : dz, weight }, to);
+    if (!split) return;
+    const [branch, minus] = [rt.full([imagesOf(s)], 0), rt.empty(s.outShape, 'f32')];
+    rt.engine.kernels.sub(minus.size, dz, dy, minus.pointer);
+    convInputGradient(s, { dy: minus.pointer, weight }, { pointer: branch.pointer, accumulate: 1 });
+    drop(rt, terms[0]!, imagesOf(s), branch.pointer, to);
+    branch.dispose();
+    minus.dispose();
+  });
 }
 
 /** Memory that a term's images are worked on with. */

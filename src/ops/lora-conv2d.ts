@@ -8,6 +8,7 @@ import { columnsOf, type LowRank, matrix, NO_RANK } from '../engine/operands.js'
 import type { Tensor } from '../tensor/tensor.js';
 import { type Conv2dOperationOptions, type ConvSizes, checkConv2d, imageColumns } from './conv-sizes.js';
 import { type ConvGroup, convolve } from './conv2d.js';
+import { elementsOf, expandElements } from './expanded.js';
 import { backwardLoraConv } from './lora-conv2d-backward.js';
 import { type Dora, drop, type LoraTerm, totalBias } from './lora-terms.js';
 
@@ -62,13 +63,14 @@ export function loraConv2d(
     const h = make([B, P, conv.ranks.width * s.groups]);
     const masked = terms.map((term) => maskedImages(s, term, x));
     const base = dora === null ? x : (masked[0] ?? x);
-    images(conv, { x, base, masked, weight, bias: added, h, z });
+    const whole = expanded(s, weight);
+    images(conv, { x, base, masked, weight: whole, bias: added, h, z });
     const g = dora === null ? null : make([O]);
     if (dora !== null && g !== null) {
       rt.engine.kernels.quotient(O, dora.magnitude.pointer, dora.norms.pointer, g.pointer);
       scaleOutputs(s, { z, g, shift, y });
       const dropped = masked[0] ?? null;
-      if (dropped !== null) addDropped(s, { x, masked: dropped, weight, y });
+      if (dropped !== null) addDropped(s, { x, masked: dropped, weight: whole, y });
     }
     const [factorsA, factorsB] = [terms.map((term) => term.A), terms.map((term) => term.B)];
     rt.record(y, {
@@ -83,10 +85,25 @@ export function loraConv2d(
       },
       backward: (context) => backwardLoraConv(conv, dora !== null, context),
     });
-    for (const tensor of [h, g, g === null ? null : z, ...masked, shift === bias ? null : shift])
+    for (const tensor of [
+      h,
+      g,
+      g === null ? null : z,
+      ...masked,
+      shift === bias ? null : shift,
+      whole === weight ? null : whole,
+    ])
       tensor?.dispose();
     return y;
   });
+}
+
+/** The weight as float32: itself, or a copy. */
+function expanded({ rt }: ConvSizes, weight: Tensor): Tensor {
+  if (weight.dtype === 'f32') return weight;
+  const whole = rt.empty(weight.shape, 'f32');
+  expandElements(rt, elementsOf(weight), whole.pointer);
+  return whole;
 }
 
 /** The images that a term's mask leaves; null without dropout. */

@@ -59,7 +59,8 @@ export function checkGroups(
 
 /** A parameter in the words of an error message. */
 function nameOf(parameters: readonly Parameter[], i: number): string {
-  return `parameter ${i} ${showShape(parameters[i]!.shape)}`;
+  const { shape, dtype } = parameters[i]!;
+  return `parameter ${i} ${showShape(shape)}${dtype === 'f32' ? '' : ` ${dtype}`}`;
 }
 
 function isGroup(value: unknown): value is ParameterGroup {

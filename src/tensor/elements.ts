@@ -3,6 +3,7 @@
  * written: what comes out of here can be copied into memory and nothing can go wrong on the way.
  */
 import { describe } from '../values/checks.js';
+import { isHalf, roundHalf } from '../values/halves.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
 import type { DType } from '../values/shape.js';
 
@@ -63,7 +64,7 @@ function numbersOf(
   source: ArrayLike<unknown>,
   count: number,
   dtype: DType,
-): Float32Array | Int32Array {
+): Float32Array | Float64Array | Int32Array {
   // Looked at before memory is taken: a length may be a lie.
   for (let i = 0; i < count; i++) {
     const value = source[i];
@@ -71,9 +72,15 @@ function numbersOf(
       throw new TypeError(`${where}: element ${i} is ${describe(value)}, expected a number`);
     if (dtype === 'i32') checkInt32(where, i, value);
   }
-  const values = dtype === 'f32' ? new Float32Array(count) : new Int32Array(count);
+  const values = roomFor(count, dtype);
   for (let i = 0; i < count; i++) values[i] = Number(source[i]);
   return values;
+}
+
+/** Numbers that become float32 or int32 keep their bits from here on; those that become 16 bits are rounded once, later. */
+function roomFor(count: number, dtype: DType): Float32Array | Float64Array | Int32Array {
+  if (isHalf(dtype)) return new Float64Array(count);
+  return dtype === 'i32' ? new Int32Array(count) : new Float32Array(count);
 }
 
 function integersOf(
@@ -81,13 +88,15 @@ function integersOf(
   source: BigInt64Array | BigUint64Array,
   count: number,
   dtype: DType,
-): Float32Array | Int32Array {
-  const values = dtype === 'f32' ? new Float32Array(count) : new Int32Array(count);
+): Float32Array | Float64Array | Int32Array {
+  const values = roomFor(count, dtype);
   for (let i = 0; i < count; i++) {
     const value = source[i]!;
     values[i] = Number(value);
-    if (BigInt(values[i]!) !== value) {
-      const expected = dtype === 'f32' ? 'an integer that float32 holds exactly' : 'a 32-bit integer';
+    if (isHalf(dtype)) values[i] = roundHalf(dtype, values[i]!);
+    if (!Number.isFinite(values[i]!) || BigInt(values[i]!) !== value) {
+      const name = isHalf(dtype) ? dtype : 'float32';
+      const expected = dtype === 'i32' ? 'a 32-bit integer' : `an integer that ${name} holds exactly`;
       throw new RangeError(`${where}: element ${i} is ${value}, expected ${expected}`);
     }
   }

@@ -3,6 +3,7 @@
  * walk succeeded. A leaf without a gradient is written straight into the place that becomes its `grad`; one that has a
  * gradient, or that a backward around this one holds a place of, gets a temporary, which is added at the end. Called by `tape.ts`.
  */
+import { bytesOf } from '../values/dtypes.js';
 import { Storage } from './storage.js';
 import type { GradTarget } from './tape.js';
 import { Tensor } from './tensor.js';
@@ -82,8 +83,8 @@ export class Gathered {
 }
 
 /** Memory for a leaf's gradient that nobody but the walk knows: in no scope, disposed of by hand. */
-function temporary({ runtime, size, shape }: Tensor): Tensor {
-  return new Tensor(runtime, new Storage(runtime.engine, size * 4), 0, shape, 'f32');
+function temporary({ runtime, shape }: Tensor): Tensor {
+  return new Tensor(runtime, new Storage(runtime.engine, bytesOf(shape, 'f32')), 0, shape, 'f32');
 }
 
 function copy(from: Tensor, to: Tensor, add: boolean): void {

@@ -3,21 +3,22 @@
  * gradients in a block of the same layout, so that an optimiser's step is one kernel call.
  */
 
-import { type Shape, sizeOf } from '../values/shape.js';
+import { bytesOf, type DType } from '../values/dtypes.js';
+import type { Shape } from '../values/shape.js';
 import type { Runtime } from './runtime.js';
 import { Storage } from './storage.js';
 import { Tensor } from './tensor.js';
 
-/** A trainable tensor: in no scope, requires a gradient until frozen. */
+/** A module's tensor, in no scope: it requires a gradient until frozen; of another dtype than f32 it is frozen from birth. */
 export class Parameter extends Tensor {
   /** @internal */ readonly block: ParameterBlock;
   /** @internal How many layers hold it: above 1 the weight is tied. */ holders = 1;
 
   /** @internal Use `ParameterBlock` or a layer. */
-  constructor(runtime: Runtime, block: ParameterBlock, storage: Storage, offset: number, shape: Shape) {
-    super(runtime, storage.retain(), offset, shape, 'f32');
+  constructor(block: ParameterBlock, storage: Storage, offset: number, shape: Shape, dtype: DType) {
+    super(block.runtime, storage.retain(), offset, shape, dtype);
     this.block = block;
-    this.requiresGrad = true;
+    this.requiresGrad = dtype === 'f32';
     this.keep();
   }
 
@@ -50,7 +51,7 @@ export interface ParameterGroup {
 /** Releases the gradients of a block that was dropped without dispose(). */
 const forgotten = new FinalizationRegistry<Storage>((storage) => storage.release());
 
-/** One storage for parameters of the given shapes, in their order, each starting at a multiple of 16 bytes. */
+/** One storage for parameters of the given shapes and one dtype, in their order, each starting at a multiple of 16 bytes. */
 export class ParameterBlock {
   readonly runtime: Runtime;
   /** Bytes of the values, and of the gradients. */
@@ -60,18 +61,19 @@ export class ParameterBlock {
   /** Whether a gradient in there was ever used: from then on the block keeps their memory. */
   #used = false;
 
-  constructor(runtime: Runtime, shapes: readonly Shape[]) {
+  /** All are zero. @throws OutOfMemoryError */
+  constructor(runtime: Runtime, shapes: readonly Shape[], dtype: DType = 'f32') {
     this.runtime = runtime;
     let bytes = 0;
     const offsets = shapes.map((shape) => {
       const at = bytes;
-      bytes += Math.ceil((sizeOf(shape) * 4) / 16) * 16;
+      bytes += Math.ceil(bytesOf(shape, dtype) / 16) * 16;
       return at;
     });
     this.bytes = bytes;
     const storage = new Storage(runtime.engine, bytes);
     runtime.engine.kernels.fill(bytes / 4, 0, storage.pointer);
-    this.parameters = shapes.map((shape, i) => new Parameter(runtime, this, storage, offsets[i]!, shape));
+    this.parameters = shapes.map((shape, i) => new Parameter(this, storage, offsets[i]!, shape, dtype));
     storage.release();
   }
 

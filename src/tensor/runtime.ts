@@ -12,8 +12,10 @@ import {
 } from '../engine/engine.js';
 import { checkBoolean, checkNumber, checkOptions, describe } from '../values/checks.js';
 import { DISPOSE } from '../values/dispose.js';
+import { bytesOf, DTYPES } from '../values/dtypes.js';
 import { checkShape, type DType, type Shape, showShape, sizeOf } from '../values/shape.js';
 import { countElements, dtypeOfSource, type ElementSource, readElements } from './elements.js';
+import { type Parameter, ParameterBlock } from './parameter.js';
 import { collect, Scope, type Scoped } from './scope.js';
 import { Storage } from './storage.js';
 import { type Operation, type OperationInputs, type OperationKeep, TapeNode } from './tape.js';
@@ -24,9 +26,9 @@ const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
 
 /** Options of `rt.tensor`, `rt.zeros` and their kin. */
 export interface TensorOptions {
-  /** Default: `'i32'` for an Int32Array and arrays of 64-bit integers, else `'f32'`. */
+  /** Default: `'i32'` for an Int32Array and arrays of 64-bit integers, else `'f32'`. `'f16'` and `'bf16'` are for frozen weights. */
   readonly dtype?: DType;
-  /** Whether `backward()` gives the tensor a gradient. Default false. */
+  /** Whether `backward()` gives the tensor a gradient. Default false; a parameter's is true where its dtype is `'f32'`. */
   readonly requiresGrad?: boolean;
 }
 
@@ -76,7 +78,8 @@ export class Runtime {
 
   /**
    * A tensor of `data`, copied once into linear memory.
-   * @param data - elements in row-major order: numbers, a typed array, or 64-bit integers that fit the dtype
+   * @param data - elements in row-major order: numbers, a typed array, or 64-bit integers that fit the dtype; f16 and bf16
+   * round numbers to the nearest, ties to even
    * @param shape - default `[data.length]`
    * @throws TypeError, RangeError, OutOfMemoryError
    * @example
@@ -99,12 +102,40 @@ export class Runtime {
     return tensor;
   }
 
+  /**
+   * A parameter: a tensor that lives until `dispose()`, for a module's property. Of another dtype than f32 it is frozen.
+   * @param data - elements as `rt.tensor` takes them, or null for zeros, which `writeBytes` then fills
+   * @param shape - default `[data.length]`; needed where data is null
+   * @throws TypeError, RangeError, OutOfMemoryError
+   * @example
+   * const weight = rt.parameter(null, [4096, 4096], { dtype: 'bf16' });
+   */
+  parameter(data: ElementSource | null, shape?: Shape, options: TensorOptions = {}): Parameter {
+    const where = 'Runtime.parameter';
+    this.#checkLive('parameter');
+    const count = data === null ? null : countElements(where, 'data', data);
+    const dims = checkShape(where, shape ?? (count === null ? shape : [count]));
+    if (count !== null && sizeOf(dims) !== count)
+      throw new RangeError(
+        `${where}: data has ${count} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`,
+      );
+    const fallback = data === null ? 'f32' : dtypeOfSource(data);
+    const { dtype, requiresGrad } = this.#options(where, options, fallback, (own) => own === 'f32');
+    const elements = data === null ? null : readElements(where, data, count!, dtype);
+    const parameter = new ParameterBlock(this, [dims], dtype).parameters[0]!;
+    // No layer holds it yet.
+    parameter.holders = 0;
+    if (elements !== null) parameter.write(elements);
+    parameter.requiresGrad = requiresGrad;
+    return parameter;
+  }
+
   /** A tensor of zeros. @throws TypeError, RangeError, OutOfMemoryError */
   zeros(shape: Shape, options: TensorOptions = {}): Tensor {
     this.#checkLive('zeros');
     const { dtype, requiresGrad } = this.#options('Runtime.zeros', options, 'f32');
     const tensor = this.empty(checkShape('Runtime.zeros', shape), dtype);
-    this.engine.kernels.fill(tensor.size, 0, tensor.pointer);
+    new Uint8Array(this.engine.memory.buffer, tensor.pointer, bytesOf(tensor.shape, dtype)).fill(0);
     tensor.requiresGrad = requiresGrad;
     return tensor;
   }
@@ -235,7 +266,7 @@ export class Runtime {
 
   /** @internal A tensor of undefined content, in the current scope. */
   empty(shape: Shape, dtype: DType): Tensor {
-    return this.adopt(new Tensor(this, new Storage(this.engine, sizeOf(shape) * 4), 0, shape, dtype));
+    return this.adopt(new Tensor(this, new Storage(this.engine, bytesOf(shape, dtype)), 0, shape, dtype));
   }
 
   /** @internal Puts a tensor into the current scope. */
@@ -283,11 +314,19 @@ export class Runtime {
   }
 
   /** Options of a new tensor, complete. @throws TypeError */
-  #options(where: string, options: TensorOptions, fallback: DType): Required<TensorOptions> {
+  #options(
+    where: string,
+    options: TensorOptions,
+    fallback: DType,
+    trains = (_dtype: DType): boolean => false,
+  ): Required<TensorOptions> {
     checkOptions(where, options, ['dtype', 'requiresGrad']);
-    const { dtype = fallback, requiresGrad = false } = options;
-    if (dtype !== 'f32' && dtype !== 'i32')
-      throw new TypeError(`${where}: dtype is ${describe(dtype)}, expected 'f32' or 'i32'`);
+    const { dtype = fallback } = options;
+    if (!DTYPES.includes(dtype))
+      throw new TypeError(
+        `${where}: dtype is ${describe(dtype)}, expected ${DTYPES.map((name) => `'${name}'`).join(', ')}`,
+      );
+    const { requiresGrad = trains(dtype) } = options;
     checkBoolean(`${where}: requiresGrad`, requiresGrad);
     if (requiresGrad && dtype !== 'f32')
       throw new TypeError(`${where}: requiresGrad where dtype is ${dtype}, expected f32`);

@@ -3,8 +3,10 @@
  * tape's fields are for `ops`. Tensors are made by a Runtime (`rt.tensor`) and by operations.
  */
 
-import { describe } from '../values/checks.js';
+import { checkInteger, describe } from '../values/checks.js';
 import { DISPOSE } from '../values/dispose.js';
+import { bytesOf, PLAIN_DTYPES } from '../values/dtypes.js';
+import { decodeHalves, encodeHalves, finiteHalves, isHalf } from '../values/halves.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
 import { type DType, type Shape, sameShape, showShape, sizeOf } from '../values/shape.js';
 import { checkGradient } from './check.js';
@@ -105,17 +107,20 @@ export class Tensor implements Scoped {
     return this.storage.pointer + this.offset;
   }
 
-  /** The elements, copied, in row-major order. */
+  /** The elements, copied, in row-major order; those of f16 and bf16 as float32. */
   toArray(): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
     this.#checkLive('toArray');
-    const copy = this.dtype === 'f32' ? new Float32Array(this.size) : new Int32Array(this.size);
+    const copy = this.dtype === 'i32' ? new Int32Array(this.size) : new Float32Array(this.size);
     return this.copyTo(copy);
   }
 
-  /** Copies the elements into `target`, an array of the same kind and length, and returns it. @throws TypeError, RangeError */
+  /**
+   * Copies the elements into `target`, of the kind and length that `toArray()` gives, and returns it.
+   * @throws TypeError, RangeError
+   */
   copyTo<T extends Float32Array | Int32Array>(target: T): T {
     this.#checkLive('copyTo');
-    if (typedArrayName(target) !== (this.dtype === 'f32' ? 'Float32Array' : 'Int32Array'))
+    if (typedArrayName(target) !== (this.dtype === 'i32' ? 'Int32Array' : 'Float32Array'))
       throw new TypeError(`Tensor.copyTo: target is ${describe(target)}, expected ${this.#arrayName()}`);
     const count = typedArrayLength(target);
     if (count !== this.size) {
@@ -123,13 +128,17 @@ export class Tensor implements Scoped {
         `Tensor.copyTo: target has ${count} elements, expected ${this.size} for ${showShape(this.shape)}`,
       );
     }
-    if (count > 0) target.set(this.#elements());
+    if (count === 0) return target;
+    const elements = this.#elements();
+    if (isHalf(this.dtype)) decodeHalves(this.dtype, elements as Uint16Array, target as Float32Array);
+    else target.set(elements);
     return target;
   }
 
   /**
    * Overwrites the elements with those of `source`: an array of numbers, a typed array (64-bit integers where they fit), or
-   * a tensor of the same dtype and shape, of this or another runtime. Everything is checked before anything changes.
+   * a tensor of the same dtype and shape, of this or another runtime. Where the dtype has 16 bits, numbers are rounded to
+   * the nearest, ties to even. Everything is checked before anything changes.
    * @throws TypeError, RangeError
    */
   set(source: ElementSource | Tensor): this {
@@ -143,7 +152,7 @@ export class Tensor implements Scoped {
           `Tensor.set: source is ${showShape(source.shape)}, expected ${showShape(this.shape)}`,
         );
       }
-      return this.write(source.#elements());
+      return this.#put(source.#elements());
     }
     const count = countElements('Tensor.set', 'source', source);
     if (count !== this.size) {
@@ -154,10 +163,58 @@ export class Tensor implements Scoped {
     return this.write(readElements('Tensor.set', source, count, this.dtype));
   }
 
-  /** @internal Copies what `readElements` gave: nothing that could fail. */
+  /** @internal Copies what `readElements` gave, rounded where the dtype has 16 bits: nothing that could fail. */
   write(elements: ArrayLike<number>): this {
+    if (!isHalf(this.dtype)) return this.#put(elements);
+    encodeHalves(this.dtype, elements, this.#elements() as Uint16Array);
+    this.storage.version++;
+    return this;
+  }
+
+  /**
+   * Overwrites a part of the elements with bytes as files hold them: little-endian, row-major. So a weight can be read from a
+   * file piece by piece, into its place, without a copy of the whole.
+   * @param offset - byte of the tensor where they go, default 0; a piece may begin and end anywhere
+   * @throws TypeError, RangeError for bytes that reach past the end
+   * @example
+   * for await (const piece of stream) { weight.writeBytes(piece, at); at += piece.length; }
+   */
+  writeBytes(bytes: Uint8Array, offset = 0): this {
+    this.#checkLive('writeBytes');
+    if (typedArrayName(bytes) !== 'Uint8Array')
+      throw new TypeError(`Tensor.writeBytes: bytes is ${describe(bytes)}, expected a Uint8Array`);
+    const room = bytesOf(this.shape, this.dtype);
+    checkInteger('Tensor.writeBytes: offset', offset, 0, room);
+    const count = typedArrayLength(bytes);
+    if (count > room - offset)
+      throw new RangeError(
+        `Tensor.writeBytes: ${count} bytes at ${offset}, expected at most ${room - offset} of ${room} for ${showShape(this.shape)} ${this.dtype}`,
+      );
+    if (count > 0) new Uint8Array(this.runtime.engine.memory.buffer).set(bytes, this.pointer + offset);
+    this.storage.version++;
+    return this;
+  }
+
+  /** @internal Rounds the elements of a float32 tensor of this size into this one of 16 bits. */
+  round(source: Tensor): void {
+    this.write(source.#elements());
+  }
+
+  /** @internal Whether no element is infinite or NaN; of floating-point dtypes. */
+  allFinite(): boolean {
+    if (isHalf(this.dtype)) return finiteHalves(this.dtype, this.#elements() as Uint16Array);
+    return this.runtime.engine.kernels.allFinite(this.size, this.pointer) === 1;
+  }
+
+  /** @internal A copy of the elements as they lie: what `writeBytes` puts back. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    return this.runtime.engine.copyBytes(this.pointer, bytesOf(this.shape, this.dtype));
+  }
+
+  /** Copies elements as they lie. */
+  #put(elements: ArrayLike<number>): this {
     // A detached buffer of no elements is nothing to copy.
-    if (this.size > 0) this.#view().set(elements, this.pointer / 4);
+    if (this.size > 0) this.#view().set(elements, this.#start);
     this.storage.version++;
     return this;
   }
@@ -167,7 +224,8 @@ export class Tensor implements Scoped {
     this.#checkLive('item');
     if (this.size !== 1)
       throw new RangeError(`Tensor.item: the tensor is ${showShape(this.shape)}, expected one element`);
-    return this.#view()[this.pointer / 4]!;
+    const [value] = this.toArray();
+    return value!;
   }
 
   /**
@@ -234,7 +292,7 @@ export class Tensor implements Scoped {
   makeGrad(): Tensor {
     return new Tensor(
       this.runtime,
-      new Storage(this.runtime.engine, this.size * 4),
+      new Storage(this.runtime.engine, bytesOf(this.shape, 'f32')),
       0,
       this.shape,
       'f32',
@@ -265,16 +323,22 @@ export class Tensor implements Scoped {
   }
 
   /** The elements where they lie: valid until the next allocation. */
-  #elements(): Float32Array | Int32Array {
-    const start = this.pointer / 4;
-    return this.#view().subarray(start, start + this.size);
+  #elements(): Float32Array | Int32Array | Uint16Array {
+    return this.#view().subarray(this.#start, this.#start + this.size);
   }
 
-  #view(): Float32Array | Int32Array {
-    return this.dtype === 'f32' ? this.runtime.engine.f32() : this.runtime.engine.i32();
+  /** Index of the first element in `#view()`. */
+  get #start(): number {
+    return this.pointer / PLAIN_DTYPES[this.dtype].bytes;
+  }
+
+  #view(): Float32Array | Int32Array | Uint16Array {
+    const { engine } = this.runtime;
+    if (isHalf(this.dtype)) return engine.u16();
+    return this.dtype === 'i32' ? engine.i32() : engine.f32();
   }
 
   #arrayName(): string {
-    return this.dtype === 'f32' ? 'a Float32Array' : 'an Int32Array';
+    return this.dtype === 'i32' ? 'an Int32Array' : 'a Float32Array';
   }
 }

@@ -35,15 +35,16 @@ export const BLOCK_DTYPES = {
   q6_K: { code: 14, elements: 256, bytes: 210 },
 } as const satisfies Record<string, DTypeInfo>;
 
-/** Types that a tensor in linear memory can have. */
+/** Types that a tensor in linear memory can have: weights are f32, or frozen in f16 or bf16; class targets and token ids are i32. */
 export type DType = keyof typeof PLAIN_DTYPES;
 
 /** Types that the products read a weight in. */
 export type WeightDType = Exclude<DType, 'i32'>;
 
-export const WEIGHT_DTYPES = (Object.keys(PLAIN_DTYPES) as DType[]).filter(
-  (dtype): dtype is WeightDType => dtype !== 'i32',
-);
+/** The types of tensors, by name. */
+export const DTYPES = Object.keys(PLAIN_DTYPES) as readonly DType[];
+
+export const WEIGHT_DTYPES = DTYPES.filter((dtype): dtype is WeightDType => dtype !== 'i32');
 
 /** Bytes of a row of so many elements; whole blocks. */
 export function rowBytes(columns: number, dtype: DType): number {

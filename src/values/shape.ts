@@ -1,10 +1,10 @@
 /** Shapes: checking, counting, printing. */
 import { describe } from './checks.js';
+import { bytesOf } from './dtypes.js';
+
+export type { DType } from './dtypes.js';
 
 export type Shape = readonly number[];
-
-/** dtypes that a tensor can have; class targets and token ids are i32. */
-export type DType = 'f32' | 'i32';
 
 /** Number of elements; 1 for a scalar. */
 export function sizeOf(shape: Shape): number {
@@ -32,7 +32,7 @@ export function checkShape(where: string, shape: unknown): number[] {
     }
   }
   const copy = shape as number[];
-  if (!Number.isSafeInteger(sizeOf(copy) * 4))
+  if (!Number.isSafeInteger(bytesOf(copy, 'f32')))
     throw new RangeError(`${where}: shape is ${describe(copy)}, expected fewer elements`);
   return [...copy];
 }

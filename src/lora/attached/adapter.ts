@@ -1,5 +1,6 @@
 /** One adapter of a model: its block of parameters over the planned layers, and what may be active together. */
 import type { Module } from '../../nn/module.js';
+import { elementsOf, expandElements } from '../../ops/expanded.js';
 import type { OutputRange } from '../../ops/lora-terms.js';
 import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
 import type { Runtime } from '../../tensor/runtime.js';
@@ -57,7 +58,7 @@ export class Adapter {
 
   /**
    * Makes the parameters (A factors, then B factors, then the rest, each in the order of the layers) and puts them beside
-   * the layers; nothing is drawn yet. The model's originals must be in place.
+   * the layers, all of them float32; nothing is drawn yet. The model's originals must be in place.
    * @throws OutOfMemoryError; nothing is left behind then
    */
   constructor(
@@ -89,8 +90,7 @@ export class Adapter {
       });
     }
     this.copies = sites.map((site, i) => ({ ...site, own: made[i]! }));
-    for (const { original, own } of this.copies)
-      runtime.engine.kernels.scale(own.size, 1, original.pointer, own.pointer);
+    for (const { original, own } of this.copies) expandElements(runtime, elementsOf(original), own.pointer);
   }
 
   /** Its layers with their factors. */

@@ -294,7 +294,7 @@ export class Attachment<M extends Module = Module> {
     putOriginals(this.adapters.activeCopies());
     for (const { layer, child } of this.#wrapped.values()) child.replace(moduleFor(layer));
     this.adapters.clear();
-    for (const parameter of this.model.parameters()) parameter.requiresGrad = true;
+    for (const parameter of this.model.parameters()) parameter.requiresGrad = parameter.dtype === 'f32';
     for (const [parameter, requiresGrad] of this.#trained) parameter.requiresGrad = requiresGrad;
     this.#wrapped.clear();
     this.#attached = false;

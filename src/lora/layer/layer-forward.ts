@@ -66,7 +66,7 @@ export class LayerForward {
     });
     if (first.magnitude === null) return layer.computeAdapted(x, weight, terms, null, planRows);
     const norms = layer.runtime.empty([layer.outputs], 'f32');
-    layer.norms(first, weight.pointer, norms.pointer);
+    layer.norms(first, weight, norms.pointer);
     const y = layer.computeAdapted(x, weight, terms, { magnitude: first.magnitude, norms }, planRows);
     norms.dispose();
     return y;

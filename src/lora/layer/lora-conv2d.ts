@@ -7,6 +7,7 @@
 import { Conv2d } from '../../nn/conv2d.js';
 import { conv2dAs } from '../../ops/conv2d.js';
 import { add } from '../../ops/elementwise.js';
+import { elementsOf, expandElements } from '../../ops/expanded.js';
 import { loraConv2d } from '../../ops/lora-conv2d.js';
 import type { Dora, LoraTerm } from '../../ops/lora-terms.js';
 import type { Parameter } from '../../tensor/parameter.js';
@@ -124,7 +125,7 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
    * [out/groups, r], its product with A [r, in·kh·kw] as one in the base weight's shape. So a row of it makes `groups`
    * outputs, each from a share of A's columns. Adapters are trained with them, here and there: the magnitude fits no other.
    */
-  norms(factors: LoraFactors, w: number, out: number): void {
+  norms(factors: LoraFactors, w: Tensor, out: number): void {
     const rt = this.runtime;
     const { kernels } = rt.engine;
     const { A, B } = factors;
@@ -132,9 +133,9 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
     const [C, r] = [this.#columns, A.shape[0]!];
     const own = C / groups;
     // A merged weight of one group is no base of these norms; DoRA is merged alone, so the base's own stands behind it.
-    const from = groups === 1 ? w : this.base.weight.pointer;
+    const from = groups === 1 ? w : this.base.weight;
     const sum = rt.empty([O, own], 'f32');
-    kernels.scale(O * own, 1, from, sum.pointer);
+    expandElements(rt, elementsOf(from), sum.pointer);
     for (let g = 0; g < groups; g++) {
       const [a, to] = [A.pointer + 4 * g * own, sum.pointer + 4 * g * own];
       kernels.loraMerge(O / groups, own, r, strengthOf(factors), B.pointer, r, a, C, to, C, to, C);
@@ -150,14 +151,14 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
   }
 
   /** @internal */
-  override expandWeight(weight: Tensor, to: Tensor): void {
+  override expandWeight(weight: number, to: number): void {
     const { kernels } = this.runtime.engine;
     const [n, C] = [this.outChannels / this.groups, this.#columns];
     const own = C / this.groups;
-    kernels.fill(to.size, 0, to.pointer);
+    kernels.fill(this.outChannels * C, 0, to);
     for (let g = 0; g < this.groups; g++) {
-      const from = weight.pointer + 4 * g * n * own;
-      kernels.loraScaleB(n, own, 1, from, own, to.pointer + 4 * (g * n * C + g * own), C);
+      const from = weight + 4 * g * n * own;
+      kernels.loraScaleB(n, own, 1, from, own, to + 4 * (g * n * C + g * own), C);
     }
   }
 

@@ -64,7 +64,7 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
   /** @internal out = w + strength·delta in the weight's layout; w may be 0 (the delta alone) or out. */
   abstract addDelta(factors: LoraFactors, w: number, out: number): void;
   /** @internal ‖W + strength·delta‖ of every output, to `out` [out]. */
-  abstract norms(factors: LoraFactors, w: number, out: number): void;
+  abstract norms(factors: LoraFactors, w: Tensor, out: number): void;
   /** @internal weight = g ⊙ weight, g [out]. */
   abstract scaleOutputs(g: number, weight: number): void;
   /** @internal Number of outputs: the length of magnitudes and biases. */
@@ -244,8 +244,8 @@ export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Modu
     return this.base;
   }
 
-  /** @internal The base weight in the shape of a delta, where that is another shape than its own. */
-  expandWeight(_weight: Parameter, _to: Parameter): void {
+  /** @internal A float32 weight in the shape of a delta, where that is another shape than its own; both by address. */
+  expandWeight(_weight: number, _to: number): void {
     throw new Error(`${this.constructor.name}: the delta has the weight's shape`);
   }
 

@@ -1,5 +1,6 @@
 /** What the layers over a matrix share, Linear and Embedding: deltas, norms and scaled outputs by the layout of their weight. */
 
+import type { Tensor } from '../../tensor/tensor.js';
 import type { LoraFactors } from '../maths/factors.js';
 import { addMatrixDelta, type MatrixLayout, matrixNorms, scaleMatrixOutputs } from '../maths/matrix-delta.js';
 import type { BaseLayer } from './base-layer.js';
@@ -15,7 +16,7 @@ export abstract class MatrixLoraLayer<Base extends BaseLayer> extends LoraLayer<
   }
 
   /** @internal */
-  norms(factors: LoraFactors, w: number, out: number): void {
+  norms(factors: LoraFactors, w: Tensor, out: number): void {
     matrixNorms(this.matrix, factors, w, out);
   }
 

@@ -21,7 +21,8 @@ import {
 } from './initial-factors.js';
 
 /**
- * Draws an adapter's factors anew. PiSSA and OLoRA take them out of `weight` and leave the rest as the adapter's own base.
+ * Draws an adapter's factors anew. PiSSA and OLoRA take them out of `weight` and leave the rest as the adapter's own base,
+ * in float32 whatever the weight's type: rounded, it would not make the base again with the factors.
  * @param weight - the base weight as it is without any adapter
  * @param init - what to run; by default what the adapter's options say
  * @throws AdapterError where a kind of layer has no such initialisation
@@ -42,7 +43,7 @@ export function initialise(
   else fromBase(layer, factors, weight, String(init));
   const { magnitude, bias, changed } = factors;
   if (bias !== null && init !== false) rt.engine.kernels.fill(bias.size, 0, bias.pointer);
-  if (magnitude !== null) layer.norms(factors, (changed?.weight ?? weight).pointer, magnitude.pointer);
+  if (magnitude !== null) layer.norms(factors, changed?.weight ?? weight, magnitude.pointer);
 }
 
 /** Whether an initialisation takes its factors out of this layer's weight. An embedding's never do, as in PEFT. */

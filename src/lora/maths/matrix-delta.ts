@@ -1,9 +1,11 @@
 /** Deltas and norms of a weight that is a matrix, stored [out, in] or turned over, as embeddings and fan-in-fan-out layers are. */
 
 import { matrix } from '../../engine/operands.js';
+import { elementsOf, expandElements } from '../../ops/expanded.js';
 import { withTransposed } from '../../ops/linear-products.js';
 import type { OutputRange } from '../../ops/lora-terms.js';
 import type { Runtime } from '../../tensor/runtime.js';
+import type { Tensor } from '../../tensor/tensor.js';
 import { type LoraFactors, strengthOf } from './factors.js';
 
 /** A matrix weight: N outputs, K inputs, and how it lies. */
@@ -27,8 +29,8 @@ export function addMatrixDelta(layout: MatrixLayout, factors: LoraFactors, w: nu
   for (const range of rangesOf(layout, factors)) addRange(layout, factors, range, 0, K, out, out);
 }
 
-/** ‖w + strength·B·A‖ of every output, in blocks. */
-export function matrixNorms(layout: MatrixLayout, factors: LoraFactors, w: number, out: number): void {
+/** ‖w + strength·B·A‖ of every output, in blocks; w of any dtype of weights. */
+export function matrixNorms(layout: MatrixLayout, factors: LoraFactors, w: Tensor, out: number): void {
   const { rt, N, K, turned } = layout;
   const { kernels } = rt.engine;
   const length = turned ? N : K;
@@ -37,7 +39,7 @@ export function matrixNorms(layout: MatrixLayout, factors: LoraFactors, w: numbe
   const sums = turned ? rt.full([2 * N], 0) : null;
   for (let from = 0; from < rows; from += BLOCK) {
     const n = Math.min(BLOCK, rows - from);
-    kernels.scale(n * length, 1, w + 4 * from * length, block.pointer);
+    expandElements(rt, elementsOf(w, from * length, n * length), block.pointer);
     if (turned) {
       addRange(
         layout,

@@ -9,7 +9,7 @@ import { AdapterError } from '../errors.js';
 import type { BaseLayer } from '../layer/base-layer.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
 import type { MergeOptions } from '../maths/factors.js';
-import { type Bytes, bytesOf, checkMerge, type Sum, sumOf } from './merge-sum.js';
+import { type Addend, type Bytes, checkMerge, type Sum, sumOf, type Values, valuesOf } from './merge-sum.js';
 
 /** A change that was made: `undo` takes it back and cannot fail; `done` lets go of what undoing would need. */
 export interface MergeStep {
@@ -26,7 +26,7 @@ export interface Finish {
 /** Values that were overwritten; of the weight none where a stand-in leaves it untouched. */
 interface Kept {
   readonly weight: Bytes | null;
-  readonly bias: Bytes | null;
+  readonly bias: Values | null;
 }
 
 /** What is merged, with the values that were there before. */
@@ -62,9 +62,12 @@ export class MergeState {
     checkMerge(where, this.#layer, this.names, names);
     if (names.length === 0) return { undo: () => {}, done: () => {} };
     const layer = this.#layer;
-    const from = this.standIn ?? layer.unmergedWeight;
-    const sum = sumOf(where, layer, names, { weight: from, bias: layer.bias }, options);
-    return this.#put([...this.names, ...names], sum);
+    const all = [...this.names, ...names];
+    const like = this.standIn ?? layer.unmergedWeight;
+    // Of 16 bits, what is merged was rounded: the sum is made anew from the kept bytes, to be rounded once.
+    if (this.#merged !== null && like.dtype !== 'f32')
+      return this.#put(all, sumOf(where, layer, all, this.#kept(this.#merged), options));
+    return this.#put(all, sumOf(where, layer, names, { like, weight: null, bias: layer.bias }, options));
   }
 
   /** Which of the merged adapters would stay without `names`. @throws AdapterError when one of them is not merged */
@@ -81,8 +84,12 @@ export class MergeState {
 
   /** The kept bytes with these of the merged adapters merged anew. @throws OutOfMemoryError; nothing has changed then */
   keepOnly(where: string, names: readonly string[]): MergeStep {
-    const { weight, target, bias } = this.#merged!;
-    return this.#put(names, sumOf(where, this.#layer, names, { weight: weight ?? target, bias }, {}));
+    return this.#put(names, sumOf(where, this.#layer, names, this.#kept(this.#merged!), {}));
+  }
+
+  /** What was there before anything was merged. */
+  #kept({ weight, target, bias }: Merged): Addend {
+    return { like: target, weight, bias };
   }
 
   /** Takes everything out again. Takes no memory. */
@@ -123,18 +130,19 @@ export class MergeState {
     });
     if (standIn !== null) return keep(() => layer.rebuilt(standIn));
     if (weight === base.weight) return keep(() => base);
-    const bytes = bytesOf(weight);
+    // The adapter's own base goes with the adapter: its values move on, into the type that the base's have.
+    const values = valuesOf(weight);
     if (this.tied) {
-      // The adapter's own base goes with the adapter, and the other holders keep the weight they share.
-      const own = new ParameterBlock(layer.runtime, [weight.shape]).parameters[0]!;
-      own.set(bytes);
+      // The other holders keep the weight they share.
+      const own = new ParameterBlock(layer.runtime, [weight.shape], base.weight.dtype).parameters[0]!;
+      own.set(values);
       return keep(
         () => layer.rebuilt(own),
         () => own.block.dispose(),
       );
     }
     return keep(() => {
-      base.weight.set(bytes);
+      base.weight.set(values);
       return base;
     });
   }
@@ -155,8 +163,7 @@ export class MergeState {
     const storages = [target.storage, ...(biasTarget === null ? [] : [biasTarget.storage])];
     const versions = storages.map(({ version }) => version);
     if (!apart) {
-      target.runtime.engine.kernels.scale(sum.size, 1, sum.pointer, target.pointer);
-      target.storage.version++;
+      target.set(sum);
       sum.block.dispose();
     }
     write(start, { weight: null, bias });
@@ -179,7 +186,7 @@ export class MergeState {
     const apart = (tied && target === base.weight) || sum.size !== target.size;
     return {
       ...{ names: [], standIn: null, target, biasTarget: bias },
-      ...{ weight: apart ? null : bytesOf(target), bias: bias === null ? null : bytesOf(bias) },
+      ...{ weight: apart ? null : target.bytes(), bias: bias === null ? null : valuesOf(bias) },
     };
   }
 }
@@ -187,12 +194,12 @@ export class MergeState {
 /** Copies of what the layer computes with now; of a stand-in none, which is kept as it is. */
 function bytesNow({ weight, target, biasTarget }: Merged): Kept {
   return {
-    weight: weight === null ? null : bytesOf(target),
-    bias: biasTarget === null ? null : bytesOf(biasTarget),
+    weight: weight === null ? null : target.bytes(),
+    bias: biasTarget === null ? null : valuesOf(biasTarget),
   };
 }
 
 function write({ target, biasTarget }: Merged, { weight, bias }: Kept): void {
-  if (weight !== null) target.set(weight);
+  if (weight !== null) target.writeBytes(weight);
   if (bias !== null) biasTarget?.set(bias);
 }

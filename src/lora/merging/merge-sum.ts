@@ -1,22 +1,30 @@
 /** What merging adapters into a layer comes to: whether they may be, and the weight with their deltas in it, made apart. */
+import { elementsOf, expandElements, withExpanded } from '../../ops/expanded.js';
 import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
+import type { Tensor } from '../../tensor/tensor.js';
 import { AdapterError } from '../errors.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
 import { type LoraFactors, type MergeOptions, strengthOf } from '../maths/factors.js';
 
-/** Values outside of linear memory. */
-export type Bytes = Float32Array<ArrayBuffer>;
+/** A bias outside of linear memory. */
+export type Values = Float32Array<ArrayBuffer>;
 
-/** A weight with deltas in it, and the bias that goes with it. */
+/** A weight outside of linear memory, as it lies there. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A weight with deltas in it, in the type of the one that they were added to, and the bias that goes with it. */
 export interface Sum {
   readonly weight: Parameter;
-  readonly bias: Bytes | null;
+  readonly bias: Values | null;
 }
 
 /** What deltas are added to. */
 export interface Addend {
-  readonly weight: Parameter | Bytes;
-  readonly bias: Parameter | Bytes | null;
+  /** The parameter whose type and shape the weight has. */
+  readonly like: Parameter;
+  /** What it holds, where that is not what the parameter holds now. */
+  readonly weight: Bytes | null;
+  readonly bias: Parameter | Values | null;
 }
 
 /** @param merged - what is merged already @throws AdapterError */
@@ -50,7 +58,10 @@ export function checkMerge(
   }
 }
 
-/** The weight and bias with the deltas of `names` in them. @throws AdapterError, OutOfMemoryError; nothing is left behind then */
+/**
+ * The weight and bias with the deltas of `names` in them: added in float32, and rounded once where the weight has 16 bits.
+ * @throws AdapterError, OutOfMemoryError; nothing is left behind then
+ */
 export function sumOf(
   where: string,
   layer: LoraLayer,
@@ -59,20 +70,18 @@ export function sumOf(
   options: MergeOptions,
 ): Sum {
   const rt = layer.runtime;
-  const bias = to.bias === null ? null : bytesOf(to.bias);
-  const weight = new ParameterBlock(rt, [layer.deltaShape]).parameters[0]!;
+  const bias = to.bias === null ? null : valuesOf(to.bias);
+  const weight = new ParameterBlock(rt, [layer.deltaShape], to.like.dtype).parameters[0]!;
   weight.requiresGrad = false;
   try {
     // What a failed allocation leaves behind half-way goes with the scope.
     rt.scope(() => {
-      if (to.weight instanceof Float32Array) weight.set(to.weight);
-      else expand(layer, to.weight, weight);
-      for (const name of names) apply(layer, layer.factors(name), weight, bias);
+      const sum = weight.dtype === 'f32' ? weight : rt.empty(layer.deltaShape, 'f32');
+      begin(layer, to, sum);
+      for (const name of names) apply(layer, layer.factors(name), sum, bias);
+      if (sum !== weight) weight.round(sum);
     });
-    const finite =
-      rt.engine.kernels.allFinite(weight.size, weight.pointer) === 1 &&
-      (bias?.every(Number.isFinite) ?? true);
-    if (options.safe === true && !finite)
+    if (options.safe === true && !(weight.allFinite() && (bias?.every(Number.isFinite) ?? true)))
       throw new AdapterError(
         `${where}: the merged weight has NaN or infinity from ${names.join(', ')}, expected finite adapters`,
       );
@@ -84,25 +93,30 @@ export function sumOf(
 }
 
 /** A copy. */
-export function bytesOf(values: Parameter | Bytes): Bytes {
-  return values instanceof Float32Array ? values.slice() : values.copyTo(new Float32Array(values.size));
+export function valuesOf(bias: Parameter | Values): Values {
+  return bias instanceof Float32Array ? bias.slice() : bias.copyTo(new Float32Array(bias.size));
 }
 
-/** The weight in the shape of a delta. */
-function expand(layer: LoraLayer, weight: Parameter, to: Parameter): void {
-  const { kernels } = layer.runtime.engine;
-  if (weight.size === to.size) kernels.scale(to.size, 1, weight.pointer, to.pointer);
-  else layer.expandWeight(weight, to);
+/** The weight that deltas are added to, as float32 in the shape of a delta. */
+function begin(layer: LoraLayer, { like, weight: bytes }: Addend, sum: Tensor): void {
+  const rt = layer.runtime;
+  if (bytes !== null && like.dtype === 'f32' && like.size === sum.size) {
+    sum.writeBytes(bytes);
+    return;
+  }
+  const weight = bytes === null ? like : rt.empty(like.shape, like.dtype).writeBytes(bytes);
+  if (like.size === sum.size) expandElements(rt, elementsOf(weight), sum.pointer);
+  else withExpanded(rt, elementsOf(weight), (pointer) => layer.expandWeight(pointer, sum.pointer));
 }
 
 /** sum += strength·delta, and DoRA's magnitude over it; bias += strength·lora_B.bias. */
-function apply(layer: LoraLayer, factors: LoraFactors, sum: Parameter, bias: Bytes | null): void {
+function apply(layer: LoraLayer, factors: LoraFactors, sum: Tensor, bias: Values | null): void {
   const rt = layer.runtime;
   const { kernels } = rt.engine;
   const { magnitude } = factors;
   if (magnitude !== null) {
     const g = rt.empty([layer.outputs], 'f32');
-    layer.norms(factors, sum.pointer, g.pointer);
+    layer.norms(factors, sum, g.pointer);
     kernels.quotient(layer.outputs, magnitude.pointer, g.pointer, g.pointer);
     layer.addDelta(factors, sum.pointer, sum.pointer);
     layer.scaleOutputs(g.pointer, sum.pointer);

@@ -40,6 +40,21 @@ const CASES: readonly LayerCase[] = [
     make: (rt, draw) => new Embedding(rt, 7, draw.size(4), { paddingIdx: 2 }),
     input: (rt) => indices(rt, [2, 3], 7),
   },
+  ...(['f16', 'bf16'] as const).flatMap((dtype): LayerCase[] => [
+    { name: 'Linear', make: (rt, draw) => new Linear(rt, 6, draw.size(5), { dtype }), input: rows },
+    { name: 'Conv2d', make: (rt, draw) => new Conv2d(rt, 4, draw.size(6), 3, { dtype }), input: images },
+    {
+      name: 'Sequential',
+      make: (rt, draw) => {
+        const width = draw.size(4);
+        return new Sequential(
+          new Embedding(rt, 7, width, { dtype, paddingIdx: 2 }),
+          new Linear(rt, width, 2, { dtype }),
+        );
+      },
+      input: (rt) => indices(rt, [2, 3], 7),
+    },
+  ]),
   { name: 'LayerNorm', make: (rt) => new LayerNorm(rt, 6), input: rows },
   { name: 'Dropout', make: (rt) => new Dropout(rt, 0.3), input: rows },
   { name: 'Flatten', make: () => new Flatten(), input: images },
@@ -131,6 +146,15 @@ export const LAYERS: readonly Scenario[] = [
       },
     }),
   ),
+  {
+    title: 'new Embedding of 16 bits',
+    covers: ['Embedding'],
+    build(rt, draw) {
+      const again = repeated(draw);
+      const options = { dtype: 'f16', paddingIdx: 1 } as const;
+      return { holders: [], run: () => new Embedding(rt, 5, again().size(4), options) };
+    },
+  },
   {
     title: 'new Sequential',
     covers: ['Sequential'],

@@ -98,6 +98,11 @@ function ofTensor(name: string, run: (tensor: Tensor, other: Tensor) => unknown)
 export const REST: readonly Scenario[] = [
   ...OPTIMIZERS.flatMap(optimizerScenarios),
   ofRuntime('tensor', (rt) => rt.tensor([1, 2, 3, 4], [2, 2])),
+  ofRuntime('tensor', (rt) => rt.tensor([1, 2.7, 3], [3], { dtype: 'f16' })),
+  ofRuntime('parameter', (rt, draw) =>
+    rt.parameter(Float32Array.from({ length: draw.size(5) }, Math.sqrt), undefined, { dtype: 'bf16' }),
+  ),
+  ofRuntime('parameter', (rt, draw) => rt.parameter(null, [draw.size(3), 2])),
   ofRuntime('zeros', (rt, draw) => rt.zeros([draw.size(3), 2], { requiresGrad: true })),
   ofRuntime('full', (rt, draw) => rt.full([draw.size(3)], 7)),
   ofRuntime('uniform', (rt, draw) => rt.uniform([draw.size(5)], -1, 1)),
@@ -107,6 +112,7 @@ export const REST: readonly Scenario[] = [
   ofTensor('toArray', (tensor) => tensor.toArray()),
   ofTensor('copyTo', (tensor) => tensor.copyTo(new Float32Array(tensor.size))),
   ofTensor('set', (tensor, other) => tensor.set(other)),
+  ofTensor('writeBytes', (tensor) => tensor.writeBytes(new Uint8Array(3).fill(65), 1)),
   ofTensor('detach', (tensor) => tensor.detach()),
   {
     title: 'backward of a leaf, from a gradient',

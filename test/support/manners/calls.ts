@@ -76,11 +76,17 @@ function made({ rt, objects }: World): Calls {
   const trained = Reflect.get(t.linear!, 'weight') as unknown;
   const bias = Reflect.get(t.linear!, 'bias') as unknown;
   return {
-    'new Linear': [[rt, 4, 3, options({ bias: true, fanInFanOut: false })]],
+    'new Linear': [[rt, 4, 3, options({ bias: true, fanInFanOut: false, dtype: 'bf16' })]],
     'new Conv2d': [
-      [rt, 4, 2, [3, 3], options({ stride: 1, padding: 0, dilation: 1, groups: 2, bias: true })],
+      [
+        rt,
+        4,
+        2,
+        [3, 3],
+        options({ stride: 1, padding: 0, dilation: 1, groups: 2, bias: true, dtype: 'f16' }),
+      ],
     ],
-    'new Embedding': [[rt, 7, 4, options({ paddingIdx: -1 })]],
+    'new Embedding': [[rt, 7, 4, options({ paddingIdx: -1, dtype: 'bf16' })]],
     'new LayerNorm': [[rt, [3, 2], options({ eps: 1e-5, affine: true, bias: true })]],
     'new Dropout': [[rt, 0.5]],
     'new Flatten': [[1]],
@@ -129,6 +135,10 @@ function members({ rt, objects }: World): Calls {
     Object.fromEntries(names.map((name) => [`${name}.${member}`, calls]));
   return {
     'Runtime.tensor': [[[1, 2, 3], [3, 1], options({ dtype: 'f32', requiresGrad: true })]],
+    'Runtime.parameter': [
+      [[1, 2, 3], [3, 1], options({ dtype: 'f32', requiresGrad: true })],
+      [null, [2], options({ dtype: 'bf16' })],
+    ],
     'Runtime.zeros': [[[2, 2], options({ dtype: 'i32', requiresGrad: false })]],
     'Runtime.full': [[[2], 1]],
     'Runtime.uniform': [[[2], 0, 1]],
@@ -136,6 +146,7 @@ function members({ rt, objects }: World): Calls {
     'Runtime.scope': [[() => rt.zeros([1])], [() => ({ x: rt.zeros([1]) })]],
     'Runtime.noGrad': [[() => 1]],
     'Tensor.set': [[new Float32Array(6)], [t.matrix]],
+    'Tensor.writeBytes': [[new Uint8Array(4), 8]],
     'Tensor.copyTo': [[new Float32Array(6)]],
     'Tensor.backward': [[], [t.matrix]],
     'Tensor.requiresGrad =': [[true]],
