@@ -69,7 +69,10 @@ console.log(lora.report().toString());
 lora.eval();
 const predict = (names?: string[]): number[] =>
   rt.scope(() =>
-    rt.noGrad(() => [...lora.forward(x, names === undefined ? {} : { adapterNames: names }).toArray()]),
+    rt.noGrad(() => {
+      const y = names === undefined ? lora.forward(x) : lora.withAdapterNames(names, () => lora.forward(x));
+      return [...y.toArray()];
+    }),
   );
 
 // One batch, each row with its own adapter: the bits are those of a run with that adapter alone.

@@ -7,6 +7,7 @@ import { type LazySafetensorsFile, openSafetensorsAs } from './formats/safetenso
 import { AdapterError } from './lora/errors.js';
 import type { ExportOptions } from './lora/files/export-adapter.js';
 import type { LoraModel } from './lora/lora-model.js';
+import type { Module } from './nn/module.js';
 import { readRange } from './platform/file-range.js';
 
 /** Writes a file so that a reader sees the old content or the new one, never a part: to a temporary name, then renamed. */
@@ -31,7 +32,7 @@ export async function writeAtomic(path: string, bytes: Uint8Array): Promise<void
  * @throws AdapterError, FormatError; file system errors
  */
 export async function saveAdapter(
-  model: LoraModel,
+  model: LoraModel<Module>,
   name: string | undefined,
   folder: string,
   options: ExportOptions = {},
@@ -51,7 +52,7 @@ export async function saveAdapter(
   return paths;
 }
 
-function exported(where: string, model: LoraModel, name: string | undefined, options: ExportOptions) {
+function exported(where: string, model: LoraModel<Module>, name: string | undefined, options: ExportOptions) {
   try {
     return under(where, () => model.exportAdapter(name, options));
   } catch (error) {

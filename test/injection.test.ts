@@ -50,6 +50,7 @@ const NO_ALLOCATION: Readonly<Record<string, readonly string[]>> = {
     'LoraModel.parameterGroups',
     'LoraModel.summary',
     'LoraModel.report',
+    'LoraModel.layer',
     'LoraModel.setScale',
     'LoraLayer.factors',
     'LoraLayer.setScale',

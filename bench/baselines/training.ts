@@ -5,6 +5,7 @@
 import {
   Adam,
   crossEntropy,
+  type Layer,
   Linear,
   LoraModel,
   Module,
@@ -33,7 +34,7 @@ const LEARNING_RATE = 1e-4;
 const WARM_STEPS = 3000;
 
 class Network extends Module {
-  readonly layers: Module[];
+  readonly layers: Layer[];
 
   constructor(rt: Runtime, sizes: Contest['sizes']) {
     super();
@@ -46,7 +47,7 @@ class Network extends Module {
 }
 
 interface Side {
-  readonly network: Module;
+  readonly network: Layer;
   readonly trainable: ReturnType<Module['parameters']>;
   /** Forward, loss and backward. */
   readonly gradients: () => void;

@@ -1,5 +1,5 @@
 /** The deliberately oversized network of the story, 784-1000-2000-10, and what is done with it: a step, predictions. */
-import { argmax, crossEntropy, Linear, Module, ReLU, type Runtime, type Tensor } from 'lora-wasm';
+import { argmax, crossEntropy, type Layer, Linear, Module, ReLU, type Runtime, type Tensor } from 'lora-wasm';
 import { type Digits, PIXELS } from './data.js';
 
 export const LAYERS = ['fc1', 'fc2', 'fc3'] as const;
@@ -28,7 +28,7 @@ interface Stepper {
 }
 
 /** One training step; gives the loss. Everything it made is released at its end. */
-export function trainStep(rt: Runtime, model: Module, optimizer: Stepper, batch: Digits): number {
+export function trainStep(rt: Runtime, model: Layer, optimizer: Stepper, batch: Digits): number {
   return rt.scope(() => {
     optimizer.zeroGrad();
     const x = rt.tensor(batch.images, [batch.count, PIXELS]);
@@ -40,7 +40,7 @@ export function trainStep(rt: Runtime, model: Module, optimizer: Stepper, batch:
 }
 
 /** The predicted digit of every image, by batches of 250. */
-export function predict(rt: Runtime, model: Module, digits: Digits): Int32Array {
+export function predict(rt: Runtime, model: Layer, digits: Digits): Int32Array {
   const predictions = new Int32Array(digits.count);
   for (let at = 0; at < digits.count; at += 250) {
     const count = Math.min(250, digits.count - at);

@@ -1,11 +1,11 @@
 /** The demo's measurements: medians, with what is compared taking turns. */
-import { Adam, type LoraModel, type Module, type Runtime } from 'lora-wasm';
+import { Adam, type Layer, type LoraModel, type Runtime } from 'lora-wasm';
 import { type Digits, PIXELS } from './data.js';
 import { trainStep } from './model.js';
 import { median } from './report.js';
 
 /** Milliseconds of a forward pass of `batch` images, median of 50 after 10 unmeasured. */
-export function timeForward(rt: Runtime, model: Module, digits: Digits, batch: number): number {
+export function timeForward(rt: Runtime, model: Layer, digits: Digits, batch: number): number {
   const count = Math.min(batch, digits.count);
   const x = rt.tensor(digits.images.subarray(0, count * PIXELS), [count, PIXELS]).keep();
   const times: number[] = [];
@@ -39,7 +39,7 @@ const STEPS_A_TURN = 10;
 export function compareSteps(
   rt: Runtime,
   lora: LoraModel,
-  full: Module,
+  full: Layer,
   batches: Iterator<Digits>,
   lr: number,
 ): { lora: number; full: number } {

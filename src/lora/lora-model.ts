@@ -2,16 +2,15 @@
  * LoraModel: named adapters over one frozen model. LoRA layers stand in the places of the targeted ones; the parameters
  * keep their names. An adapter's values lie in one block; switching moves names and references.
  */
-import { type Child, Module } from '../nn/module.js';
+import { type Child, type Layer, Module, parametersOf } from '../nn/module.js';
 import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
-import type { Tensor } from '../tensor/tensor.js';
 import { describe } from '../values/checks.js';
 import { attachTo } from './attached/attach.js';
 import type { Attachment } from './attached/attachment.js';
 import { namedCopies } from './attached/copies.js';
 import { type GroupOptions, parameterGroups } from './attached/groups.js';
 import { type LoraReport, reportOf } from './attached/report.js';
-import { type ForwardOptions, forwardWith } from './attached/row-names.js';
+import { checkBatch, withRowNames } from './attached/row-names.js';
 import { type ParameterSummary, summarize } from './attached/summary.js';
 import { addCombined, type WeightedOptions } from './combining/add-weighted.js';
 import { type LoraConfig, resolveConfig } from './config/config.js';
@@ -30,7 +29,7 @@ import {
 } from './merging/merge-model.js';
 
 /** @typeParam M - class of the wrapped model */
-export class LoraModel<M extends Module = Module> extends Module {
+export class LoraModel<M extends Module = Layer> extends Module {
   /** The model, with LoRA layers in place. */
   readonly model: M;
   readonly #attachment: Attachment<M>;
@@ -85,14 +84,25 @@ export class LoraModel<M extends Module = Module> extends Module {
   }
 
   /**
-   * The model's output with the active adapters, or each row of the batch with its own.
-   * @param inputs - the model's tensors; behind them, options of this one call
-   * @throws AdapterError for `adapterNames` of another length than the batch, an unknown name, in training mode, or while something is merged
-   * @example
-   * lora.eval().forward(x, { adapterNames: ['french', '__base__', 'german'] });
+   * The model's output with the active adapters.
+   * @param inputs - what the model's own `forward` takes: tensors, a cache, options
+   * @returns what the model's own `forward` gives
+   * @throws AdapterError inside `withAdapterNames` for a batch (the first tensor given) of another number of rows
    */
-  override forward(...inputs: (Tensor | ForwardOptions)[]): Tensor {
-    return forwardWith(this.#attachment, this, inputs);
+  override forward(...inputs: Parameters<M['forward']>): ReturnType<M['forward']> {
+    checkBatch(this.#attachment, this, inputs);
+    // The compiler sees the forward of every model here, and not that of M.
+    return this.#attachment.runtime.attempt(() => this.model.forward(...inputs)) as ReturnType<M['forward']>;
+  }
+
+  /**
+   * The LoRA layer that stands under a dotted name: to merge it alone, switch it off (`enabled`), or look at its factors.
+   * @throws AdapterError naming the LoRA layers that there are
+   * @example
+   * lora.layer('encoder.0.attention.q').enabled = false;
+   */
+  layer(name: string): LoraLayer {
+    return this.#attachment.layer('LoraModel.layer', name);
   }
 
   override children(): Iterable<Child> {
@@ -113,7 +123,7 @@ export class LoraModel<M extends Module = Module> extends Module {
   /** Every parameter: the model's under their own names, the adapters' beside them, their copies of biases and saved modules last. */
   override namedParameters(): [string, Parameter][] {
     const { adapters } = this.#attachment;
-    return [...adapters.withOriginals(() => super.namedParameters()), ...namedCopies(adapters.all)];
+    return [...parametersOf(this, adapters.originals()), ...namedCopies(adapters.all)];
   }
 
   /** The parameters that `backward()` gives gradients: what an optimiser takes. */
@@ -209,6 +219,24 @@ export class LoraModel<M extends Module = Module> extends Module {
   }
 
   /**
+   * Runs a synchronous function in which every row of a batch has an adapter of its own, whatever is active: around one
+   * forward, or around a loop of many. Evaluation mode only.
+   *
+   * A row has its adapter's trained biases and saved modules too, where those belong to Linear, Embedding, Conv2d or LayerNorm
+   * layers; they act in `forward` of these: code that reads their parameters itself meets the base's. A layer takes any
+   * multiple of the rows as its first dimension.
+   * @param names - the adapter of each row of the batch (the first dimension); `'__base__'` for none
+   * @returns what `fn` returns
+   * @throws TypeError when `fn` returns a promise; AdapterError for an unknown name, in training mode, while something is merged,
+   * or when `fn` switches, deletes, merges or unloads adapters
+   * @example
+   * const y = lora.eval().withAdapterNames(['french', '__base__', 'german'], () => lora.forward(x));
+   */
+  withAdapterNames<T>(names: readonly string[], fn: () => T): T {
+    return withRowNames(this.#attachment, this, names, fn);
+  }
+
+  /**
    * Adds adapters (all active ones that are not merged everywhere yet, by default) into the base weights of the layers where
    * they are not merged yet; `unmerge` takes them out again. A layer that is off (`enabled`) is left out: nothing takes part there.
    * @throws AdapterError when one is merged already or not active, or `safe` finds NaN or infinity; OutOfMemoryError; nothing is merged then
@@ -225,10 +253,11 @@ export class LoraModel<M extends Module = Module> extends Module {
   /**
    * The largest difference that merging the active adapters makes to the model's output, before anything is dropped: the
    * two forwards are compared in evaluation mode, and everything is as it was again.
-   * @returns max |merged - unmerged| over the output's elements
-   * @throws AdapterError when no adapter is active; OutOfMemoryError
+   * @param inputs - what the model's own `forward` takes
+   * @returns max |merged - unmerged| over the elements of the output, or of all tensors in it
+   * @throws AdapterError when no adapter is active; TypeError when the output holds no tensor; OutOfMemoryError
    */
-  verifyMerge(...inputs: Tensor[]): number {
+  verifyMerge(...inputs: Parameters<M['forward']>): number {
     return mergeDifference(this.#attachment, this, inputs);
   }
 

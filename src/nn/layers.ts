@@ -10,7 +10,7 @@ import { checkTensor } from '../tensor/check.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkInteger, describe } from '../values/checks.js';
 import { showShape, sizeOf } from '../values/shape.js';
-import { type Child, childrenIn, Module } from './module.js';
+import { type Child, childrenIn, type Layer, Module } from './module.js';
 
 /** y = max(x, 0). */
 export class ReLU extends Module {
@@ -100,10 +100,10 @@ export class MaxPool2d extends Module {
 
 /** Layers one after another; their names are `0`, `1`, ... */
 export class Sequential extends Module {
-  readonly layers: Module[];
+  readonly layers: Layer[];
 
   /** @throws TypeError */
-  constructor(...layers: Module[]) {
+  constructor(...layers: Layer[]) {
     super();
     for (const [i, layer] of layers.entries()) {
       if (!(layer instanceof Module))

@@ -48,11 +48,16 @@ export interface LoadResult {
   readonly unexpected: string[];
 }
 
+/** A module from tensors to a tensor, as layers are. */
+export interface Layer extends Module {
+  forward(...inputs: Tensor[]): Tensor;
+}
+
 export abstract class Module {
   #training = true;
 
-  /** The layer's output. */
-  abstract forward(...inputs: Tensor[]): Tensor;
+  /** The output. A module takes what it needs (tensors, a cache, options by name) and gives what it has: its own `forward` says what. */
+  abstract forward(...inputs: unknown[]): unknown;
 
   /** Whether the layer is in training mode (dropout is on). */
   get training(): boolean {
@@ -90,18 +95,7 @@ export abstract class Module {
 
   /** Every parameter of the tree with its dotted name; a shared parameter appears once. @throws as `namedModules` */
   namedParameters(): [string, Parameter][] {
-    const found = new Map<string, Parameter>();
-    const seen = new Set<Parameter>();
-    for (const [path, module] of this.namedModules()) {
-      for (const [name, parameter] of module.ownParameters()) {
-        if (seen.has(parameter)) continue;
-        seen.add(parameter);
-        const full = dotted(path, name);
-        if (found.has(full)) throw sameName(this, 'parameters', full);
-        found.set(full, parameter);
-      }
-    }
-    return [...found];
+    return parametersOf(this, (parameter) => parameter);
   }
 
   /** Every parameter of the tree. */
@@ -230,6 +224,26 @@ function valuesOf(entry: object, data: unknown): unknown {
   const values = new Float32Array(bits.length);
   decodeHalves(dtype, bits, values);
   return values;
+}
+
+/** @internal What `namedParameters` gives. @param meant - the parameter that counts where another stands for the time being */
+export function parametersOf(
+  root: Module,
+  meant: (parameter: Parameter) => Parameter,
+): [string, Parameter][] {
+  const found = new Map<string, Parameter>();
+  const seen = new Set<Parameter>();
+  for (const [path, module] of root.namedModules()) {
+    for (const [name, held] of module.ownParameters()) {
+      const parameter = meant(held);
+      if (seen.has(parameter)) continue;
+      seen.add(parameter);
+      const full = dotted(path, name);
+      if (found.has(full)) throw sameName(root, 'parameters', full);
+      found.set(full, parameter);
+    }
+  }
+  return [...found];
 }
 
 function sameName(module: Module, what: string, name: string): RangeError {

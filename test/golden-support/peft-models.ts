@@ -12,12 +12,13 @@ import {
   type Runtime,
   relu,
   type Tensor,
+  type Layer as Tensors,
   tanh,
 } from 'lora-wasm';
 import { type GoldenFile, pick } from './files.js';
 
 /** The model that a base file is of, by its names. @param channels - of the images, for convolutions */
-export function modelOf(rt: Runtime, base: GoldenFile, channels: number): Module {
+export function modelOf(rt: Runtime, base: GoldenFile, channels: number): Tensors {
   if (base.has('lm_head.weight')) return new Blocks(rt, base);
   if (base.has('c_fc.weight')) return new Gpt2Mlp(rt, base);
   if (base.has('wte.weight')) return new Lookup(rt, base);

@@ -2,7 +2,7 @@
  * The cases of `peft/`: an adapter that PEFT saved, on the same base, compared in outputs, gradients, three AdamW steps and
  * merging, and written back. `make_peft_golden.py` in the golden folder says what each tensor is; `peft-models.ts` has the models.
  */
-import { AdamW, LoraModel, type Module, mseLoss, type Runtime, type Tensor } from 'lora-wasm';
+import { AdamW, type Layer, LoraModel, mseLoss, type Runtime, type Tensor } from 'lora-wasm';
 import { expect } from 'vitest';
 import { AdamBound, DIRECT, expectNumber, expectTensor, STEPPED } from './compare.js';
 import { tensorOf } from './core.js';
@@ -91,7 +91,7 @@ export async function checkPeftCase(rt: Runtime, name: string): Promise<void> {
   expect(forward().toArray(), 'y unmerged').toEqual(y.toArray());
 }
 
-async function loadPeftAdapter(model: Module, name: string): Promise<LoraModel> {
+async function loadPeftAdapter(model: Layer, name: string): Promise<LoraModel> {
   const lora = LoraModel.attach(model);
   await lora.loadAdapter(
     'default',
@@ -106,7 +106,7 @@ async function loadPeftAdapter(model: Module, name: string): Promise<LoraModel> 
 }
 
 /** The weight that a layer computes with: what an initialisation that changes the base left of it. */
-function weightOf(model: Module, path: string): Tensor {
+function weightOf(model: Layer, path: string): Tensor {
   const found = model.namedModules().find(([name]) => name === path)?.[1];
   return (found as unknown as { weight: Tensor }).weight;
 }

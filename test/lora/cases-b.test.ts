@@ -190,7 +190,9 @@ describeRuntimes('adapters and their state', (rt) => {
     const names = ['a', '__base__', 'b', 'dora', 'b'];
     const mixed = (adapterNames: unknown): number[] =>
       rt().scope(() =>
-        rt().noGrad(() => [...lora.forward(x, { adapterNames: adapterNames as string[] }).toArray()]),
+        rt().noGrad(() => [
+          ...lora.withAdapterNames(adapterNames as string[], () => lora.forward(x)).toArray(),
+        ]),
       );
     expect(() => mixed(names)).toThrow('in training mode');
     lora.eval();
@@ -240,7 +242,9 @@ describeRuntimes('adapters and their state', (rt) => {
       Int32Array.from({ length: 8 * 2 * 4 }, (_, i) => (i * 5) % 9),
       [8, 2, 4],
     );
-    const y = rt().scope(() => rt().noGrad(() => [...lora.forward(ids, { adapterNames: names }).toArray()]));
+    const y = rt().scope(() =>
+      rt().noGrad(() => [...lora.withAdapterNames(names, () => lora.forward(ids)).toArray()]),
+    );
     for (const [i, name] of names.entries()) {
       lora.setAdapter(name === '__base__' ? [] : name);
       expect(y.slice(5 * i, 5 * i + 5), name).toEqual(valuesOf(rt(), lora, ids).slice(5 * i, 5 * i + 5));

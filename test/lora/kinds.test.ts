@@ -1,6 +1,6 @@
 /** What must hold for every kind of layer: fresh adapters, gradients, dropout, merging and the way back, DoRA. */
 import { expect, test } from 'vitest';
-import { type LoraLayerOptions, type Module, mseLoss, type Tensor } from '../../src/index.js';
+import { type Layer, type LoraLayerOptions, mseLoss, type Tensor } from '../../src/index.js';
 import { type AnyLoraLayer, apart, LAYER_KINDS, largestOf, stir, valuesOf } from '../support/layers.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
 
@@ -120,5 +120,5 @@ describeRuntimes('every kind of layer', (rt) => {
 /** The loss with the mask of the first call, every time: evaluation in all but the mask. */
 function masked(layer: AnyLoraLayer, x: Tensor, target: Tensor): Tensor {
   layer.restartMasks();
-  return mseLoss((layer as Module).forward(x), target, { reduction: 'sum' });
+  return mseLoss((layer as Layer).forward(x), target, { reduction: 'sum' });
 }

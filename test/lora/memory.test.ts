@@ -51,7 +51,9 @@ describeRuntimes('memory', (rt) => {
     const x = rt().normal([3, 6]).keep();
     const files = lora.exportAdapter('a');
     const turn = async (): Promise<void> => {
-      rt().scope(() => rt().noGrad(() => lora.forward(x, { adapterNames: ['a', '__base__', 'b'] }).size));
+      rt().scope(() =>
+        rt().noGrad(() => lora.withAdapterNames(['a', '__base__', 'b'], () => lora.forward(x)).size),
+      );
       lora.setAdapter('carrying');
       lora.verifyMerge(x);
       lora.setAdapter(['a', 'b']);

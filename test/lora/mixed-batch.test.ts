@@ -79,7 +79,9 @@ describeRuntimes('mixed batches', (rt) => {
   test('rows have the biases and saved modules of their adapters, bit for bit as in full runs, whatever is active', () => {
     const { lora, ids } = attach(rt());
     const mixed = (): number[] =>
-      rt().scope(() => rt().noGrad(() => [...lora.forward(ids, { adapterNames: NAMES }).toArray()]));
+      rt().scope(() =>
+        rt().noGrad(() => [...lora.withAdapterNames(NAMES, () => lora.forward(ids)).toArray()]),
+      );
     const row = (values: number[], i: number): number[] => values.slice(3 * i, 3 * i + 3);
     const base = lora.withAdaptersDisabled(() => valuesOf(rt(), lora, ids));
     const y = mixed();
@@ -104,7 +106,9 @@ describeRuntimes('mixed batches', (rt) => {
     stirAdapters(rt(), lora);
     const x = rt().normal([200, 64]).keep();
     const adapterNames = Array.from({ length: 200 }, (_, i) => (i % 99 === 5 ? 'a' : '__base__'));
-    const y = rt().scope(() => rt().noGrad(() => lora.forward(x, { adapterNames }).toArray()));
+    const y = rt().scope(() =>
+      rt().noGrad(() => lora.withAdapterNames(adapterNames, () => lora.forward(x)).toArray()),
+    );
     const whole = valuesOf(rt(), lora, x);
     for (const i of [5, 104])
       expect([...y.slice(40 * i, 40 * i + 40)]).toEqual(whole.slice(40 * i, 40 * i + 40));
@@ -115,7 +119,9 @@ describeRuntimes('mixed batches', (rt) => {
   test('a layer that is off keeps the trained bias of each row, and nothing else', () => {
     const { lora, ids } = attach(rt());
     for (const [, module] of lora.namedModules()) if ('enabled' in module) module.enabled = false;
-    const y = rt().scope(() => rt().noGrad(() => lora.forward(ids, { adapterNames: NAMES }).toArray()));
+    const y = rt().scope(() =>
+      rt().noGrad(() => lora.withAdapterNames(NAMES, () => lora.forward(ids)).toArray()),
+    );
     for (const [i, name] of NAMES.entries()) {
       lora.setAdapter(name === '__base__' ? [] : name);
       const whole = valuesOf(rt(), lora, ids);
@@ -147,10 +153,10 @@ describeRuntimes('mixed batches', (rt) => {
     lora.addAdapter('b', { targetModules: ['fc'], bias: 'all' });
     const x = rt().normal([2, 3]).keep();
     const before = valuesOf(rt(), lora.eval(), x);
-    expect(() => lora.forward(x, { adapterNames: ['a', '__base__'] })).toThrow(
+    expect(() => lora.withAdapterNames(['a', '__base__'], () => lora.forward(x))).toThrow(
       "'a' carries saved parameters of 'scale', a Scale, which rows cannot have",
     );
-    expect(() => lora.forward(x, { adapterNames: ['b', '__base__'] })).toThrow(
+    expect(() => lora.withAdapterNames(['b', '__base__'], () => lora.forward(x))).toThrow(
       "'b' carries a trained bias of 'scale', a Scale",
     );
     expect(valuesOf(rt(), lora, x)).toEqual(before);
@@ -162,7 +168,9 @@ describeRuntimes('mixed batches', (rt) => {
     const { lora, ids } = attach(rt());
     lora.setAdapter('head');
     const mixed = (): number[] =>
-      rt().scope(() => rt().noGrad(() => [...lora.forward(ids, { adapterNames: NAMES }).toArray()]));
+      rt().scope(() =>
+        rt().noGrad(() => [...lora.withAdapterNames(NAMES, () => lora.forward(ids)).toArray()]),
+      );
     const [y, before] = [mixed(), valuesOf(rt(), lora, ids)];
     const state = lora.stateDict();
     const taken = await failEachAllocation(rt(), mixed, () => {

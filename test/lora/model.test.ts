@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import {
   AdamW,
   AdapterError,
+  type Layer,
   Linear,
   LoraLinear,
   LoraModel,
@@ -45,7 +46,7 @@ function train(rt: Runtime, model: LoraModel<Mlp>, steps = 3): void {
   optimizer.dispose();
 }
 
-const out = (rt: Runtime, model: Module, x: Tensor): number[] =>
+const out = (rt: Runtime, model: Layer, x: Tensor): number[] =>
   rt.scope(() => rt.noGrad(() => [...model.forward(x).toArray()]));
 const apart = (a: number[], b: number[]): number => Math.max(...a.map((v, i) => Math.abs(v - b[i]!)));
 

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import {
   Conv2d,
   Embedding,
+  type Layer,
   Linear,
   type LoraConfig,
   LoraModel,
@@ -52,7 +53,7 @@ function stir(rt: Runtime, lora: LoraModel): void {
       parameter.set(rt.scope(() => rt.normal(parameter.shape, 0.5).toArray()) as Float32Array);
 }
 
-function valuesOf(rt: Runtime, model: Module, x: Tensor): number[] {
+function valuesOf(rt: Runtime, model: Layer, x: Tensor): number[] {
   return rt.scope(() => [...rt.noGrad(() => model.forward(x).toArray())]);
 }
 
@@ -181,7 +182,7 @@ describeRuntimes('orders of operations', (rt) => {
       [() => new Tied(rt()), { r: 4, targetModules: ['head'] }],
     ] as const) {
       const { held } = rt().memory();
-      const lora = LoraModel.attach<Module>(make(), options);
+      const lora = LoraModel.attach<Layer>(make(), options);
       lora.merge();
       lora.dispose();
       expect(rt().memory().held).toBe(held);

@@ -1,10 +1,10 @@
 /** Out of memory half-way through a change of a whole model: nothing has changed, and the next call does it all. */
 import { expect, test } from 'vitest';
 import {
+  type Layer,
   Linear,
   type LoraConfig,
   LoraModel,
-  type Module,
   type Runtime,
   Sequential,
   type Tensor,
@@ -158,7 +158,7 @@ describeRuntimes('out of memory', (rt) => {
       lora.verifyMerge(x);
       const state = stateOf(rt(), lora, x);
       const output = valuesOf(rt(), lora, x);
-      let plain: Module | null = null;
+      let plain: Layer | null = null;
       const taken = await failEachAllocation(
         rt(),
         () => {

@@ -5,6 +5,7 @@ import {
   Conv2d,
   createRuntime,
   Embedding,
+  type Layer,
   Linear,
   LoraConv2d,
   LoraEmbedding,
@@ -52,14 +53,23 @@ class LoraNegated extends LoraConv2d {
 }
 
 class Adaptable extends Doubled {
-  loraLayer(): LoraLinear {
-    return new LoraDoubled(this);
+  static loraLayer(layer: Adaptable): LoraLinear {
+    return new LoraDoubled(layer);
+  }
+}
+
+/** Says nothing of its own, and computes what the class above it says. */
+class StillAdaptable extends Adaptable {}
+
+class Tripled extends Adaptable {
+  override forward(x: Tensor): Tensor {
+    return scale(super.forward(x), 1.5);
   }
 }
 
 class AdaptableConv extends Negated {
-  loraLayer(): LoraConv2d {
-    return new LoraNegated(this);
+  static loraLayer(layer: AdaptableConv): LoraConv2d {
+    return new LoraNegated(layer);
   }
 }
 
@@ -102,6 +112,16 @@ test.each([
   },
 );
 
+test('a class under one that says how, with yet another forward, is refused until it says so itself', async () => {
+  const rt = await createRuntime();
+  const model = new Sequential(new Tripled(rt, 3, 3));
+  expect(() => LoraModel.attach(model, { targetModules: ['0'] })).toThrow(
+    'LoraModel.attach: 0 is a Adaptable (Tripled) with a forward of its own, which the LoRA layer of Adaptable would not compute',
+  );
+  expect(model.layers[0]).toBeInstanceOf(Tripled);
+  rt.dispose();
+});
+
 test('a forward that one instance was given is a forward of its own too', async () => {
   const rt = await createRuntime();
   const layer = new Linear(rt, 3, 3);
@@ -114,7 +134,7 @@ test('a forward that one instance was given is a forward of its own too', async 
 
 test('a subclass that says how is adapted with its own forward, merged and given back', async () => {
   const rt = await createRuntime();
-  const model = new Sequential(new Linear(rt, 3, 3), new Adaptable(rt, 3, 3));
+  const model = new Sequential(new Linear(rt, 3, 3), new StillAdaptable(rt, 3, 3));
   const x = rt.normal([2, 3]).keep();
   const base = valuesOf(rt, model, x);
   const lora = LoraModel.attach(model, ALL).eval() as LoraModel<Sequential>;
@@ -125,14 +145,14 @@ test('a subclass that says how is adapted with its own forward, merged and given
   expect(valuesOf(rt, model.layers[1]!, x)).toEqual(
     valuesOf(
       rt,
-      { forward: (y: Tensor) => scale(LoraLinear.prototype.forward.call(model.layers[1], y), 2) } as Module,
+      { forward: (y: Tensor) => scale(LoraLinear.prototype.forward.call(model.layers[1], y), 2) } as Layer,
       x,
     ),
   );
   lora.merge();
   expect(apart(valuesOf(rt, lora, x), on)).toBeLessThan(1e-5);
   const plain = lora.mergeAndUnload();
-  expect(plain.layers[1]).toBeInstanceOf(Adaptable);
+  expect(plain.layers[1]).toBeInstanceOf(StillAdaptable);
   expect(apart(valuesOf(rt, plain, x), on)).toBeLessThan(1e-5);
   rt.dispose();
 });
@@ -141,8 +161,13 @@ test('what loraLayer gives is a new LoRA layer over the layer itself', async () 
   const rt = await createRuntime();
   const other = new Linear(rt, 3, 3);
   for (const wrong of [null, other, new LoraLinear(other), LoraLinear.from(new Linear(rt, 3, 3))]) {
-    const layer = Object.assign(new Named(rt, 3, 3), { loraLayer: () => wrong });
-    expect(() => LoraModel.attach(new Sequential(layer), { targetModules: ['0'] })).toThrow(
+    class Wrong extends Linear {
+      static loraLayer(): unknown {
+        return wrong;
+      }
+    }
+    const model = new Sequential(new Wrong(rt, 3, 3));
+    expect(() => LoraModel.attach(model, { targetModules: ['0'] })).toThrow(
       'expected a new LoRA layer over it',
     );
   }

@@ -5,25 +5,25 @@ import {
   createRuntime,
   Dropout,
   Embedding,
+  type Layer,
   LayerNorm,
   Linear,
   LoraConv2d,
   LoraEmbedding,
   LoraLinear,
   LoraModel,
-  type Module,
   type Runtime,
   Sequential,
 } from '../../src/index.js';
 import { FailingAllocator, failEachAllocation } from '../support/failing-allocator.js';
 
 const make = (): Promise<Runtime> => createRuntime({ kernels: 'simd', threads: 1, seed: 5 });
-const valuesOf = (module: Module): number[][] =>
+const valuesOf = (module: Layer): number[][] =>
   module.parameters().map((parameter) => [...parameter.toArray()]);
 const mlp = (rt: Runtime): Sequential =>
   new Sequential(new Linear(rt, 6, 5), new Dropout(rt, 0.5), new Dropout(rt, 0.2), new Linear(rt, 5, 3));
 
-const MAKERS: readonly [string, number, (rt: Runtime) => Module][] = [
+const MAKERS: readonly [string, number, (rt: Runtime) => Layer][] = [
   ['Linear', 2, (rt) => new Linear(rt, 5, 4)],
   ['Conv2d', 2, (rt) => new Conv2d(rt, 2, 3, 3)],
   ['Embedding', 1, (rt) => new Embedding(rt, 5, 4)],
@@ -35,7 +35,7 @@ describe.each(MAKERS)('a %s that runs out of memory', (_, allocations, maker) =>
     using rt = await make();
     using calm = await make();
     const before = rt.memory();
-    let made: Module | undefined;
+    let made: Layer | undefined;
     const count = await failEachAllocation(
       rt,
       () => {
@@ -64,7 +64,7 @@ test('a layer that cannot be made does not count as a holder of the weight it wa
   expect(weight.holders).toBe(2);
 });
 
-type Wrap = readonly [string, (rt: Runtime) => Module, (base: Module) => Module];
+type Wrap = readonly [string, (rt: Runtime) => Layer, (base: Layer) => Layer];
 const gaussian = { initLoraWeights: 'gaussian', r: 2 } as const;
 const WRAPS: readonly Wrap[] = [
   ['LoraLinear.from', (rt) => new Linear(rt, 5, 4), (base) => LoraLinear.from(base as Linear, gaussian)],
@@ -88,7 +88,7 @@ describe.each(WRAPS)('%s that runs out of memory', (_, base, wrap) => {
     using calm = await make();
     const own = base(rt);
     const { blocks, held, tensors } = rt.memory();
-    let made: Module | undefined;
+    let made: Layer | undefined;
     const count = await failEachAllocation(
       rt,
       () => {
@@ -102,7 +102,7 @@ describe.each(WRAPS)('%s that runs out of memory', (_, base, wrap) => {
 });
 
 describe('the masks of a forward that failed', () => {
-  test.each<[string, (rt: Runtime) => Module]>([
+  test.each<[string, (rt: Runtime) => Layer]>([
     ['Sequential', mlp],
     [
       'LoraModel',
@@ -121,7 +121,7 @@ describe('the masks of a forward that failed', () => {
     const x = Float32Array.from({ length: 24 }, (_, i) => Math.sin(i));
     const input = rt.tensor(x, [4, 6]).keep();
     const before = rt.memory();
-    const run = (runtime: Runtime, one: Module) => (): number[] =>
+    const run = (runtime: Runtime, one: Layer) => (): number[] =>
       runtime.scope(() => [...one.forward(runtime === rt ? input : runtime.tensor(x, [4, 6])).toArray()]);
     run(rt, model)();
     const first = run(calm, undisturbed)();

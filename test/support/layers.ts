@@ -2,12 +2,12 @@
 import {
   Conv2d,
   Embedding,
+  type Layer,
   Linear,
   LoraConv2d,
   LoraEmbedding,
   type LoraLayerOptions,
   LoraLinear,
-  type Module,
   type Runtime,
   type Tensor,
 } from '../../src/index.js';
@@ -16,8 +16,8 @@ export type AnyLoraLayer = LoraLinear | LoraEmbedding | LoraConv2d;
 
 export interface LayerKindCase {
   readonly name: string;
-  readonly base: (rt: Runtime) => Module;
-  readonly wrap: (base: Module, options: LoraLayerOptions) => AnyLoraLayer;
+  readonly base: (rt: Runtime) => Layer;
+  readonly wrap: (base: Layer, options: LoraLayerOptions) => AnyLoraLayer;
   readonly input: (rt: Runtime) => Tensor;
 }
 
@@ -25,8 +25,8 @@ const linear = (options: object) => (rt: Runtime) => new Linear(rt, 9, 7, option
 const conv = (options: object) => (rt: Runtime) => new Conv2d(rt, 4, 6, [3, 2], options);
 const rows = (rt: Runtime): Tensor => rt.normal([5, 9]).keep();
 const images = (rt: Runtime): Tensor => rt.normal([3, 4, 7, 6]).keep();
-const wrapLinear = (base: Module, options: LoraLayerOptions) => LoraLinear.from(base as Linear, options);
-const wrapConv = (base: Module, options: LoraLayerOptions) => LoraConv2d.from(base as Conv2d, options);
+const wrapLinear = (base: Layer, options: LoraLayerOptions) => LoraLinear.from(base as Linear, options);
+const wrapConv = (base: Layer, options: LoraLayerOptions) => LoraConv2d.from(base as Conv2d, options);
 
 export const LAYER_KINDS: readonly LayerKindCase[] = [
   { name: 'Linear', base: linear({}), wrap: wrapLinear, input: rows },
@@ -49,7 +49,7 @@ export const LAYER_KINDS: readonly LayerKindCase[] = [
 ];
 
 /** The output's values, without a trace. */
-export function valuesOf(rt: Runtime, layer: Module, x: Tensor): number[] {
+export function valuesOf(rt: Runtime, layer: Layer, x: Tensor): number[] {
   return rt.scope(() => rt.noGrad(() => [...layer.forward(x).toArray()]));
 }
 

@@ -8,11 +8,11 @@ import {
   defineOperation,
   Embedding,
   Flatten,
+  type Layer,
   LayerNorm,
   Linear,
   type LoraConfig,
   LoraModel,
-  type Module,
   mseLoss,
   mul,
   OutOfMemoryError,
@@ -42,12 +42,12 @@ const leafOf = (values: readonly number[]): Tensor =>
 
 interface Case {
   readonly name: string;
-  readonly model: () => Module;
+  readonly model: () => Layer;
   readonly config: Partial<LoraConfig>;
   readonly input: () => Tensor;
 }
 
-const linears = (): Module =>
+const linears = (): Layer =>
   new Sequential(new Linear(rt, 9, 8), new ReLU(), new Dropout(rt, 0.3), new Linear(rt, 8, 4));
 const rows = (): Tensor => rt.normal([6, 9]);
 const CASES: readonly Case[] = [

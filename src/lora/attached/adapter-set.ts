@@ -1,4 +1,5 @@
 /** The adapters of one model by name, which of them are active, and whose copies of biases and modules stand in the model. */
+import type { Parameter } from '../../tensor/parameter.js';
 import { describe } from '../../values/checks.js';
 import { AdapterError } from '../errors.js';
 import { type Adapter, checkTogether } from './adapter.js';
@@ -7,6 +8,8 @@ import { type OwnCopy, putOriginals, putOwn } from './copies.js';
 export class AdapterSet {
   readonly #adapters = new Map<string, Adapter>();
   #active: readonly string[] = [];
+  /** Whether the active adapters' copies are out of the model now. */
+  #out = false;
 
   get names(): string[] {
     return [...this.#adapters.keys()];
@@ -98,13 +101,23 @@ export class AdapterSet {
     return this.#active.flatMap((name) => this.#adapters.get(name)?.copies ?? []);
   }
 
-  /** Runs `fn` with the base's own biases and modules in place, and puts the active adapters' back. */
+  /** Tells which parameter is the base's, where an active adapter's copy stands in its place. */
+  originals(): (parameter: Parameter) => Parameter {
+    const originals = new Map<Parameter, Parameter>();
+    for (const { own, original } of this.activeCopies()) originals.set(own, original);
+    return (parameter) => originals.get(parameter) ?? parameter;
+  }
+
+  /** Runs `fn` with the base's own biases and modules in place, and puts the active adapters' back, the outermost call alone. */
   withOriginals<T>(fn: () => T): T {
+    if (this.#out) return fn();
     const active = this.activeCopies();
     putOriginals(active);
+    this.#out = true;
     try {
       return fn();
     } finally {
+      this.#out = false;
       putOwn(active);
     }
   }

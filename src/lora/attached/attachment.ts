@@ -52,8 +52,11 @@ export class Attachment<M extends Module = Module> {
   readonly #wrapped = new Map<string, Wrapped>();
   /** What each parameter was before the model was frozen. */
   readonly #trained = new Map<Parameter, boolean>();
+  /** The adapter of each row of the batch inside `withAdapterNames`, null outside of it. */
+  rowNames: readonly string[] | null = null;
   #attached = true;
-  #disabled = 0;
+  /** The call that runs a user's function now, which may not change the adapters meanwhile; null outside of any. */
+  #inside: 'withAdaptersDisabled' | 'withAdapterNames' | null = null;
 
   /** Freezes a plain model. @throws AdapterError when nothing in it can be adapted, TypeError when it lies in two runtimes; it is then unchanged */
   constructor(where: string, model: M) {
@@ -94,16 +97,17 @@ export class Attachment<M extends Module = Module> {
 
   /** Parameters of the plain model that several modules hold, with their names. */
   tied(): Map<Parameter, string[]> {
-    return this.adapters.withOriginals(() => tiedParameters(this.model));
+    return tiedParameters(this.model, this.adapters.originals());
   }
 
   /** Tells every layer whether others hold its weight: such a weight is not merged into. */
   markTied(): void {
-    this.adapters.withOriginals(() => {
-      const tied = tiedParameters(this.model);
-      for (const layer of this.layers)
-        layer.tied = tied.has(layer.base.weight) || layer.base.weight.holders > 1;
-    });
+    const meant = this.adapters.originals();
+    const tied = tiedParameters(this.model, meant);
+    for (const layer of this.layers) {
+      const weight = meant(layer.base.weight);
+      layer.tied = tied.has(weight) || weight.holders > 1;
+    }
   }
 
   /** @throws AdapterError once the model was given back */
@@ -112,10 +116,20 @@ export class Attachment<M extends Module = Module> {
       throw new AdapterError(`${where}: the model was unloaded, expected an attached LoraModel`);
   }
 
-  /** @throws AdapterError inside `withAdaptersDisabled` */
+  /** The LoRA layer of this name. @throws AdapterError naming those there are */
+  layer(where: string, name: unknown): LoraLayer {
+    const found = typeof name === 'string' ? this.#wrapped.get(name) : undefined;
+    if (found === undefined)
+      throw new AdapterError(
+        `${where}: there is no LoRA layer ${describe(name)}, expected one of ${this.paths.join(', ') || 'none'}`,
+      );
+    return found.layer;
+  }
+
+  /** @throws AdapterError inside `withAdaptersDisabled` and `withAdapterNames` */
   checkEnabled(where: string): void {
-    if (this.#disabled > 0)
-      throw new AdapterError(`${where}: called inside withAdaptersDisabled, expected a call outside of it`);
+    if (this.#inside !== null)
+      throw new AdapterError(`${where}: called inside ${this.#inside}, expected a call outside of it`);
   }
 
   /** Both. @throws AdapterError */
@@ -246,15 +260,27 @@ export class Attachment<M extends Module = Module> {
     return run();
   }
 
-  /** The same for a user's function, which may not change the adapters meanwhile. @throws TypeError */
+  /** The same for a user's function. @throws TypeError; AdapterError inside `withAdapterNames` */
   withAdaptersDisabled<T>(where: string, fn: () => T): T {
+    if (this.#inside === 'withAdapterNames') this.checkEnabled(where);
+    return this.runInside('withAdaptersDisabled', where, fn, (inner) => this.withBaseAlone(inner));
+  }
+
+  /** Runs a user's function, which may not change the adapters meanwhile. @throws TypeError when it is none, or gives a promise */
+  runInside<T>(
+    call: 'withAdaptersDisabled' | 'withAdapterNames',
+    where: string,
+    fn: () => T,
+    around: (fn: () => T) => T,
+  ): T {
     if (typeof fn !== 'function') throw new TypeError(`${where}: got ${describe(fn)}, expected a function`);
-    this.#disabled++;
+    const before = this.#inside;
+    this.#inside = call;
     let result: T;
     try {
-      result = this.withBaseAlone(fn);
+      result = around(fn);
     } finally {
-      this.#disabled--;
+      this.#inside = before;
     }
     refusePromise(where, result);
     return result;

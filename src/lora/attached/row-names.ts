@@ -1,60 +1,59 @@
-/** A model's forward with options: `adapterNames` gives one adapter, or none, for each row of a batch. */
+/** The rows of a batch with adapters of their own, one or none for each, around whatever calls the model: what `withAdapterNames` does. */
 import { Conv2d } from '../../nn/conv2d.js';
 import { Embedding } from '../../nn/embedding.js';
 import { LayerNorm } from '../../nn/layer-norm.js';
 import { Linear } from '../../nn/linear.js';
-import type { Module } from '../../nn/module.js';
+import type { Layer, Module } from '../../nn/module.js';
 import { linearAs } from '../../ops/linear.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { checkOptions, describe } from '../../values/checks.js';
+import { describe } from '../../values/checks.js';
 import { showShape } from '../../values/shape.js';
 import { AdapterError } from '../errors.js';
 import { LoraLayer } from '../layer/lora-layer.js';
-import type { AdapterSet } from './adapter-set.js';
 import type { Attachment } from './attachment.js';
 import type { OwnCopy } from './copies.js';
 import { byRows, type Rows } from './rows.js';
 
-/** Options of one `forward`, behind its tensors. */
-export interface ForwardOptions {
-  /**
-   * The adapter of each row of the batch (the first dimension); `'__base__'` for none. Evaluation mode only. A row has its
-   * adapter's trained biases and saved modules too, where those belong to Linear, Embedding, Conv2d or LayerNorm layers; they
-   * act in `forward` of these: code that reads their parameters itself meets the base's.
-   */
-  readonly adapterNames?: readonly string[];
+/**
+ * Runs `fn` with the rows of each batch given adapters of their own.
+ * @param lora - the LoraModel itself
+ * @param names - the adapter of each row, `'__base__'` for none
+ * @throws TypeError, AdapterError
+ */
+export function withRowNames<T>(attachment: Attachment, lora: Module, names: unknown, fn: () => T): T {
+  const where = 'LoraModel.withAdapterNames';
+  attachment.checkFree(where);
+  const rows = checkRowNames(where, attachment, lora, names);
+  const { adapters, layers } = attachment;
+  const copied = copiesByModule(where, attachment, rows);
+  return attachment.runInside('withAdapterNames', where, fn, (inner) =>
+    adapters.withOriginals(() => {
+      const restore: (() => void)[] = [];
+      attachment.rowNames = rows;
+      try {
+        for (const layer of layers) layer.setRows({ names: rows, copies: copied.get(layer) ?? NONE });
+        for (const [module, copies] of copied)
+          if (computesByRows(module)) restore.push(forwardByRows(module, { names: rows, copies }));
+        return inner();
+      } finally {
+        attachment.rowNames = null;
+        for (const layer of layers) layer.setRows(null);
+        for (const back of restore) back();
+      }
+    }),
+  );
 }
 
-/** @param lora - the LoraModel itself @throws TypeError, AdapterError */
-export function forwardWith(
-  attachment: Attachment,
-  lora: Module,
-  inputs: readonly (Tensor | ForwardOptions)[],
-): Tensor {
-  const { model, runtime } = attachment;
-  const last = inputs.at(-1);
-  if (last === undefined || last instanceof Tensor || typeof last !== 'object' || last === null)
-    return runtime.attempt(() => model.forward(...(inputs as Tensor[])));
-  checkOptions('LoraModel.forward', last, ['adapterNames']);
-  const tensors = inputs.slice(0, -1) as Tensor[];
-  const { adapterNames } = last;
-  if (adapterNames === undefined) return runtime.attempt(() => model.forward(...tensors));
-  const training = lora.namedModules().some(([, module]) => module.training);
-  const { adapters, layers, merged } = attachment;
-  const rows = checkRowNames(adapters, adapterNames, tensors[0], { merged, training });
-  const copied = copiesByModule(attachment, rows);
-  return adapters.withOriginals(() => {
-    const restore: (() => void)[] = [];
-    try {
-      for (const layer of layers) layer.setRows({ names: rows, copies: copied.get(layer) ?? NONE });
-      for (const [module, copies] of copied)
-        if (!(module instanceof LoraLayer)) restore.push(forwardByRows(module, { names: rows, copies }));
-      return runtime.attempt(() => model.forward(...tensors));
-    } finally {
-      for (const layer of layers) layer.setRows(null);
-      for (const back of restore) back();
-    }
-  });
+/** @param lora - the LoraModel itself @throws AdapterError where a forward inside `withAdapterNames` has another batch, or trains */
+export function checkBatch({ rowNames }: Attachment, lora: Module, inputs: readonly unknown[]): void {
+  if (rowNames === null) return;
+  const where = 'LoraModel.forward: adapterNames';
+  const batch = inputs.find((input) => input instanceof Tensor);
+  if (batch !== undefined && rowNames.length !== batch.shape[0])
+    throw new AdapterError(
+      `${where} has ${rowNames.length} names, expected one for each row of ${showShape(batch.shape)}`,
+    );
+  checkEvaluating(where, lora);
 }
 
 type Copies = Map<string, OwnCopy[]>;
@@ -62,10 +61,14 @@ type Copies = Map<string, OwnCopy[]>;
 const NONE: Copies = new Map();
 
 /** The modules that adapters of `rows` have copies in, with those copies by adapter. @throws AdapterError for one whose rows may not be parted */
-function copiesByModule({ adapters, model }: Attachment, rows: readonly string[]): Map<Module, Copies> {
+function copiesByModule(
+  where: string,
+  { adapters, model }: Attachment,
+  rows: readonly string[],
+): Map<Module, Copies> {
   const found = new Map<Module, Copies>();
   const carrying = [...new Set(rows)].flatMap((name) => {
-    const adapter = name === '__base__' ? null : adapters.get('LoraModel.forward', name);
+    const adapter = name === '__base__' ? null : adapters.get(where, name);
     return adapter === null || adapter.copies.length === 0 ? [] : [adapter];
   });
   if (carrying.length === 0) return found;
@@ -73,9 +76,9 @@ function copiesByModule({ adapters, model }: Attachment, rows: readonly string[]
   for (const { name, copies } of carrying) {
     for (const copy of copies) {
       const module = modules.get(copy.path)!;
-      if (!(module instanceof LoraLayer) && !BY_ROWS.some((Kind) => module instanceof Kind))
+      if (!(module instanceof LoraLayer) && !computesByRows(module))
         throw new AdapterError(
-          `LoraModel.forward: adapterNames: '${name}' carries ${copy.kind === 'bias' ? 'a trained bias' : 'saved parameters'} of '${copy.path}', a ${module.constructor.name}, which rows cannot have; expected ${BY_ROWS.map((Kind) => Kind.name).join(', ')}, or setAdapter()`,
+          `${where}: '${name}' carries ${copy.kind === 'bias' ? 'a trained bias' : 'saved parameters'} of '${copy.path}', a ${module.constructor.name}, which rows cannot have; expected ${BY_ROWS.map((Kind) => Kind.name).join(', ')}, or setAdapter()`,
         );
       const own = found.get(module) ?? new Map<string, OwnCopy[]>();
       own.set(name, [...(own.get(name) ?? []), copy]);
@@ -88,8 +91,12 @@ function copiesByModule({ adapters, model }: Attachment, rows: readonly string[]
 /** Layers that compute each row of a batch by itself, whatever the others are. */
 const BY_ROWS = [Linear, Embedding, Conv2d, LayerNorm] as const;
 
+function computesByRows(module: Module): module is Layer {
+  return BY_ROWS.some((Kind) => module instanceof Kind);
+}
+
 /** Gives a module a forward that computes the rows of each adapter with its copies. @returns what takes it away again */
-function forwardByRows(module: Module, rows: Rows): () => void {
+function forwardByRows(module: Layer, rows: Rows): () => void {
   const before = Object.getOwnPropertyDescriptor(module, 'forward');
   const { forward } = module;
   const where = `${module.constructor.name}.forward`;
@@ -115,26 +122,26 @@ function forwardByRows(module: Module, rows: Rows): () => void {
   };
 }
 
-/** @param first - the batch, rows first @throws TypeError, AdapterError */
+/** @throws TypeError, AdapterError */
 function checkRowNames(
-  adapters: AdapterSet,
+  where: string,
+  { adapters, merged }: Attachment,
+  lora: Module,
   names: unknown,
-  first: unknown,
-  state: { readonly merged: readonly string[]; readonly training: boolean },
 ): readonly string[] {
-  const where = 'LoraModel.forward: adapterNames';
   if (!Array.isArray(names))
-    throw new TypeError(`${where} is ${describe(names)}, expected an array of names`);
-  const rows = first instanceof Tensor ? first.shape[0] : undefined;
-  if (names.length === 0 || names.length !== rows) {
-    const shape = first instanceof Tensor ? showShape(first.shape) : describe(first);
-    throw new AdapterError(`${where} has ${names.length} names, expected one for each row of ${shape}`);
-  }
-  for (const name of names) {
-    if (name !== '__base__') adapters.get(where, name as string);
-  }
-  if (state.merged[0] !== undefined)
-    throw new AdapterError(`${where} while adapter '${state.merged[0]}' is merged, expected unmerge() first`);
-  if (state.training) throw new AdapterError(`${where} in training mode, expected eval() first`);
-  return names as string[];
+    throw new TypeError(`${where}: names is ${describe(names)}, expected an array of names`);
+  if (names.length === 0)
+    throw new AdapterError(`${where}: names is empty, expected one for each row of the batch`);
+  for (const name of names) if (name !== '__base__') adapters.get(where, name as string);
+  if (merged[0] !== undefined)
+    throw new AdapterError(`${where} while adapter '${merged[0]}' is merged, expected unmerge() first`);
+  checkEvaluating(where, lora);
+  return [...(names as string[])];
+}
+
+/** @throws AdapterError where a module trains */
+function checkEvaluating(where: string, lora: Module): void {
+  if (lora.namedModules().some(([, module]) => module.training))
+    throw new AdapterError(`${where} in training mode, expected eval() first`);
 }

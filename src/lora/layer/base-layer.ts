@@ -25,8 +25,11 @@ export interface LayerClass {
 export function checkForward(where: string, layer: Module, { name, prototype }: LayerClass): void {
   if (layer.forward === prototype.forward) return;
   const own = layer.constructor.name;
+  const said = ['Linear', 'Embedding', 'Conv2d'].includes(name)
+    ? `a Lora${name}`
+    : `the LoRA layer of ${name}`;
   throw new AdapterError(
-    `${where} is a ${name}${own === name ? '' : ` (${own})`} with a forward of its own, which a Lora${name} would not compute; expected one without, or a method loraLayer() that gives a LoRA layer which does`,
+    `${where} is a ${name}${own === name ? '' : ` (${own})`} with a forward of its own, which ${said} would not compute; expected one without, or a static loraLayer() of its class that gives a LoRA layer which does`,
   );
 }
 

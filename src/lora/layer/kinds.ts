@@ -1,4 +1,7 @@
-/** The kinds of layers that can be wrapped, by the class of the layer. */
+/**
+ * How a module is adapted, found from its class: the nearest class, its own first, that says it by a static `loraLayer`, or
+ * that is Linear, Embedding or Conv2d. These stand in a room below this one and cannot name what is here.
+ */
 import { Conv2d } from '../../nn/conv2d.js';
 import { Embedding } from '../../nn/embedding.js';
 import { Linear } from '../../nn/linear.js';
@@ -11,9 +14,27 @@ import { LoraEmbedding } from './lora-embedding.js';
 import { LoraLayer } from './lora-layer.js';
 import { LoraLinear } from './lora-linear.js';
 
+/**
+ * What the class of a layer may say, to be adapted with a forward of its own: the LoRA layer that stands in the place of one.
+ * A class under it that has yet another forward says it anew.
+ * @typeParam L - the class's instances
+ * @example
+ * class Scaled extends Linear {
+ *   static loraLayer(layer: Scaled) { return new LoraScaled(layer); }
+ *   override forward(x: Tensor) { return scale(super.forward(x), 2); }
+ * }
+ * class LoraScaled extends LoraLinear {
+ *   override forward(x: Tensor) { return scale(super.forward(x), 2); }
+ * }
+ */
+export interface LoraAdaptable<L extends Module = never> {
+  /** A new LoRA layer over `layer`, without an adapter. */
+  loraLayer(layer: L): LoraLayer;
+}
+
 /** Whether a module can be wrapped, or is wrapped already. */
 export function isAdaptable(module: Module): boolean {
-  return module instanceof LoraLayer || kindOf(module) !== null;
+  return module instanceof LoraLayer || adaptationOf(module) !== null;
 }
 
 /** Whether `'all-linear'` means a module. */
@@ -21,41 +42,40 @@ export function isLinear(module: Module): boolean {
   return module instanceof Linear || module instanceof LoraLinear;
 }
 
-/**
- * What a subclass of Linear, Embedding or Conv2d with a forward of its own may have, to be adapted: the LoRA layer that
- * stands in its place.
- * @example
- * class Scaled extends Linear {
- *   override forward(x: Tensor) { return scale(super.forward(x), 2); }
- *   loraLayer() { return new LoraScaled(this); }
- * }
- * class LoraScaled extends LoraLinear {
- *   override forward(x: Tensor) { return scale(super.forward(x), 2); }
- * }
- */
-export interface LoraAdaptable extends Module {
-  /** A new LoRA layer over this one, without an adapter. */
-  loraLayer(): LoraLinear | LoraEmbedding | LoraConv2d;
-}
-
 /** A LoRA layer around a module that `isAdaptable`. @throws AdapterError for one with a forward of its own that does not say how */
 export function wrap(where: string, module: Module): LoraLayer {
   if (module instanceof LoraLayer) return module;
-  if ('loraLayer' in module && typeof module.loraLayer === 'function') {
-    const layer: unknown = module.loraLayer();
-    if (!(layer instanceof LoraLayer) || layer.base !== module || layer.adapters.length > 0)
-      throw new AdapterError(
-        `${where}: loraLayer() of ${module.constructor.name} gives ${describe(layer)}, expected a new LoRA layer over it without an adapter`,
-      );
-    return layer;
-  }
-  const Kind = kindOf(module);
-  if (Kind !== null) checkForward(where, module, Kind);
-  if (module instanceof Linear) return new LoraLinear(module);
-  if (module instanceof Embedding) return new LoraEmbedding(module);
-  return new LoraConv2d(module as Conv2d);
+  const { kind, make } = adaptationOf(module)!;
+  checkForward(where, module, kind);
+  const layer = make();
+  if (!(layer instanceof LoraLayer) || layer.base !== module || layer.adapters.length > 0)
+    throw new AdapterError(
+      `${where}: loraLayer() of ${module.constructor.name} gives ${describe(layer)}, expected a new LoRA layer over it without an adapter`,
+    );
+  return layer;
 }
 
-function kindOf(module: Module): LayerClass | null {
-  return [Linear, Embedding, Conv2d].find((Kind) => module instanceof Kind) ?? null;
+interface Adaptation {
+  /** The class that says it: its forward is the one that the LoRA layer computes. */
+  readonly kind: LayerClass;
+  make(): unknown;
+}
+
+/** Null where no class of the module's says how. */
+function adaptationOf(module: Module): Adaptation | null {
+  for (
+    let kind: unknown = module.constructor;
+    typeof kind === 'function';
+    kind = Object.getPrototypeOf(kind)
+  ) {
+    const { name, prototype } = kind;
+    const said: unknown = Object.getOwnPropertyDescriptor(kind, 'loraLayer')?.value;
+    if (typeof said === 'function')
+      return { kind: { name, prototype }, make: (): unknown => said.call(kind, module) };
+    if (kind === Linear && module instanceof Linear) return { kind, make: () => new LoraLinear(module) };
+    if (kind === Embedding && module instanceof Embedding)
+      return { kind, make: () => new LoraEmbedding(module) };
+    if (kind === Conv2d && module instanceof Conv2d) return { kind, make: () => new LoraConv2d(module) };
+  }
+  return null;
 }

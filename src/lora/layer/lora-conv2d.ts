@@ -35,7 +35,7 @@ export class LoraConv2d extends LoraLayer<Conv2d> {
   readonly groups: number;
 
   /**
-   * The layer without an adapter, for `loraLayer()` of a Conv2d with a forward of its own; else use `LoraConv2d.from` or
+   * The layer without an adapter, for the static `loraLayer` of a Conv2d with a forward of its own; else use `LoraConv2d.from` or
    * `LoraModel.attach`.
    * @throws AdapterError for a base with a forward of its own, unless a subclass is made
    */

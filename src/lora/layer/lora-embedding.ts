@@ -25,7 +25,7 @@ export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
   readonly paddingIdx: number | null;
 
   /**
-   * The layer without an adapter, for `loraLayer()` of a Embedding with a forward of its own; else use `LoraEmbedding.from` or
+   * The layer without an adapter, for the static `loraLayer` of an Embedding with a forward of its own; else use `LoraEmbedding.from` or
    * `LoraModel.attach`.
    * @throws AdapterError for a base with a forward of its own, unless a subclass is made
    */

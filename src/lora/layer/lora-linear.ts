@@ -31,7 +31,7 @@ export class LoraLinear extends MatrixLoraLayer<Linear> {
   readonly fanInFanOut: boolean;
 
   /**
-   * The layer without an adapter, for `loraLayer()` of a Linear with a forward of its own; else use `LoraLinear.from` or
+   * The layer without an adapter, for the static `loraLayer` of a Linear with a forward of its own; else use `LoraLinear.from` or
    * `LoraModel.attach`.
    * @throws AdapterError for a base with a forward of its own, unless a subclass is made
    */

@@ -1,6 +1,8 @@
 /** Merging adapters into the weights of a whole model and out again. What it means in one layer is `merge-state.ts`. */
 import type { Module } from '../../nn/module.js';
-import type { Tensor } from '../../tensor/tensor.js';
+import { collect } from '../../tensor/scope.js';
+import { Tensor } from '../../tensor/tensor.js';
+import { describe } from '../../values/checks.js';
 import type { Attachment } from '../attached/attachment.js';
 import { namesGiven } from '../config/names.js';
 import { AdapterError } from '../errors.js';
@@ -124,7 +126,7 @@ export function unmergeAdapters(attachment: Attachment, names?: readonly string[
 }
 
 /** @param lora - the LoraModel itself @returns max |merged - unmerged| over the output's elements @throws AdapterError, OutOfMemoryError */
-export function mergeDifference(attachment: Attachment, lora: Module, inputs: readonly Tensor[]): number {
+export function mergeDifference(attachment: Attachment, lora: Module, inputs: readonly unknown[]): number {
   const where = 'LoraModel.verifyMerge';
   attachment.checkFree(where);
   const { adapters, model, runtime } = attachment;
@@ -133,8 +135,8 @@ export function mergeDifference(attachment: Attachment, lora: Module, inputs: re
   const modes = [model, ...lora.namedModules().map(([, module]) => module)].map((module) => ({
     ...{ module, training: module.training },
   }));
-  const output = (): Float32Array =>
-    runtime.scope(() => runtime.noGrad(() => model.forward(...inputs).toArray())) as Float32Array;
+  const output = (): number[] =>
+    runtime.scope(() => runtime.noGrad(() => valuesIn(where, model.forward(...inputs))));
   lora.eval();
   try {
     return attachment.withoutMerged(() => {
@@ -150,6 +152,17 @@ export function mergeDifference(attachment: Attachment, lora: Module, inputs: re
   } finally {
     for (const { module, training } of modes) module.setMode(training);
   }
+}
+
+/** The elements of every tensor in a model's output. @throws TypeError where there is none */
+function valuesIn(where: string, output: unknown): number[] {
+  const tensors: Tensor[] = [];
+  collect(output, (value) => (value instanceof Tensor && tensors.push(value) > 0 ? value : null), []);
+  if (tensors.length === 0)
+    throw new TypeError(
+      `${where}: the model's output is ${describe(output)}, expected a tensor or an object that holds some`,
+    );
+  return tensors.flatMap((tensor) => [...tensor.toArray()]);
 }
 
 /** Merges what takes part and is not merged yet, layer by layer, and gives the plain model back. @throws AdapterError, OutOfMemoryError; nothing has changed then */

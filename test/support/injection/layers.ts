@@ -5,10 +5,10 @@ import {
   Embedding,
   Flatten,
   GELU,
+  type Layer,
   LayerNorm,
   Linear,
   MaxPool2d,
-  type Module,
   mseLoss,
   ReLU,
   type Runtime,
@@ -23,7 +23,7 @@ import { type Draw, repeated, type Scenario } from './scenario.js';
 
 interface LayerCase {
   readonly name: string;
-  readonly make: (rt: Runtime, draw: Draw) => Module;
+  readonly make: (rt: Runtime, draw: Draw) => Layer;
   readonly input: (rt: Runtime, draw: Draw) => Tensor;
 }
 
@@ -82,7 +82,7 @@ const CASES: readonly LayerCase[] = [
  * Forward and backward of a module in one scope: the loss, with gradients left behind. Masks of dropout begin anew, as a
  * forward that went well before its backward failed has had them.
  */
-export function trainStep(rt: Runtime, module: Module, inputs: readonly Tensor[], target: Tensor): unknown {
+export function trainStep(rt: Runtime, module: Layer, inputs: readonly Tensor[], target: Tensor): unknown {
   for (const [, part] of module.namedModules())
     if (part instanceof Dropout || part instanceof LoraLayer) part.restartMasks();
   return rt.scope(() => {
@@ -93,7 +93,7 @@ export function trainStep(rt: Runtime, module: Module, inputs: readonly Tensor[]
 }
 
 /** A target for `trainStep`, of the output's shape, without disturbing the masks of dropout. */
-export function targetFor(rt: Runtime, module: Module, x: Tensor): Tensor {
+export function targetFor(rt: Runtime, module: Layer, x: Tensor): Tensor {
   const { training } = module;
   module.eval();
   const { shape } = rt.scope(() => rt.noGrad(() => module.forward(x)));
@@ -120,7 +120,7 @@ function trained({ name, make, input }: LayerCase, primed: boolean): Scenario {
 export function forwardScenario(
   title: string,
   covers: readonly string[],
-  make: (rt: Runtime, draw: Draw) => { module: Module; x: Tensor },
+  make: (rt: Runtime, draw: Draw) => { module: Layer; x: Tensor },
 ): Scenario {
   return {
     title: `${title}, forward`,
@@ -133,7 +133,7 @@ export function forwardScenario(
   };
 }
 
-const small = (rt: Runtime): Module => new Sequential(new Linear(rt, 3, 4), new Linear(rt, 4, 2));
+const small = (rt: Runtime): Layer => new Sequential(new Linear(rt, 3, 4), new Linear(rt, 4, 2));
 
 export const LAYERS: readonly Scenario[] = [
   ...CASES.filter(({ name }) => name !== 'Sequential').map(

@@ -4,11 +4,11 @@ import {
   Embedding,
   Flatten,
   GELU,
+  type Layer,
   Linear,
   type LoraConfig,
   type LoraLayerOptions,
   LoraModel,
-  type Module,
   ReLU,
   type Runtime,
   Sequential,
@@ -96,7 +96,7 @@ function layerScenarios(kind: (typeof LAYER_KINDS)[number], options: LoraLayerOp
 /** A model with an input. */
 interface Net {
   readonly name: string;
-  make(rt: Runtime, draw: Draw): { model: Module; x: Tensor };
+  make(rt: Runtime, draw: Draw): { model: Layer; x: Tensor };
   readonly targets: readonly string[];
   /** Whether every layer can begin from its base. */
   readonly fromBase: boolean;
@@ -305,10 +305,11 @@ const MODEL_CALLS: readonly Scenario[] = [
     },
     CHANGED_BETWEEN,
   ),
-  ...onTwo('forward with adapterNames', ['LoraModel.forward'], (lora, { rt, x }) => {
+  ...onTwo('withAdapterNames', ['LoraModel.withAdapterNames', 'LoraModel.forward'], (lora, { rt, x }) => {
     lora.eval();
     const adapterNames = Array.from({ length: x.shape[0]! }, (_, i) => ['a', '__base__', 'b'][i % 3]!);
-    return () => rt.scope(() => rt.noGrad(() => lora.forward(x, { adapterNames }).toArray()));
+    return () =>
+      rt.scope(() => rt.noGrad(() => lora.withAdapterNames(adapterNames, () => lora.forward(x)).toArray()));
   }),
   ...COMBINATIONS.flatMap((combinationType) =>
     onTwo(`addWeightedAdapter by ${combinationType}`, ['LoraModel.addWeightedAdapter'], (lora) => {

@@ -159,10 +159,8 @@ function members({ rt, objects }: World): Calls {
     ...each(adapted, 'unmerge', [['default']]),
     'LoraLayer.factors': [['default']],
     'LoraLayer.deltaWeight': [['default']],
-    'LoraModel.forward': [
-      [t.rows],
-      [t.rows, options({ adapterNames: ['default', ...Array<string>(4).fill('__base__')] })],
-    ],
+    'LoraModel.forward': [[t.rows]],
+    'LoraModel.layer': [['0']],
     'LoraModel.addAdapter': [['third', options(config())]],
     'LoraModel.addWeightedAdapter': [
       [
@@ -192,6 +190,7 @@ function members({ rt, objects }: World): Calls {
     'LoraModel.setTrainable': [['default'], [['default']]],
     'LoraModel.deleteAdapter': [['second']],
     'LoraModel.withAdaptersDisabled': [[() => 1]],
+    'LoraModel.withAdapterNames': [[['default', '__base__'], () => 1]],
     'LoraModel.verifyMerge': [[t.rows]],
     'LoraModel.mergeAndUnload': [[options({ safe: true })]],
     'LoraModel.exportAdapter': [['default', options({ convert: true, allowNonFinite: false })]],

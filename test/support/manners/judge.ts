@@ -36,7 +36,7 @@ export function faultOf(name: string, called: readonly string[], thrown: unknown
   // A model's forward is its layers': the one that got the wrong input says so. What a caller's function throws is the caller's.
   const inside =
     (/\.(?:forward|verifyMerge)$/.test(name) && /^\w+\.forward: /.test(message)) ||
-    (/\.(?:scope|noGrad|withAdaptersDisabled)$/.test(name) && /^square: /.test(message)) ||
+    (/\.(?:scope|noGrad|withAdaptersDisabled|withAdapterNames)$/.test(name) && /^square: /.test(message)) ||
     (name === 'defineOperation()' && /^mul: /.test(message));
   return inside ? null : `threw ${shown}, expected a message that begins with ${called[0]}`;
 }
