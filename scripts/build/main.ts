@@ -7,12 +7,14 @@ import { rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { buildInline } from './inline.js';
 import { DIST, ROOT } from './paths.js';
+import { buildTypes } from './types.js';
 import { bundleVendors } from './vendor.js';
 import { buildWorker } from './worker.js';
 
 rmSync(DIST, { recursive: true, force: true });
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' });
+await buildTypes();
 await bundleVendors();
 await buildWorker();
 await buildInline();

@@ -4,12 +4,13 @@
  */
 import { messageOf, ReadError, readBytes, resolveUrl } from '../platform/index.js';
 import { describe } from '../values/checks.js';
+import type { HostUrl, HostWasmModule } from '../values/globals.js';
 import { bytesOf, urlOf } from '../values/kind.js';
 import type { KernelBuild } from './abi.js';
 import { packagedKernels } from './packaged.js';
 
 /** Where a kernel build comes from: its bytes, a URL or a string that leads to them, or a compiled module. */
-export type WasmSource = Uint8Array | ArrayBuffer | URL | string | WebAssembly.Module;
+export type WasmSource = Uint8Array | ArrayBuffer | HostUrl | string | HostWasmModule;
 
 /** @throws Error where the engine has no SIMD */
 export function noSimd(): Error {

@@ -4,6 +4,7 @@
  */
 
 import { fileSource } from '../platform/file-range.js';
+import type { HostBlob, HostUrl } from '../values/globals.js';
 import { isBlob, urlOf } from '../values/kind.js';
 import { field, wrongType } from './check.js';
 import { FormatError } from './errors.js';
@@ -17,7 +18,7 @@ export interface RandomAccess {
 }
 
 /** What a file is opened from. */
-export type ByteSource = Blob | URL | RandomAccess;
+export type ByteSource = HostBlob | HostUrl | RandomAccess;
 
 /** @throws TypeError for another kind; FormatError, network and file system errors */
 export async function openSource(where: string, source: ByteSource): Promise<RandomAccess> {

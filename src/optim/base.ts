@@ -86,7 +86,7 @@ export abstract class Optimizer {
    */
   abstract step(): void;
 
-  /** Counts a step and moves every run of neighbouring parameters with its group's settings. */
+  /** @internal Counts a step and moves every run of neighbouring parameters with its group's settings. */
   protected forEachRun(move: (run: Run, settings: StepSettings, kernels: Kernels) => void): void {
     const where = `${this.#name}.step`;
     if (this.#moments === null) throw new Error(`${where}: used after dispose()`);

@@ -13,6 +13,7 @@ import {
   workersObstacle,
 } from '../../platform/index.js';
 import { checkInteger, describe } from '../../values/checks.js';
+import type { HostUrl } from '../../values/globals.js';
 import { urlOf } from '../../values/kind.js';
 import { packagedWorkers } from '../packaged.js';
 import { endAll, Pool, type WorkerHandle } from './pool.js';
@@ -22,7 +23,7 @@ import { controlOf, kernelNames, type WorkerMessage, type WorkerStart } from './
  * The option `worker`: where the script lies that `lora-wasm/worker` names, or a function that starts a worker of it (a browser's
  * `Worker`, or one of `node:worker_threads`).
  */
-export type WorkerOption = URL | string | (() => WorkerLike);
+export type WorkerOption = HostUrl | string | (() => WorkerLike);
 
 /** What every kind of worker has. */
 export interface WorkerLike {

@@ -5,6 +5,7 @@ import { PEFT_PREFIX } from '../../formats/peft-keys.js';
 import { readSafetensors } from '../../formats/safetensors-read.js';
 import { fileInFolder, readBytes } from '../../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
+import type { HostBlob, HostUrl } from '../../values/globals.js';
 import { bytesOf, isBlob, urlOf } from '../../values/kind.js';
 import type { Attachment } from '../attached/attachment.js';
 import type { AdapterPlan } from '../attached/plan.js';
@@ -17,10 +18,10 @@ import { FileValues } from './file-values.js';
 
 /** What `loadAdapter` reads: the files' contents, what `exportAdapter` gave, or the folder (URL; in Node also a path) that holds them. */
 export type AdapterSource =
-  | { readonly config: object | string; readonly weights: Uint8Array | ArrayBuffer | Blob | URL }
+  | { readonly config: object | string; readonly weights: Uint8Array | ArrayBuffer | HostBlob | HostUrl }
   | AdapterFiles
   | string
-  | URL;
+  | HostUrl;
 
 export interface LoadOptions {
   /** Whether the loaded weights train. Default false. */

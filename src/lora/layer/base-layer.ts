@@ -12,7 +12,7 @@ export type LayerKind = 'linear' | 'embedding' | 'conv2d';
 export interface BaseLayer extends Module {
   readonly weight: Parameter;
   readonly bias?: Parameter | null;
-  readonly runtime: Runtime;
+  /** @internal */ readonly runtime: Runtime;
 }
 
 /** A class of layers whose plain maths a LoRA layer computes itself. */

@@ -49,8 +49,9 @@ export async function use(options: RuntimeOptions, state: StateDict): Promise<Te
   const rt = await whole.createRuntime(options);
   const layer = new whole.Linear(rt, 4, 3);
   layer.loadStateDict(state);
-  const inlined: inline.Runtime = await inline.createRuntime({ threads: 1 });
-  inlined.dispose();
+  using inlined: inline.Runtime = await inline.createRuntime({ threads: 1, wasm: new Uint8Array(8) });
+  const same: whole.Runtime = inlined;
+  same.dispose();
   return layer.forward(rt.zeros([2, 4]));
 }
 `;
