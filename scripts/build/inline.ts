@@ -2,7 +2,7 @@
  * `lora-wasm/inline` and its kin: the whole package in one file each, with one kernel build and the worker inside, as an ES
  * module and as CommonJS. `src/engine/packaged.ts` is what they have in another form.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { build, type Plugin } from 'esbuild';
 import { DIST, KERNELS, TARGET } from './paths.js';
 
@@ -27,15 +27,24 @@ function inlined(name: string): Plugin {
   };
 }
 
+/** esbuild writes `Tensor = class _Tensor` where a class names itself inside: errors would speak of a `_Tensor`. */
+function withClassNames(code: string): string {
+  const renamed = new Map(
+    [...code.matchAll(/\b(\w+)=class (_\1\d*)\b/g)].map(([, name, inner]) => [inner, name]),
+  );
+  return code.replace(/(?<![.\w$])_\w+/g, (word) => renamed.get(word) ?? word);
+}
+
 export async function buildInline(): Promise<void> {
+  mkdirSync(`${DIST}inline`, { recursive: true });
   for (const name of INLINE_BUILDS) {
     for (const [format, ending] of [
       ['esm', 'js'],
       ['cjs', 'cjs'],
     ] as const) {
-      await build({
+      const { outputFiles } = await build({
         entryPoints: [`${DIST}index.js`],
-        outfile: `${DIST}inline/${name}.${ending}`,
+        write: false,
         bundle: true,
         // Names stay: messages say what kind of layer they speak of.
         minifySyntax: true,
@@ -46,8 +55,7 @@ export async function buildInline(): Promise<void> {
         plugins: [inlined(name)],
         logLevel: 'warning',
       });
+      writeFileSync(`${DIST}inline/${name}.${ending}`, withClassNames(outputFiles[0]!.text));
     }
   }
-  for (const ending of ['ts', 'cts'])
-    writeFileSync(`${DIST}inline/index.d.${ending}`, "export * from '../index.js';\n");
 }

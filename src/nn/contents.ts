@@ -4,6 +4,7 @@
  */
 
 import { describe } from '../values/checks.js';
+import { isOfAnotherCopy } from '../values/copy.js';
 import { isMap, isPlainObject, isSet } from '../values/kind.js';
 
 /** Something found, where it stands. */
@@ -42,6 +43,8 @@ function* within<T>(
   seen.add(container);
   for (const { key, value, get, put } of entriesOf(container)) {
     const name = `${prefix}${key}`;
+    if (value !== null && typeof value === 'object' && isOfAnotherCopy(value))
+      throw new TypeError(`Module: ${name} is ${describe(value)}, expected none`);
     const found = wanted(value)
       ? [{ name, value, get, put }]
       : isContainer(value)

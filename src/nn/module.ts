@@ -9,6 +9,7 @@ import { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { ShapedArray } from '../values/arrays.js';
 import { checkBoolean, checkOptions, describe } from '../values/checks.js';
+import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
 import { decodeHalves, isHalf } from '../values/halves.js';
 import { isMap, isPlainObject, typedArrayName } from '../values/kind.js';
@@ -166,6 +167,11 @@ export abstract class Module {
   /** Gives the memory of every parameter back. */
   dispose(): void {
     for (const parameter of this.parameters()) parameter.block.dispose();
+  }
+
+  /** @internal */
+  get [COPY](): object {
+    return THIS_COPY;
   }
 
   [DISPOSE](): void {

@@ -11,6 +11,7 @@ import {
   type RuntimeOptions,
 } from '../engine/engine.js';
 import { checkBoolean, checkNumber, checkOptions, describe } from '../values/checks.js';
+import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
 import { bytesOf, DTYPES } from '../values/dtypes.js';
 import { checkShape, type DType, type Shape, showShape, sizeOf } from '../values/shape.js';
@@ -70,6 +71,11 @@ export class Runtime {
   /** Drops the kernels and their memory; every tensor of this runtime is gone. Harmless when repeated. */
   dispose(): void {
     this.engine.dispose();
+  }
+
+  /** @internal */
+  get [COPY](): object {
+    return THIS_COPY;
   }
 
   [DISPOSE](): void {

@@ -4,6 +4,7 @@
  */
 
 import { checkInteger, describe } from '../values/checks.js';
+import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
 import { bytesOf, PLAIN_DTYPES } from '../values/dtypes.js';
 import { decodeHalves, encodeHalves, finiteHalves, isHalf } from '../values/halves.js';
@@ -258,6 +259,11 @@ export class Tensor implements Scoped {
   dispose(): void {
     this.scope = null;
     this.release();
+  }
+
+  /** @internal */
+  get [COPY](): object {
+    return THIS_COPY;
   }
 
   [DISPOSE](): void {

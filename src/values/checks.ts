@@ -2,6 +2,7 @@
  * What every room checks of what it is given: the names of options, numbers, booleans; and how a value is put in the words of an
  * error message. Nothing here knows who asks.
  */
+import { isOfAnotherCopy } from './copy.js';
 import { isPlainObject } from './kind.js';
 
 /** Refuses options that nobody knows, naming them and those there are. @throws TypeError */
@@ -64,10 +65,11 @@ function describeOne(value: unknown): string {
   return typeof name === 'string' && name !== '' ? cut(name) : 'an object';
 }
 
-/** The name of an object's class; a getter or a proxy may refuse to tell. */
+/** The name of an object's class, and whose it is if not ours; a getter or a proxy may refuse to tell. */
 function className(value: object): unknown {
   try {
-    return value.constructor?.name;
+    const name: unknown = value.constructor?.name;
+    return isOfAnotherCopy(value) ? `${name} of another copy of lora-wasm (import all from one entry)` : name;
   } catch {
     return undefined;
   }
