@@ -127,7 +127,7 @@ describe('inspect', () => {
 });
 
 describe('convert', () => {
-  test('C10 PEFT to MLX and back', async () => {
+  test('PEFT to MLX and back', async () => {
     const { status, stdout, stderr } = run('convert', 'peft', 'out/mlx', '--to', 'mlx');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain(join('out', 'mlx', 'adapters.safetensors'));
@@ -140,14 +140,14 @@ describe('convert', () => {
     expectSameDelta(await readAdapter(again), file);
   });
 
-  test('A25 to GGUF with a base, by file and by folder', async () => {
+  test('to GGUF with a base, by file and by folder', async () => {
     expect(run('convert', 'peft', 'a.gguf', '--to', 'gguf', '--base', 'base/config.json').status).toBe(0);
     expect(run('convert', 'peft', 'b.gguf', '--to', 'gguf', '--base', 'base').status).toBe(0);
     expect(written('a.gguf')).toEqual(written('b.gguf'));
     expectSameDelta(await readAdapter(written('a.gguf'), { base: baseFromConfig(config) }), file);
   });
 
-  test('C11 kohya to PEFT', async () => {
+  test('kohya to PEFT', async () => {
     expect(run('convert', 'image.safetensors', 'image', '--to', 'peft').status).toBe(0);
     const again = written('image/adapter_model.safetensors', 'image/adapter_config.json');
     expect((await readAdapter(again)).modules[0]).toMatchObject({ path: 'lora_unet_to_q', scale: 0.5 });
@@ -161,7 +161,7 @@ describe('convert', () => {
     expect(run('convert', 'loralib.safetensors', 'l', '--to', 'peft', '--alpha', '6').status).toBe(0);
   });
 
-  test('C9 what cannot be held is named, or left out and listed', () => {
+  test('what cannot be held is named, or left out and listed', () => {
     const refused = run('convert', 'extra', 'x', '--to', 'mlx');
     expect(refused.status).toBe(1);
     expect(refused.stderr).toContain("'base_model.model.head.weight' (");

@@ -59,7 +59,7 @@ describe.each([
   const peft = found(new Map(Object.entries(writePeft(file))));
 
   test.each(FORMATS.flatMap((from) => FORMATS.map((to) => [from, to] as const)))(
-    'A25 C10 %s to %s: the same delta',
+    '%s to %s: the same delta',
     async (from, to) => {
       const first = await convert(peft, { to: from, base: llama });
       const rename = from === 'kohya' || to === 'kohya' ? kohyaName : undefined;
@@ -98,7 +98,7 @@ const fullBytes = found(new Map(Object.entries(writePeft(full))));
 
 describe('what a target cannot hold', () => {
   test.each(['mlx', 'gguf', 'kohya', 'loralib'] as const)(
-    'C9 %s names it, or leaves it out and lists it, a layer with all of its parts',
+    '%s names it, or leaves it out and lists it, a layer with all of its parts',
     async (to) => {
       const refused = convert(fullBytes, { to });
       await expect(refused).rejects.toThrow(FormatError);
@@ -168,7 +168,7 @@ describe('what a target cannot hold', () => {
   });
 });
 
-test.each(FORMATS)('C18 %s refuses values that are not finite, unless forced', async (to) => {
+test.each(FORMATS)('%s refuses values that are not finite, unless forced', async (to) => {
   const module = makeModule('q', [5, 2, 3], 1);
   module.B.data[2] = Number.NaN;
   const broken = found(new Map(Object.entries(writePeft(makeFile([module]), { allowNonFinite: true }))));

@@ -32,7 +32,7 @@ const modules = [
   makeModule('lm_head', [9, 2, 5], 0.5),
 ];
 
-describe.each([32, 64])('C17 a file of the gguf package aligned to %d', (alignment) => {
+describe.each([32, 64])('a file of the gguf package aligned to %d', (alignment) => {
   const bytes = fixture(`align${alignment}.gguf`);
 
   test('with its base: names, rows and the embedding as in transformers', async () => {
@@ -55,7 +55,7 @@ describe.each([32, 64])('C17 a file of the gguf package aligned to %d', (alignme
     expect(warnings).toEqual([expect.stringContaining("blk.0.attn_q keep GGUF's order of rows")]);
   });
 
-  test('C20 cut anywhere it is refused', async () => {
+  test('cut anywhere it is refused', async () => {
     const { tensors } = await openGguf('x', source(bytes));
     const end = Math.max(...[...tensors.values()].map((tensor) => tensor.end));
     for (let n = 0; n < end; n += n < 900 ? 41 : 7)
@@ -63,7 +63,7 @@ describe.each([32, 64])('C17 a file of the gguf package aligned to %d', (alignme
   });
 });
 
-test('A25 mixed ranks and alphas, written and read with the base', async () => {
+test('mixed ranks and alphas, written and read with the base', async () => {
   const { bytes, warnings } = await writeGguf(makeFile(modules), { base: llama });
   expect(warnings).toEqual([]);
   const { metadata, tensors } = await openGguf('x', source(bytes));
@@ -121,7 +121,7 @@ test('without a base: names stay, a warning, q_proj and k_proj refused', async (
   );
 });
 
-test('C9 what it cannot hold', async () => {
+test('what it cannot hold', async () => {
   const write = (...args: Parameters<typeof makeModule>) =>
     writeGguf(makeFile([makeModule(...args)]), { base: llama });
   await expect(write('c', [6, 2, 3, 3, 3], 1, 'conv2d')).rejects.toThrow('llama.cpp adapts no convolutions');

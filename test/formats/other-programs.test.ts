@@ -54,7 +54,7 @@ describe('loralib', () => {
 });
 
 describe('kohya', () => {
-  test('C11 a file by hand: alpha, no alpha, a convolution, text encoder, what is no factor', () => {
+  test('a file by hand: alpha, no alpha, a convolution, text encoder, what is no factor', () => {
     const file = readKohya(
       bytes({
         'lora_unet_a_to_q.lora_down.weight': tensor([2, 2], [1, 0, 0, 1]),
@@ -78,7 +78,7 @@ describe('kohya', () => {
     expect(file.extras.map(({ kind }) => kind).sort()).toEqual(['magnitude', 'unknown']);
   });
 
-  test('C11 mixed ranks and alphas, round trip', () => {
+  test('mixed ranks and alphas, round trip', () => {
     const file = makeFile([...linear, conv, makeModule('text_model.fc1', [3, 1, 2], 7)]);
     const again = readKohya(writeKohya(file));
     const named = (path: string) =>
@@ -113,7 +113,7 @@ describe('MLX', () => {
   const config =
     '{"fine_tune_type":"lora","num_layers":1,"lora_parameters":{"rank":1,"scale":2.0,"dropout":0.0}}';
 
-  test('C10 a file by hand, not square: lora_a [in, r], lora_b [r, out], scale as it stands', () => {
+  test('a file by hand, not square: lora_a [in, r], lora_b [r, out], scale as it stands', () => {
     const weights = bytes({
       'layers.0.q.lora_a': tensor([2, 2], [1, 0, 0, 1]),
       'layers.0.q.lora_b': tensor([2, 3], [1, 2, 3, 4, 5, 6]),
@@ -126,7 +126,7 @@ describe('MLX', () => {
     expect(extras.map(({ kind }) => kind)).toEqual(['magnitude']);
   });
 
-  test('A25 differing scales and ranks: one scale, one rank, the same deltas', () => {
+  test('differing scales and ranks: one scale, one rank, the same deltas', () => {
     const file = makeFile([...linear, embedding]);
     const files = writeMlx(file);
     const json = files['adapter_config.json'];

@@ -213,7 +213,7 @@ describe('writing', () => {
     ]);
   });
 
-  test('A25 a config that still fits is kept, rsLoRA with it', () => {
+  test('a config that still fits is kept, rsLoRA with it', () => {
     const module = { ...makeModule('q', [5, 16, 3], 4), alpha: 16 };
     const { config: rslora } = parsePeftConfig({ ...config({ use_rslora: true }), r: 16, lora_alpha: 16 });
     const again = readPeft(files(writePeft(makeFile([module], { config: rslora }))));
@@ -225,7 +225,7 @@ describe('writing', () => {
     expectSameDelta(other, makeFile([changed]));
   });
 
-  test('C18 a weight that is not finite is refused by name, unless it is asked for', () => {
+  test('a weight that is not finite is refused by name, unless it is asked for', () => {
     const module = makeModule('q', [5, 2, 3], 1);
     module.B.data[3] = Number.NaN;
     expect(() => writePeft(makeFile([module]))).toThrow(

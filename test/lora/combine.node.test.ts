@@ -62,16 +62,16 @@ function expectDelta(
 }
 
 test.each([
-  ['A3 weight -1 gives the negative delta', [[2, 2, -1]]],
+  ['weight -1 gives the negative delta', [[2, 2, -1]]],
   [
-    'A3 weights of a half give the mean',
+    'weights of a half give the mean',
     [
       [2, 2, 0.5],
       [3, 0.5, 0.5],
     ],
   ],
   [
-    'A4 a negative weight beside a positive one',
+    'a negative weight beside a positive one',
     [
       [2, 2, 1],
       [3, 1, -0.5],

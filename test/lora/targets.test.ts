@@ -54,7 +54,7 @@ test('exclusions by suffix and by pattern; nothing left is an error', () => {
   expect(() => select(['q'], { excludeModules: ['q'] })).toThrow('leave no layer');
 });
 
-test('B2 a target, exclusion or key that matches nothing is an error that names it', () => {
+test('a target, exclusion or key that matches nothing is an error that names it', () => {
   expect(() => select(['q_porj'])).toThrow("target 'q_porj' matches no layer");
   expect(() => select(['q'], { excludeModules: ['nix'] })).toThrow("exclusion 'nix' matches no layer");
   expect(
@@ -68,7 +68,7 @@ test('B2 a target, exclusion or key that matches nothing is an error that names 
   ).toEqual(['q_porj']);
 });
 
-test('B1 ranks and alphas are looked up apart; the first key that matches wins, in the order of the file', () => {
+test('ranks and alphas are looked up apart; the first key that matches wins, in the order of the file', () => {
   const value = (entries: [string, number][], name: string): number | null =>
     new PatternValues('test', new Map(entries)).valueOf(name);
   expect(

@@ -33,8 +33,9 @@ describeRuntimes('an operation of one’s own', (rt) => {
   test('keeps what forward computed, and leaves no memory behind', () => {
     const x = rt().tensor([-1, 0.3, 2], [3], { requiresGrad: true }).keep();
     const { blocks, tensors } = rt().memory();
-    const { error } = gradientError(rt(), x, () => sum(squaredTanh({ x: squaredTanh({ x }) })), 1e-3);
-    expect(error).toBeLessThan(1e-3);
+    const { error, largest } = gradientError(rt(), x, () => sum(squaredTanh({ x: squaredTanh({ x }) })));
+    expect(largest).toBeGreaterThan(0.1);
+    expect(error).toBeLessThan(5e-3 * largest);
     rt().scope(() => void rt().noGrad(() => squaredTanh({ x })));
     rt().scope(() => void squaredTanh({ x }));
     x.grad!.dispose();

@@ -56,7 +56,7 @@ function changed(lora: LoraModel, change: (tensors: Tensors) => void) {
 const KEY = 'base_model.model.1.lora_B.weight';
 
 describeRuntimes('saving and loading', (rt) => {
-  test('C1 names that look like keys are ordinary names and round-trip', async () => {
+  test('names that look like keys are ordinary names and round-trip', async () => {
     for (const name of [
       'lora',
       'lora_A',
@@ -81,7 +81,7 @@ describeRuntimes('saving and loading', (rt) => {
       expect(() => attach(rt(), CONFIG, name)).toThrow(RangeError);
   });
 
-  test('C3 missing, unexpected and renamed keys are listed; strict: false returns the lists', async () => {
+  test('missing, unexpected and renamed keys are listed; strict: false returns the lists', async () => {
     const lora = attach(rt());
     const load = (change: (tensors: Tensors) => void, options = {}) =>
       lora.loadAdapter('new', changed(lora, change), options);
@@ -103,7 +103,7 @@ describeRuntimes('saving and loading', (rt) => {
     });
   });
 
-  test('C4 a file of another prefix applies to nothing, which is an error; the prefix is an option', async () => {
+  test('a file of another prefix applies to nothing, which is an error; the prefix is an option', async () => {
     const lora = attach(rt());
     stirAll(rt(), lora);
     const source = changed(lora, (tensors) => {
@@ -170,7 +170,7 @@ describeRuntimes('saving and loading', (rt) => {
     ).rejects.toThrow('expected at least one');
   });
 
-  test('C6 what is loaded trains when asked to; an optimiser of nothing throws', async () => {
+  test('what is loaded trains when asked to; an optimiser of nothing throws', async () => {
     const lora = attach(rt());
     const files = lora.exportAdapter();
     const fresh = LoraModel.attach(new Sequential(new Linear(rt(), 6, 5), new Linear(rt(), 5, 4)));
@@ -182,7 +182,7 @@ describeRuntimes('saving and loading', (rt) => {
     expect(fresh.report().adapters.map(({ trainable }) => trainable)).toEqual([true, false]);
   });
 
-  test('C8 a trained head and trained biases are saved and restored', async () => {
+  test('a trained head and trained biases are saved and restored', async () => {
     const config: LoraConfig = { ...CONFIG, targetModules: ['0'], modulesToSave: ['1'], bias: 'lora_only' };
     const lora = attach(rt(), config);
     const optimizer = new AdamW(lora.trainableParameters(), { lr: 0.1 });
@@ -216,7 +216,7 @@ describeRuntimes('saving and loading', (rt) => {
     expect(valuesOf(rt(), lora, x)).toEqual(y);
   });
 
-  test('C16 C18 a tensor of another dtype and a value that is not finite are refused by name', async () => {
+  test('a tensor of another dtype and a value that is not finite are refused by name', async () => {
     const lora = attach(rt());
     const wrong = changed(lora, (tensors) => tensors.set(KEY, { shape: [4, 2], data: new Int32Array(8) }));
     await expect(lora.loadAdapter('new', wrong)).rejects.toThrow(`tensor '${KEY}' is I32`);
@@ -345,5 +345,5 @@ describeRuntimes('saving and loading', (rt) => {
     expect(() => other.deleteAdapter('nix')).toThrow(AdapterError);
   });
 
-  test.skip('C7 a checkpoint resumes bit for bit after a kill in the middle of a save', () => {});
+  test.skip('a checkpoint resumes bit for bit after a kill in the middle of a save', () => {});
 });

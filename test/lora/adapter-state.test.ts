@@ -60,7 +60,7 @@ function stirAll(rt: Runtime, lora: LoraModel, name: string): void {
 }
 
 describeRuntimes('adapters and their state', (rt) => {
-  test('B1 both patterns take effect on one layer', () => {
+  test('both patterns take effect on one layer', () => {
     const lora = LoraModel.attach(new Headed(rt()), {
       ...CONFIG,
       rankPattern: { '0.0': 4 },
@@ -70,7 +70,7 @@ describeRuntimes('adapters and their state', (rt) => {
     expect(first).toMatchObject({ path: 'layers.0.0', r: 4, loraAlpha: 32, scaling: 8 });
   });
 
-  test('B2 a key that matches nothing throws; one that is shadowed or left out stands in the report', () => {
+  test('a key that matches nothing throws; one that is shadowed or left out stands in the report', () => {
     const attach = (rankPattern: Record<string, number>) =>
       LoraModel.attach(new Headed(rt()), { ...CONFIG, excludeModules: ['1.1'], rankPattern });
     expect(() => attach({ q_porj: 4 })).toThrow("key 'q_porj' matches no layer");
@@ -79,7 +79,7 @@ describeRuntimes('adapters and their state', (rt) => {
     expect(adapter!.excluded).toEqual(['layers.1.1']);
   });
 
-  test('B4 a head without a number is targeted by its name beside a layer filter', () => {
+  test('a head without a number is targeted by its name beside a layer filter', () => {
     class Outer extends Module {
       readonly model = new Headed(rt());
       readonly lm_head = new Linear(rt(), 4, 4);
@@ -97,12 +97,12 @@ describeRuntimes('adapters and their state', (rt) => {
     expect(lora.report().wrapped).toEqual(['model.layers.0.0', 'lm_head']);
   });
 
-  test.each([[undefined], ['x'], [[1]], [[undefined]]])('B5 modulesToSave %j throws', (modulesToSave) => {
+  test.each([[undefined], ['x'], [[1]], [[undefined]]])('modulesToSave %j throws', (modulesToSave) => {
     const config = { ...CONFIG, modulesToSave } as unknown as LoraConfig;
     expect(() => LoraModel.attach(new Headed(rt()), config)).toThrow(/modulesToSave/);
   });
 
-  test('B5 a misspelt option throws; null means none', () => {
+  test('a misspelt option throws; null means none', () => {
     expect(() =>
       LoraModel.attach(new Headed(rt()), { ...CONFIG, moduleToSave: ['x'] } as LoraConfig),
     ).toThrow("unknown option 'moduleToSave'");
@@ -111,7 +111,7 @@ describeRuntimes('adapters and their state', (rt) => {
     ).toEqual([]);
   });
 
-  test('B8 a deleted adapter is not active, and forward works', () => {
+  test('a deleted adapter is not active, and forward works', () => {
     const lora = LoraModel.attach(new Headed(rt()), CONFIG, 'a').eval() as LoraModel;
     const x = rt().normal([3, 6]).keep();
     const base = lora.withAdaptersDisabled(() => valuesOf(rt(), lora, x));
@@ -122,7 +122,7 @@ describeRuntimes('adapters and their state', (rt) => {
     expect(valuesOf(rt(), lora, x)).toEqual(base);
   });
 
-  test('B9 deleted adapters give their memory back, saved modules and biases with it', () => {
+  test('deleted adapters give their memory back, saved modules and biases with it', () => {
     const lora = LoraModel.attach(new Headed(rt()), CONFIG, 'first');
     const config: LoraConfig = { ...CONFIG, bias: 'all', modulesToSave: ['lm_head'] };
     let held = 0;
@@ -136,7 +136,7 @@ describeRuntimes('adapters and their state', (rt) => {
     expect(rt().memory()).toMatchObject({ held, bytes });
   });
 
-  test('B10 loading and activating change nothing of what trains', async () => {
+  test('loading and activating change nothing of what trains', async () => {
     const lora = LoraModel.attach(new Headed(rt()), CONFIG, 'a');
     lora.addAdapter('source', CONFIG);
     stirAll(rt(), lora, 'source');
@@ -150,7 +150,7 @@ describeRuntimes('adapters and their state', (rt) => {
   });
 
   test.each([{ modulesToSave: ['lm_head'] }, { bias: 'all' as const }, { bias: 'lora_only' as const }])(
-    'B12 disabling brings back the base with its head and biases: %j',
+    'disabling brings back the base with its head and biases: %j',
     (more) => {
       const model = new Headed(rt());
       const x = rt().normal([3, 6]).keep();
@@ -181,7 +181,7 @@ describeRuntimes('adapters and their state', (rt) => {
     },
   );
 
-  test('B13 adapterNames: unknown names, wrong lengths, training and merging are refused; rows are bit-equal to full runs', () => {
+  test('adapterNames: unknown names, wrong lengths, training and merging are refused; rows are bit-equal to full runs', () => {
     const lora = LoraModel.attach(new Headed(rt()), CONFIG, 'a');
     lora.addAdapter('b', { ...CONFIG, r: 3, targetModules: ['0', 'lm_head'] });
     lora.addAdapter('dora', { ...CONFIG, useDora: true });
@@ -210,7 +210,7 @@ describeRuntimes('adapters and their state', (rt) => {
     expect(() => mixed(names)).toThrow("while adapter 'a' is merged");
   });
 
-  test('B13 rows of embeddings, convolutions and every shape of adapter are bit-equal to full runs', () => {
+  test('rows of embeddings, convolutions and every shape of adapter are bit-equal to full runs', () => {
     class Images extends Module {
       readonly wte = new Embedding(rt(), 9, 6);
       readonly conv = new Conv2d(rt(), 2, 4, 3, { padding: 1, groups: 2 });
@@ -290,7 +290,7 @@ describeRuntimes('adapters and their state', (rt) => {
     expect(lora.exportAdapter('b')).not.toEqual(b);
   });
 
-  test('B15 a tied weight: merging changes the adapted layer alone, and says so', () => {
+  test('a tied weight: merging changes the adapted layer alone, and says so', () => {
     class Tied extends Module {
       readonly embedding = new Embedding(rt(), 8, 6);
       readonly head = new Linear(rt(), 6, 8, { bias: false, weight: this.embedding.weight });
