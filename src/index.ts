@@ -1,7 +1,9 @@
 /** The public surface of `lora-wasm`: exports only. */
 
+export type { KernelBuild, KernelLevel } from './engine/abi.js';
 export type { RuntimeInfo, RuntimeOptions } from './engine/engine.js';
 export { OutOfMemoryError, WorkerError } from './engine/errors.js';
+export type { ThreadsOption, WorkerLike, WorkerOption } from './engine/pool/start.js';
 export type { WasmOption, WasmSource } from './engine/wasm.js';
 export { yieldToEvents } from './engine/yield.js';
 export { FormatError } from './formats/errors.js';
@@ -16,24 +18,33 @@ export type {
   InitLoraWeights,
   LoraLayerOptions,
   LoraLinearOptions,
+  ResolvedLayerOptions,
 } from './lora/config/layer-options.js';
 export { AdapterError } from './lora/errors.js';
 export type { AdapterFiles, ExportOptions } from './lora/files/export-adapter.js';
 export type { AdapterSource, LoadOptions, LoadReport } from './lora/files/load-adapter.js';
+export type { LayerKind } from './lora/layer/base-layer.js';
 export type { LoraAdaptable } from './lora/layer/kinds.js';
 export { LoraConv2d } from './lora/layer/lora-conv2d.js';
 export { LoraEmbedding } from './lora/layer/lora-embedding.js';
 export type { LoraLayer } from './lora/layer/lora-layer.js';
 export { LoraLinear } from './lora/layer/lora-linear.js';
 export { LoraModel } from './lora/lora-model.js';
-export type { LoraFactors, MergeOptions } from './lora/maths/factors.js';
+export type { ChangedBase, LoraFactors, MergeOptions } from './lora/maths/factors.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d.js';
 export { Dropout } from './nn/dropout.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export { LayerNorm, type LayerNormOptions } from './nn/layer-norm.js';
 export { Flatten, GELU, MaxPool2d, ReLU, Sequential, Sigmoid, Tanh } from './nn/layers.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
-export { type Layer, type LoadResult, Module, type NamedArray, type StateDict } from './nn/module.js';
+export {
+  type Layer,
+  type LoadResult,
+  Module,
+  type NamedArray,
+  type StateArray,
+  type StateDict,
+} from './nn/module.js';
 export { type GeluOptions, gelu, sigmoid, tanh } from './ops/activations.js';
 export type { Conv2dOperationOptions, Pair } from './ops/conv-sizes.js';
 export { conv2d } from './ops/conv2d.js';
@@ -48,12 +59,15 @@ export { add, mul, relu, scale, sub } from './ops/elementwise.js';
 export { type EmbeddingOperationOptions, embedding } from './ops/embedding.js';
 export { layerNorm } from './ops/layer-norm.js';
 export { type LinearOperationOptions, linear } from './ops/linear.js';
+export type { OutputRange } from './ops/linear-products.js';
 export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from './ops/loss.js';
 export { type MaxPool2dOptions, maxPool2d } from './ops/max-pool2d.js';
 export { argmax, type MeanOptions, mean, reshape, softmax, sum } from './ops/reduce.js';
 export { clipGradNorm } from './optim/clip.js';
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions, type Trainables } from './optim/optimizer.js';
+export type { ElementSource } from './tensor/elements.js';
 export type { Parameter, ParameterGroup } from './tensor/parameter.js';
 export { createRuntime, type MemoryUse, type Runtime, type TensorOptions } from './tensor/runtime.js';
 export type { Tensor } from './tensor/tensor.js';
+export type { WeightDType } from './values/dtypes.js';
 export type { DType, Shape } from './values/shape.js';

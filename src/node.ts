@@ -64,7 +64,9 @@ function exported(where: string, model: LoraModel<Module>, name: string | undefi
 /** A lazily read file on disk; `close()` when its tensors are no longer needed. */
 export interface OpenFile {
   readonly file: LazySafetensorsFile;
+  /** Closes the file; what was read stays. */
   close(): Promise<void>;
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -11,6 +11,7 @@ import { changesBase } from './peft-words.js';
 import { PEFT_RULES, writePeft } from './peft-write.js';
 import { type AdapterBytes, checkInput, readAdapter } from './read-adapter.js';
 
+/** What `convert` takes beside the input. */
 export interface ConvertOptions {
   readonly to: AdapterFormat;
   /** Alpha of every layer, required for and refused beside a file that has one. */
@@ -23,6 +24,7 @@ export interface ConvertOptions {
   readonly force?: boolean;
 }
 
+/** What `convert` gives: the bytes of each file by its name, and what it left out. */
 export interface Converted {
   /** Files by the names that the target's program looks for; a single file where it looks for none. */
   readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;

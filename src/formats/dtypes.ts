@@ -30,6 +30,7 @@ export const DTYPE_BITS = {
   U64: 64,
 } as const;
 
+/** The types of a safetensors file, by their names there. */
 export type Dtype = keyof typeof DTYPE_BITS;
 
 /** Arrays that values are read into; F16 and BF16 give float32. */

@@ -19,6 +19,7 @@ export interface GgufTensor {
   readonly end: number;
 }
 
+/** A GGUF file that was read: its metadata and its tensors. */
 export interface GgufFile {
   readonly metadata: ReadonlyMap<string, unknown>;
   readonly tensors: ReadonlyMap<string, GgufTensor>;

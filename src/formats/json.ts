@@ -22,6 +22,7 @@ export class JsonNumber {
   }
 }
 
+/** A value of JSON, whose numbers keep how they were written. */
 export type Json = null | boolean | string | JsonNumber | Json[] | Map<string, Json>;
 
 /** A value in the words of an error message. */

@@ -39,6 +39,7 @@ export interface LoraModule {
  */
 export type ExtraKind = 'magnitude' | 'lora_bias' | 'bias' | 'saved' | 'base' | 'unknown';
 
+/** A tensor of an adapter file that is no factor of a LoRA pair. */
 export interface ExtraTensor {
   /** The name in the file. */
   readonly name: string;

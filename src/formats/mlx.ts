@@ -46,7 +46,11 @@ export interface MlxFiles {
   readonly 'adapters.safetensors': Uint8Array<ArrayBuffer>;
 }
 
-/** @param config - the JSON, text or bytes @throws FormatError */
+/**
+ * Reads mlx-lm's adapter.
+ * @param source - `config` is the JSON, text or bytes
+ * @throws FormatError
+ */
 export function readMlx(source: {
   readonly config: string | Uint8Array;
   readonly weights: Uint8Array | ArrayBuffer;

@@ -162,6 +162,7 @@ export abstract class SafetensorsIndex {
     return [...this.#tensors.keys()];
   }
 
+  /** Whether there is a tensor of that name. */
   has(name: string): boolean {
     return this.#tensors.has(name);
   }

@@ -8,6 +8,7 @@ import { FormatError } from './errors.js';
 /** A tensor to write. */
 export type WritableTensor = ShapedArray<TypedArray>;
 
+/** What `writeSafetensors` takes beside the tensors. */
 export interface WriteOptions {
   /** Strings for `__metadata__`. Default `{ format: 'pt' }`, as PEFT and transformers write. */
   readonly metadata?: Readonly<Record<string, string>>;

@@ -28,7 +28,10 @@ import {
   unmergeForGood,
 } from './merging/merge-model.js';
 
-/** @typeParam M - class of the wrapped model */
+/**
+ * A model with adapters in its layers: attach, train, switch, combine, merge, load and save them.
+ * @typeParam M - class of the wrapped model
+ */
 export class LoraModel<M extends Module = Layer> extends Module {
   /** The model, with LoRA layers in place. */
   readonly model: M;

@@ -11,6 +11,7 @@ import type { WeightDType } from '../values/dtypes.js';
 import { checkWeightOptions, drawWeightAndBias } from './layer-parameters.js';
 import { Module } from './module.js';
 
+/** What a `Conv2d` takes beside its channels and kernel. */
 export interface Conv2dOptions extends Conv2dOperationOptions {
   /** Whether a bias is added. Default true. */
   readonly bias?: boolean;
@@ -23,6 +24,7 @@ export interface Conv2dOptions extends Conv2dOperationOptions {
   readonly dtype?: WeightDType;
 }
 
+/** A 2-d convolution: `[batch, inChannels, height, width]` to `[batch, outChannels, outHeight, outWidth]`. */
 export class Conv2d extends Module {
   readonly inChannels: number;
   readonly outChannels: number;

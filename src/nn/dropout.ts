@@ -8,6 +8,10 @@ import type { Tensor } from '../tensor/tensor.js';
 import { checkNumber } from '../values/checks.js';
 import { Module } from './module.js';
 
+/**
+ * In training sets each element to 0 with probability p and multiplies the others by `1 / (1 - p)`; in `eval` it changes
+ * nothing.
+ */
 export class Dropout extends Module {
   /** The probability of zero. */
   readonly p: number;

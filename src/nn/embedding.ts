@@ -11,6 +11,7 @@ import { rowBytes, type WeightDType } from '../values/dtypes.js';
 import { checkWeightOptions, drawInto, makeParameters } from './layer-parameters.js';
 import { Module } from './module.js';
 
+/** What an `Embedding` takes beside its sizes. */
 export interface EmbeddingOptions {
   /** A row that starts as zeros and gets no gradient; negative ones count from the end. Default null: none. */
   readonly paddingIdx?: number | null;
@@ -23,6 +24,7 @@ export interface EmbeddingOptions {
   readonly dtype?: WeightDType;
 }
 
+/** A table of vectors: whole numbers of any shape to `[...shape, embeddingDim]`. */
 export class Embedding extends Module {
   readonly numEmbeddings: number;
   readonly embeddingDim: number;

@@ -10,6 +10,7 @@ import type { Shape } from '../values/shape.js';
 import { makeParameters } from './layer-parameters.js';
 import { Module } from './module.js';
 
+/** What a `LayerNorm` takes beside its shape. */
 export interface LayerNormOptions {
   /** Added to the variance. Default 1e-5. */
   readonly eps?: number;
@@ -19,6 +20,7 @@ export interface LayerNormOptions {
   readonly bias?: boolean;
 }
 
+/** Normalises the last dimensions to mean 0 and variance 1, then scales and shifts. */
 export class LayerNorm extends Module {
   readonly normalizedShape: Shape;
   readonly eps: number;

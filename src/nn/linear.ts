@@ -10,6 +10,7 @@ import type { WeightDType } from '../values/dtypes.js';
 import { checkWeightOptions, drawWeightAndBias } from './layer-parameters.js';
 import { Module } from './module.js';
 
+/** What a `Linear` takes beside its sizes. */
 export interface LinearOptions {
   /** Whether a bias is added. Default true. */
   readonly bias?: boolean;
@@ -24,6 +25,7 @@ export interface LinearOptions {
   readonly dtype?: WeightDType;
 }
 
+/** `y = x · Wᵀ + bias`: `[..., inFeatures]` to `[..., outFeatures]`. */
 export class Linear extends Module {
   readonly inFeatures: number;
   readonly outFeatures: number;

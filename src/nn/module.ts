@@ -54,6 +54,10 @@ export interface Layer extends Module {
   forward(...inputs: Tensor[]): Tensor;
 }
 
+/**
+ * What has parameters and a `forward`: the base of every layer and of your own models. Children and parameters are own
+ * properties.
+ */
 export abstract class Module {
   #training = true;
 
@@ -174,6 +178,7 @@ export abstract class Module {
     return THIS_COPY;
   }
 
+  /** The same as `dispose`, for `using`. */
   [DISPOSE](): void {
     this.dispose();
   }

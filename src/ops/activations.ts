@@ -31,6 +31,7 @@ export function activationAs(where: string, name: 'tanh' | 'sigmoid', x: Tensor)
   });
 }
 
+/** What `gelu` takes beside x. */
 export interface GeluOptions {
   /** `'tanh'` takes x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))). Default `'none'`: x·Φ(x), Φ the normal distribution. */
   readonly approximate?: 'none' | 'tanh';

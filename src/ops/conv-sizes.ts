@@ -13,6 +13,7 @@ import { withExpanded } from './expanded.js';
 /** A number for both directions, or [height, width]. */
 export type Pair = number | readonly [number, number];
 
+/** What `conv2d` takes beside x, weight and bias. */
 export interface Conv2dOperationOptions {
   /** Steps of the window. Default 1. */
   readonly stride?: Pair;

@@ -25,6 +25,7 @@ export interface OperationBackward<Inputs extends NamedTensors, Keep extends Nam
   wants(name: keyof Inputs & string): boolean;
 }
 
+/** What `defineOperation` takes: how to compute an operation of your own, and its gradient. */
 export interface OperationDefinition<Inputs extends NamedTensors, Keep extends NamedTensors> {
   /** Name for error messages. */
   readonly name: string;

@@ -10,6 +10,7 @@ import type { WeightDType } from '../values/dtypes.js';
 import { showShape } from '../values/shape.js';
 import { checkTensors, checkWeight } from './check.js';
 
+/** What `embedding` takes beside ids and weight. */
 export interface EmbeddingOperationOptions {
   /** The row that gets no gradient, from -rows to rows - 1; negative ones count from the end. Default null: none. */
   readonly paddingIdx?: number | null;

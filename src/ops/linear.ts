@@ -9,6 +9,7 @@ import { showShape } from '../values/shape.js';
 import { asRows, checkTensors, checkWeight } from './check.js';
 import { inputGradient, type LinearSizes, outputs, weightGradient } from './linear-products.js';
 
+/** What `linear` takes beside x, weight and bias. */
 export interface LinearOperationOptions {
   /** The weight is [in, out]. Default false: [out, in]. */
   readonly fanInFanOut?: boolean;

@@ -8,6 +8,7 @@ import { asRows, checkSameShape, checkTensors } from './check.js';
 /** How a loss of several elements becomes one number. */
 export type Reduction = 'mean' | 'sum' | 'none';
 
+/** What `crossEntropy` takes beside logits and targets. */
 export interface CrossEntropyOptions {
   /** A target that takes no part in loss or gradient. Default -100. */
   readonly ignoreIndex?: number;

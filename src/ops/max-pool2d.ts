@@ -6,6 +6,7 @@ import { showShape } from '../values/shape.js';
 import { checkTensors } from './check.js';
 import { checkPair, type Pair, windowPositions } from './conv-sizes.js';
 
+/** What `maxPool2d` takes beside x and the window. */
 export interface MaxPool2dOptions {
   /** Steps of the window. Default: the window's size. */
   readonly stride?: Pair;

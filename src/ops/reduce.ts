@@ -28,6 +28,7 @@ export function sum(x: Tensor): Tensor {
   return scaledSum('sum', x, 1);
 }
 
+/** What `mean` takes beside x and the axes. */
 export interface MeanOptions {
   /** Whether the dimensions that were averaged stay, as 1. Default false. */
   readonly keepDims?: boolean;

@@ -112,6 +112,7 @@ export abstract class Optimizer {
     this.#moments = null;
   }
 
+  /** The same as `dispose`, for `using`. */
   [DISPOSE](): void {
     this.dispose();
   }

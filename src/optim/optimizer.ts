@@ -6,6 +6,7 @@ export type { Trainables };
 
 const MAX = Number.MAX_VALUE;
 
+/** What `SGD` takes, with PyTorch's names. */
 export interface SGDOptions {
   /** Learning rate. Default 1e-3. */
   readonly lr?: number;
@@ -58,6 +59,7 @@ export class SGD extends Optimizer {
   }
 }
 
+/** What `Adam` and `AdamW` take, with PyTorch's names. */
 export interface AdamOptions {
   /** Learning rate. Default 1e-3. */
   readonly lr?: number;

@@ -45,6 +45,7 @@ export interface MemoryUse {
   readonly tensors: number;
 }
 
+/** Kernels, memory and random numbers of their own. `createRuntime` makes one; layers take it, tensors belong to it. */
 export class Runtime {
   /** @internal */ readonly engine: Engine;
   #scope: Scope | null = null;
@@ -78,6 +79,7 @@ export class Runtime {
     return THIS_COPY;
   }
 
+  /** The same as `dispose`, for `using`. */
   [DISPOSE](): void {
     this.dispose();
   }

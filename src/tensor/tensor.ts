@@ -23,6 +23,7 @@ const forgotten = new FinalizationRegistry<Storage>((storage) => {
   storage.release();
 });
 
+/** Numbers with a shape in the memory of a runtime, and, where it is trained, their gradient. */
 export class Tensor implements Scoped {
   readonly runtime: Runtime;
   readonly shape: Shape;
@@ -266,6 +267,7 @@ export class Tensor implements Scoped {
     return THIS_COPY;
   }
 
+  /** The same as `dispose`, for `using`. */
   [DISPOSE](): void {
     this.dispose();
   }

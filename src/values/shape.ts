@@ -4,6 +4,7 @@ import { bytesOf } from './dtypes.js';
 
 export type { DType } from './dtypes.js';
 
+/** Sizes by dimension, the slowest first; `[]` is a single number. */
 export type Shape = readonly number[];
 
 /** Number of elements; 1 for a scalar. */

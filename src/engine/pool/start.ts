@@ -27,6 +27,7 @@ export type WorkerOption = HostUrl | string | (() => WorkerLike);
 
 /** What every kind of worker has. */
 export interface WorkerLike {
+  /** Sends the worker its part of the pool. */
   postMessage(message: unknown): void;
 }
 

@@ -3,6 +3,7 @@
 import type { Parameter, ParameterGroup } from '../../tensor/parameter.js';
 import { checkBoolean, checkNumber, checkOptions } from '../../values/checks.js';
 
+/** What `LoraModel.parameterGroups` takes: rates and decay for an optimiser's groups. */
 export interface GroupOptions {
   /** Learning rate of A and of everything without one of its own. */
   readonly lr: number;

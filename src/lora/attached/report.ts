@@ -21,6 +21,7 @@ export interface LayerReport {
   readonly merged: boolean;
 }
 
+/** One adapter of a `LoraReport`, and the layers that it adapts. */
 export interface AdapterReport {
   readonly name: string;
   readonly active: boolean;
@@ -46,6 +47,7 @@ export interface AdapterReport {
   readonly notes: readonly string[];
 }
 
+/** What `LoraModel.report` gives: every adapter with its layers, and the same as text by `toString()`. */
 export interface LoraReport {
   readonly adapters: readonly AdapterReport[];
   /** Dotted names of the LoRA layers. */

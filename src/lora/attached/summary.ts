@@ -2,6 +2,7 @@
 import type { Parameter } from '../../tensor/parameter.js';
 import type { OwnCopy } from './copies.js';
 
+/** How many parameters there are and how many train; `toString()` is PEFT's line. */
 export interface ParameterSummary {
   /** Elements that require a gradient. */
   readonly trainable: number;

@@ -19,6 +19,7 @@ import {
   isThinning,
 } from './combine.js';
 
+/** What `LoraModel.addWeightedAdapter` takes beside names and weights. */
 export interface WeightedOptions {
   /** Name of the new adapter. Default `'combined'`. */
   readonly name?: string;

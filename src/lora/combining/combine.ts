@@ -10,6 +10,7 @@ export const COMBINATIONS = [
   ...['cat', 'svd', 'linear', 'ties', 'dare_linear', 'dare_ties', 'magnitude_prune'],
   ...['ties_svd', 'dare_linear_svd', 'dare_ties_svd', 'magnitude_prune_svd'],
 ] as const;
+/** How adapters are combined, by PEFT's names; `cat` is exact. */
 export type CombinationType = 'cat' | Arithmetic | 'svd' | `${Exclude<Arithmetic, 'linear'>}_svd`;
 /** What is done with tensors that stand for the same thing. */
 type Arithmetic = 'linear' | 'ties' | 'dare_linear' | 'dare_ties' | 'magnitude_prune';

@@ -23,6 +23,7 @@ export interface AdapterFiles {
   readonly 'adapter_model.safetensors': Uint8Array<ArrayBuffer>;
 }
 
+/** What `LoraModel.exportAdapter` takes beside the name. */
 export interface ExportOptions {
   /** Turn PiSSA and OLoRA into an adapter of twice the rank that goes with the original base. Default true; false writes PEFT's own form, whose base must be changed on loading. */
   readonly convert?: boolean;

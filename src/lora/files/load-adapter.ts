@@ -23,6 +23,7 @@ export type AdapterSource =
   | string
   | HostUrl;
 
+/** What `LoraModel.loadAdapter` takes beside name and source. */
 export interface LoadOptions {
   /** Whether the loaded weights train. Default false. */
   readonly trainable?: boolean;

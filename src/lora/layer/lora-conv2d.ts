@@ -24,6 +24,7 @@ import { checkBase, checkForward } from './base-layer.js';
 import { LoraLayer } from './lora-layer.js';
 import { wrapAlone } from './wrap-alone.js';
 
+/** A frozen `Conv2d` with adapters: a convolution by A to r channels, then B of size 1x1, scaled, beside the base. */
 export class LoraConv2d extends LoraLayer<Conv2d> {
   readonly kind = 'conv2d';
   readonly inChannels: number;

@@ -18,6 +18,7 @@ import { checkBase, checkForward } from './base-layer.js';
 import { MatrixLoraLayer } from './matrix-layer.js';
 import { wrapAlone } from './wrap-alone.js';
 
+/** A frozen `Embedding` with adapters: `weight[ids] + scaling · A[:, ids]ᵀ · Bᵀ`. */
 export class LoraEmbedding extends MatrixLoraLayer<Embedding> {
   readonly kind = 'embedding';
   readonly numEmbeddings: number;

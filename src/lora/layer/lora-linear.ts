@@ -23,6 +23,7 @@ import { checkBase, checkForward } from './base-layer.js';
 import { MatrixLoraLayer } from './matrix-layer.js';
 import { wrapAlone } from './wrap-alone.js';
 
+/** A frozen `Linear` with adapters: `y = x · Wᵀ + bias + scaling · x · Aᵀ · Bᵀ`, in one pass. */
 export class LoraLinear extends MatrixLoraLayer<Linear> {
   readonly kind = 'linear';
   readonly inFeatures: number;
