@@ -1,5 +1,5 @@
 /** Errors of the command: which file they are of, in front of the message. */
-import { FormatError } from '../formats/errors.js';
+import { FormatError } from '../values/format-error.js';
 
 /** A mistake of the user's: one line, without a stack. */
 export class UserError extends Error {

@@ -1,7 +1,8 @@
 /** A whole adapter that a caller hands to a writer: checked before anything of it is used. */
+
+import { FormatError } from '../values/format-error.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
 import { checkObject, checkText, describe, field, wrongType } from './check.js';
-import { FormatError } from './errors.js';
 
 const FORMATS = ['peft', 'mlx', 'gguf', 'kohya', 'loralib'];
 const KINDS = ['linear', 'embedding', 'conv2d'];

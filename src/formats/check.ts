@@ -1,6 +1,7 @@
 /** Checks of what the functions of this room are called with: kinds, options by name, bytes. Errors begin with the function's name. */
+
+import { FormatError, messageText, printable } from '../values/format-error.js';
 import { bytesOf as bytesIn, isPlainObject } from '../values/kind.js';
-import { FormatError, messageText, printable } from './errors.js';
 import { isFiniteFloat } from './strength.js';
 
 /** A value in the words of an error message. */

@@ -1,6 +1,7 @@
 /** An adapter of one program as another's. What the target cannot hold is an error, or is left out and listed. */
+
+import { FormatError } from '../values/format-error.js';
 import { checkAlpha, checkBase, checkFlags, checkOptions, describe, underAsync } from './check.js';
-import { FormatError } from './errors.js';
 import { type GgufBase, isReordered } from './gguf-base.js';
 import { ggufRules, writeGguf } from './gguf-lora.js';
 import { KOHYA_RULES, writeKohya } from './kohya.js';

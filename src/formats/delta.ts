@@ -1,6 +1,7 @@
 /** What an adapter changes: scale·B·A of a module, and norms of it without forming it. */
+
+import { FormatError } from '../values/format-error.js';
 import { checkArray, checkModule } from './check-file.js';
-import { FormatError } from './errors.js';
 import type { LoraArray, LoraModule } from './lora-file.js';
 import { checkStrength } from './strength.js';
 

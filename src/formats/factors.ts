@@ -1,5 +1,5 @@
 /** What the readers of the formats share: tensors gathered into layers by their names, each factor once, and what belongs to a layer. */
-import { FormatError } from './errors.js';
+import { FormatError } from '../values/format-error.js';
 import { type ExtraTensor, type LoraArray, type LoraKind, type LoraModule, loraModule } from './lora-file.js';
 import type { SafetensorsFile } from './safetensors-read.js';
 import { alphaTensor, type Strength } from './strength.js';

@@ -2,9 +2,10 @@
  * The base model of a GGUF adapter: the architecture, GGUF's names of its layers, and the heads by which llama.cpp's
  * converter reorders the rows of Llama's query and key weights (rotary pairs side by side in place of two halves).
  */
+
+import { FormatError } from '../values/format-error.js';
 import { isMap } from '../values/kind.js';
 import { checkObject, checkText, describe, wrongType } from './check.js';
-import { FormatError } from './errors.js';
 import type { GgufFile } from './gguf-file.js';
 import { type Json, JsonNumber, parseJson } from './json.js';
 import type { LoraArray } from './lora-file.js';

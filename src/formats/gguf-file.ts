@@ -1,9 +1,9 @@
 /** The GGUF container: where tensors lie, checked against the size of the file, their values, and writing a file. */
 
+import { FormatError } from '../values/format-error.js';
 import { halfToFloat } from '../values/halves.js';
 import { checkText } from './check.js';
 import { decode, toFloat32 } from './dtypes.js';
-import { FormatError } from './errors.js';
 import { formatGgufHeader, readGgufHeader } from './gguf-header.js';
 import type { LoraArray } from './lora-file.js';
 import { type ByteSource, openSource, type RandomAccess } from './source.js';

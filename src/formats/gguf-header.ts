@@ -3,7 +3,7 @@
  * believed only as far as bytes follow. (The npm package @huggingface/gguf reads these too, but does not bundle for browsers
  * and fills a cut file up with zeros; the tests compare with it.)
  */
-import { FormatError } from './errors.js';
+import { FormatError } from '../values/format-error.js';
 import { decodeUtf8 } from './json.js';
 import type { RandomAccess } from './source.js';
 

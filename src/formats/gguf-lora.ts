@@ -5,9 +5,9 @@
  */
 
 import { transposed } from '../values/arrays.js';
+import { FormatError } from '../values/format-error.js';
 import { bytesOf, checkBase, checkWriteOptions } from './check.js';
 import { checkLoraFile } from './check-file.js';
-import { FormatError } from './errors.js';
 import { FactorTable, withLayers } from './factors.js';
 import { type GgufBase, ggufName, isReordered, pathOfGguf, reorderRows } from './gguf-base.js';
 import { formatGguf, ggufValues, openGgufAs } from './gguf-file.js';

@@ -1,10 +1,10 @@
 /** Formats: bytes to named arrays and back. Knows no Runtime. */
 
 export type { ShapedArray } from '../values/arrays.js';
+export { FormatError } from '../values/format-error.js';
 export { type Converted, type ConvertOptions, convert } from './convert.js';
 export { deltaNorm, deltaWeight, norm } from './delta.js';
 export type { Dtype, TypedArray } from './dtypes.js';
-export { FormatError } from './errors.js';
 export { baseFromConfig, baseFromGguf, type GgufBase } from './gguf-base.js';
 export { type GgufFile, type GgufTensor, openGguf } from './gguf-file.js';
 export { type GgufOptions, readGguf, writeGguf } from './gguf-lora.js';

@@ -2,7 +2,7 @@
  * A strict JSON reader for what comes from elsewhere. Objects become Maps in the order of the text (no key is special),
  * a key that appears twice is refused, and numbers keep their text, so that `1.0` and `1e0` can be told from `1`.
  */
-import { FormatError } from './errors.js';
+import { FormatError } from '../values/format-error.js';
 
 /** A number as it is written. */
 export class JsonNumber {

@@ -2,9 +2,10 @@
  * kohya's image LoRA files: `lora_unet_<path>` or `lora_te_<path>` with underscores, then `.lora_down.weight` (A),
  * `.lora_up.weight` (B) and `.alpha`. Underscores cannot be turned back into dots, so the name stands as the path.
  */
+
+import { FormatError } from '../values/format-error.js';
 import { checkText, checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
-import { FormatError } from './errors.js';
 import { alphasBeside, FactorTable, withLayers } from './factors.js';
 import { parseJson, showJson } from './json.js';
 import { checkHeld, type ExtraTensor, factorsOnly, type LoraFile, type TargetRules } from './lora-file.js';

@@ -3,7 +3,7 @@
  * and by name what else the file held. Readers build modules with `loraModule`, which checks the shapes.
  */
 import type { ShapedArray } from '../values/arrays.js';
-import { FormatError } from './errors.js';
+import { FormatError } from '../values/format-error.js';
 import type { PeftConfig } from './peft-config.js';
 import type { WritableTensor } from './safetensors-write.js';
 import { checkStrength, type Strength } from './strength.js';

@@ -2,9 +2,10 @@
  * Microsoft loralib's checkpoints: `<path>.lora_A` [r, in] and `<path>.lora_B` [out, r] in a safetensors file, without alpha.
  * Its convolutions factor another matrix than PEFT's and its MergedLinear another shape: neither is a pair [r, in], [out, r].
  */
+
+import { FormatError } from '../values/format-error.js';
 import { checkAlpha, checkOptions, checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
-import { FormatError } from './errors.js';
 import { alphasBeside, FactorTable, withLayers } from './factors.js';
 import {
   checkHeld,

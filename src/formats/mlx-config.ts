@@ -1,6 +1,7 @@
 /** mlx-lm's `adapter_config.json`: what of it says how strong the adapter is, and which of the file's layers are used. */
+
+import { FormatError } from '../values/format-error.js';
 import { bytesOf } from './check.js';
-import { FormatError } from './errors.js';
 import { decodeUtf8, type Json, JsonNumber, parseJson, showJson } from './json.js';
 import { isFiniteFloat } from './strength.js';
 

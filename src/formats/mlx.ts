@@ -4,9 +4,9 @@
  */
 
 import { transposed } from '../values/arrays.js';
+import { FormatError } from '../values/format-error.js';
 import { checkObject, checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
-import { FormatError } from './errors.js';
 import { FactorTable, withLayers } from './factors.js';
 import {
   checkHeld,

@@ -2,8 +2,9 @@
  * Reading `adapter_config.json` with PEFT's defaults and checks. Options that change the maths and that nothing here
  * implements are refused by name; unknown fields are kept for the way back.
  */
+
+import { FormatError } from '../values/format-error.js';
 import { bytesOf, checkObject, under } from './check.js';
-import { FormatError } from './errors.js';
 import { decodeUtf8, type Json, JsonNumber, parseJson } from './json.js';
 import { NAMED_FIELDS, PEFT_DEFAULTS, type PeftConfig } from './peft-config.js';
 import { BIAS_WORDS, INIT_WORDS, initWord, isBiasWord, TASK_TYPES } from './peft-words.js';

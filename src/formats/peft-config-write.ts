@@ -1,6 +1,7 @@
 /** Writing `adapter_config.json` with PEFT's fields. */
+
+import { FormatError } from '../values/format-error.js';
 import { checkObject, wrongType } from './check.js';
-import { FormatError } from './errors.js';
 import { JsonNumber } from './json.js';
 import { NAMED_FIELDS, PEFT_DEFAULTS, type PeftConfig } from './peft-config.js';
 

@@ -1,8 +1,8 @@
 /** Reading a PEFT adapter into the neutral description. Keys are taken apart by their ends, never by replacing text. */
 
 import { layerReader } from '../patterns/rules.js';
+import { FormatError } from '../values/format-error.js';
 import { checkAlpha, checkObject, checkOptions } from './check.js';
-import { FormatError } from './errors.js';
 import { alphasBeside, withLayers } from './factors.js';
 import {
   bothHalves,

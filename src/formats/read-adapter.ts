@@ -1,6 +1,7 @@
 /** Telling whose adapter some files are, and reading it. */
+
+import { FormatError } from '../values/format-error.js';
 import { bytesOf, checkAlpha, checkBase, checkObject, checkOptions, field, underAsync } from './check.js';
-import { FormatError } from './errors.js';
 import type { GgufBase } from './gguf-base.js';
 import { readGguf } from './gguf-lora.js';
 import { decodeUtf8, parseJson } from './json.js';

@@ -1,7 +1,8 @@
 /** Reading safetensors strictly: the header is checked as a whole, against the size of the file, before anything is allocated. */
+
+import { FormatError, listed } from '../values/format-error.js';
 import { bytesOf, checkText } from './check.js';
 import { DTYPE_BITS, type Dtype, decode, isDtype, type TypedArray, toFloat32 } from './dtypes.js';
-import { FormatError, listed } from './errors.js';
 import { decodeUtf8, type Json, JsonNumber, parseJson } from './json.js';
 
 /** One tensor's place: offsets in bytes from the end of the header. */

@@ -4,10 +4,10 @@
  */
 
 import { fileSource } from '../platform/file-range.js';
+import { FormatError } from '../values/format-error.js';
 import type { HostBlob, HostUrl } from '../values/globals.js';
 import { isBlob, urlOf } from '../values/kind.js';
 import { field, wrongType } from './check.js';
-import { FormatError } from './errors.js';
 
 /** Something of a known size that is read by range. */
 export interface RandomAccess {

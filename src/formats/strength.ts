@@ -1,5 +1,5 @@
 /** How strong a layer is: its alpha and the scale that follows. Readers make it and writers take it through the one check here. */
-import { FormatError } from './errors.js';
+import { FormatError } from '../values/format-error.js';
 import type { SafetensorsFile } from './safetensors-read.js';
 
 /** A layer's alpha with the scale that follows, or nothing known. */

@@ -1,5 +1,5 @@
 /** The error of the LoRA room. */
-import { messageText } from '../formats/errors.js';
+import { messageText } from '../values/format-error.js';
 
 /** An adapter that does not exist, does not fit, or is in a state that the call contradicts. Nothing was changed. */
 export class AdapterError extends Error {

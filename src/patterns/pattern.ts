@@ -3,7 +3,7 @@
  * `(?P<name>...)` and `(?i)`. What RE2 has not (looking around, back-references, possessive repeats) is refused by name.
  */
 
-import { FormatError } from '../formats/errors.js';
+import { FormatError } from '../values/format-error.js';
 import { RE2JS } from '../vendor/re2js.js';
 
 /** Longest pattern that is read. */

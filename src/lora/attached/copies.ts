@@ -5,9 +5,9 @@
 import { dotted, type Module, type ParameterSlot } from '../../nn/module.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { ResolvedConfig } from '../config/config.js';
+import { savedModules } from '../config/saved-modules.js';
 import { AdapterError } from '../errors.js';
 import { LoraLayer } from '../layer/lora-layer.js';
-import { savedModules } from './saved-modules.js';
 
 /** A place in the model whose parameter the adapter has a copy of. */
 export interface CopySite {

@@ -4,12 +4,12 @@ import { type Child, dotted, type Module } from '../../nn/module.js';
 import { PatternValues } from '../../patterns/rules.js';
 import { layerOptionsOf, type ResolvedConfig } from '../config/config.js';
 import type { ResolvedLayerOptions } from '../config/layer-options.js';
+import { idleEntries } from '../config/saved-modules.js';
 import { type ModuleNames, matchesSuffix, selectTargets } from '../config/targets.js';
 import { AdapterError } from '../errors.js';
 import { isAdaptable, isLinear, wrap } from '../layer/kinds.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
 import { LoraLinear } from '../layer/lora-linear.js';
-import { idleEntries } from './saved-modules.js';
 
 /** One layer of an adapter to be. */
 export interface PlannedLayer {

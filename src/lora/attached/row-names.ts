@@ -10,9 +10,9 @@ import { describe } from '../../values/checks.js';
 import { showShape } from '../../values/shape.js';
 import { AdapterError } from '../errors.js';
 import { LoraLayer } from '../layer/lora-layer.js';
+import { byRows, type Rows } from '../layer/rows.js';
 import type { Attachment } from './attachment.js';
 import type { OwnCopy } from './copies.js';
-import { byRows, type Rows } from './rows.js';
 
 /**
  * Runs `fn` with the rows of each batch given adapters of their own.

@@ -3,9 +3,9 @@
  * modules saved whole. What matches nothing at all is an error, or a line in a list.
  */
 import { compilePattern } from '../../patterns/pattern.js';
-import { inSavedModule } from '../attached/saved-modules.js';
 import { AdapterError } from '../errors.js';
 import { layerFilter } from './layer-filter.js';
+import { inSavedModule } from './saved-modules.js';
 
 /** What selects the modules; see PEFT's fields of these names. */
 export interface Selection {

@@ -5,11 +5,11 @@
 import type { LoraTerm } from '../../ops/lora-terms.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { byRows, type Rows } from '../attached/rows.js';
 import { AdapterError } from '../errors.js';
 import { strengthOf } from '../maths/factors.js';
 import type { LayerAdapters } from './layer-adapters.js';
 import type { LoraLayer } from './lora-layer.js';
+import { byRows, type Rows } from './rows.js';
 
 export class LayerForward {
   readonly #layer: LoraLayer;

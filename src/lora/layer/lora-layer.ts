@@ -9,7 +9,6 @@ import type { Parameter } from '../../tensor/parameter.js';
 import type { Runtime } from '../../tensor/runtime.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { checkNumber } from '../../values/checks.js';
-import type { Rows } from '../attached/rows.js';
 import type { ResolvedLayerOptions } from '../config/layer-options.js';
 import { namesGiven } from '../config/names.js';
 import { AdapterError } from '../errors.js';
@@ -24,6 +23,7 @@ import { type Finish, MergeState, type MergeStep } from '../merging/merge-layer.
 import type { BaseLayer, LayerKind } from './base-layer.js';
 import { LayerAdapters, type NewFactors } from './layer-adapters.js';
 import { LayerForward } from './layer-forward.js';
+import type { Rows } from './rows.js';
 
 export abstract class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
   /** The wrapped layer. */

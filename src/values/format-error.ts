@@ -1,4 +1,4 @@
-/** The error of the formats room, and the place where text of others is made fit to be shown. The command prints through it too. */
+/** The error of files and patterns that others wrote, and how their text is made fit to be shown. The command prints through it too. */
 
 /** Characters of a message at most. */
 export const MESSAGE_LIMIT = 2000;

@@ -5,8 +5,8 @@
 import { placeRows, selectRows } from '../../ops/rows.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { showShape } from '../../values/shape.js';
+import type { OwnCopy } from '../attached/copies.js';
 import { AdapterError } from '../errors.js';
-import type { OwnCopy } from './copies.js';
 
 /** The adapter of each row (`'__base__'` for none), and what adapters have copies of in this module, by adapter. */
 export interface Rows {

@@ -1,0 +1,130 @@
+/**
+ * The rooms of `src/` import downwards only, in the order that docs/architecture.md gives, and no file imports itself by way of others.
+ * Only imports of values count: a type is gone when the code runs.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { expect, test } from 'vitest';
+
+const ROOT = new URL('../../', import.meta.url);
+const PAGE = readFileSync(new URL('docs/architecture.md', ROOT), 'utf8');
+
+/** From the bottom; rooms in one line do not import each other. */
+const ROOMS = [
+  ['values', 'platform', 'vendor'],
+  ['engine', 'patterns'],
+  ['tensor', 'formats'],
+  ['ops'],
+  ['nn'],
+  ['lora', 'optim'],
+];
+const LORA = [
+  ['errors'],
+  ['config'],
+  ['maths'],
+  ['merging'],
+  ['layer'],
+  ['attached', 'combining', 'files'],
+  ['lora-model'],
+];
+
+/** Tensor, tape and runtime make one another: the one circle there is. */
+const CORE = ['check', 'gathered', 'parameter', 'runtime', 'tape', 'tensor'].map(
+  (name) => `tensor/${name}.ts`,
+);
+
+/** A file's values come from these, as paths in `src/`. */
+function importsOf(path: string): string[] {
+  const text = readFileSync(new URL(`src/${path}`, ROOT), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
+  const statements = text.matchAll(/^(?:import|export) (?!type )([^;'"]*?)(?: from )?'(\.[^']+)';/gm);
+  const dynamic = text.matchAll(/()import\('(\.[^']+)'\)/g);
+  return [...statements, ...dynamic]
+    .filter(([, names]) => !onlyTypes(names!))
+    .map(([, , from]) => posix.join(posix.dirname(path), from!).replace(/\.js$/, '.ts'));
+}
+
+function onlyTypes(names: string): boolean {
+  const list = /^\s*\{([\s\S]*)\}\s*$/.exec(names)?.[1]?.split(',') ?? [];
+  const named = list.map((name) => name.trim()).filter((name) => name !== '');
+  return named.length > 0 && named.every((name) => name.startsWith('type '));
+}
+
+const FILES = readdirSync(new URL('src/', ROOT), { encoding: 'utf8', recursive: true })
+  .map((path) => path.replaceAll('\\', '/'))
+  .filter((path) => path.endsWith('.ts'));
+const IMPORTS = new Map(FILES.map((path) => [path, importsOf(path)]));
+
+/** Imports that do not go from a later line of `order` to an earlier one; `roomOf` is null for what is in no room. */
+function upwards(order: readonly (readonly string[])[], roomOf: (path: string) => string | null): string[] {
+  const heightOf = (room: string): number => order.findIndex((line) => line.includes(room));
+  return [...IMPORTS].flatMap(([path, targets]) => {
+    const from = roomOf(path);
+    if (from === null) return [];
+    return targets.flatMap((target) => {
+      const to = roomOf(target);
+      if (to === null || to === from || heightOf(to) < heightOf(from)) return [];
+      return [`${path} imports ${target}`];
+    });
+  });
+}
+
+/** Files that reach one another, as lists; by Tarjan. */
+function circles(): string[][] {
+  const [order, low] = [new Map<string, number>(), new Map<string, number>()];
+  const open: string[] = [];
+  const found: string[][] = [];
+  const visit = (path: string): void => {
+    order.set(path, order.size);
+    low.set(path, order.get(path)!);
+    open.push(path);
+    for (const target of IMPORTS.get(path) ?? []) {
+      if (!order.has(target)) visit(target);
+      if (open.includes(target)) low.set(path, Math.min(low.get(path)!, low.get(target)!));
+    }
+    if (low.get(path) !== order.get(path)) return;
+    const circle = open.splice(open.indexOf(path));
+    if (circle.length > 1) found.push(circle.sort());
+  };
+  for (const path of FILES) if (!order.has(path)) visit(path);
+  return found;
+}
+
+test('every import is of a file that is there, and most files have some', () => {
+  expect([...IMPORTS].flatMap(([, targets]) => targets.filter((target) => !IMPORTS.has(target)))).toEqual([]);
+  expect([...IMPORTS.values()].flat().length).toBeGreaterThan(2 * FILES.length);
+});
+
+test('rooms import downwards only', () => {
+  const rooms = ROOMS.flat();
+  const roomOf = (path: string): string | null => rooms.find((room) => path.startsWith(`${room}/`)) ?? null;
+  expect(upwards(ROOMS, roomOf)).toEqual([]);
+});
+
+test('lora may import formats, and what is below it imports none of them', () => {
+  const below = ['engine', 'tensor', 'ops', 'nn', 'optim', 'values', 'platform', 'vendor', 'patterns'];
+  const wrong = [...IMPORTS].flatMap(([path, targets]) =>
+    below.includes(path.split('/')[0]!) ? targets.filter((target) => target.startsWith('formats/')) : [],
+  );
+  expect(wrong).toEqual([]);
+  const runtime = /^(engine|tensor|ops|nn|lora|optim)\//;
+  const ofFormats = [...IMPORTS].flatMap(([path, targets]) =>
+    path.startsWith('formats/') ? targets.filter((target) => runtime.test(target)) : [],
+  );
+  expect(ofFormats).toEqual([]);
+});
+
+test('the rooms of lora import downwards only', () => {
+  const roomOf = (path: string): string | null => /^lora\/([\w-]+)/.exec(path)?.[1] ?? null;
+  expect(upwards(LORA, roomOf)).toEqual([]);
+});
+
+test('no files import each other in a circle, but for the core of tensor', () => {
+  expect(circles()).toEqual([CORE]);
+});
+
+test('the page names every room, and gives the orders that are held here', () => {
+  const rooms = [...new Set(FILES.filter((path) => path.includes('/')).map((path) => path.split('/')[0]!))];
+  expect(rooms.filter((room) => !new RegExp(`^  ${room}/`, 'm').test(PAGE))).toEqual([]);
+  for (const order of [ROOMS, LORA])
+    expect(PAGE).toContain(`\`${order.map((line) => line.join(', ')).join(' < ')}\``);
+});
