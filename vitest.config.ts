@@ -3,6 +3,7 @@
  * Node over the built package in a real Chromium. Where no Chromium is found the last is one skipped test. `FIREFOX_PATH`
  * and `WEBKIT_PATH` add projects that run the same in those browsers.
  */
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
@@ -83,6 +84,8 @@ export default defineConfig({
   test: {
     globalSetup: ['test/build-if-stale.ts'],
     browser: { connectTimeout: testTimeout },
+    // One less than the processors by default, which on two would be one file after the other.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         plugins: [quickstart()],

@@ -2,11 +2,11 @@
 import { expect, test } from 'vitest';
 import { NO_RANK } from '../../src/engine/operands.js';
 import { planBackwardWeight, planForward } from '../../src/engine/plan.js';
+import { whole as wholeNumbers } from '../support/numbers.js';
 import { describeBuilds, operand, type Placed, weightOperand } from './harness.js';
 
 /** Whole numbers from -2 to 2: every sum here stays below 2^24 and is exact. */
-const whole = (n: number, seed: number): number[] =>
-  Array.from({ length: n }, (_, i) => ((i * 7 + seed * 3 + (i >> 4)) % 5) - 2);
+const whole = (n: number, seed: number): number[] => wholeNumbers(n, seed, 2);
 
 const PACKED = [4, 5, 6].flatMap((MR) => [(1 << 4) | MR, (2 << 4) | MR]);
 const STREAM = 3 << 4;

@@ -1,13 +1,13 @@
 /** Rows and columns of a table by number: copies and ordered sums, exactly, at every width around a vector. */
 import { expect, test } from 'vitest';
+import { whole as wholeNumbers } from '../support/numbers.js';
 import { describeBuilds, type Placed } from './harness.js';
 
 const WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 130];
 const COUNTS = [0, 1, 2, 7, 20];
 const ENTRIES = 6;
 
-const whole = (n: number, seed: number): number[] =>
-  Array.from({ length: n }, (_, i) => ((i * 31 + seed * 17) % 29) - 14);
+const whole = (n: number, seed: number): number[] => wholeNumbers(n, seed, 14);
 const nans = (n: number): number[] => new Array<number>(n).fill(Number.NaN);
 const idsOf = (M: number): number[] => Array.from({ length: M }, (_, m) => (m * m * 5 + 3) % ENTRIES);
 

@@ -1,5 +1,6 @@
 /** Windows of an image and their sums back, exactly, against plain loops over every window. */
 import { expect, test } from 'vitest';
+import { whole as wholeNumbers } from '../support/numbers.js';
 import { describeBuilds } from './harness.js';
 
 interface Case {
@@ -29,8 +30,7 @@ const CASES: Case[] = [
   make(3, [8, 8], [3, 3], [3, 3], [2, 1], [1, 2]),
 ];
 
-const whole = (n: number, seed: number): number[] =>
-  Array.from({ length: n }, (_, i) => ((i * 31 + seed * 17) % 23) - 11);
+const whole = (n: number, seed: number): number[] => wholeNumbers(n, seed, 11);
 
 /** [OH, OW], and for every element of cols the element of x it comes from, -1 for an edge. */
 function windows({ C, size: [H, W], kernel, stride, pad, dilation }: Case) {

@@ -4,6 +4,7 @@
  */
 import { expect, it } from 'vitest';
 import { addProduct, asColumns, asRows, newSums, type View } from '../../reference/products.js';
+import { whole } from '../support/numbers.js';
 import { describeBuilds, type Placed } from './harness.js';
 
 const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 17, 31, 32, 33, 37];
@@ -11,9 +12,7 @@ const RANKS = [0, 1, 2, 3, 4, 6, 7, 8, 9, 16, 33];
 const SHAPES = SIZES.flatMap((v) => RANKS.flatMap((R) => [[v, 9, R] as const, [5, v, R] as const]));
 const SCALE = 0.5;
 
-function draw(n: number, seed: number): number[] {
-  return Array.from({ length: n }, (_, i) => ((i * 37 + seed * 11 + (i >> 3)) % 7) - 3);
-}
+const draw = (n: number, seed: number): number[] => whole(n, seed, 3);
 
 /** s·a·b added to `start`, of so many columns. */
 function product(columns: number, depth: number, s: number, a: View, b: View, start: readonly number[]) {

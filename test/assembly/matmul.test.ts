@@ -14,6 +14,7 @@ import {
 import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/engine/calls.js';
 import { NO_RANK } from '../../src/engine/operands.js';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
+import { real, whole as wholeNumbers } from '../support/numbers.js';
 import { once } from '../support/once.js';
 import { describeBuilds, type Harness, operand, type Placed, weightOperand } from './harness.js';
 
@@ -36,13 +37,10 @@ const SHAPES: Shape[] = [
   [70, 256, 256, 8],
 ];
 
+/** Draws one operand after the other. */
 function source(seed: number, whole: boolean): Draw {
-  let state = seed;
-  const next = (): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return whole ? ((state >>> 24) % 7) - 3 : Math.fround(state / 2 ** 31 - 1);
-  };
-  return (n) => Array.from({ length: n }, next);
+  let next = 16 * seed;
+  return (n) => (whole ? wholeNumbers(n, next++, 3) : real(n, next++));
 }
 
 /** Failing labels are collected, so that one run shows which sizes break. */

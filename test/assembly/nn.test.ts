@@ -1,13 +1,13 @@
 /** Element-wise kernels exactly, sums and rows within bounds, at every size around a vector and at real ones. */
 import { expect, test } from 'vitest';
+import { real, whole } from '../support/numbers.js';
 import { describeBuilds, type Harness } from './harness.js';
 
 const SIZES = [...Array.from({ length: 40 }, (_, i) => i), 67, 1023, 1024, 1025, 4099];
 const fround = Math.fround;
 
 /** Quarters from -8 to 8: sums and products of them are exact in float32. */
-const quarters = (n: number, seed: number): number[] =>
-  Array.from({ length: n }, (_, i) => (((i * 37 + seed * 101) % 65) - 32) / 4);
+const quarters = (n: number, seed: number): number[] => whole(n, seed, 32).map((v) => v / 4);
 
 type Call = (h: Harness, n: number, a: number, b: number, y: number) => void;
 type Twin = (a: number, b: number, y: number) => number;
@@ -72,7 +72,7 @@ describeBuilds((h) => {
       expect(h.kernels.squaredDistance(n, pa, pb), `n = ${n}`).toBe(total((v, i) => (v - b[i]!) ** 2));
     }
     h.reset();
-    const values = Array.from({ length: 50_000 }, (_, i) => fround(Math.sin(i)));
+    const values = real(50_000, 1);
     const exact = values.reduce((sum, v) => sum + v, 0);
     const absolute = values.reduce((sum, v) => sum + Math.abs(v), 0);
     // At most 64 + 2 roundings to float32 in a block; blocks are added in float64.
@@ -96,7 +96,7 @@ describeBuilds((h) => {
     for (const N of [1, 2, 3, 4, 5, 8, 10, 33, 257]) {
       h.reset();
       const M = 5;
-      const x = Array.from({ length: M * N }, (_, i) => fround(4 * Math.sin(i * 1.7)));
+      const x = real(M * N, 2, 4);
       // One row of extremes: the large ones must neither overflow nor vanish.
       for (let n = 0; n < N; n++) x[n] = n % 2 === 0 ? 1e4 : -1e4;
       const labels = Array.from({ length: M }, (_, m) => (m === 3 ? -100 : (m * 7) % N));
@@ -172,7 +172,7 @@ describeBuilds((h) => {
   test('softmax backward against float64', () => {
     h.reset();
     const [M, N] = [3, 13];
-    const y = Array.from({ length: M * N }, (_, i) => fround(Math.abs(Math.sin(i)) / 8));
+    const y = real(M * N, 3, 1 / 8).map(Math.abs);
     const dy = Array.from({ length: M * N }, (_, i) => fround(Math.cos(i * 3)));
     const [yAt, dyAt, dx] = [
       h.matrix(M, N, y),

@@ -1,10 +1,10 @@
 /** Optimiser steps against float64 twins of PyTorch's formulas; the generator against its published answers. */
 import { describe, expect, test } from 'vitest';
+import { real } from '../support/numbers.js';
 import { describeBuilds } from './harness.js';
 
 const N = 23;
-const wave = (seed: number): number[] =>
-  Array.from({ length: N }, (_, i) => Math.fround(Math.sin(i * 1.3 + seed)));
+const draw = (seed: number): number[] => real(N, seed);
 
 describeBuilds((h) => {
   test.each([
@@ -14,12 +14,12 @@ describeBuilds((h) => {
     [0.9, 0, 1, 0.1],
   ])('SGD, momentum %d, dampening %d, nesterov %d, decay %d', (momentum, dampening, nesterov, decay) => {
     h.reset();
-    let p = wave(0);
+    let p = draw(0);
     let buffer: number[] = [];
     const at = h.matrix(1, N, p, 4);
     const buf = h.f32(new Array<number>(N).fill(Number.NaN));
     for (let step = 0; step < 6; step++) {
-      const g = wave(step + 1);
+      const g = draw(step + 1);
       h.kernels.sgdStep(
         N,
         at.ptr,
@@ -50,13 +50,13 @@ describeBuilds((h) => {
     [1, 0.1],
   ])('Adam, decoupled %d, decay %d', (decoupled, decay) => {
     h.reset();
-    let p = wave(0);
+    let p = draw(0);
     const [m, v] = [new Array<number>(N).fill(0), new Array<number>(N).fill(0)];
     const at = h.matrix(1, N, p, 4);
     const [mAt, vAt] = [h.f32(m), h.f32(v)];
     const [lr, b1, b2, eps] = [0.01, 0.8, 0.95, 1e-6];
     for (let step = 1; step <= 6; step++) {
-      const g = wave(step);
+      const g = draw(step);
       const [stepSize, root] = [lr / (1 - b1 ** step), Math.sqrt(1 - b2 ** step)];
       h.kernels.adamStep(N, at.ptr, h.f32(g), mAt, vAt, lr, b1, b2, eps, decay, decoupled, stepSize, root);
       p = p.map((w, i) => {

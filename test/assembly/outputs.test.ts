@@ -3,14 +3,13 @@
  * whose roots are rounded once). Sizes around the vector width; outputs start as NaN, stride gaps must stay NaN.
  */
 import { expect, it } from 'vitest';
+import { whole } from '../support/numbers.js';
 import { describeBuilds, type Placed } from './harness.js';
 
 const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33];
 const SHAPES = SIZES.flatMap((M) => [[M, 5] as const, [3, M] as const, [M, M] as const]);
 
-function draw(n: number, seed: number): number[] {
-  return Array.from({ length: n }, (_, i) => ((i * 37 + seed * 11 + (i >> 3)) % 7) - 3);
-}
+const draw = (n: number, seed: number): number[] => whole(n, seed, 3);
 
 describeBuilds((h) => {
   const nothing = (rows: number, cols: number): Placed =>

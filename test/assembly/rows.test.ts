@@ -1,10 +1,10 @@
 /** Kernels over rows at every width around a vector: NaN and infinity at each place, softmax's backward, means, windows of a pool. */
 import { expect, test } from 'vitest';
+import { whole as wholeNumbers } from '../support/numbers.js';
 import { describeBuilds } from './harness.js';
 
 const WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 33];
-const whole = (n: number, seed: number): number[] =>
-  Array.from({ length: n }, (_, i) => ((i * 7 + seed * 3 + (i >> 4)) % 9) - 4);
+const whole = (n: number, seed: number): number[] => wholeNumbers(n, seed, 4);
 const filled = (n: number, value: number): number[] => new Array<number>(n).fill(value);
 
 describeBuilds((h) => {

@@ -10,10 +10,10 @@ import {
   type Sums,
 } from '../../reference/products.js';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
+import { real } from '../support/numbers.js';
 import { describeBuilds, operand, weightOperand } from './harness.js';
 
-const values = (n: number, seed: number): number[] =>
-  Array.from({ length: n }, (_, i) => Math.fround(Math.sin(i * 12.9898 + seed) * 2));
+const values = (n: number, seed: number): number[] => real(n, seed, 2);
 
 const shapes = fc.record({
   M: fc.integer({ min: 0, max: 70 }),

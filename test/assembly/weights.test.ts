@@ -5,6 +5,7 @@
 import { expect, test } from 'vitest';
 import { NO_RANK, weight } from '../../src/engine/operands.js';
 import { PLAIN_DTYPES, rowBytes } from '../../src/values/dtypes.js';
+import { real } from '../support/numbers.js';
 import { once } from '../support/once.js';
 import { describeBuilds, operand, type Placed, weightOperand } from './harness.js';
 import { WEIGHTS, type WeightCase } from './weight-cases.js';
@@ -14,10 +15,7 @@ const FORWARD = [4, 6, 16 + 4, 16 + 5, 16 + 6];
 const INPUT = [16 + 4, 16 + 5, 16 + 6, 32 + 4, 32 + 5, 32 + 6, 48];
 
 /** Numbers by count and seed, and weights in their type and expanded: made once, for every path and build. */
-const draw = once(
-  (n: number, seed: number): Float32Array =>
-    Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + seed) * 2),
-);
+const draw = once((n: number, seed: number): Float32Array => Float32Array.from(real(n, seed, 2)));
 const weightOf = once((type: number, N: number, K: number) => {
   const { encode, decode } = WEIGHTS[type]!;
   const stride = K + 32;
