@@ -14,7 +14,6 @@ const ROWS = [...DOC.matchAll(/^\| ([A-E]\d+) \| (.+) \| `(.+)` \|$/gm)].map(([,
 }));
 
 const WAITING = ['A10', 'C7'];
-const SIXTEEN_BITS = 'merging into a base of 16 bits stays within its stated bound';
 
 const SUITES = readdirSync(new URL('test/', ROOT), { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.test.ts'))
@@ -29,7 +28,7 @@ test('every report has a row, in order', () => {
   const reports = [...new Set(ROWS.map(({ report }) => report))];
   const numbers = (letter: string): number[] =>
     reports.filter((report) => report.startsWith(letter)).map((report) => Number(report.slice(1)));
-  expect(numbers('A')).toEqual([1, 3, 4, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 19, 20, 22, 23, 24, 25, 27]);
+  expect(numbers('A')).toEqual([1, 3, 4, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 19, 20, 22, 23, 24, 25, 27]);
   expect(numbers('B')).toEqual([1, 2, 4, 5, 8, 9, 10, 12, 13, 15]);
   expect(numbers('C')).toEqual([1, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20]);
 });
@@ -50,5 +49,5 @@ test('what is skipped everywhere waits for a part that is not built yet', () => 
   );
   const waiting = ROWS.filter(({ report }) => WAITING.includes(report)).map(({ title }) => title);
   expect(skipped).toEqual(expect.arrayContaining(waiting));
-  expect(skipped.filter((title) => !waiting.includes(title) && title !== SIXTEEN_BITS)).toEqual([]);
+  expect(skipped.filter((title) => !waiting.includes(title))).toEqual([]);
 });

@@ -343,6 +343,37 @@ describeRuntimes('merge, unmerge, arithmetic', (rt) => {
     );
   });
 
-  test.skip('merging into a base of 16 bits stays within its stated bound', () => {});
+  test.each([
+    ['f16', 2 ** -11],
+    ['bf16', 2 ** -8],
+  ] as const)('merging into a base of %s moves the output by half a step of each weight', (dtype, unit) => {
+    const [M, K, N, r] = [6, 65, 8, 3];
+    const layer = LoraLinear.from(new Linear(rt(), K, N, { dtype }), { r, loraAlpha: 2 * r });
+    stir(rt(), layer);
+    const x = rt().normal([M, K]).keep();
+    const apartFirst = valuesOf(rt(), layer, x);
+    layer.merge();
+    const together = valuesOf(rt(), layer, x);
+    layer.unmerge();
+    // |y' - y| of an element: each merged weight is off by `unit` of itself, and both sums round in float32.
+    const { A, B } = layer.factors('default');
+    const [w, a, b, xs] = [layer.weight, A, B, x].map((tensor) => tensor.toArray().map(Math.abs));
+    const float = 2 * (K + r + 2) * 2 ** -23;
+    let moved = 0;
+    for (let m = 0; m < M; m++)
+      for (let n = 0; n < N; n++) {
+        let size = Math.abs(layer.bias!.toArray()[n]!);
+        for (let k = 0; k < K; k++) {
+          let delta = 0;
+          for (let j = 0; j < r; j++) delta += 2 * b![n * r + j]! * a![j * K + k]!;
+          size += xs![m * K + k]! * (w![n * K + k]! + delta);
+        }
+        const off = Math.abs(together[m * N + n]! - apartFirst[m * N + n]!);
+        expect(off).toBeLessThanOrEqual((unit + float) * size);
+        moved = Math.max(moved, off);
+      }
+    expect(moved).toBeGreaterThan(0);
+  });
+
   test.skip('merging into a quantised base', () => {});
 });

@@ -16,13 +16,20 @@ export type AnyLoraLayer = LoraLinear | LoraEmbedding | LoraConv2d;
 
 export interface LayerKindCase {
   readonly name: string;
-  readonly base: (rt: Runtime) => Layer;
+  /** @param more - options beside the case's own, as `dtype` */
+  readonly base: (rt: Runtime, more?: object) => Layer;
   readonly wrap: (base: Layer, options: LoraLayerOptions) => AnyLoraLayer;
   readonly input: (rt: Runtime) => Tensor;
 }
 
-const linear = (options: object) => (rt: Runtime) => new Linear(rt, 9, 7, options);
-const conv = (options: object) => (rt: Runtime) => new Conv2d(rt, 4, 6, [3, 2], options);
+const linear =
+  (options: object) =>
+  (rt: Runtime, more: object = {}) =>
+    new Linear(rt, 9, 7, { ...options, ...more });
+const conv =
+  (options: object) =>
+  (rt: Runtime, more: object = {}) =>
+    new Conv2d(rt, 4, 6, [3, 2], { ...options, ...more });
 const rows = (rt: Runtime): Tensor => rt.normal([5, 9]).keep();
 const images = (rt: Runtime): Tensor => rt.normal([3, 4, 7, 6]).keep();
 const wrapLinear = (base: Layer, options: LoraLayerOptions) => LoraLinear.from(base as Linear, options);
@@ -34,7 +41,7 @@ export const LAYER_KINDS: readonly LayerKindCase[] = [
   { name: 'Linear, fan in fan out', base: linear({ fanInFanOut: true }), wrap: wrapLinear, input: rows },
   {
     name: 'Embedding',
-    base: (rt) => new Embedding(rt, 11, 7),
+    base: (rt, more = {}) => new Embedding(rt, 11, 7, more),
     wrap: (base, options) => LoraEmbedding.from(base as Embedding, options),
     input: (rt) => rt.tensor(Int32Array.of(0, 10, 3, 3, 7, 1), [3, 2]).keep(),
   },

@@ -104,10 +104,11 @@ interface Net {
 
 export const NETS: readonly Net[] = [
   {
-    name: 'two linear layers',
+    name: 'two linear layers, one of 16 bits',
     make(rt, draw) {
       const width = draw.size(5);
-      const model = new Sequential(new Linear(rt, 6, width), new ReLU(), new Linear(rt, width, 4));
+      const half = new Linear(rt, width, 4, { dtype: 'bf16' });
+      const model = new Sequential(new Linear(rt, 6, width), new ReLU(), half);
       return { model, x: leaf(rt, [3, 6]) };
     },
     targets: ['0', '2'],
@@ -124,11 +125,11 @@ export const NETS: readonly Net[] = [
     fromBase: false,
   },
   {
-    name: 'convolutions, one grouped, and linear',
+    name: 'convolutions, one grouped and of 16 bits, and linear',
     make(rt, draw) {
       const channels = draw.size(4, 2);
       const first = new Conv2d(rt, 2, channels, 2);
-      const second = new Conv2d(rt, channels, 4, 2, { groups: 2 });
+      const second = new Conv2d(rt, channels, 4, 2, { groups: 2, dtype: 'f16' });
       const model = new Sequential(first, new GELU(), second, new Flatten(), new Linear(rt, 16, 3));
       return { model, x: leaf(rt, [2, 2, 4, 4]) };
     },
