@@ -2,3 +2,8 @@
 declare module 'virtual:quickstart/auto' {}
 declare module 'virtual:quickstart/simd' {}
 declare module 'virtual:quickstart/relaxed-simd' {}
+declare module 'virtual:quickstart/page' {}
+declare module 'virtual:quickstart/markup' {
+  const markup: string;
+  export default markup;
+}
