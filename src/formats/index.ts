@@ -9,7 +9,8 @@ export { baseFromConfig, baseFromGguf, type GgufBase } from './gguf-base.js';
 export { type GgufFile, type GgufTensor, openGguf } from './gguf-file.js';
 export { type GgufOptions, readGguf, writeGguf } from './gguf-lora.js';
 export type { Json, JsonNumber } from './json.js';
-export { kohyaName, readKohya, writeKohya } from './kohya.js';
+export { readKohya, writeKohya } from './kohya.js';
+export { kohyaName } from './kohya-name.js';
 export type {
   AdapterFormat,
   ExtraKind,

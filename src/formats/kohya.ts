@@ -4,10 +4,11 @@
  */
 
 import { FormatError } from '../values/format-error.js';
-import { checkText, checkWriteOptions, under } from './check.js';
+import { checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
 import { alphasBeside, FactorTable, withLayers } from './factors.js';
 import { parseJson, showJson } from './json.js';
+import { kohyaName } from './kohya-name.js';
 import { checkHeld, type ExtraTensor, factorsOnly, type LoraFile, type TargetRules } from './lora-file.js';
 import { extraTensor } from './peft-read.js';
 import { type LoraWriteOptions, plainAlpha } from './peft-write.js';
@@ -75,22 +76,6 @@ function checkNetwork(where: string, metadata: ReadonlyMap<string, string>): voi
     throw new FormatError(
       `${where}: ss_network_args has algo ${showJson(algorithm)}, expected ${PLAIN_ALGORITHMS.join(', ')} or none`,
     );
-}
-
-/**
- * kohya's name of a path: `lora_te_text_model_` for text models, which transformers has with `text_model.` and since its
- * version 5 without; else `lora_unet_`. What names the part of the pipeline already (`unet.`, `text_encoder.`) gives way to
- * it, and a name that has such a prefix stays.
- */
-export function kohyaName(path: string): string {
-  checkText('kohyaName: path', path);
-  if (/^(?:lora|lycoris)_[a-z]+\d*_[^.]*$/.test(path)) return path;
-  const [, encoder = null, of] = /^text_encoder(_\d)?\.(.+)$/s.exec(path) ?? [];
-  const bare = of ?? path.replace(/^(?:unet|diffusion_model)\.(?=.)/, '');
-  const inner = bare.replace(/^text_model\.(?=.)/, '');
-  const text = of !== undefined || inner !== bare || inner.startsWith('encoder.layers.');
-  const prefix = text ? `lora_te${encoder?.slice(1) ?? ''}_text_model_` : 'lora_unet_';
-  return `${prefix}${inner.replaceAll('.', '_')}`;
 }
 
 /** @throws FormatError for what cannot be held, and for two paths that get one name */

@@ -30,11 +30,16 @@ export const PEFT_RULES: TargetRules = {
   extra: ({ name, kind }) => (name.startsWith(PEFT_PREFIX) ? null : `${kind}, not under a name of PEFT's`),
 };
 
-/** @throws FormatError for what cannot be held, an unknown alpha, or a value that is not finite */
-export function writePeft(file: LoraFile, options: LoraWriteOptions = {}): PeftFiles {
-  checkLoraFile(WHERE, file);
-  checkWriteOptions(WHERE, options);
-  checkHeld(WHERE, file, PEFT_RULES);
+/** An adapter by PEFT's fields and keys. */
+export interface PeftForm {
+  readonly config: PeftConfig;
+  readonly tensors: readonly (readonly [string, WritableTensor])[];
+}
+
+/** What `writePeft` writes and a model loads. @throws TypeError; FormatError for what cannot be held, and an unknown alpha */
+export function peftForm(where: string, file: LoraFile): PeftForm {
+  checkLoraFile(where, file);
+  checkHeld(where, file, PEFT_RULES);
   const modules = file.format === 'peft' ? file.modules : file.modules.map(withoutPrefix);
   const tensors: [string, WritableTensor][] = file.extras.map(({ name, tensor }) => [name, tensor]);
   for (const { path, kind, A, B } of modules) {
@@ -42,8 +47,15 @@ export function writePeft(file: LoraFile, options: LoraWriteOptions = {}): PeftF
       kind === 'embedding' ? ['lora_embedding_A', 'lora_embedding_B'] : ['lora_A.weight', 'lora_B.weight'];
     tensors.push([peftKey(path, a), A], [peftKey(path, b), B]);
   }
+  return { config: configOf(where, { ...file, modules }), tensors };
+}
+
+/** @throws FormatError for what cannot be held, an unknown alpha, or a value that is not finite */
+export function writePeft(file: LoraFile, options: LoraWriteOptions = {}): PeftFiles {
+  checkWriteOptions(WHERE, options);
+  const { config, tensors } = peftForm(WHERE, file);
   return {
-    'adapter_config.json': under(WHERE, () => formatPeftConfig(configOf({ ...file, modules }))),
+    'adapter_config.json': under(WHERE, () => formatPeftConfig(config)),
     'adapter_model.safetensors': under(WHERE, () =>
       writeSafetensors(tensors, { allowNonFinite: options.allowNonFinite ?? false }),
     ),
@@ -58,14 +70,14 @@ function withoutPrefix(module: LoraModule): LoraModule {
     : module;
 }
 
-function configOf({ config, modules, extras }: LoraFile): PeftConfig {
-  if (config === null) return makeConfig(modules);
-  const settings = layerReader(WHERE, config);
+function configOf(where: string, { config, modules, extras }: LoraFile): PeftConfig {
+  if (config === null) return makeConfig(where, modules);
+  const settings = layerReader(where, config);
   const same = modules.every((module) => {
     const { r, scale } = settings(module.path);
-    return r === module.r && Math.fround(scale) === Math.fround(scaleOf(WHERE, module));
+    return r === module.r && Math.fround(scale) === Math.fround(scaleOf(where, module));
   });
-  const kept = same ? config : { ...config, ...strengths(modules), useRslora: false };
+  const kept = same ? config : { ...config, ...strengths(where, modules), useRslora: false };
   // Tensors that were left out take their options with them: PEFT would look for them on loading.
   const has = (kind: string): boolean => extras.some((extra) => extra.kind === kind);
   return {
@@ -77,9 +89,9 @@ function configOf({ config, modules, extras }: LoraFile): PeftConfig {
   };
 }
 
-function makeConfig(modules: readonly LoraModule[]): PeftConfig {
+function makeConfig(where: string, modules: readonly LoraModule[]): PeftConfig {
   return {
-    ...strengths(modules),
+    ...strengths(where, modules),
     loraDropout: 0,
     targetModules: modules.map(({ path }) => path),
     excludeModules: null,
@@ -97,8 +109,8 @@ function makeConfig(modules: readonly LoraModule[]): PeftConfig {
 }
 
 /** The commonest rank and alpha, and patterns for the layers that differ; alpha is scale·r, so that scales stay. */
-function strengths(modules: readonly LoraModule[]) {
-  const alphaOf = (module: LoraModule): number => plainAlpha(WHERE, module);
+function strengths(where: string, modules: readonly LoraModule[]) {
+  const alphaOf = (module: LoraModule): number => plainAlpha(where, module);
   const r = commonest(modules.map((module) => module.r));
   const loraAlpha = commonest(modules.map(alphaOf));
   const differing = (value: (module: LoraModule) => number, usual: number): Map<string, number> =>

@@ -288,8 +288,9 @@ export class LoraModel<M extends Module = Layer> extends Module {
   }
 
   /**
-   * Loads an adapter that PEFT or `exportAdapter` wrote under a new name. It is not activated.
-   * @param source - both files' contents, or the folder (URL; in Node also a path) that holds them
+   * Loads an adapter under a new name; it is not activated. Nothing random is drawn for layers that the file has.
+   * @param source - both of PEFT's files as contents, or the folder (URL; in Node also a path) that holds them; or what a reader of
+   * `lora-wasm/formats` gave: an adapter of MLX, GGUF, kohya or loralib
    * @returns what did not fit, empty lists in strict mode
    * @throws AdapterError, FormatError; the model is then unchanged
    */

@@ -56,9 +56,9 @@ test('the quickstart is at most 100 KB of JavaScript', () => {
   expect(quickstart.size).toBeLessThanOrEqual(100);
 });
 
-test("the quickstart holds nothing of other formats than PEFT's, nor of the command", () => {
+test('the quickstart holds no reader and no writer of other formats than PEFT, nor the command', () => {
   expect(quickstart.modules).toContain('lora/lora-model.js');
-  const others = /^cli\/|^node\.js|gguf|mlx|kohya|loralib|convert|read-adapter|lora-file/;
+  const others = /^cli\/|^node\.js|gguf|mlx|kohya\.js|loralib|convert|read-adapter/;
   expect(quickstart.modules.filter((path) => others.test(path))).toEqual([]);
 });
 

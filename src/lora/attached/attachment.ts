@@ -37,6 +37,8 @@ export interface AdapterFile {
    * @throws AdapterError when they do not fit
    */
   compare(tensors: readonly AdapterTensor<Shape>[], model: Module): void;
+  /** Whether the file has all of the layer at `path`, after `compare`: nothing is drawn for it then. */
+  fills(path: string): boolean;
 }
 
 /** An adapter that was added, and the way to take it and the layers made for it out again. */
@@ -162,7 +164,8 @@ export class Attachment<M extends Module = Module> {
         const made = new Adapter(this.runtime, name, config, plan, layout);
         try {
           for (const { path, layer } of plan.layers)
-            initialise(`${where}: ${path}`, layer, name, layer.base.weight, init);
+            if (init !== true || file?.fills(path) !== true)
+              initialise(`${where}: ${path}`, layer, name, layer.base.weight, init);
         } catch (error) {
           made.dispose();
           throw error;

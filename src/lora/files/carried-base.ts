@@ -2,12 +2,12 @@
  * Weights of the base that stand in an adapter's file. PEFT saves those of adapted embeddings and heads beside their factors.
  * They are this model's own or the adapter belongs to another base: nothing is overwritten.
  */
-import type { SafetensorsFile } from '../../formats/safetensors-read.js';
 import { dotted, type Module } from '../../nn/module.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { sameShape, showShape } from '../../values/shape.js';
 import { LoraLayer } from '../layer/lora-layer.js';
+import type { NamedTensors } from './file-values.js';
 
 /** What the keys that name parameters of the base turned out to be. */
 export interface CarriedBase {
@@ -22,7 +22,7 @@ export interface CarriedBase {
  * @param model - the base alone
  */
 export function carriedBase(
-  file: SafetensorsFile,
+  file: NamedTensors,
   left: ReadonlySet<string>,
   prefix: string,
   model: Module,
@@ -32,7 +32,7 @@ export function carriedBase(
 }
 
 function compare(
-  file: SafetensorsFile,
+  file: NamedTensors,
   keys: Iterable<string>,
   prefix: string,
   parameters: ReadonlyMap<string, Parameter>,

@@ -1,13 +1,20 @@
 /**
  * The tensors of an adapter's file for an adapter that is to be: names and shapes are compared first, from the plan alone,
- * and copied once the adapter stands. Made by persistence.ts.
+ * and copied once the adapter stands. Made by load-adapter.ts.
  */
-import type { SafetensorsFile } from '../../formats/safetensors-read.js';
 import type { Module } from '../../nn/module.js';
 import { type Shape, sameShape, showShape } from '../../values/shape.js';
 import { AdapterError } from '../errors.js';
 import type { AdapterTensor } from '../layer/tensors.js';
 import { carriedBase } from './carried-base.js';
+
+/** Named tensors: a safetensors file, or an adapter that a reader of `formats` has taken apart. */
+export interface NamedTensors {
+  readonly names: readonly string[];
+  info(name: string): { readonly shape: Shape };
+  /** The values as float32. @throws FormatError for values that are no numbers of that kind */
+  f32(name: string): Float32Array;
+}
 
 export class FileValues {
   /** Keys of the adapter that the file has not. */
@@ -15,14 +22,14 @@ export class FileValues {
   /** Keys of the file that nothing took. */
   readonly unexpected: string[] = [];
   readonly #where: string;
-  readonly #file: SafetensorsFile;
+  readonly #file: NamedTensors;
   readonly #prefix: string;
   readonly #strict: boolean;
   /** The file's name of each of the adapter's keys. */
   readonly #found = new Map<string, string>();
 
   /** @param prefix - what stands before the module names @param strict - whether missing and unexpected keys are an error */
-  constructor(where: string, file: SafetensorsFile, prefix: string, strict: boolean) {
+  constructor(where: string, file: NamedTensors, prefix: string, strict: boolean) {
     this.#where = where;
     this.#file = file;
     this.#prefix = prefix;
@@ -59,6 +66,11 @@ export class FileValues {
       throw new AdapterError(
         `${where}: ${lists}, expected the keys of this model; strict: false allows them`,
       );
+  }
+
+  /** Whether the file has every tensor of the layer at `path`, after `compare`. */
+  fills(path: string): boolean {
+    return !this.missing.some((key) => key.startsWith(`${this.#prefix}${path}.`));
   }
 
   /** Copies the file's values into the adapter, whose tensors `compare` has seen. @throws FormatError; nothing is copied then */

@@ -1,8 +1,10 @@
 /** Loading an adapter's two files. Keys are built from the module tree; nothing is applied before all of it fits. */
+import type { LoraFile } from '../../formats/lora-file.js';
 import type { PeftConfig } from '../../formats/peft-config.js';
 import { readPeftConfig } from '../../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../../formats/peft-keys.js';
 import { readSafetensors } from '../../formats/safetensors-read.js';
+import type { Module } from '../../nn/module.js';
 import { fileInFolder, readBytes } from '../../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
 import type { HostBlob, HostUrl } from '../../values/globals.js';
@@ -15,11 +17,13 @@ import { AdapterError } from '../errors.js';
 import { takesFromBase } from '../maths/initialise.js';
 import type { AdapterFiles } from './export-adapter.js';
 import { FileValues } from './file-values.js';
+import { fromLoraFile, isLoraFile, type ReadFile } from './read-file.js';
 
-/** What `loadAdapter` reads: the files' contents, what `exportAdapter` gave, or the folder (URL; in Node also a path) that holds them. */
+/** What `loadAdapter` reads: the files' contents, what `exportAdapter` gave, what a reader of `lora-wasm/formats` gave, or the folder (URL; in Node also a path) that holds them. */
 export type AdapterSource =
   | { readonly config: object | string; readonly weights: Uint8Array | ArrayBuffer | HostBlob | HostUrl }
   | AdapterFiles
+  | LoraFile
   | string
   | HostUrl;
 
@@ -59,12 +63,12 @@ export async function loadAdapter(
   attachment.checkAttached(where);
   attachment.adapters.checkNewName(where, name);
   const { strict, prefix, trainable, base } = checkLoadOptions(where, options);
-  const { config: json, weights } = await contents(where, source);
-  const { config, warnings } = readPeftConfig(where, json);
-  const values = new FileValues(where, readSafetensors(where, weights), prefix, strict);
+  const { config, tensors, warnings } = await read(where, source, attachment.model, options.prefix);
+  const values = new FileValues(where, tensors, prefix, strict);
   const { adapter, undo } = attachment.add(where, name, supported(where, config), {
     strict,
     initOf: (plan) => initToRun(where, config, base, plan),
+    fills: (path) => values.fills(path),
     compare: (tensors, model) => values.compare(tensors, model),
   });
   try {
@@ -97,9 +101,28 @@ function checkLoadOptions(where: string, options: LoadOptions): Required<LoadOpt
   return { strict, prefix, trainable, base };
 }
 
-async function contents(
+/** @param prefix - as it was given @throws TypeError, AdapterError, FormatError */
+async function read(
   where: string,
   source: AdapterSource,
+  model: Module,
+  prefix: string | undefined,
+): Promise<ReadFile> {
+  if (isLoraFile(source)) {
+    if (prefix !== undefined)
+      throw new TypeError(
+        `${where}: prefix is ${describe(prefix)} with an adapter that was read already, expected none: its modules have paths`,
+      );
+    return fromLoraFile(where, source, model);
+  }
+  const { config: json, weights } = await contents(where, source);
+  const { config, warnings } = readPeftConfig(where, json);
+  return { config, tensors: readSafetensors(where, weights), warnings };
+}
+
+async function contents(
+  where: string,
+  source: Exclude<AdapterSource, LoraFile>,
 ): Promise<{ config: object | string | Uint8Array; weights: Uint8Array }> {
   const address = typeof source === 'string' ? source : urlOf(source);
   if (address !== null) {

@@ -196,6 +196,13 @@ function members({ rt, objects }: World): Calls {
     'LoraModel.exportAdapter': [['default', options({ convert: true, allowNonFinite: false })]],
     'LoraModel.loadAdapter': [
       [
+        'read',
+        {
+          ...{ format: 'mlx', extras: [], config: null, warnings: [] },
+          modules: [{ ...plainFile().file.modules[0]!, path: '0' }],
+        },
+      ],
+      [
         'loaded',
         t.files,
         options({ trainable: true, strict: true, prefix: 'base_model.model.', base: 'original' }),
