@@ -24,8 +24,8 @@ const TYPES: Readonly<Record<string, string>> = {
 export interface HostOptions {
   /** Of every answer; the isolating ones. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** What is answered in place of a file; undefined leaves it as it is. */
-  readonly answer?: (path: string) => Answer | undefined;
+  /** What is answered in place of a file; undefined leaves it as it is, and with `'none'` the connection ends. */
+  readonly answer?: (path: string) => Answer | 'none' | undefined;
   /** Hears what a page posts to `/report`. */
   readonly report?: (text: string) => void;
 }
@@ -67,6 +67,10 @@ async function handle(
     return;
   }
   const special = answer?.(path);
+  if (special === 'none') {
+    request.socket.destroy();
+    return;
+  }
   if (special !== undefined) {
     response.writeHead(special.status, { 'Content-Type': special.type }).end(special.body);
     return;

@@ -13,8 +13,8 @@ const PAGE: Answer = { status: 200, type: 'text/html', body: '<!doctype html><ti
 
 /** Answers for files whose name ends so. */
 const forFiles =
-  (ending: string, answer: Answer) =>
-  (path: string): Answer | undefined =>
+  (ending: string, answer: Answer | 'none') =>
+  (path: string): Answer | 'none' | undefined =>
     path.endsWith(ending) ? answer : undefined;
 
 const policy = (text: string): HostOptions => ({
@@ -75,7 +75,8 @@ const INLINE = "'lora-wasm/inline'";
 
 export const refusalRows: readonly Row[] = [
   refused('kernels that are missing', { answer: forFiles(WASM, MISSING) }, [
-    'build/relaxed-simd.wasm, which answered 404',
+    'are not at ',
+    'build/relaxed-simd.wasm: answered 404',
     INLINE,
     'createRuntime({ wasm })',
   ]),
@@ -88,8 +89,15 @@ export const refusalRows: readonly Row[] = [
     "add 'wasm-unsafe-eval' to its script-src",
   ]),
   refused('a policy without fetch', policy("connect-src 'none'"), [
-    'build/relaxed-simd.wasm',
-    'Content-Security-Policy of this page forbids it by connect-src',
+    'could not be read from ',
+    'build/relaxed-simd.wasm: ',
+    'connect-src of a Content-Security-Policy',
+    INLINE,
+  ]),
+  refused('a page that went offline', { answer: forFiles(WASM, 'none') }, [
+    'could not be read from ',
+    'build/relaxed-simd.wasm: ',
+    '(offline, ',
     INLINE,
   ]),
   oneThread('the script is missing, its text is not', { answer: forFiles('/dist/worker.js', MISSING) }, null),
