@@ -46,6 +46,8 @@ export async function buildInline(): Promise<void> {
         entryPoints: [`${DIST}index.js`],
         write: false,
         bundle: true,
+        // For pages and for Node, whatever package.json says of a page.
+        platform: 'neutral',
         // Names stay: messages say what kind of layer they speak of.
         minifySyntax: true,
         minifyWhitespace: true,

@@ -8,6 +8,7 @@ export async function buildWorker(): Promise<void> {
   const { outputFiles } = await build({
     entryPoints: [source],
     bundle: true,
+    platform: 'neutral',
     format: 'iife',
     minify: true,
     target: TARGET,

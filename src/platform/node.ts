@@ -1,6 +1,6 @@
 /**
  * What Node does its own way: reading bytes, starting workers. The browser's twin is `browser.ts`; `index.ts` chooses. Node's
- * modules are asked for when they are wanted, not imported: a bundle for a page carries this file too. Written as `globalThis.process`,
+ * modules are asked for when they are wanted, not imported: a bundle for a page may carry this file too (`no-node.ts`). Written as `globalThis.process`,
  * since Parcel asks for a polyfill where it sees the bare name.
  */
 import type { Worker as NodeWorker } from 'node:worker_threads';

@@ -67,6 +67,13 @@ test('createRuntime and Linear alone are at most 19 KB', () => {
   expect(least.modules.filter((path) => /^(lora|optim|formats)\//.test(path))).toEqual([]);
 });
 
+test('a page carries nothing of Node', () => {
+  for (const { modules } of [quickstart, least]) {
+    expect(modules).toContain('platform/browser.js');
+    expect(modules).not.toContain('platform/node.js');
+  }
+});
+
 const BUILDS = ['simd', 'relaxed-simd', 'simd-threads', 'relaxed-simd-threads'];
 const kernels = (name: string): number => gzipped(readFileSync(new URL(`build/${name}.wasm`, ROOT)));
 
