@@ -192,6 +192,9 @@ function nameOf(script: WorkerScript): string {
 
 /** What helps where no script of a worker runs. */
 function remedy(): string {
-  const header = platform === 'browser' ? ' with the header Cross-Origin-Embedder-Policy: require-corp' : '';
+  const header =
+    platform === 'browser'
+      ? ' with the header Cross-Origin-Embedder-Policy: require-corp, allow it by worker-src of a Content-Security-Policy,'
+      : '';
   return `Serve lora-wasm/worker${header} and give createRuntime({ worker }) its place, see docs/bundlers.md`;
 }
