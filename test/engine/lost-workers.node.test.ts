@@ -5,6 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Allocator } from '../../src/engine/allocator.js';
+import { forwardCall } from '../../src/engine/calls.js';
+import { matrix, NO_RANK, weight } from '../../src/engine/operands.js';
 import { Pool, type PoolParts, type WorkerHandle } from '../../src/engine/pool/pool.js';
 import { controlOf, DONE, TICKET } from '../../src/engine/pool/protocol.js';
 import { Speed } from '../../src/engine/pool/speed.js';
@@ -109,7 +111,8 @@ test('a worker that is ended in the middle of a product is an error once, then o
   // The worker's share is a hundred times the caller's, so that it is still at work; both lie in the first 2 MiB.
   const share = (rows: number): number[] => {
     const at = 1 << 20;
-    return [0x14, rows, 16, 256, 0, at, 0, at, 256, 0, 0, 0, 0, 0, 0, at, 0, 0];
+    const operands = { x: matrix(at, rows, 256, 0), w: weight(at, 16, 256), low: NO_RANK };
+    return forwardCall(0x14, { ...operands, colScale: 0, bias: 0, y: matrix(at, rows, 16, 0) }).whole(0);
   };
   expect(() => pool.run('linearForward', [share(1000), share(100_000_000)], 0, 1000)).toThrow(
     'no answer in 2',
