@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { build, type Plugin } from 'esbuild';
 import { DIST, MODULES, TARGET } from './paths.js';
+import { checkRe2js, replaceInOrder, trimRe2js } from './trim-re2js.js';
 
 const VENDOR = `${DIST}vendor/`;
 /** The files that a package is put into. */
@@ -28,9 +29,10 @@ export async function bundleVendors(): Promise<void> {
     format: 'esm',
     target: TARGET,
     charset: 'utf8',
-    plugins: [loader(), decompositions(), tables()],
+    plugins: [loader(), decompositions(), patterns()],
     logLevel: 'warning',
   });
+  checkRe2js(readFileSync(`${VENDOR}re2js.js`, 'utf8'));
   writeFileSync(`${VENDOR}LICENSES.txt`, licences());
 }
 
@@ -64,15 +66,7 @@ function cutLoader(code: string): string {
     ['const extended = preInstantiate(imports);', ''],
     ['const exports = postInstantiate(extended, instance);', 'const { exports } = instance;'],
   ] as const;
-  let cut = code;
-  let begin = 0;
-  for (const [from, to] of cuts) {
-    const at = cut.indexOf(from, begin);
-    if (at < 0) throw new Error(`build: the loader has no '${from}', expected it`);
-    cut = cut.slice(0, at) + to + cut.slice(at + from.length);
-    begin = at;
-  }
-  return cut;
+  return replaceInOrder('the loader', code, cuts);
 }
 
 /** Of ml-matrix the two decompositions as they are, over a matrix of the few methods that they call. */
@@ -99,43 +93,16 @@ function decompositions(): Plugin {
   };
 }
 
-/** Of RE2JS everything but its tables of Unicode's classes, which the engine has too. @throws Error when RE2JS has another form */
-function tables(): Plugin {
+/** @throws Error when RE2JS has another form */
+function patterns(): Plugin {
   return {
-    name: 'tables',
+    name: 'patterns',
     setup({ onLoad }) {
       onLoad({ filter: /[\\/]re2js[\\/]build[\\/]index\.js$/ }, ({ path }) => ({
-        contents: withoutTables(readFileSync(path, 'utf8')),
+        contents: trimRe2js(readFileSync(path, 'utf8'), `${VENDOR}unicode-ranges.js`),
       }));
     },
   };
-}
-
-function withoutTables(code: string): string {
-  let map = '';
-  let count = 0;
-  const lines = code.split('\n').map((line) => {
-    map = /^\tstatic (\w+) = new LazyMap\(\{$/.exec(line)?.[1] ?? map;
-    const entry =
-      /^(\t+(?:(\w+): \(\) => |if \(!this\._Print\) this\._Print = )new UnicodeRangeTable\()decodeRanges\("/.exec(
-        line,
-      );
-    if (entry === null) return line;
-    count++;
-    const [, begin, name = 'Print'] = entry;
-    const end = line.trimEnd().endsWith(',') ? '),' : name === 'Print' ? ');' : ')';
-    return `${begin}${rangesOf(map, name)}${end}`;
-  });
-  if (count < 200 || lines.join('').includes('decodeRanges("'))
-    throw new Error(`build: found ${count} tables in RE2JS, expected all of them, some 250`);
-  return `import { foldsOf, rangesOf } from '${VENDOR}unicode-ranges.js';\n${lines.join('\n')}`;
-}
-
-/** The call that stands for a table. */
-function rangesOf(map: string, name: string): string {
-  const script = map === 'SCRIPTS' || map === 'FOLD_SCRIPT';
-  const ranges = `rangesOf('${name}', ${script})`;
-  return map.startsWith('FOLD') ? `foldsOf(${ranges}, UnicodeTables.CASE_ORBIT)` : ranges;
 }
 
 function licences(): string {

@@ -4,7 +4,7 @@
  */
 
 import { FormatError } from '../values/format-error.js';
-import { RE2JS } from '../vendor/re2js.js';
+import { type CompiledPattern, RE2JS } from '../vendor/re2js.js';
 
 /** Longest pattern that is read. */
 export const PATTERN_LIMIT = 512;
@@ -49,7 +49,7 @@ export function compileOpening(where: string, pattern: string, { before, after }
     opens: (name) => {
       const matcher = compiled.matcher(checkName(where, name));
       if (!matcher.lookingAt()) return null;
-      return { index: hasIndex ? (matcher.group('index') ?? null) : null };
+      return { index: hasIndex ? matcher.group('index') : null };
     },
   };
 }
@@ -69,7 +69,7 @@ function checkName(where: string, name: string): string {
   return name;
 }
 
-function compile(where: string, pattern: string, source: string): RE2JS {
+function compile(where: string, pattern: string, source: string): CompiledPattern {
   try {
     return RE2JS.compile(source);
   } catch (cause) {
@@ -82,7 +82,7 @@ function compile(where: string, pattern: string, source: string): RE2JS {
 }
 
 /** Compiles `source`, which holds `pattern`. */
-function compileWithin(where: string, pattern: string, source: string): RE2JS {
+function compileWithin(where: string, pattern: string, source: string): CompiledPattern {
   // Alone first where it has brackets or escapes, so that one of its own cannot close what stands around it.
   if (/[()[\]\\]/.test(pattern)) compile(where, pattern, pattern);
   return compile(where, pattern, source);

@@ -6,7 +6,6 @@ const LAST = 0x10ffff;
 
 /** What has no name of its own in the engine's regular expressions. */
 const CLASSES: Readonly<Record<string, string>> = {
-  Print: '[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S} ]',
   Unknown: '[\\p{Cn}\\p{Co}\\p{Cs}]',
 };
 
