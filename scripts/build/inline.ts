@@ -11,8 +11,9 @@ export const INLINE_BUILDS = ['simd', 'relaxed-simd', 'simd-threads', 'relaxed-s
 /** What stands in place of `packaged.js`. */
 function packaged(name: string): string {
   const text = readFileSync(`${KERNELS}${name}.wasm`).toString('base64');
-  return `import { WORKER_TEXT } from './pool/worker-text.js';
-export const packagedBuild = '${name}';
+  return `import { oneBuild } from './one-build.js';
+import { WORKER_TEXT } from './pool/worker-text.js';
+export const packagedBuild = oneBuild('${name}');
 export const packagedKernels = () => Uint8Array.from(atob('${text}'), (byte) => byte.charCodeAt(0));
 export const packagedWorkers = () => [{ text: WORKER_TEXT }];
 `;

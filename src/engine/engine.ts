@@ -8,6 +8,7 @@ import type { Kernels } from './abi.js';
 import { Allocator } from './allocator.js';
 import { OutOfMemoryError } from './errors.js';
 import type { Span } from './operands.js';
+import { packagedBuild } from './packaged.js';
 import type { Pool } from './pool/pool.js';
 import {
   planThreads,
@@ -17,7 +18,7 @@ import {
   workerScripts,
 } from './pool/start.js';
 import { Products } from './products.js';
-import { heldThreads, type LoadedKernels, type LoadRequest, loadKernels, type WasmOption } from './wasm.js';
+import { type LoadedKernels, type LoadRequest, loadKernels, type WasmOption } from './wasm.js';
 
 /** Options of `createRuntime`. */
 export interface RuntimeOptions {
@@ -252,13 +253,10 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
   const scripts = workerScripts(worker);
   const maxBytes = maxMemoryMB === undefined ? null : maxMemoryMB * MIB;
   const request: LoadRequest = { level: kernels, wasm, maxBytes };
-  const held = heldThreads(wasm);
+  const held = wasm === undefined ? packagedBuild : null;
   let reason = plan.reason;
   if (plan.threads > 1) {
-    const loaded =
-      held === false
-        ? "this entry holds no kernels for threads: import 'lora-wasm/inline/simd-threads'"
-        : await loadShared(request);
+    const loaded = held?.threadsObstacle ?? (await loadShared(request));
     if (typeof loaded !== 'string') {
       const pool = await startPool(loaded, plan.threads, scripts);
       if (typeof pool !== 'string') {
@@ -271,7 +269,7 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
     reason = loaded;
   }
   // Kernels for threads compute on one over a memory that could be shared.
-  const loaded = await loadKernels(request, held === true);
+  const loaded = await loadKernels(request, held?.threadsObstacle === null);
   if (loaded === null) throw new Error('createRuntime: wasm is not a build of the lora-wasm kernels');
   return new Engine(loaded, seed, { pool: null, reason });
 }

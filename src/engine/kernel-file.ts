@@ -17,6 +17,13 @@ export function noSimd(): Error {
   return new Error('createRuntime: this engine has no WebAssembly SIMD, expected one of 2023 or newer');
 }
 
+/** @param otherwise - what else helps than another of the option's values */
+export function noRelaxedSimd(otherwise = ''): Error {
+  return new Error(
+    `createRuntime: kernels is 'relaxed-simd', but this engine has no relaxed SIMD; expected 'auto' or 'simd'${otherwise}`,
+  );
+}
+
 /**
  * @param given - undefined for the packaged file
  * @throws TypeError, Error
@@ -35,7 +42,7 @@ export async function compileKernels(
     const message = messageOf(cause);
     if (/unsafe-eval|content security policy|\bcsp\b|disallowed by embedder/i.test(message)) {
       throw new Error(
-        "createRuntime: the Content-Security-Policy of this page forbids WebAssembly: add 'wasm-unsafe-eval' to its script-src, or give createRuntime({ wasm }) an imported module, see docs/bundlers.md",
+        "createRuntime: the Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to its script-src, or give createRuntime({ wasm }) a module, see docs/bundlers.md",
         { cause },
       );
     }
@@ -50,7 +57,7 @@ function packagedSource(build: KernelBuild): URL | Uint8Array<ArrayBuffer> {
     return packagedKernels(build);
   } catch (cause) {
     throw new Error(
-      `createRuntime: the kernels cannot be looked for, since this bundle has no import.meta.url. ${remedy(build)}`,
+      `createRuntime: the kernels have no address, since this bundle has no import.meta.url. ${remedy(build)}`,
       { cause },
     );
   }
@@ -100,12 +107,12 @@ function checkMagic(bytes: Uint8Array, from: string, build: KernelBuild): void {
   if (bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d) return;
   const start = String.fromCharCode(...bytes.subarray(0, 12));
   const got = start.trimStart().startsWith('<')
-    ? 'an HTML page, as servers give for what is missing'
+    ? 'an HTML page'
     : `${bytes.length} bytes that begin with ${JSON.stringify(start)}`;
   throw new Error(`createRuntime: the kernels ${from} are no WebAssembly but ${got}. ${remedy(build)}`);
 }
 
 /** What helps where the packaged kernels are not found. */
 function remedy(build: KernelBuild): string {
-  return `Import 'lora-wasm/inline', which needs no file, or give createRuntime({ wasm }) the place of lora-wasm/build/${build}.wasm, see docs/bundlers.md`;
+  return `Import 'lora-wasm/inline', or give createRuntime({ wasm }) the place of lora-wasm/build/${build}.wasm, see docs/bundlers.md`;
 }

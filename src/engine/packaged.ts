@@ -4,10 +4,11 @@
  */
 import type { WorkerScript } from '../platform/index.js';
 import type { KernelBuild } from './abi.js';
+import type { OneBuild } from './one-build.js';
 import { WORKER_TEXT } from './pool/worker-text.js';
 
 /** The one build that the package holds; null where it holds all. */
-export const packagedBuild: KernelBuild | null = null;
+export const packagedBuild: OneBuild | null = null;
 
 /** Where a build lies. @throws TypeError in a bundle that has no URL of its own */
 export function packagedKernels(build: KernelBuild): URL | Uint8Array<ArrayBuffer> {

@@ -4,7 +4,8 @@ import { instantiate } from '../vendor/loader.js';
 import type { KernelBuild, KernelLevel, Kernels } from './abi.js';
 import { abortIn } from './abort.js';
 import { OutOfMemoryError } from './errors.js';
-import { compileKernels, noSimd, type WasmSource } from './kernel-file.js';
+import { compileKernels, noRelaxedSimd, noSimd, type WasmSource } from './kernel-file.js';
+import type { Choice } from './one-build.js';
 import { packagedBuild } from './packaged.js';
 
 export type { WasmSource } from './kernel-file.js';
@@ -40,44 +41,18 @@ const MOST_BYTES = 4095 * MIB;
 const SHARED_SIZES = [MOST_BYTES, 2048 * MIB, 1024 * MIB, 512 * MIB];
 const LEVELS = ['simd', 'relaxed-simd'] as const;
 
-/** A build, and why it. */
-interface Choice {
-  readonly build: KernelLevel;
-  readonly reason: string;
-}
-
-/** @param held - the one level that there is; null where there are both */
-async function chooseLevel(asked: 'auto' | KernelLevel, held: KernelLevel | null): Promise<Choice> {
+async function chooseLevel(asked: 'auto' | KernelLevel, wasm: WasmOption | undefined): Promise<Choice> {
   if (!(await simd())) throw noSimd();
-  const wanted = asked === 'auto' ? held : asked;
-  const other = held === 'simd' ? 'lora-wasm/inline/relaxed-simd' : 'lora-wasm/inline';
-  if (held !== null && wanted !== held)
-    throw new Error(
-      `createRuntime: kernels is '${asked}', but this entry holds '${held}'; expected 'auto', or an import of '${other}'`,
-    );
-  const relaxed = wanted !== 'simd' && (await relaxedSimd());
-  if (wanted === 'relaxed-simd' && !relaxed)
-    throw new Error(
-      `createRuntime: kernels is '${wanted}', but this engine has no relaxed SIMD; expected 'auto' or 'simd'${held === null ? '' : `, or an import of '${other}'`}`,
-    );
-  const reason =
-    wanted === null
-      ? `this engine has ${relaxed ? '' : 'no '}relaxed SIMD`
-      : asked === 'auto'
-        ? 'the kernels of this entry'
-        : `asked for by kernels: '${asked}'`;
-  return { build: wanted ?? (relaxed ? 'relaxed-simd' : 'simd'), reason };
-}
-
-/** The level of the build that the package holds, where it holds one and it is asked for. */
-function heldLevel(wasm: WasmOption | undefined): KernelLevel | null {
-  if (wasm !== undefined || packagedBuild === null) return null;
-  return packagedBuild.startsWith('relaxed') ? 'relaxed-simd' : 'simd';
-}
-
-/** Whether the one build that the package holds, and that is asked for, is for threads; null where it holds all or another is given. */
-export function heldThreads(wasm: WasmOption | undefined): boolean | null {
-  return wasm !== undefined || packagedBuild === null ? null : packagedBuild.endsWith('-threads');
+  if (packagedBuild !== null && wasm === undefined) return packagedBuild.choose(asked);
+  if (asked === 'auto') {
+    const relaxed = await relaxedSimd();
+    return {
+      build: relaxed ? 'relaxed-simd' : 'simd',
+      reason: `this engine has ${relaxed ? '' : 'no '}relaxed SIMD`,
+    };
+  }
+  if (asked === 'relaxed-simd' && !(await relaxedSimd())) throw noRelaxedSimd();
+  return { build: asked, reason: `asked for by kernels: '${asked}'` };
 }
 
 /**
@@ -122,7 +97,7 @@ export async function loadKernels(request: LoadRequest, shared: boolean): Promis
   let { build, reason }: Choice =
     wasm instanceof WebAssembly.Module
       ? { build: asked === 'auto' ? 'simd' : asked, reason: `asked for by kernels: '${asked}'` }
-      : await chooseLevel(asked, heldLevel(wasm));
+      : await chooseLevel(asked, wasm);
   const name: KernelBuild = shared ? `${build}-threads` : build;
   const module = await compileKernels(typeof wasm === 'function' ? await wasm(name) : wasm, name);
   const { memory, maxBytes } = makeMemory(shared, request.maxBytes);

@@ -73,32 +73,41 @@ function isContainer(value: unknown): value is object {
   return Array.isArray(value) || isMap(value) || isSet(value) || isPlainObject(value);
 }
 
-function* entriesOf(container: object): Iterable<Entry> {
-  if (Array.isArray(container)) {
-    const array: unknown[] = container;
-    for (const [i, value] of array.entries())
-      yield { key: String(i), value, get: () => array[i], put: (other) => setIn(array, i, other) };
-  } else if (isMap(container)) {
-    for (const [key, value] of [...container])
-      yield {
-        ...{ key: typeof key === 'string' || typeof key === 'number' ? String(key) : null, value },
-        ...{ get: () => container.get(key), put: (other) => container.set(key, other) },
-      };
-  } else if (isSet(container)) {
-    for (const [i, value] of [...container].entries())
-      yield {
-        ...{ key: String(i), value },
-        ...{ get: () => [...container][i], put: (other) => replaceIn(container, i, other) },
-      };
-  } else {
-    const record = container as Record<string, unknown>;
-    for (const [key, value] of Object.entries(record))
-      yield { key, value, get: () => record[key], put: (other) => setIn(record, key, other) };
-  }
+function entriesOf(container: object): Iterable<Entry> {
+  if (isMap(container))
+    return entries(
+      [...container],
+      (key) => container.get(key),
+      (key, value) => container.set(key, value),
+    );
+  if (isSet(container))
+    return entries(
+      [...container].entries(),
+      (i) => [...container][i],
+      (i, value) => replaceIn(container, i, value),
+    );
+  const record = container as Record<PropertyKey, unknown>;
+  return entries<PropertyKey>(
+    Array.isArray(container) ? container.entries() : Object.entries(record),
+    (key) => record[key],
+    (key, value) => {
+      record[key] = value;
+    },
+  );
 }
 
-function setIn<K extends PropertyKey>(owner: Record<K, unknown>, key: K, value: unknown): void {
-  owner[key] = value;
+function* entries<K>(
+  pairs: Iterable<[K, unknown]>,
+  get: (key: K) => unknown,
+  put: (key: K, value: unknown) => unknown,
+): Iterable<Entry> {
+  for (const [key, value] of pairs)
+    yield {
+      key: typeof key === 'string' || typeof key === 'number' ? String(key) : null,
+      value,
+      get: () => get(key),
+      put: (other) => put(key, other),
+    };
 }
 
 /** A Set has no places: all of it is taken out and put back in order. */

@@ -46,6 +46,8 @@ export function decodeHalves(dtype: HalfDType, bits: Uint16Array, to: Float32Arr
 
 const ONE_FLOAT = new Float32Array(1);
 const ITS_BITS = new Uint32Array(ONE_FLOAT.buffer);
+/** Of the float32 0.5. */
+const HALF_BITS = 0x3f000000;
 
 /** Rounds numbers into `to`, which has as many elements. Takes no memory of note. */
 export function encodeHalves(dtype: HalfDType, values: ArrayLike<number>, to: Uint16Array): void {
@@ -102,13 +104,8 @@ function halfOf(bits: number): number {
   // From 65520 on, half-way between the largest half and what would be the next.
   if (size >= 0x477ff000) return sign | 0x7c00;
   if (size >= 0x38800000) return sign | ((size - 0x38000000 + 0xfff + ((size >>> 13) & 1)) >>> 13);
-  // Up to 2^-25, half of the smallest.
-  if (size <= 0x33000000) return sign;
-  // Below 2^-14, multiples of 2^-24: the fraction moved to where that is 1.
-  const shift = 126 - (size >>> 23);
-  const fraction = (size & 0x7fffff) | 0x800000;
-  const whole = fraction >>> shift;
-  const rest = fraction & ((1 << shift) - 1);
-  const half = 1 << (shift - 1);
-  return sign | (whole + (rest > half || (rest === half && (whole & 1) === 1) ? 1 : 0));
+  // Below 2^-14, multiples of 2^-24, as which every float32 from a half up to one is rounded.
+  ITS_BITS[0] = size;
+  ONE_FLOAT[0]! += 0.5;
+  return sign | (ITS_BITS[0]! - HALF_BITS);
 }

@@ -7,7 +7,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 afterEach(() => void vi.restoreAllMocks());
 
 const REMEDY =
-  "Import 'lora-wasm/inline', which needs no file, or give createRuntime({ wasm }) the place of lora-wasm/build/simd.wasm, see docs/bundlers.md";
+  "Import 'lora-wasm/inline', or give createRuntime({ wasm }) the place of lora-wasm/build/simd.wasm, see docs/bundlers.md";
 
 async function said(wasm: string | Uint8Array | undefined): Promise<string> {
   const options = { kernels: 'simd', threads: 1 } as const;
@@ -50,7 +50,7 @@ test('an answer of 404 is told with the address and what helps', async () => {
 test('a page in place of the kernels is told as one', async () => {
   const [text, url] = await saidOf(200, 'text/html', '\n<!doctype html><title>somebody</title>');
   expect(text).toBe(
-    `Error: createRuntime: the kernels from ${url} are no WebAssembly but an HTML page, as servers give for what is missing. ${REMEDY}`,
+    `Error: createRuntime: the kernels from ${url} are no WebAssembly but an HTML page. ${REMEDY}`,
   );
 });
 

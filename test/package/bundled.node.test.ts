@@ -145,13 +145,13 @@ describe('one file of esbuild', () => {
   test('says where it looked for the kernels, and what helps', async () => {
     const looked = new URL('../build/simd.wasm', pathToFileURL(folder)).href;
     expect((await runBundle("{ kernels: 'simd', threads: 1 }")).error).toBe(
-      `createRuntime: the kernels are not at ${looked}: no such file. Import 'lora-wasm/inline', which needs no file, or give createRuntime({ wasm }) the place of lora-wasm/build/simd.wasm, see docs/bundlers.md`,
+      `createRuntime: the kernels are not at ${looked}: no such file. Import 'lora-wasm/inline', or give createRuntime({ wasm }) the place of lora-wasm/build/simd.wasm, see docs/bundlers.md`,
     );
   });
 
   test('without an address of its own says so', async () => {
     expect((await runBundle("{ kernels: 'simd', threads: 1 }", { format: 'cjs' })).error).toMatch(
-      /^createRuntime: the kernels cannot be looked for, since this bundle has no import\.meta\.url\. Import 'lora-wasm\/inline'/,
+      /^createRuntime: the kernels have no address, since this bundle has no import\.meta\.url\. Import 'lora-wasm\/inline'/,
     );
   });
 
