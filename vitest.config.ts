@@ -20,7 +20,11 @@ const alias = [
   { find: /^lora-wasm\/node$/, replacement: here('./src/node.ts') },
 ];
 
-const LAUNCH_FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+/** Without the trap handler a memory reserves its size and no more: hundreds of runtimes of the suites fit into one page's process. */
+const LAUNCH_FLAGS = [
+  ...['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+  '--disable-features=WebAssemblyTrapHandler',
+];
 
 /** Suites that run in a page as they run in Node. */
 const PORTABLE = ['assembly', 'engine', 'tensor', 'ops', 'nn', 'lora', 'optim', 'formats', 'browser'];

@@ -59,7 +59,7 @@ const STAND_INS: Contestants = {
 };
 
 describe('a host', () => {
-  test('measures what is verified and says why the rest is not', { timeout: 60_000 }, async () => {
+  test('measures what is verified and says why the rest is not', { timeout: 600_000 }, async () => {
     const host = new LocalHost(STAND_INS, placeOf);
     const names = Object.keys(STAND_INS);
     const effort = { rounds: 3, roundMs: 1, settleMs: 1 };

@@ -15,7 +15,7 @@ import { planForward } from '../../src/engine/plan.js';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 describe.each(BUILDS)('%s', (build) => {
-  test('every tile is exact', { timeout: 60_000 }, async ({ skip }) => {
+  test('every tile is exact', { timeout: 600_000 }, async ({ skip }) => {
     const bytes = await compileTiles(sourceOf(SHAPES), build);
     skip(!WebAssembly.validate(bytes), `this engine has no ${build}`);
     const bed = new TestBed(new WebAssembly.Module(bytes));
@@ -55,7 +55,7 @@ const WRONG: readonly [what: string, shape: Shape, from: string, to: string, mes
   ],
 ];
 
-test.each(WRONG)('%s is refused', { timeout: 60_000 }, async (_, shape, from, to, message) => {
+test.each(WRONG)('%s is refused', { timeout: 600_000 }, async (_, shape, from, to, message) => {
   const source = sourceOf([shape]);
   const wrong = source.replaceAll(from, to);
   expect(wrong).not.toBe(source);
@@ -67,7 +67,7 @@ test.each(WRONG)('%s is refused', { timeout: 60_000 }, async (_, shape, from, to
   expect(() => broken.verify(shape)).toThrow(message);
 });
 
-test('the command measures tiles and paths and says what is behind', { timeout: 120_000 }, () => {
+test('the command measures tiles and paths and says what is behind', { timeout: 600_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'lora-wasm-variants-'));
   try {
     const file = join(folder, 'out.json');

@@ -32,7 +32,7 @@ function run(file: string, ...args: string[]): { status: number | null; output: 
 }
 
 describe('the MNIST story at reduced size', () => {
-  test('its invariants hold', { timeout: 60_000 }, () => {
+  test('its invariants hold', { timeout: 600_000 }, () => {
     const json = join(mkdtempSync(join(tmpdir(), 'lora-wasm-')), 'demo.json');
     const { status, output } = run(
       'examples/mnist/main.ts',

@@ -9,6 +9,7 @@ import { checkNumber, describe } from '../../values/checks.js';
 import type { Shape } from '../../values/shape.js';
 import type { ResolvedConfig } from '../config/config.js';
 import { AdapterError } from '../errors.js';
+import { childrenOf } from '../layer/children.js';
 import { isAdaptable } from '../layer/kinds.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
 import type { AdapterTensor } from '../layer/tensors.js';
@@ -17,7 +18,7 @@ import type { Finish } from '../merging/merge-layer.js';
 import { Adapter, expectedTensors, layoutOf } from './adapter.js';
 import { AdapterSet } from './adapter-set.js';
 import { putOriginals } from './copies.js';
-import { type AdapterPlan, childrenOf, type PlannedLayer, planAdapter } from './plan.js';
+import { type AdapterPlan, type PlannedLayer, planAdapter } from './plan.js';
 import { tiedParameters } from './tied.js';
 
 interface Wrapped {

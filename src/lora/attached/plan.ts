@@ -1,12 +1,13 @@
 /** What adding an adapter to a model comes to, worked out before anything changes: layers, options, and what matched nothing. */
 
-import { type Child, dotted, type Module } from '../../nn/module.js';
+import type { Child, Module } from '../../nn/module.js';
 import { PatternValues } from '../../patterns/rules.js';
 import { layerOptionsOf, type ResolvedConfig } from '../config/config.js';
 import type { ResolvedLayerOptions } from '../config/layer-options.js';
 import { idleEntries } from '../config/saved-modules.js';
 import { type ModuleNames, matchesSuffix, selectTargets } from '../config/targets.js';
 import { AdapterError } from '../errors.js';
+import { childrenOf } from '../layer/children.js';
 import { isAdaptable, isLinear, wrap } from '../layer/kinds.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
 import { LoraLinear } from '../layer/lora-linear.js';
@@ -34,34 +35,6 @@ export interface AdapterPlan {
   readonly idle: readonly string[];
   /** What the options say and the layers do otherwise, in words. */
   readonly notes: readonly string[];
-}
-
-/** Every child module by its dotted name; a shared one once, under its first name, and replaced in every place. */
-export function childrenOf(model: Module): Map<string, Child> {
-  const found = new Map<string, Child>();
-  // The model itself may be met again, where a layer knows its owner.
-  const places = new Map<Module, Child[]>([[model, []]]);
-  const visit = (module: Module, prefix: string): void => {
-    for (const child of module.children()) {
-      const known = places.get(child.module);
-      if (known !== undefined) {
-        known.push(child);
-        continue;
-      }
-      const all = [child];
-      places.set(child.module, all);
-      const path = dotted(prefix, child.name);
-      found.set(path, {
-        ...{ name: child.name, module: child.module },
-        replace: (other) => {
-          for (const place of all) place.replace(other);
-        },
-      });
-      visit(child.module, path);
-    }
-  };
-  visit(model, '');
-  return found;
 }
 
 /** What planning is told besides the config. */
