@@ -20,23 +20,28 @@ const alias = [
   { find: /^lora-wasm\/node$/, replacement: here('./src/node.ts') },
 ];
 
-/** Without the trap handler a memory reserves its size and no more: hundreds of runtimes of the suites fit into one page's process. */
-const LAUNCH_FLAGS = [
-  ...['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-  '--disable-features=WebAssemblyTrapHandler',
-];
+const LAUNCH_FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
 
-/** Suites that run in a page as they run in Node. */
-const PORTABLE = ['assembly', 'engine', 'tensor', 'ops', 'nn', 'lora', 'optim', 'formats', 'browser'];
+/**
+ * Suites that run in a page as they run in Node, a Chromium for each line: a process has room for some hundred memories, and
+ * what a page has dropped is given back late.
+ */
+const PORTABLE = {
+  browser: ['assembly', 'browser', 'formats'],
+  'browser-layers': ['engine', 'tensor', 'ops', 'nn', 'optim'],
+  'browser-lora': ['lora'],
+};
+const ALL_PORTABLE = Object.values(PORTABLE).flat();
 
 /** No test is held to a time: only one that hangs ends so, on a machine however busy. */
 const testTimeout = 120_000;
 
-/** The portable suites over the built package, in pages that `provider` opens. */
+/** Portable suites over the built package, in pages that `provider` opens. */
 function inPages(
   name: string,
   browser: 'chromium' | StockName,
   provider: BrowserProviderOption,
+  rooms: readonly string[] = ALL_PORTABLE,
 ): TestProjectInlineConfiguration {
   return {
     plugins: [quickstart(), builtPackage()],
@@ -56,7 +61,12 @@ function inPages(
     test: {
       name,
       testTimeout,
-      include: ['test/readme.test.ts', ...PORTABLE.map((room) => `test/${room}/**/*.test.ts`)],
+      // One page at a time: two would hold twice the memories.
+      fileParallelism: false,
+      include: [
+        ...(rooms.includes('browser') ? ['test/readme.test.ts'] : []),
+        ...rooms.map((room) => `test/${room}/**/*.test.ts`),
+      ],
       exclude: ['test/browser/none.test.ts', 'test/**/*.node.test.ts'],
       browser: {
         enabled: true,
@@ -70,14 +80,13 @@ function inPages(
 }
 
 const chromium = findChromium();
-const browser: TestProjectInlineConfiguration =
+const browsers: TestProjectInlineConfiguration[] =
   chromium === null
-    ? { test: { name: 'browser', include: ['test/browser/none.test.ts'] } }
-    : inPages(
-        'browser',
-        'chromium',
-        playwright({ launchOptions: { executablePath: chromium, args: LAUNCH_FLAGS } }),
-      );
+    ? [{ test: { name: 'browser', include: ['test/browser/none.test.ts'] } }]
+    : Object.entries(PORTABLE).map(([name, rooms]) => {
+        const launchOptions = { executablePath: chromium, args: LAUNCH_FLAGS };
+        return inPages(name, 'chromium', playwright({ launchOptions }), rooms);
+      });
 
 /** Asked for by name and not looked for, so that a run takes as long wherever one is installed. */
 function stockBrowser(name: StockName, path: string | undefined): TestProjectInlineConfiguration[] {
@@ -102,7 +111,7 @@ export default defineConfig({
         },
       },
       { resolve: { alias }, test: { name: 'golden', testTimeout, include: ['test/golden.test.ts'] } },
-      browser,
+      ...browsers,
       ...stockBrowser('firefox', process.env.FIREFOX_PATH),
       ...stockBrowser('webkit', process.env.WEBKIT_PATH),
     ],
