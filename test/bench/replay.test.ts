@@ -68,7 +68,7 @@ describe('replay of a step', () => {
     let turn = 0;
     const uneven = (): void => {
       step();
-      if (turn++ % 2 === 1) rt.scope(() => rt.zeros([3]));
+      if (turn++ % 2 === 1) rt.scope(() => rt.full([3], 1));
     };
     expect(() => recordReplay(rt, uneven)).toThrow(
       /one step makes \d+ kernel calls, the next \d+, expected the same/,
