@@ -139,29 +139,27 @@ function backwardWeightShare(
 }
 
 function forwardArguments(path: number, of: ForwardOperands, scratch: number): number[] {
-  const { x, w, low, colScale, bias, y } = of;
-  const { left, right } = low;
-  return [
-    ...[path, x.rows, w.rows, x.columns, left.columns, x.pointer, x.stride, w.code, w.pointer, w.step],
-    ...[left.pointer, left.stride, right.pointer, right.stride],
-    ...[colScale, bias, y.pointer, y.stride, scratch],
-  ];
+  const { w, low, colScale: s, bias, y } = of;
+  const { rows: M, columns: K, pointer: x, stride: ldx } = of.x;
+  const { columns: R, pointer: h, stride: ldh } = low.left;
+  const { pointer: b, stride: ldb } = low.right;
+  const { rows: N, code, pointer: pw, step } = w;
+  return [path, M, N, K, R, x, ldx, code, pw, step, h, ldh, b, ldb, s, bias, y.pointer, y.stride, scratch];
 }
 
 function backwardInputArguments(path: number, of: BackwardInputOperands, scratch: number): number[] {
-  const { dy, w, low, accumulate, dx } = of;
-  const { left, right } = low;
-  return [
-    ...[path, dx.rows, w.rows, dx.columns, left.columns, dy.pointer, dy.stride],
-    ...[w.code, w.pointer, w.step, w.from, left.pointer, left.stride, right.pointer, right.stride],
-    ...[accumulate, dx.pointer, dx.stride, scratch],
-  ];
+  const { w, low, accumulate: add } = of;
+  const { rows: M, columns: K, pointer: dx, stride: lddx } = of.dx;
+  const { pointer: dy, stride: lddy } = of.dy;
+  const { columns: R, pointer: u, stride: ldu } = low.left;
+  const { pointer: a, stride: lda } = low.right;
+  const { rows: N, code, pointer: pw, step, from } = w;
+  return [path, M, N, K, R, dy, lddy, code, pw, step, from, u, ldu, a, lda, add, dx, lddx, scratch];
 }
 
 function backwardWeightArguments(path: number, of: BackwardWeightOperands, scratch: number): number[] {
-  const { dy, x, accumulate, dw } = of;
-  return [
-    ...[path, x.rows, dw.rows, dw.columns, dy.pointer, dy.stride, x.pointer, x.stride],
-    ...[accumulate, dw.pointer, dw.stride, scratch],
-  ];
+  const { rows: M, pointer: x, stride: ldx } = of.x;
+  const { pointer: dy, stride: lddy } = of.dy;
+  const { rows: N, columns: K, pointer: dw, stride: lddw } = of.dw;
+  return [path, M, N, K, dy, lddy, x, ldx, of.accumulate, dw, lddw, scratch];
 }

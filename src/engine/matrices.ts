@@ -5,7 +5,7 @@
  */
 import { PLAIN_DTYPES, rowBytes, type WeightDType } from '../values/dtypes.js';
 import type { Kernels } from './abi.js';
-import { type Matrix, matrix, type Weight } from './operands.js';
+import type { Matrix, Weight } from './operands.js';
 import type { ScratchSource } from './products.js';
 
 /** What a kernel with scratch needs. */
@@ -32,6 +32,24 @@ export function expandTo(engine: Scratch, { pointer, dtype, from, count }: Eleme
   kernels.gatherRows(1, count, first, PLAIN_DTYPES[dtype].code, at, rowBytes(count, dtype), out, count);
 }
 
+/** A gradient's place as a vector, and whether it is added to. */
+export interface GradientVector {
+  readonly pointer: number;
+  readonly accumulate: 0 | 1;
+}
+
+/** A gradient's place as a matrix. */
+export interface GradientMatrix extends Matrix, GradientVector {}
+
+/** A place as a matrix whose rows follow one another. */
+export function gradientMatrix(
+  { pointer, accumulate }: GradientVector,
+  rows: number,
+  columns: number,
+): GradientMatrix {
+  return { pointer, rows, columns, stride: columns, accumulate };
+}
+
 /** h[M,R] = x[M,K]·Aᵀ. */
 export function down(k: Kernels, { x, a, h }: { x: Matrix; a: Matrix; h: Matrix }): void {
   k.loraDown(x.rows, x.columns, a.rows, x.pointer, x.stride, a.pointer, a.stride, h.pointer, h.stride);
@@ -52,21 +70,17 @@ export function hiddenGradient(
   engine: Scratch,
   { s, dy, b, u }: { s: number; dy: Matrix; b: Matrix; u: Matrix },
 ): void {
-  const sizes = [dy.rows, dy.columns, b.columns, s] as const;
-  const operands = [dy.pointer, dy.stride, b.pointer, b.stride] as const;
-  const room = engine.scratch(4 * b.rows * b.columns);
-  engine.kernels.loraBackwardHidden(...sizes, ...operands, u.pointer, u.stride, room);
-}
-
-/** A gradient's place as a matrix, and whether it is added to. */
-export interface GradientMatrix extends Matrix {
-  readonly accumulate: 0 | 1;
+  const { rows: M, columns: N, pointer, stride } = dy;
+  const { columns: R, pointer: pb, stride: ldb } = b;
+  const room = engine.scratch(4 * N * R);
+  engine.kernels.loraBackwardHidden(M, N, R, s, pointer, stride, pb, ldb, u.pointer, u.stride, room);
 }
 
 /** dA[R,K] (+)= u[M,R]ᵀ·x[M,K]. */
 export function gradA(k: Kernels, { u, x, da }: { u: Matrix; x: Matrix; da: GradientMatrix }): void {
-  const sizes = [x.rows, x.columns, u.columns] as const;
-  k.loraGradA(...sizes, u.pointer, u.stride, x.pointer, x.stride, da.accumulate, da.pointer, da.stride);
+  const { rows: M, columns: K, pointer, stride } = x;
+  const { columns: R, pointer: pu, stride: ldu } = u;
+  k.loraGradA(M, K, R, pu, ldu, pointer, stride, da.accumulate, da.pointer, da.stride);
 }
 
 /** dB[N,R] (+)= s·dy[M,N]ᵀ·h[M,R]. */
@@ -74,10 +88,11 @@ export function gradB(
   engine: Scratch,
   { s, dy, h, db }: { s: number; dy: Matrix; h: Matrix; db: GradientMatrix },
 ): void {
-  const sizes = [dy.rows, dy.columns, h.columns, s] as const;
-  const operands = [dy.pointer, dy.stride, h.pointer, h.stride] as const;
-  const room = engine.scratch(4 * dy.columns * h.columns);
-  engine.kernels.loraGradB(...sizes, ...operands, db.accumulate, db.pointer, db.stride, room);
+  const { rows: M, columns: N, pointer, stride } = dy;
+  const { columns: R, pointer: ph, stride: ldh } = h;
+  const { accumulate, pointer: to, stride: ldd } = db;
+  const room = engine.scratch(4 * N * R);
+  engine.kernels.loraGradB(M, N, R, s, pointer, stride, ph, ldh, accumulate, to, ldd, room);
 }
 
 /** out[N,K] = w + s·B·A; w may be null (the delta alone) or lie where out does. */
@@ -85,9 +100,9 @@ export function addProduct(
   k: Kernels,
   { s, b, a, w, out }: { s: number; b: Matrix; a: Matrix; w: Matrix | null; out: Matrix },
 ): void {
-  const sizes = [out.rows, out.columns, b.columns, s] as const;
-  const { pointer, stride } = w ?? matrix(0, out.rows, out.columns);
-  k.loraMerge(...sizes, b.pointer, b.stride, a.pointer, a.stride, pointer, stride, out.pointer, out.stride);
+  const { rows: N, columns: K, pointer: to, stride: ldo } = out;
+  const { columns: R, pointer: pb, stride: ldb } = b;
+  k.loraMerge(N, K, R, s, pb, ldb, a.pointer, a.stride, w?.pointer ?? 0, w?.stride ?? K, to, ldo);
 }
 
 /** y[m,n] = scale[n]·x[m,n] + shift[n]; y may be x. */
@@ -106,22 +121,16 @@ export function affineRows(
   k.affineRows(x.rows, x.columns, x.pointer, x.stride, scale, shift, y.pointer, y.stride);
 }
 
-/** A gradient's place as a vector, and whether it is added to. */
-export interface GradientVector {
-  readonly pointer: number;
-  readonly accumulate: 0 | 1;
-}
-
 /** out[n] (+)= w[n]·Σ_m a[m,n]·b[m,n]. */
 export function dotColumns(k: Kernels, a: Matrix, b: Matrix, w: number, out: GradientVector): void {
-  const operands = [a.pointer, a.stride, b.pointer, b.stride] as const;
-  k.dotColumns(a.rows, a.columns, ...operands, w, out.accumulate, out.pointer);
+  const { rows: M, columns: N, pointer, stride } = a;
+  k.dotColumns(M, N, pointer, stride, b.pointer, b.stride, w, out.accumulate, out.pointer);
 }
 
 /** out[m] (+)= w[m]·Σ_n a[m,n]·b[m,n]; without b the sums of a. */
 export function dotRows(k: Kernels, a: Matrix, b: Matrix | null, w: number, out: GradientVector): void {
-  const operands = [a.pointer, a.stride, b?.pointer ?? 0, b?.stride ?? 0] as const;
-  k.dotRows(a.rows, a.columns, ...operands, w, out.accumulate, out.pointer);
+  const { rows: M, columns: N, pointer, stride } = a;
+  k.dotRows(M, N, pointer, stride, b?.pointer ?? 0, b?.stride ?? 0, w, out.accumulate, out.pointer);
 }
 
 /** out[n] (+)= Σ_m x[m,n]. */
@@ -155,8 +164,8 @@ export function normalise(
   eps: number,
   { x, gamma, beta, y, stats }: { x: Matrix; gamma: number; beta: number; y: Matrix; stats: number },
 ): void {
-  const operands = [x.pointer, x.stride, gamma, beta] as const;
-  k.layerNormForward(x.rows, x.columns, eps, ...operands, y.pointer, y.stride, stats);
+  const { rows: M, columns: N, pointer, stride } = x;
+  k.layerNormForward(M, N, eps, pointer, stride, gamma, beta, y.pointer, y.stride, stats);
 }
 
 /** What the backward of a layer normalisation reads. */
@@ -168,8 +177,9 @@ interface Normalised {
 
 /** dgamma (+)= Σ_m dy ⊙ (x - mean)·rstd. */
 export function layerNormGamma(k: Kernels, { x, stats, dy }: Normalised, to: GradientVector): void {
-  const operands = [x.pointer, x.stride, stats, dy.pointer, dy.stride] as const;
-  k.layerNormBackwardGamma(x.rows, x.columns, ...operands, to.accumulate, to.pointer);
+  const { rows: M, columns: N, pointer, stride } = x;
+  const { accumulate, pointer: out } = to;
+  k.layerNormBackwardGamma(M, N, pointer, stride, stats, dy.pointer, dy.stride, accumulate, out);
 }
 
 /** dx of a layer normalisation. */
@@ -178,6 +188,8 @@ export function layerNormGradient(
   { x, gamma, stats, dy }: Normalised & { gamma: number },
   dx: GradientMatrix,
 ): void {
-  const operands = [x.pointer, x.stride, gamma, stats, dy.pointer, dy.stride] as const;
-  k.layerNormBackward(x.rows, x.columns, ...operands, dx.accumulate, dx.pointer, dx.stride);
+  const { rows: M, columns: N, pointer, stride } = x;
+  const { accumulate, pointer: to, stride: ldd } = dx;
+  const { pointer: pg, stride: ldg } = dy;
+  k.layerNormBackward(M, N, pointer, stride, gamma, stats, pg, ldg, accumulate, to, ldd);
 }

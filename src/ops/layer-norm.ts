@@ -1,6 +1,6 @@
 /** Layer normalisation over the last dimensions, and its backward from the kept mean and rstd of each row. */
 
-import { layerNormGamma, layerNormGradient, normalise, sumRows } from '../engine/matrices.js';
+import { gradientMatrix, layerNormGamma, layerNormGradient, normalise, sumRows } from '../engine/matrices.js';
 import { matrix } from '../engine/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -64,7 +64,7 @@ export function layerNormAs(
         const dx = grad('x');
         if (dx === null) return;
         const gamma = weight === null ? 0 : at('weight');
-        layerNormGradient(kernels, { x: rows, gamma, stats, dy: dys }, { ...matrix(0, M, N), ...dx });
+        layerNormGradient(kernels, { x: rows, gamma, stats, dy: dys }, gradientMatrix(dx, M, N));
       },
     });
     stats.dispose();

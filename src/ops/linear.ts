@@ -1,6 +1,6 @@
 /** The linear operation y = x·Wᵀ + b and its backward; frozen weights cost nothing there. */
 
-import { sumRows } from '../engine/matrices.js';
+import { gradientMatrix, sumRows } from '../engine/matrices.js';
 import { type Matrix, matrix, NO_RANK } from '../engine/operands.js';
 import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -102,7 +102,7 @@ export function linearAs(
         weightAndBiasGradients(sizes, { dy, x: () => at('x') }, places);
         const dx = grad('x');
         if (dx !== null)
-          inputGradient(sizes, { dy, w: at('weight'), low: NO_RANK }, { ...matrix(0, M, K), ...dx });
+          inputGradient(sizes, { dy, w: at('weight'), low: NO_RANK }, gradientMatrix(dx, M, K));
       },
     });
   });

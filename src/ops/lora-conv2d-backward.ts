@@ -1,5 +1,5 @@
 /** The backward of a LoRA convolution, image by image; the columns are made anew. */
-import { affineRows, dotRows, gradA, gradB, hiddenGradient } from '../engine/matrices.js';
+import { affineRows, dotRows, gradA, gradB, gradientMatrix, hiddenGradient } from '../engine/matrices.js';
 import { columnsOf, matrix, NO_RANK } from '../engine/operands.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -171,7 +171,11 @@ function termGradients(conv: AdaptedConv, i: number, context: Context, dz: numbe
       if (dB !== null) kernels.axpy(O * rg, 1, desk.part.pointer, dB.pointer);
       if (dA !== null) {
         imageColumns(s, masked.pointer, b, cols.pointer);
-        gradA(kernels, { u, x: cols, da: { ...matrix(dA.pointer, r, columns), accumulate: 1 } });
+        gradA(kernels, {
+          u,
+          x: cols,
+          da: gradientMatrix({ pointer: dA.pointer, accumulate: 1 }, r, columns),
+        });
       }
       if (dx === 0) continue;
       lowRankGradient(rt, { left: u, right: matrix(at('A', i), r, columns) }, { ...cols, accumulate: 0 });

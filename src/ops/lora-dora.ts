@@ -9,6 +9,7 @@ import {
   down,
   gradA,
   gradB,
+  gradientMatrix,
   hiddenGradient,
   scaleTo,
   sumRows,
@@ -146,13 +147,12 @@ function factorGradients(adapted: Adapted, { at, grad, wants }: Context, { dy, d
   const { rt, M, N, K } = sizes;
   const s = term.scaling;
   const dB = grad('B');
-  if (dB !== null)
-    gradB(rt.engine, { s, dy: dz, h: matrix(at('h'), M, r), db: { ...matrix(0, N, r), ...dB } });
+  if (dB !== null) gradB(rt.engine, { s, dy: dz, h: matrix(at('h'), M, r), db: gradientMatrix(dB, N, r) });
   if (wants('x') || wants('A')) hiddenGradient(rt.engine, { s, dy: dz, b: matrix(at('B'), N, r), u });
   const [dA, dw] = [grad('A'), grad('weight')];
   if (dA !== null || dw !== null)
     withMasked(rt, term, matrix(at('x'), M, K), (masked) => {
-      if (dA !== null) gradA(rt.engine.kernels, { u, x: masked, da: { ...matrix(0, r, K), ...dA } });
+      if (dA !== null) gradA(rt.engine.kernels, { u, x: masked, da: gradientMatrix(dA, r, K) });
       if (dw !== null) weightGradient(sizes, { dy: dz, x: masked }, dw);
     });
   if (dw !== null && term.dropout > 0)
@@ -170,11 +170,11 @@ function inputGradients(
   const w = at('weight');
   const low = { left: u, right: matrix(at('A'), r, K) };
   if (term.dropout === 0) {
-    inputGradient(sizes, { dy: dz, w, low }, { ...matrix(0, M, K), ...dx });
+    inputGradient(sizes, { dy: dz, w, low }, gradientMatrix(dx, M, K));
     return;
   }
   const [whole, branch] = [rt.empty([M, K], 'f32'), rt.empty([M, K], 'f32')];
-  const place = (of: Tensor) => ({ ...matrix(of.pointer, M, K), accumulate: 0 as const });
+  const place = (of: Tensor) => gradientMatrix({ pointer: of.pointer, accumulate: 0 }, M, K);
   inputGradient(sizes, { dy, w, low: NO_RANK }, place(whole));
   inputGradient(sizes, { dy: dz, w, low }, place(branch));
   rt.engine.kernels.sub(M * K, branch.pointer, whole.pointer, branch.pointer);

@@ -8,6 +8,7 @@ import {
   gatherColumns,
   gatherRows,
   gradB,
+  gradientMatrix,
   hiddenGradient,
   scatterAddColumns,
 } from '../engine/matrices.js';
@@ -79,7 +80,12 @@ function addTerm(
   gatherColumns(rt.engine.kernels, ids.pointer, matrix(A.pointer, r, rows), left);
   if (scaling !== 0)
     withTransposed(rt, matrix(B.pointer, N, r), scaling, (right) =>
-      lowRankGradient(rt, { left, right }, { ...matrix(z.pointer, M, N), accumulate: 1 }, planRows),
+      lowRankGradient(
+        rt,
+        { left, right },
+        gradientMatrix({ pointer: z.pointer, accumulate: 1 }, M, N),
+        planRows,
+      ),
     );
   return h;
 }
@@ -126,8 +132,7 @@ function termGradients(
   const { engine } = rt;
   const r = B.shape[1]!;
   const dB = grad('B', i);
-  if (dB !== null)
-    gradB(engine, { s, dy: dz, h: matrix(at('h', i), M, r), db: { ...matrix(0, N, r), ...dB } });
+  if (dB !== null) gradB(engine, { s, dy: dz, h: matrix(at('h', i), M, r), db: gradientMatrix(dB, N, r) });
   const dA = grad('A', i);
   if (dA === null) return;
   const hidden = rt.empty([M, r], 'f32');

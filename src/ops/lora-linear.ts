@@ -4,7 +4,7 @@
  * outputs only (fused projections) continues only the products of those. Called by `lora`.
  */
 
-import { down, gradA, gradB, hiddenGradient, sumRows } from '../engine/matrices.js';
+import { down, gradA, gradB, gradientMatrix, hiddenGradient, sumRows } from '../engine/matrices.js';
 import { columnsOf, type Matrix, matrix } from '../engine/operands.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -62,7 +62,10 @@ export function loraLinear(
       name: where,
       inputs: { x, weight, bias, A, B, loraBias: terms.map((term) => term.bias) },
       keep: {
-        ...{ h, A, B, weight: x.requiresGrad ? weight : null },
+        h,
+        A,
+        B,
+        weight: x.requiresGrad ? weight : null,
         x: weight.requiresGrad || A.some((one) => one.requiresGrad) ? x : null,
       },
       backward: (context) => backward(fused, context),
@@ -124,7 +127,7 @@ function backward(fused: Fused, context: Context): void {
   const u = matrix(hidden.pointer, M, R);
   for (let i = 0; i < terms.length; i++) termGradients(fused, i, context, { dy, u });
   const dx = grad('x');
-  if (dx !== null) inputGradients(fused, context, { dy, u }, { ...matrix(0, M, K), ...dx });
+  if (dx !== null) inputGradients(fused, context, { dy, u }, gradientMatrix(dx, M, K));
   hidden.dispose();
 }
 
@@ -152,7 +155,7 @@ function termGradients(
     const part = columnsOf(dy, from, size);
     const row = 4 * rowB * r;
     if (dB !== null) {
-      const db = { ...matrix(dB.pointer + row, size, r), accumulate: dB.accumulate };
+      const db = gradientMatrix({ pointer: dB.pointer + row, accumulate: dB.accumulate }, size, r);
       gradB(rt.engine, { s, dy: part, h: columnsOf(h, column, r), db });
     }
     if (dA !== null || wants('x'))
@@ -166,7 +169,7 @@ function termGradients(
   if (dA !== null)
     withMasked(rt, term, matrix(at('x'), M, K), (x) => {
       for (const { r, column, rowA } of own) {
-        const da = { ...matrix(dA.pointer + 4 * rowA * K, r, K), accumulate: dA.accumulate };
+        const da = gradientMatrix({ pointer: dA.pointer + 4 * rowA * K, accumulate: dA.accumulate }, r, K);
         gradA(rt.engine.kernels, { u: columnsOf(u, column, r), x, da });
       }
     });
@@ -205,7 +208,7 @@ function inputGradients(
     const branch = rt.empty([M, K], 'f32');
     withColumnsOf(rt, parts[i]!, u, (left) => {
       const low = { left, right: matrix(at('A', i), left.columns, K) };
-      lowRankGradient(rt, low, { ...matrix(branch.pointer, M, K), accumulate: 0 }, planRows);
+      lowRankGradient(rt, low, gradientMatrix({ pointer: branch.pointer, accumulate: 0 }, M, K), planRows);
     });
     drop(rt, term, M * K, branch.pointer, { pointer: dx.pointer, accumulate: 1 });
     branch.dispose();

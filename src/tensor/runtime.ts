@@ -229,25 +229,26 @@ export class Runtime {
    * before: the tensors are released, the counters are back. What `fn` made lives on where it would have without this.
    */
   attempt<T>(fn: () => T): T {
-    const scope = new Scope(this.#scope);
-    const undo = this.#undo;
+    const [outer, outerUndo] = [this.#scope, this.#undo];
+    const [scope, undo] = [outer ?? new Scope(null), outerUndo ?? []];
+    const [mark, undone] = [scope.size, undo.length];
     const { draws } = this.engine;
     this.#scope = scope;
-    this.#undo = [];
+    this.#undo = undo;
     try {
       const result = fn();
-      undo?.push(...this.#undo);
-      this.#scope = scope.parent;
-      scope.dissolve();
+      this.#scope = outer;
+      if (outer === null) scope.dissolve();
+      else scope.settle(mark);
       return result;
     } catch (error) {
-      for (const back of this.#undo.reverse()) back();
+      for (const back of undo.splice(undone).reverse()) back();
       this.engine.draws = draws;
-      this.#scope = scope.parent;
-      scope.end([]);
+      this.#scope = outer;
+      scope.undo(mark);
       throw error;
     } finally {
-      this.#undo = undo;
+      this.#undo = outerUndo;
     }
   }
 

@@ -29,7 +29,31 @@ export class Scope {
     this.#items.push(item);
   }
 
-  /** Everything moves to the parent. */
+  /** How many things were put in so far: a mark for `settle` and `undo`. */
+  get size(): number {
+    return this.#items.length;
+  }
+
+  /** Forgets what came behind a mark and is released or kept by somebody else by now. */
+  settle(mark: number): void {
+    let held = mark;
+    for (let i = mark; i < this.#items.length; i++) {
+      const item = this.#items[i]!;
+      if (item.scope === this) this.#items[held++] = item;
+    }
+    this.#items.length = held;
+  }
+
+  /** Releases what came behind a mark. */
+  undo(mark: number): void {
+    for (const item of this.#items.splice(mark)) {
+      if (item.scope !== this) continue;
+      item.scope = null;
+      item.release();
+    }
+  }
+
+  /** Leaves everything to itself: this scope, which has no parent, was one for an attempt alone. */
   dissolve(): void {
     for (const item of this.#items) if (item.scope === this) this.#handOn(item);
     this.#items.length = 0;
@@ -43,13 +67,7 @@ export class Scope {
       this.#handOn(item);
       queue.push(...item.dependencies());
     }
-    for (const item of this.#items) {
-      if (item.scope === this) {
-        item.scope = null;
-        item.release();
-      }
-    }
-    this.#items.length = 0;
+    this.undo(0);
   }
 
   #handOn(item: Scoped): void {

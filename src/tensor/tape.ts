@@ -65,6 +65,7 @@ interface AnyContext {
 interface Saved {
   readonly storage: Storage;
   readonly version: number;
+  readonly offset: number;
 }
 
 /** Where the gradient of an input goes: to a leaf, to the node that computed it, or nowhere. */
@@ -79,33 +80,29 @@ function releaseAll(saved: readonly Saved[]): void {
   for (const { storage } of saved) storage.release();
 }
 
-/** Tensors one after another, and where those of each name begin. */
-class Listed {
-  readonly tensors: (Tensor | null)[] = [];
-  readonly starts = new Map<string, number>();
+/** One thing a name, or a list of them. */
+type ByName<T> = Record<string, T | readonly T[]>;
 
-  constructor(named: Named<Tensor | null>) {
-    for (const name in named) {
-      const one = named[name]!;
-      this.starts.set(name, this.tensors.length);
-      if (Array.isArray(one)) this.tensors.push(...one);
-      else this.tensors.push(one as Tensor | null);
-    }
+/** What stands under the same names, made of each tensor. */
+function eachOf<T>(named: Named<Tensor | null>, make: (tensor: Tensor | null) => T): ByName<T> {
+  const made: ByName<T> = {};
+  for (const name in named) {
+    const one = named[name]!;
+    made[name] = Array.isArray(one) ? one.map(make) : make(one as Tensor | null);
   }
+  return made;
 }
 
 export class TapeNode implements Scoped {
   readonly id = nextId++;
   readonly name: string;
-  /** Of all inputs, in order; those of one name lie side by side. */
+  /** Of all inputs, in order. */
   readonly edges: readonly Edge[];
   readonly shape: readonly number[];
   scope: Scope | null = null;
-  readonly #inputs: ReadonlyMap<string, number>;
-  readonly #kept: ReadonlyMap<string, number>;
-  /** Of all that is kept, in order: the address's offset and the place in `#saved`; null for what was not kept. */
-  readonly #places: readonly ({ readonly saved: number; readonly offset: number } | null)[];
-  #saved: Saved[] | null = [];
+  readonly #inputs: ByName<Edge>;
+  readonly #kept: ByName<Saved | null>;
+  #saved: Saved[] | null;
   #run: ((context: AnyContext) => void) | null;
   #registered = false;
 
@@ -116,16 +113,20 @@ export class TapeNode implements Scoped {
   ) {
     this.name = name;
     this.shape = shape;
-    const given = new Listed(inputs);
-    this.#inputs = given.starts;
-    this.edges = given.tensors.map((input) => (input?.requiresGrad ? (input.node ?? input) : null));
-    const kept = new Listed(keep);
-    this.#kept = kept.starts;
+    const edges: Edge[] = [];
+    this.#inputs = eachOf(inputs, (input) => {
+      const edge = input?.requiresGrad ? (input.node ?? input) : null;
+      edges.push(edge);
+      return edge;
+    });
+    this.edges = edges;
     const saved: Saved[] = [];
-    this.#places = kept.tensors.map((tensor) => {
+    this.#kept = eachOf(keep, (tensor) => {
       if (tensor === null) return null;
       const { storage, offset } = tensor;
-      return { saved: saved.push({ storage: storage.retain(), version: storage.version }) - 1, offset };
+      const one = { storage: storage.retain(), version: storage.version, offset };
+      saved.push(one);
+      return one;
     });
     this.#saved = saved;
     this.#run = backward as (context: AnyContext) => void;
@@ -133,15 +134,17 @@ export class TapeNode implements Scoped {
 
   /** The edge of an input. */
   edgeOf(name: string, i = 0): Edge {
-    return this.edges[this.#inputs.get(name)! + i] ?? null;
+    const edge = this.#inputs[name];
+    return (Array.isArray(edge) ? edge[i] : edge) ?? null;
   }
 
   /** Address of what was kept. @throws Error where this call kept no such tensor */
   addressOf(name: string, i = 0): number {
-    const place = this.#places[this.#kept.get(name)! + i];
-    if (place === null || place === undefined)
+    const kept = this.#kept[name];
+    const one: Saved | null | undefined = Array.isArray(kept) ? kept[i] : kept;
+    if (one === null || one === undefined)
       throw new Error(`backward: ${this.name} reads '${name}', which forward did not keep`);
-    return this.#saved![place.saved]!.storage.pointer + place.offset;
+    return one.storage.pointer + one.offset;
   }
 
   /** Runs the operation's backward once. @throws Error when what it saved is gone or was changed */
