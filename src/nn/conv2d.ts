@@ -2,7 +2,7 @@
 
 import { type Conv2dOperationOptions, checkPair, type Pair } from '../ops/conv-sizes.js';
 import { conv2dAs } from '../ops/conv2d.js';
-import { checkRuntime } from '../tensor/check.js';
+import { checkRuntime } from '../tensor/check-runtime.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';

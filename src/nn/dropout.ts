@@ -2,7 +2,7 @@
 
 import { checkTensors } from '../ops/check.js';
 import { dropout } from '../ops/dropout.js';
-import { checkRuntime } from '../tensor/check.js';
+import { checkRuntime } from '../tensor/check-runtime.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkNumber } from '../values/checks.js';

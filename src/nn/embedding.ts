@@ -2,7 +2,7 @@
 
 import { RANDOM_STREAM } from '../engine/engine.js';
 import { checkPadding, embeddingAs } from '../ops/embedding.js';
-import { checkRuntime } from '../tensor/check.js';
+import { checkRuntime } from '../tensor/check-runtime.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';

@@ -1,7 +1,7 @@
 /** LayerNorm: normalises the last dimensions, with PyTorch's names and initialisation. */
 
 import { layerNormAs } from '../ops/layer-norm.js';
-import { checkRuntime } from '../tensor/check.js';
+import { checkRuntime } from '../tensor/check-runtime.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';

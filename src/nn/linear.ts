@@ -1,7 +1,7 @@
 /** Linear: y = x·Wᵀ + b, with PyTorch's shapes and initialisation. */
 
 import { linearAs } from '../ops/linear.js';
-import { checkRuntime } from '../tensor/check.js';
+import { checkRuntime } from '../tensor/check-runtime.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';

@@ -21,6 +21,7 @@ import { collect, Scope, type Scoped } from './scope.js';
 import { Storage } from './storage.js';
 import { type Operation, type OperationInputs, type OperationKeep, TapeNode } from './tape.js';
 import { Tensor } from './tensor.js';
+import { backward } from './walk.js';
 
 /** Largest finite float32. */
 const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
@@ -302,6 +303,11 @@ export class Runtime {
     if (this.#gradEnabled && wantsGradient(operation.inputs))
       output.node = this.adopt(new TapeNode(output.shape, operation));
     return output;
+  }
+
+  /** @internal See `Tensor.backward`. */
+  backward(root: Tensor, gradient: Tensor | undefined): void {
+    backward(root, gradient);
   }
 
   /** @internal */

@@ -1,12 +1,8 @@
 /**
- * The tape: what every differentiable operation leaves behind, and its replay in reverse. Define-by-run: a node is made
- * when an operation runs on a tensor that requires a gradient; backward frees what a node saved as soon as it used it.
+ * The tape: what every differentiable operation leaves behind. Define-by-run: a node is made when an operation runs on a tensor
+ * that requires a gradient; `walk.ts` replays the nodes in reverse and frees what each saved as soon as it used it.
  */
 
-import { showShape } from '../values/shape.js';
-import { checkGradient } from './check.js';
-import { Gathered } from './gathered.js';
-import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
 import type { Storage } from './storage.js';
 import type { Tensor } from './tensor.js';
@@ -53,8 +49,8 @@ export interface Operation<I extends OperationInputs, K extends OperationKeep> {
   backward(context: BackwardContext<I, K>): void;
 }
 
-/** A context as the tape fills it in, whatever an operation's names are. */
-interface AnyContext {
+/** A context as the walk fills it in, whatever an operation's names are. */
+export interface AnyContext {
   readonly dy: Tensor;
   readonly at: (name: string, i?: number) => number;
   readonly grad: (name: string, i?: number) => GradTarget | null;
@@ -69,7 +65,7 @@ interface Saved {
 }
 
 /** Where the gradient of an input goes: to a leaf, to the node that computed it, or nowhere. */
-type Edge = Tensor | TapeNode | null;
+export type Edge = Tensor | TapeNode | null;
 
 let nextId = 0;
 
@@ -185,139 +181,5 @@ export class TapeNode implements Scoped {
 
   *dependencies(): Iterable<Scoped> {
     for (const edge of this.edges) if (edge !== null) yield edge;
-  }
-}
-
-/** Nodes below `root`, latest first: an order in which every node comes before what it was computed from. */
-function order(root: TapeNode): TapeNode[] {
-  const seen = new Set<TapeNode>([root]);
-  const queue = [root];
-  for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
-    for (const edge of node.edges) {
-      if (edge instanceof TapeNode && !seen.has(edge)) {
-        seen.add(edge);
-        queue.push(edge);
-      }
-    }
-  }
-  return [...seen].sort((a, b) => b.id - a.id);
-}
-
-/** What the innermost running backward has gathered. */
-let running: Gathered | null = null;
-
-/** See `Tensor.backward`. */
-export function backward(root: Tensor, gradient: Tensor | undefined): void {
-  const runtime = root.runtime;
-  if (!root.requiresGrad)
-    throw new Error('Tensor.backward: nothing that this tensor was computed from requires a gradient');
-  if (gradient === undefined && root.size !== 1) {
-    throw new RangeError(
-      `Tensor.backward: the tensor is ${showShape(root.shape)}, expected one element or a gradient of that shape`,
-    );
-  }
-  if (gradient !== undefined) checkGradient('Tensor.backward', 'gradient', gradient, root);
-  if (root.node === null) void root.storage;
-  const nodes = root.node === null ? [] : order(root.node);
-  for (const node of nodes) node.check();
-  const outer = running;
-  const gathered = new Gathered(outer);
-  running = gathered;
-  try {
-    runtime.scope(() => {
-      const seed = gradient?.detach() ?? runtime.full(root.shape, 1);
-      const walk = new Walk(runtime, gathered);
-      if (root.node === null) walk.give(root, seed);
-      else walk.over(nodes, root.node, seed);
-    });
-    gathered.handOver();
-  } catch (error) {
-    gathered.giveUp();
-    throw error;
-  } finally {
-    running = outer;
-  }
-}
-
-/** One walk back over the tape: the gradients that wait for their nodes, and places for new ones. */
-class Walk {
-  readonly #runtime: Runtime;
-  readonly #gathered: Gathered;
-  readonly #pending = new Map<TapeNode, Tensor>();
-  #node: TapeNode | null = null;
-
-  constructor(runtime: Runtime, gathered: Gathered) {
-    this.#runtime = runtime;
-    this.#gathered = gathered;
-  }
-
-  /** Runs the nodes in their order, from the gradient of the first one's output on. */
-  over(nodes: readonly TapeNode[], root: TapeNode, seed: Tensor): void {
-    this.#pending.set(root, seed);
-    for (const node of nodes) this.#run(node);
-  }
-
-  /** Adds a gradient as a whole to what waits at an edge. */
-  give(edge: Tensor | TapeNode, gradient: Tensor): void {
-    if (edge instanceof TapeNode && !this.#pending.has(edge)) {
-      this.#pending.set(edge, gradient.detach());
-      return;
-    }
-    const { pointer, accumulate } = this.#placeOf(edge);
-    const { kernels } = this.#runtime.engine;
-    if (accumulate === 1) kernels.axpy(gradient.size, 1, gradient.pointer, pointer);
-    else kernels.scale(gradient.size, 1, gradient.pointer, pointer);
-  }
-
-  /** Runs the backward of a node, if a gradient came to it. */
-  #run(node: TapeNode): void {
-    const dy = this.#pending.get(node);
-    if (dy === undefined) return;
-    this.#pending.delete(node);
-    this.#node = node;
-    node.run({ dy, at: this.#at, grad: this.#grad, wants: this.#wants, pass: this.#pass });
-    dy.dispose();
-  }
-
-  /** What wants the gradient of an input; a leaf that is gone wants none. */
-  #edge(name: string, i?: number): Edge {
-    const edge = this.#node!.edgeOf(name, i);
-    return edge instanceof TapeNode || edge?.disposed === false ? edge : null;
-  }
-
-  // Functions of the walk and not methods: operations take them out of their context.
-  readonly #at: AnyContext['at'] = (name, i) => this.#node!.addressOf(name, i);
-
-  readonly #wants: AnyContext['wants'] = (name, i) => this.#edge(name, i) !== null;
-
-  readonly #grad: AnyContext['grad'] = (name, i) => {
-    const edge = this.#edge(name, i);
-    return edge === null ? null : this.#placeOf(edge);
-  };
-
-  readonly #pass: AnyContext['pass'] = (gradient, name, i) => {
-    const edge = this.#edge(name, i);
-    if (edge !== null) this.give(edge, gradient);
-  };
-
-  #placeOf(edge: Tensor | TapeNode): GradTarget {
-    return edge instanceof TapeNode ? this.#placeOfNode(edge) : this.#gathered.placeOf(edge);
-  }
-
-  #placeOfNode(node: TapeNode): GradTarget {
-    let held = this.#pending.get(node);
-    if (held === undefined) {
-      held = this.#runtime.empty(node.shape, 'f32');
-      this.#pending.set(node, held);
-      return { pointer: held.pointer, accumulate: 0 };
-    }
-    if (held.storage.shared) {
-      const own = this.#runtime.empty(node.shape, 'f32');
-      this.#runtime.engine.kernels.scale(held.size, 1, held.pointer, own.pointer);
-      held.dispose();
-      held = own;
-      this.#pending.set(node, held);
-    }
-    return { pointer: held.pointer, accumulate: 1 };
   }
 }

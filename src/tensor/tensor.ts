@@ -10,12 +10,12 @@ import { bytesOf, PLAIN_DTYPES } from '../values/dtypes.js';
 import { decodeHalves, encodeHalves, finiteHalves, isHalf } from '../values/halves.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
 import { type DType, type Shape, sameShape, showShape, sizeOf } from '../values/shape.js';
-import { checkGradient } from './check.js';
 import { countElements, type ElementSource, readElements } from './elements.js';
+import { checkExpected, gradientOf, notATensor } from './expected.js';
 import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
 import { Storage } from './storage.js';
-import { backward, type TapeNode } from './tape.js';
+import type { TapeNode } from './tape.js';
 
 /** Releases the storage of a tensor that was dropped without dispose(). What a scope holds is not registered: that takes longer than making it. */
 const forgotten = new FinalizationRegistry<Storage>((storage) => {
@@ -81,7 +81,8 @@ export class Tensor implements Scoped {
 
   set grad(value: Tensor | null) {
     if (value !== null) {
-      checkGradient('Tensor.grad', 'gradient', value, this);
+      if (!(value instanceof Tensor)) throw notATensor('Tensor.grad', 'gradient', value);
+      checkExpected('Tensor.grad', 'gradient', value, gradientOf(this));
       if (value === this) throw new TypeError('Tensor.grad: gradient is the tensor itself, expected another');
       if (this.dtype !== 'f32')
         throw new TypeError(
@@ -237,7 +238,7 @@ export class Tensor implements Scoped {
    * @throws TypeError, RangeError, OutOfMemoryError; Error where there is nothing to differentiate, or the tape is spent
    */
   backward(gradient?: Tensor): void {
-    backward(this, gradient);
+    this.runtime.backward(this, gradient);
   }
 
   /** The same elements, cut off from the tape; shares memory. */
