@@ -1,6 +1,6 @@
 /**
  * The suite `bench`: this package against plain TypeScript, naive WebAssembly and itself (plain, LoRA unfused, fused, merged;
- * LoRA step against full step), and what handling adapters costs; one thread.
+ * LoRA step against full step), what weights of 16 bits and handling adapters cost; one thread.
  */
 import { layerContest, MNIST_CONTEST, MNIST_SIZES } from '../core/contest.js';
 import { type NotMeasured, OP, PACKAGE, type Row } from '../core/records.js';
@@ -10,6 +10,7 @@ import { adapterRows } from './adapters.js';
 import { type Context, type ForwardShape, forwardRows, productRow } from './forward.js';
 import { goalsOf, PRODUCT_SIZES } from './goals.js';
 import { trainingRows } from './training.js';
+import { weightMergeRows, weightProductRows } from './weights.js';
 
 const RANKS = [4, 8, 16, 64];
 const BATCHES = [1, 10, 64, 256];
@@ -59,6 +60,8 @@ function quickRows(environment: Environment): Row[] {
     ...forwardRows(small, { M: 10, N: 10, K: 200, ranks: [1] }),
     ...forwardRows(small, { M: 16, N: 64, K: 64, ranks: [4, 8] }),
     ...trainingRows(small, layerContest(16, 64, 64, 8)),
+    ...weightProductRows(small, 16, 64, 64),
+    ...weightMergeRows(small, 64),
   ];
 }
 
@@ -76,6 +79,9 @@ function fullRows(environment: Environment): Row[] {
     progress(`${OP.forward}, M=${shape.M} N=${shape.N} K=${shape.K}`);
     rows.push(...forwardRows(shape.N === 768 ? goal : full, shape));
   }
+  progress('16-bit weights');
+  for (const M of BATCHES) rows.push(...weightProductRows(goal, M, 768, 768));
+  rows.push(...weightMergeRows(goal, 2048));
   return rows;
 }
 

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createRuntime, type Runtime } from 'lora-wasm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WEIGHT_OPERATIONS } from '../../bench/baselines/weights.js';
 import { buildCeilingLoops } from '../../bench/core/ceilings.js';
 import { buildNaive } from '../../bench/core/compile.js';
+import { pairedRatio } from '../../bench/core/measure.js';
 import { Yardstick } from '../../bench/core/peak.js';
 import { isReport, OP, PACKAGE, type Row } from '../../bench/core/records.js';
 import { chromiumEngine, type Engine, nodeEngine } from '../../bench/engines.js';
@@ -73,6 +75,8 @@ describe('before it is timed', () => {
     ['bench', /^forward/],
     ['bench', /^training/],
     ['bench', /adapter/],
+    ['bench', /^16-bit weights M/],
+    ['bench', /^16-bit weights merge/],
     ['kernels', /^skinny/],
     ['scaling', /forward/],
     ['scaling', /training/],
@@ -112,7 +116,15 @@ const flopsOf = ({ gflops, median }: Row): number => gflops * median * 1e6;
 /** What each suite promises of its rows. */
 const PROMISES: Readonly<Record<SuiteName, (rows: readonly Row[]) => void>> = {
   bench: (rows) => {
-    expect(new Set(rows.map(({ operation }) => operation))).toEqual(new Set(Object.values(OP)));
+    const operations = [...Object.values(OP), ...WEIGHT_OPERATIONS];
+    expect(new Set(rows.map(({ operation }) => operation))).toEqual(new Set(operations));
+    for (const { shape, rounds, ratio, ratioTo } of rows.filter(({ operation }) =>
+      /f16 weight/.test(operation),
+    )) {
+      const plain = rows.find((row) => row.operation === ratioTo && row.shape === shape)!;
+      expect(ratioTo).toContain('f32 weight');
+      expect(ratio).toBeCloseTo(pairedRatio({ rounds }, plain), 10);
+    }
     const contestants = new Set(rows.map(({ contestant }) => contestant));
     expect(contestants).toEqual(new Set([PACKAGE, 'plain TypeScript', 'naive WASM']));
     for (const row of rows.filter(({ operation }) => operation === OP.fused)) {
