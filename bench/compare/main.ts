@@ -3,16 +3,17 @@
  * turns, the order turned every round. Prints how many times as fast this one is, with the range over the rounds. A loss is
  * a median below 0.97 where the times of both do not overlap; it ends the command with exit code 1.
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import Table from 'cli-table3';
-import { Command, InvalidArgumentError } from 'commander';
-import { summarise } from '../core/measure.js';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { printTable, showProgress } from '../core/print.js';
+import { figure, ratioText } from '../core/table.js';
+import { compareTimes, type Line, type Times, verdictOf } from './verdict.js';
 
-const LOSS = 0.97;
 const here = fileURLToPath(new URL('../..', import.meta.url));
+const script = fileURLToPath(new URL('measure.ts', import.meta.url));
 
 interface Options {
   readonly rounds: number;
@@ -21,13 +22,15 @@ interface Options {
 }
 
 interface Measured {
+  readonly node: string;
   readonly kernels: string;
-  readonly times: Record<string, number>;
+  readonly times: Times;
 }
 
 function count(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('Expected a count from 1 up.');
+  if (!Number.isInteger(value) || value < 3)
+    throw new InvalidArgumentError('Expected a count from 3 up: fewer have no range.');
   return value;
 }
 
@@ -35,52 +38,82 @@ const command = new Command('npm run bench:compare --')
   .description('This checkout against another one, both built, in fresh processes by turns')
   .argument('<before>', 'folder of the other checkout')
   .option('--rounds <n>', 'processes of each', count, 10)
-  .option('--node <path...>', 'the Nodes to measure in', [process.execPath])
-  .option('--kernels <build>', 'kernel build', 'auto')
+  .option('--node <path...>', 'the Nodes to measure in; behind the folder', [process.execPath])
+  .addOption(
+    new Option('--kernels <build>', 'kernel build').choices(['auto', 'simd', 'relaxed-simd']).default('auto'),
+  )
   .parse();
 const before = resolve(command.args[0]!);
 const { rounds, node: nodes, kernels } = command.opts<Options>();
-for (const root of [before, here])
-  if (!existsSync(join(root, 'dist/index.js')))
-    command.error(`bench:compare: ${root} has no dist/index.js, expected a checkout after npm install`);
 
-function measure(node: string, root: string): Measured {
-  const script = fileURLToPath(new URL('measure.ts', import.meta.url));
-  // The script's own types and loader come from here, whichever checkout it measures.
-  const args = ['--import', 'tsx', script, root, kernels];
-  return JSON.parse(execFileSync(node, args, { cwd: here, encoding: 'utf8' })) as Measured;
+/** When a file, or the newest of a folder's, changed; 0 where there is none. */
+function changed(path: string): number {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined || !stat.isDirectory()) return stat?.mtimeMs ?? 0;
+  return Math.max(0, ...readdirSync(path).map((name) => changed(join(path, name))));
 }
 
-/** Rounds in this Node; how many rows are losses. */
-function compare(node: string): number {
+/** Ends the command where a checkout is not built, or was changed since: its times would be those of something else. */
+function expectBuilt(root: string): void {
+  for (const [sources, made] of [
+    ['src', 'dist/index.js'],
+    ['assembly', 'build/simd.wasm'],
+  ] as const) {
+    const at = changed(join(root, made));
+    if (at === 0)
+      command.error(`bench:compare: ${root} has no ${made}, expected a checkout after npm install`);
+    if (changed(join(root, sources)) > at)
+      command.error(
+        `bench:compare: ${join(root, made)} is older than ${sources}, expected npm run build after a change`,
+      );
+  }
+}
+
+function measure(node: string, root: string): Measured {
+  // The script's own types and loader come from here, whichever checkout it measures.
+  const args = ['--import', 'tsx', script, root, kernels];
+  const { status, stdout, stderr, error } = spawnSync(node, args, { cwd: here, encoding: 'utf8' });
+  if (status !== 0)
+    command.error(
+      `bench:compare: ${node} over ${root} ended with ${error?.message ?? status}: ${(stderr ?? '').trim()}`,
+    );
+  return JSON.parse(stdout.trim().split('\n').at(-1)!) as Measured;
+}
+
+/** Rounds in this Node, printed. */
+function compare(node: string): Line[] {
   const old: Measured[] = [];
   const own: Measured[] = [];
   for (let round = 0; round < rounds; round++) {
+    showProgress(`round ${round + 1} of ${rounds}`);
     const turns: [Measured[], string][] = [
       [old, before],
       [own, here],
     ];
     for (const [list, root] of round % 2 === 0 ? turns : turns.reverse()) list.push(measure(node, root));
-    process.stderr.write(`\r${round + 1} of ${rounds} rounds`);
   }
-  process.stderr.write('\n');
-  const table = new Table({
-    head: ['times as fast as before', 'median (range)', 'ms, before', 'ms, now', ''],
-  });
-  let losses = 0;
-  for (const name of Object.keys(own[0]!.times)) {
-    const [was, is] = [old, own].map((list) => summarise(list.map(({ times }) => times[name]!)));
-    const ratio = summarise(was!.rounds.map((ms, i) => ms / is!.rounds[i]!));
-    const lost = ratio.median < LOSS && was!.max < is!.min;
-    if (lost) losses++;
-    const range = `${ratio.median.toFixed(3)} (${ratio.min.toFixed(2)}-${ratio.max.toFixed(2)})`;
-    table.push([name, range, was!.median.toPrecision(3), is!.median.toPrecision(3), lost ? 'loss' : '']);
-  }
-  const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim();
-  console.log(`Node ${version}, ${own[0]!.kernels} kernels, ${rounds} processes each\n${table}`);
-  return losses;
+  showProgress('');
+  const { lines, missing } = compareTimes(
+    old.map(({ times }) => times),
+    own.map(({ times }) => times),
+  );
+  const builds = [...new Set([...old, ...own].map((measured) => measured.kernels))];
+  if (builds.length > 1)
+    command.error(
+      `bench:compare: ${builds.join(' and ')} kernels ran, expected one build: --kernels names it`,
+    );
+  console.log(`Node ${own[0]!.node}, ${builds[0]} kernels, ${rounds} processes each`);
+  printTable(
+    ['times as fast as before', 'median (range)', 'ms, before', 'ms, now', ''],
+    lines.map(({ name, was, is, ratio, lost }) => [
+      ...[name, ratioText(ratio, 3), figure(was.median), figure(is.median), lost ? 'loss' : ''],
+    ]),
+  );
+  for (const name of missing) console.log(`not compared: ${name} was not measured in every process`);
+  return lines;
 }
 
-const losses = nodes.reduce((sum, node) => sum + compare(node), 0);
-console.log(losses === 0 ? 'no loss' : `${losses} losses`);
-process.exitCode = losses === 0 ? 0 : 1;
+for (const root of [before, here]) expectBuilt(root);
+const lines = nodes.flatMap(compare);
+console.log(verdictOf(lines));
+process.exitCode = lines.some(({ lost }) => lost) ? 1 : 0;

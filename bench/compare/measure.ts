@@ -103,5 +103,5 @@ times['inside WebAssembly, MNIST step, batch 10'] = time(() => {
   for (const call of calls) call();
 });
 
-console.log(JSON.stringify({ kernels: rt.info().kernels, times }));
+console.log(JSON.stringify({ node: process.versions.node, kernels: rt.info().kernels, times }));
 rt.dispose();
