@@ -4,6 +4,7 @@ export * from './lora';
 export * from './nn';
 export * from './optim';
 export * from './random';
+export * from './transformer';
 
 /** First free byte of linear memory: the host's allocator starts here. */
 export function heapBase(): usize {

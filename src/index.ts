@@ -44,6 +44,7 @@ export {
   type StateArray,
   type StateDict,
 } from './nn/module.js';
+export { RMSNorm, type RMSNormOptions } from './nn/rms-norm.js';
 export { type GeluOptions, gelu, sigmoid, tanh } from './ops/activations.js';
 export type { Conv2dOperationOptions, Pair } from './ops/conv-sizes.js';
 export { conv2d } from './ops/conv2d.js';
@@ -56,12 +57,16 @@ export {
 } from './ops/define.js';
 export { add, mul, relu, scale, sub } from './ops/elementwise.js';
 export { type EmbeddingOperationOptions, embedding } from './ops/embedding.js';
+export type { Indices } from './ops/indices.js';
 export { layerNorm } from './ops/layer-norm.js';
 export { type LinearOperationOptions, linear } from './ops/linear.js';
 export type { OutputRange } from './ops/linear-products.js';
 export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from './ops/loss.js';
 export { type MaxPool2dOptions, maxPool2d } from './ops/max-pool2d.js';
 export { argmax, type MeanOptions, mean, reshape, softmax, sum } from './ops/reduce.js';
+export { rmsNorm } from './ops/rms-norm.js';
+export { type RotaryOptions, type RotaryTable, rotaryTable, rotate } from './ops/rotary.js';
+export { swiglu } from './ops/swiglu.js';
 export { clipGradNorm } from './optim/clip.js';
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions, type Trainables } from './optim/optimizer.js';
 export type { ElementSource } from './tensor/elements.js';

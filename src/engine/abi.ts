@@ -11,6 +11,7 @@ import type { MatmulKernels } from './abi/matmul.js';
 import type { NnKernels } from './abi/nn.js';
 import type { OptimKernels } from './abi/optim.js';
 import type { RandomKernels } from './abi/random.js';
+import type { TransformerKernels } from './abi/transformer.js';
 import type { WindowKernels } from './abi/windows.js';
 
 /** Every kernel, by its family. */
@@ -20,7 +21,8 @@ export interface Kernels
     NnKernels,
     WindowKernels,
     OptimKernels,
-    RandomKernels {
+    RandomKernels,
+    TransformerKernels {
   /** First free byte of linear memory; the allocator starts here. */
   heapBase(): number;
   /** SIMD level of this build: 0 simd, 1 relaxed-simd. */

@@ -225,7 +225,7 @@ export class LoraModel<M extends Module = Layer> extends Module {
    * Runs a synchronous function in which every row of a batch has an adapter of its own, whatever is active: around one
    * forward, or around a loop of many. Evaluation mode only.
    *
-   * A row has its adapter's trained biases and saved modules too, where those belong to Linear, Embedding, Conv2d or LayerNorm
+   * A row has its adapter's trained biases and saved modules too, where those belong to Linear, Embedding, Conv2d, LayerNorm or RMSNorm
    * layers; they act in `forward` of these: code that reads their parameters itself meets the base's. A layer takes any
    * multiple of the rows as its first dimension.
    * @param names - the adapter of each row of the batch (the first dimension); `'__base__'` for none

@@ -4,6 +4,7 @@ import { Embedding } from '../../nn/embedding.js';
 import { LayerNorm } from '../../nn/layer-norm.js';
 import { Linear } from '../../nn/linear.js';
 import type { Layer, Module } from '../../nn/module.js';
+import { RMSNorm } from '../../nn/rms-norm.js';
 import { linearAs } from '../../ops/linear.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { describe } from '../../values/checks.js';
@@ -89,7 +90,7 @@ function copiesByModule(
 }
 
 /** Layers that compute each row of a batch by itself, whatever the others are. */
-const BY_ROWS = [Linear, Embedding, Conv2d, LayerNorm] as const;
+const BY_ROWS = [Linear, Embedding, Conv2d, LayerNorm, RMSNorm] as const;
 
 function computesByRows(module: Module): module is Layer {
   return BY_ROWS.some((Kind) => module instanceof Kind);

@@ -16,14 +16,19 @@ import {
   type Runtime,
   relu,
   reshape,
+  rmsNorm,
+  rotaryTable,
+  rotate,
   scale,
   sigmoid,
   softmax,
   sub,
   sum,
+  swiglu,
   type Tensor,
   tanh,
 } from '../../../src/index.js';
+import { RotaryTable } from '../../../src/ops/rotary.js';
 import type { Draw, Scenario } from './scenario.js';
 
 /** A kept tensor of normal numbers that wants a gradient. */
@@ -97,7 +102,39 @@ const square = defineOperation({
   backward: ({ dy, kept }) => ({ x: mul(dy, scale(kept.x, 2)) }),
 });
 
+function tableOf(cos: Tensor, sin: Tensor): RotaryTable {
+  return new RotaryTable(2 * cos.shape[1]!, cos.shape[0]!, cos, sin);
+}
+
 const REDUCTIONS = ['mean', 'sum'] as const;
+
+/** Rotations with positions of the host, which come into memory at every call; and the table alone. */
+const ROTATIONS: readonly Scenario[] = [
+  ...scenariosOf(
+    'rotate',
+    (rt, draw) => {
+      const half = draw.size(3);
+      const table = rotaryTable(rt, { headDim: 2 * half, length: 4, theta: 10 });
+      return [leaf(rt, [1, 3, 4 * half]), table.cos, table.sin];
+    },
+    (x, cos, sin) => rotate(x!, tableOf(cos!, sin!), Int32Array.of(3, 0, 2)),
+  ),
+  {
+    title: 'rotaryTable',
+    covers: ['rotaryTable'],
+    build: (rt, draw) => ({
+      holders: [],
+      run() {
+        const half = draw.size(3);
+        const factors = new Float32Array(half).fill(2);
+        const table = rotaryTable(rt, { headDim: 2 * half, length: 4, theta: 10, factors });
+        const values = table.cos.toArray();
+        table.dispose();
+        return values;
+      },
+    }),
+  },
+];
 
 export const OPERATIONS: readonly Scenario[] = [
   ...scenariosOf('add', two, (a, b) => add(a!, b!)),
@@ -163,6 +200,16 @@ export const OPERATIONS: readonly Scenario[] = [
     },
     (x, w, b) => layerNorm(x!, [w!.size], w!, b!),
   ),
+  ...scenariosOf(
+    'rmsNorm',
+    (rt, draw) => {
+      const width = draw.size(6);
+      return [leaf(rt, [3, width]), leaf(rt, [width])];
+    },
+    (x, w) => rmsNorm(x!, w!),
+  ),
+  ...scenariosOf('swiglu', two, (gate, up) => swiglu(gate!, up!)),
+  ...ROTATIONS,
   ...scenariosOf('defineOperation', one, (x) => square({ x: x! })),
   // Several operations: outside a scope what the first gave is the caller's.
   ...scenariosOf(

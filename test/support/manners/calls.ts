@@ -35,7 +35,7 @@ export function validCalls(world: World, files: Calls, folder: string): Calls {
   return { ...files, ...operations(world), ...made(world), ...members(world), saveAdapter: [save] };
 }
 
-function operations({ objects }: World): Calls {
+function operations({ rt, objects }: World): Calls {
   const t = Object.fromEntries(objects);
   const weight = Reflect.get(t.linear!, 'weight') as unknown;
   return {
@@ -57,6 +57,24 @@ function operations({ objects }: World): Calls {
     maxPool2d: [[t.images, 2, options({ stride: [1, 2], padding: 1, dilation: 1 })]],
     embedding: [[t.ids, Reflect.get(t.embedding!, 'weight'), options({ paddingIdx: 0 })]],
     layerNorm: [[t.matrix, [3], t.row, t.row, 1e-5]],
+    rmsNorm: [[t.matrix, t.row, 1e-6]],
+    swiglu: [[t.matrix, t.trained]],
+    rotaryTable: [
+      [
+        rt,
+        options({
+          headDim: 4,
+          length: 8,
+          theta: 100,
+          factors: new Float32Array(2).fill(1),
+          attentionFactor: 1,
+        }),
+      ],
+    ],
+    rotate: [
+      [t.states, t.table, Int32Array.of(1, 0)],
+      [t.states, t.table, t.ids],
+    ],
     crossEntropy: [[t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })]],
     mseLoss: [[t.matrix, t.trained, options({ reduction: 'none' })]],
     mean: [[t.matrix, [0, -1], options({ keepDims: true })]],
@@ -88,6 +106,7 @@ function made({ rt, objects }: World): Calls {
     ],
     'new Embedding': [[rt, 7, 4, options({ paddingIdx: -1, dtype: 'bf16' })]],
     'new LayerNorm': [[rt, [3, 2], options({ eps: 1e-5, affine: true, bias: true })]],
+    'new RMSNorm': [[rt, 3, options({ eps: 1e-6 })]],
     'new Dropout': [[rt, 0.5]],
     'new Flatten': [[1]],
     'new GELU': [[options({ approximate: 'none' })]],
@@ -129,7 +148,17 @@ function members({ rt, objects }: World): Calls {
     weight: { shape: [3, 4], data: new Float32Array(12) },
     bias: { shape: [3], data: [1, 2, 3] },
   };
-  const layers = ['Linear', 'Conv2d', 'Embedding', 'LayerNorm', 'Dropout', 'Flatten', 'ReLU', 'Sequential'];
+  const layers = [
+    'Linear',
+    'Conv2d',
+    'Embedding',
+    'LayerNorm',
+    'RMSNorm',
+    'Dropout',
+    'Flatten',
+    'ReLU',
+    'Sequential',
+  ];
   const adapted = ['LoraLayer', 'LoraModel'];
   const each = (names: readonly string[], member: string, ...calls: unknown[][]): Calls =>
     Object.fromEntries(names.map((name) => [`${name}.${member}`, calls]));

@@ -1,0 +1,3 @@
+export * from './rms-norm';
+export * from './rotary';
+export * from './swiglu';

@@ -1,0 +1,86 @@
+/** What a language model has beside its products: normalisation by root mean square, rotary positions, gated activation, attention. */
+export interface TransformerKernels {
+  // --- root mean square of the rows of x[M,N]; stats[M] holds rstd = 1/√(mean of x² + eps); x̂ = x·rstd ---
+  /** y = x̂ ⊙ gamma, and stats; gamma is [N]. */
+  rmsNormForward(
+    M: number,
+    N: number,
+    eps: number,
+    x: number,
+    ldx: number,
+    gamma: number,
+    y: number,
+    ldy: number,
+    stats: number,
+  ): void;
+  /** dx (+)= rstd·(g - x̂·mean(g ⊙ x̂)), g = dy ⊙ gamma. */
+  rmsNormBackward(
+    M: number,
+    N: number,
+    x: number,
+    ldx: number,
+    gamma: number,
+    stats: number,
+    dy: number,
+    lddy: number,
+    accumulate: number,
+    dx: number,
+    lddx: number,
+  ): void;
+  /** dgamma[N] (+)= sum over rows of dy ⊙ x̂, in their order. */
+  rmsNormBackwardGamma(
+    M: number,
+    N: number,
+    x: number,
+    ldx: number,
+    stats: number,
+    dy: number,
+    lddy: number,
+    accumulate: number,
+    dgamma: number,
+  ): void;
+
+  // --- rotary positions: heads of 2·half elements, of which j and j + half turn together ---
+  /** cos and sin [length, half] of p·theta^(-j/half)/factors[j], times scale; factors is [half] or 0 (ones); angles below 2^20. */
+  rotaryTable(
+    length: number,
+    half: number,
+    theta: number,
+    scale: number,
+    factors: number,
+    cos: number,
+    sin: number,
+  ): void;
+  /** y[M, heads·2·half] (+)= x turned, or with `inverse` turned back; row m has position positions[m mod period], without them m mod period. */
+  rotate(
+    M: number,
+    heads: number,
+    half: number,
+    x: number,
+    ldx: number,
+    positions: number,
+    period: number,
+    length: number,
+    cos: number,
+    sin: number,
+    inverse: number,
+    accumulate: number,
+    y: number,
+    ldy: number,
+  ): void;
+
+  // --- gated activation of n contiguous elements: silu(x) = x/(1 + e^-x) ---
+  /** y = silu(gate) ⊙ up; y may be either. */
+  swigluForward(n: number, gate: number, up: number, y: number): void;
+  /** dup (+)= dy ⊙ silu(gate). */
+  swigluBackwardUp(n: number, gate: number, dy: number, accumulate: number, dup: number): void;
+  /** dgate (+)= dy ⊙ up ⊙ silu'(gate). */
+  swigluBackwardGate(
+    n: number,
+    gate: number,
+    up: number,
+    dy: number,
+    accumulate: number,
+    dgate: number,
+  ): void;
+}
