@@ -2,6 +2,7 @@
  * The sizes and checks of a convolution, and an image's columns (im2col): for every operation that convolves.
  */
 
+import { addColumnsTo, columnsFrom, type Windows } from '../engine/windows.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkInteger, checkOptions, describe } from '../values/checks.js';
@@ -26,21 +27,11 @@ export interface Conv2dOperationOptions {
 }
 
 /** Sizes of a convolution: B images of C channels, O outputs, windows of KH by KW, P = OH·OW positions. */
-export interface ConvSizes {
+export interface ConvSizes extends Windows {
   readonly rt: Runtime;
   readonly B: number;
-  readonly C: number;
-  readonly H: number;
-  readonly W: number;
   readonly O: number;
-  readonly KH: number;
-  readonly KW: number;
-  readonly stride: readonly [number, number];
-  readonly padding: readonly [number, number];
-  readonly dilation: readonly [number, number];
   readonly groups: number;
-  readonly OH: number;
-  readonly OW: number;
   readonly P: number;
   /** Type of the weight's elements. The products read it as float32: of 16 bits it is expanded once a call. */
   readonly dtype: WeightDType;
@@ -123,27 +114,16 @@ export function checkConv2d(
   };
 }
 
-/** The arguments that im2col and col2im begin with. */
-function imageArguments(
-  s: ConvSizes,
-): [
-  ...[number, number, number, number, number],
-  ...[number, number, number, number],
-  ...[number, number, number, number],
-] {
-  return [s.C, s.H, s.W, s.KH, s.KW, ...s.stride, ...s.padding, ...s.dilation, s.OH, s.OW];
-}
-
 /** cols[P, C·KH·KW] of the image `b` of a batch. */
 export function imageColumns(sizes: ConvSizes, x: number, b: number, cols: number): void {
   const image = sizes.C * sizes.H * sizes.W * 4;
-  sizes.rt.engine.kernels.im2col(...imageArguments(sizes), x + b * image, cols);
+  columnsFrom(sizes.rt.engine.kernels, sizes, x + b * image, cols);
 }
 
 /** Adds cols[P, C·KH·KW] into the image `b` of a batch of gradients. */
 export function addColumns(sizes: ConvSizes, cols: number, dx: number, b: number): void {
   const image = sizes.C * sizes.H * sizes.W * 4;
-  sizes.rt.engine.kernels.col2im(...imageArguments(sizes), cols, dx + b * image);
+  addColumnsTo(sizes.rt.engine.kernels, sizes, cols, dx + b * image);
 }
 
 /** Gives `use` the address of the weight at `pointer` as float32. */

@@ -1,5 +1,8 @@
 /** Losses: softmax cross-entropy and mean squared error, with PyTorch's reductions. */
 
+import { crossEntropyGradient, crossEntropyTo, type LossGradient } from '../engine/classes.js';
+import { gradientMatrix } from '../engine/matrices.js';
+import { matrix } from '../engine/operands.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkInteger, checkOptions, describe } from '../values/checks.js';
 import { sameShape, showShape } from '../values/shape.js';
@@ -48,8 +51,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   const { kernels } = rt.engine;
   return rt.attempt(() => {
     const perRow = rt.empty(targets.shape, 'f32');
-    const from = [logits.pointer, cols, targets.pointer, ignoreIndex] as const;
-    kernels.crossEntropyForward(rows, cols, ...from, perRow.pointer);
+    const x = matrix(logits.pointer, rows, cols);
+    crossEntropyTo(kernels, { x, labels: targets.pointer, ignoreIndex }, perRow.pointer);
     const share = reduction === 'mean' ? 1 / Math.max(counted, 1) : 1;
     const y = reduction === 'none' ? perRow : rt.full([], kernels.sum(rows, perRow.pointer) * share);
     rt.record(y, {
@@ -59,10 +62,14 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
       backward({ dy, at, grad }) {
         const dx = grad('logits');
         if (dx === null) return;
-        const stride = reduction === 'none' ? 1 : 0;
-        const from = [at('logits'), cols, at('targets'), ignoreIndex] as const;
-        const out = [share, dy.pointer, stride, dx.accumulate, dx.pointer, cols] as const;
-        kernels.crossEntropyBackward(rows, cols, ...from, ...out);
+        const x = matrix(at('logits'), rows, cols);
+        const dloss: LossGradient = {
+          scale: share,
+          pointer: dy.pointer,
+          stride: reduction === 'none' ? 1 : 0,
+        };
+        const from = { x, labels: at('targets'), ignoreIndex };
+        crossEntropyGradient(kernels, from, dloss, gradientMatrix(dx, rows, cols));
       },
     });
     if (y !== perRow) perRow.dispose();

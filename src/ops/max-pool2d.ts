@@ -1,5 +1,6 @@
 /** Max pooling over images; the place of each largest element is kept for backward. */
 
+import { maxPoolGradient, maxPoolTo } from '../engine/windows.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkOptions } from '../values/checks.js';
 import { showShape } from '../values/shape.js';
@@ -68,8 +69,9 @@ export function maxPool2dAs(where: string, x: Tensor, kernelSize: Pair, options:
   return rt.attempt(() => {
     const y = rt.empty([...leading, OH, OW], 'f32');
     const indices = rt.empty(y.shape, 'i32');
-    const sizes = [planes, H, W, ...kernel, ...stride, ...padding, ...dilation, OH, OW] as const;
-    kernels.maxPool2dForward(...sizes, x.pointer, y.pointer, indices.pointer);
+    const [KH, KW] = kernel;
+    const windows = { C: planes, H, W, KH, KW, stride, padding, dilation, OH, OW };
+    maxPoolTo(kernels, windows, { x: x.pointer, y: y.pointer, indices: indices.pointer });
     rt.record(y, {
       name: where,
       inputs: { x },
@@ -78,7 +80,7 @@ export function maxPool2dAs(where: string, x: Tensor, kernelSize: Pair, options:
         const dx = grad('x');
         if (dx === null) return;
         if (dx.accumulate === 0) kernels.fill(planes * H * W, 0, dx.pointer);
-        kernels.maxPool2dBackward(planes, H * W, OH * OW, at('indices'), dy.pointer, dx.pointer);
+        maxPoolGradient(kernels, windows, { indices: at('indices'), dy: dy.pointer, dx: dx.pointer });
       },
     });
     indices.dispose();

@@ -1,5 +1,8 @@
 /** Sums and means, the same elements in another shape, and the largest of each row. */
 
+import { argmaxOf, softmaxGradient, softmaxTo } from '../engine/classes.js';
+import { gradientMatrix } from '../engine/matrices.js';
+import { matrix } from '../engine/operands.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkBoolean, checkInteger, checkOptions, describe } from '../values/checks.js';
 import { checkShape, type Shape, showShape, sizeOf } from '../values/shape.js';
@@ -146,7 +149,7 @@ export function argmax(x: Tensor): Tensor {
   const { rows, cols } = asRows('argmax', 'x', x);
   if (cols === 0) throw new RangeError(`argmax: x is ${showShape(x.shape)}, expected at least one column`);
   const y = rt.empty(x.shape.slice(0, -1), 'i32');
-  rt.engine.kernels.argmaxRows(rows, cols, x.pointer, cols, y.pointer);
+  argmaxOf(rt.engine.kernels, matrix(x.pointer, rows, cols), y.pointer);
   return y;
 }
 
@@ -156,7 +159,7 @@ export function softmax(x: Tensor): Tensor {
   const { kernels } = rt.engine;
   const { rows, cols } = asRows('softmax', 'x', x);
   const y = rt.empty(x.shape, 'f32');
-  kernels.softmaxForward(rows, cols, x.pointer, cols, y.pointer, cols);
+  softmaxTo(kernels, matrix(x.pointer, rows, cols), matrix(y.pointer, rows, cols));
   return rt.record(y, {
     name: 'softmax',
     inputs: { x },
@@ -164,8 +167,8 @@ export function softmax(x: Tensor): Tensor {
     backward({ dy, at, grad }) {
       const dx = grad('x');
       if (dx === null) return;
-      const out = [dx.accumulate, dx.pointer, cols] as const;
-      kernels.softmaxBackward(rows, cols, at('y'), cols, dy.pointer, cols, ...out);
+      const [from, of] = [matrix(at('y'), rows, cols), matrix(dy.pointer, rows, cols)];
+      softmaxGradient(kernels, from, of, gradientMatrix(dx, rows, cols));
     },
   });
 }

@@ -25,9 +25,9 @@ describeBuilds((h) => {
       const y = h.matrix(1, n, new Array<number>(n).fill(Number.NaN), 5);
       const dx = h.matrix(1, n, new Array<number>(n).fill(Number.NaN), 5);
       const added = h.matrix(1, n, new Array<number>(n).fill(1), 5);
-      h.kernels.geluForward(n, approximate, px, y.ptr);
-      h.kernels.geluBackward(n, approximate, px, pdy, 0, dx.ptr);
-      h.kernels.geluBackward(n, approximate, px, pdy, 1, added.ptr);
+      h.kernels.geluForward(n, approximate, px, y.pointer);
+      h.kernels.geluBackward(n, approximate, px, pdy, 0, dx.pointer);
+      h.kernels.geluBackward(n, approximate, px, pdy, 1, added.pointer);
       expect([y, dx, added].every((at) => h.intact(at))).toBe(true);
       const [got, first, second] = [y, dx, added].map((at) => h.values(at));
       // The largest error of each output over its bound: an expectation for every element would take most of the time.
@@ -74,8 +74,8 @@ describeBuilds((h) => {
       const [y, dy, before] = [quarters(n, 1), quarters(n, 2), quarters(n, 3)];
       const [py, pdy] = [h.f32(y), h.f32(dy)];
       const [tanh, sigmoid] = [h.matrix(1, n, before, 5), h.matrix(1, n, before, 5)];
-      h.kernels.tanhBackward(n, py, pdy, accumulate, tanh.ptr);
-      h.kernels.sigmoidBackward(n, py, pdy, accumulate, sigmoid.ptr);
+      h.kernels.tanhBackward(n, py, pdy, accumulate, tanh.pointer);
+      h.kernels.sigmoidBackward(n, py, pdy, accumulate, sigmoid.pointer);
       const old = before.map((v) => accumulate * v + 0);
       expect([...h.values(tanh)].map((v) => v + 0)).toEqual(
         y.map((v, i) => old[i]! + dy[i]! * (1 - v * v) + 0),

@@ -1,12 +1,54 @@
 /** Wrong arguments of kernels in the debug build: an error that names the kernel, its operand, what is asked and what was got. */
 import { expect, test } from 'vitest';
-import { describeBuilds } from './harness.js';
+import { backwardInputCall, forwardCall, type SharedKernel } from '../../src/engine/calls.js';
+import { crossEntropyTo, softmaxTo } from '../../src/engine/classes.js';
+import {
+  addProduct,
+  down,
+  gatherRows,
+  gradA,
+  gradB,
+  hiddenGradient,
+  normalise,
+  scatterAddRows,
+} from '../../src/engine/matrices.js';
+import {
+  type Matrix,
+  matrix,
+  NO_RANK,
+  type Weight,
+  weight,
+  weightColumns,
+} from '../../src/engine/operands.js';
+import { addColumnsTo, columnsFrom, type Windows } from '../../src/engine/windows.js';
+import { describeBuilds, gradientIn } from './harness.js';
 
 describeBuilds((h) => {
   const vector = (n = 64): number => h.f32(new Array<number>(n).fill(1));
   const packed = 16 + 4;
-  const image = [2, 4, 4, 3, 3, 1, 1, 1, 1, 1, 1, 4, 4] as const;
+  const on = (rows: number, columns: number, pointer = vector()): Matrix => matrix(pointer, rows, columns);
+  const set = 0;
+  const image = (step: number): Windows => ({
+    ...{ C: 2, H: 4, W: 4, KH: 3, KW: 3, OH: 4, OW: 4 },
+    ...{ stride: [step, 1], padding: [1, 1], dilation: [1, 1] },
+  });
   const beyond = 512 * 65536 - 8;
+
+  const withScratch = (scratch: number) => ({ kernels: h.kernels, scratch: () => scratch });
+  const call = (kernel: SharedKernel, args: number[]): void =>
+    (h.kernels[kernel] as (...values: number[]) => void)(...args);
+  const labelled = (x: Matrix, labels: number[]) => ({ x, labels: h.i32(labels), ignoreIndex: -100 });
+  const low = (R: number) => ({ left: matrix(0, 2, R), right: on(R, 4) });
+  const forward = (scratch: number): void => {
+    const { whole } = forwardCall(packed, {
+      ...{ x: on(2, 4), w: weight(vector(), 3, 4), low: NO_RANK, colScale: 0, bias: 0, y: on(2, 3) },
+    });
+    call('linearForward', whole(scratch));
+  };
+  const backward = (w: Weight, R: number): void => {
+    const { whole } = backwardInputCall(48, { dy: on(2, 3), w, low: low(R), accumulate: set, dx: on(2, 4) });
+    call('linearBackwardInput', whole(0));
+  };
 
   const WRONG: Record<string, readonly [() => unknown, string]> = {
     'a negative size': [
@@ -14,11 +56,11 @@ describeBuilds((h) => {
       'add: n; a, b, y: a size is 0 or more, got -1, limit 0',
     ],
     'a null input': [
-      () => h.kernels.loraDown(2, 3, 4, 0, 3, vector(), 3, vector(), 4),
+      () => down(h.kernels, { x: on(2, 3, 0), a: on(4, 3), h: on(2, 4) }),
       'loraDown: x: a pointer is not null, got 0, limit 0',
     ],
     'a null output': [
-      () => h.kernels.softmaxForward(2, 3, vector(), 3, 0, 3),
+      () => softmaxTo(h.kernels, on(2, 3), on(2, 3, 0)),
       'softmaxForward: y: a pointer is not null',
     ],
     'a row behind a null pointer': [
@@ -30,103 +72,36 @@ describeBuilds((h) => {
       'scale: n; x, y: a pointer is aligned',
     ],
     'rows closer than their columns': [
-      () => h.kernels.loraGradA(2, 5, 3, vector(), 3, vector(), 4, 0, vector(), 5),
+      () => gradA(h.kernels, { u: on(2, 3), x: { ...on(2, 5), stride: 4 }, da: gradientIn(on(3, 5), set) }),
       'loraGradA: x: a stride is at least the columns, got 16, limit 20',
     ],
     'an operand beyond the end of memory': [
       () => h.kernels.sum(3, beyond),
       `sum: n; x: an operand ends inside memory, got ${beyond + 12}`,
     ],
-    'no scratch for a product': [
-      () =>
-        h.kernels.linearForward(
-          packed,
-          2,
-          3,
-          4,
-          0,
-          vector(),
-          4,
-          0,
-          vector(),
-          16,
-          0,
-          0,
-          0,
-          0,
-          0,
-          0,
-          vector(),
-          3,
-          0,
-        ),
-      'linearForward: scratch: a pointer is not null',
-    ],
+    'no scratch for a product': [() => forward(0), 'linearForward: scratch: a pointer is not null'],
     'scratch that is not aligned': [
-      () =>
-        h.kernels.loraBackwardHidden(2, 3, 4, 1, vector(), 3, vector(), 4, vector(), 4, h.scratch(48) + 4),
+      () => hiddenGradient(withScratch(h.scratch(48) + 4), { s: 1, dy: on(2, 3), b: on(3, 4), u: on(2, 4) }),
       'loraBackwardHidden: scratch: a pointer is aligned',
     ],
     'no scratch for a gradient of B': [
-      () => h.kernels.loraGradB(2, 3, 4, 1, vector(), 3, vector(), 4, 0, vector(), 4, 0),
+      () => gradB(withScratch(0), { s: 1, dy: on(2, 3), h: on(2, 4), db: gradientIn(on(3, 4), set) }),
       'loraGradB: scratch: a pointer is not null',
     ],
     'no left factor though there is a rank': [
-      () =>
-        h.kernels.linearBackwardInput(
-          48,
-          2,
-          3,
-          4,
-          2,
-          vector(),
-          3,
-          0,
-          vector(),
-          16,
-          0,
-          0,
-          2,
-          vector(),
-          4,
-          0,
-          vector(),
-          4,
-          0,
-        ),
+      () => backward(weight(vector(), 3, 4), 2),
       'linearBackwardInput: u: a pointer is not null',
     ],
     'columns beyond the rows of a weight': [
-      () =>
-        h.kernels.linearBackwardInput(
-          48,
-          2,
-          3,
-          4,
-          0,
-          vector(),
-          3,
-          0,
-          vector(),
-          16,
-          1,
-          0,
-          0,
-          0,
-          0,
-          0,
-          vector(),
-          4,
-          0,
-        ),
+      () => backward(weightColumns(weight(vector(), 3, 4), 1, 4), 0),
       'linearBackwardInput: w: a stride is at least the columns, got 16, limit 20',
     ],
     'a type of weight that is not known': [
-      () => h.kernels.gatherRows(1, 4, h.i32([0]), 7, vector(), 16, vector(), 4),
+      () => gatherRows(h.kernels, h.i32([0]), { ...weight(vector(), 1, 4), code: 7 }, on(1, 4)),
       'gatherRows: table: the type of a weight is known, got 7',
     ],
     'a stride that cuts a number of a weight': [
-      () => h.kernels.gatherRows(1, 4, h.i32([0]), 0, vector(), 18, vector(), 4),
+      () => gatherRows(h.kernels, h.i32([0]), { ...weight(vector(), 1, 4), step: 18 }, on(1, 4)),
       'gatherRows: table: a stride is a multiple of an element, got 18, limit 4',
     ],
     'a path that is none': [
@@ -134,11 +109,11 @@ describeBuilds((h) => {
       'productScratch: a path is one of plan.ts, got 64',
     ],
     'a label beyond the classes': [
-      () => h.kernels.crossEntropyForward(2, 3, vector(), 3, h.i32([0, 3]), -100, vector()),
+      () => crossEntropyTo(h.kernels, labelled(on(2, 3), [0, 3]), vector()),
       'crossEntropyForward: labels: an index is inside its table, got 3, limit 3',
     ],
     'a negative id': [
-      () => h.kernels.scatterAddRows(1, 3, h.i32([-2]), -1, vector(), 3, vector(), 3),
+      () => scatterAddRows(h.kernels, h.i32([-2]), -1, on(1, 3), on(1, 3)),
       'scatterAddRows: ids: an index is inside its table, got -2',
     ],
     'a place beyond its plane': [
@@ -146,11 +121,11 @@ describeBuilds((h) => {
       'maxPool2dBackward: indices: an index is inside its table, got 4, limit 4',
     ],
     'a window that does not step': [
-      () => h.kernels.im2col(2, 4, 4, 3, 3, 0, 1, 1, 1, 1, 1, 4, 4, vector(), vector(400)),
+      () => columnsFrom(h.kernels, image(0), vector(), vector(400)),
       'im2col: stride and dilation: a step is 1 or more, got 0, limit 1',
     ],
     'no columns of an image': [
-      () => h.kernels.col2im(...image, 0, vector()),
+      () => addColumnsTo(h.kernels, image(1), 0, vector()),
       'col2im: cols: a pointer is not null',
     ],
     'moments that are null': [
@@ -171,9 +146,9 @@ describeBuilds((h) => {
   test('nothing is asked of an operand without elements, or of one that may be absent', () => {
     h.reset();
     h.kernels.add(0, 0, 0, 0);
-    h.kernels.loraDown(0, 3, 4, 0, 3, vector(), 3, 0, 4);
-    h.kernels.loraMerge(2, 3, 0, 1, 0, 0, 0, 3, vector(), 3, vector(), 3);
-    h.kernels.layerNormForward(2, 3, 1e-5, vector(), 3, 0, 0, vector(), 3, vector());
+    down(h.kernels, { x: on(0, 3, 0), a: on(4, 3), h: on(0, 4, 0) });
+    addProduct(h.kernels, { s: 1, b: on(2, 0, 0), a: on(0, 3, 0), w: on(2, 3), out: on(2, 3) });
+    normalise(h.kernels, 1e-5, { x: on(2, 3), gamma: 0, beta: 0, y: on(2, 3), stats: vector() });
     h.kernels.sgdStep(4, vector(), vector(), 0, 1, 0, 0, 0, 0, 1);
   });
 
@@ -181,7 +156,7 @@ describeBuilds((h) => {
     h.reset();
     h.kernels.fill(5, 1, vector(4));
     expect(() => h.checkGuards()).toThrow('a kernel wrote outside a matrix [1, 4]');
-    h.kernels.fill(4, 1, h.matrix(2, 3, [1, 2, 3, 4, 5, 6], 2).ptr);
+    h.kernels.fill(4, 1, h.matrix(2, 3, [1, 2, 3, 4, 5, 6], 2).pointer);
     expect(() => h.checkGuards()).toThrow('a kernel wrote outside the rows of a matrix [2, 3]');
     h.kernels.fill(2, 1, h.scratch(16) - 4);
     expect(() => h.checkGuards()).toThrow('a kernel wrote outside its scratch of 16 bytes');

@@ -1,9 +1,9 @@
 /** Sizes beyond one block: of depth, of rows, of rank, and of the rows that the unpacked product takes at a time. */
 import { expect, test } from 'vitest';
-import { NO_RANK } from '../../src/engine/operands.js';
+import { type Matrix, NO_RANK } from '../../src/engine/operands.js';
 import { planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { whole as wholeNumbers } from '../support/numbers.js';
-import { describeBuilds, operand, type Placed, weightOperand } from './harness.js';
+import { describeBuilds, weightOperand } from './harness.js';
 
 /** Whole numbers from -2 to 2: every sum here stays below 2^24 and is exact. */
 const whole = (n: number, seed: number): number[] => wholeNumbers(n, seed, 2);
@@ -12,10 +12,10 @@ const PACKED = [4, 5, 6].flatMap((MR) => [(1 << 4) | MR, (2 << 4) | MR]);
 const STREAM = 3 << 4;
 
 describeBuilds((h) => {
-  const same = (at: Placed, wanted: (row: number, col: number) => number, what: string): void => {
+  const same = (at: Matrix, wanted: (row: number, col: number) => number, what: string): void => {
     const got = h.values(at);
     for (let i = 0; i < got.length; i++) {
-      const value = wanted(Math.floor(i / at.cols), i % at.cols);
+      const value = wanted(Math.floor(i / at.columns), i % at.columns);
       if (got[i] !== value) throw new Error(`${what}: element ${i} is ${got[i]}, expected ${value}`);
     }
     expect(h.intact(at), what).toBe(true);
@@ -48,8 +48,8 @@ describeBuilds((h) => {
       ];
       const y = h.matrix(M, N, new Array<number>(M * N).fill(Number.NaN));
       h.forward(path, {
-        ...{ x: operand(px), w: weightOperand(pw), low: { left: operand(ph), right: operand(pb) } },
-        ...{ colScale: 0, bias: 0, y: operand(y) },
+        ...{ x: px, w: weightOperand(pw), low: { left: ph, right: pb } },
+        ...{ colScale: 0, bias: 0, y },
       });
       same(y, wanted, `path ${path}`);
     }
@@ -62,8 +62,8 @@ describeBuilds((h) => {
     const [px, pw] = [h.matrix(M, K, x), h.matrix(N, K, w)];
     const y = h.matrix(M, N, new Array<number>(M * N).fill(Number.NaN));
     h.forward(planForward(1, M, N, K, 0), {
-      ...{ x: operand(px), w: weightOperand(pw), low: NO_RANK },
-      ...{ colScale: 0, bias: 0, y: operand(y) },
+      ...{ x: px, w: weightOperand(pw), low: NO_RANK },
+      ...{ colScale: 0, bias: 0, y },
     });
     same(y, (m, n) => w.slice(n * K, (n + 1) * K).reduce((sum, v, k) => sum + v * x[m * K + k]!, 0), 'dot');
   });
@@ -94,8 +94,8 @@ describeBuilds((h) => {
         ];
         const dx = h.matrix(M, K, new Array<number>(M * K).fill(accumulate === 1 ? 3 : Number.NaN));
         h.backwardInput(path, {
-          ...{ dy: operand(pdy), w: weightOperand(pw), low: { left: operand(pu), right: operand(pa) } },
-          ...{ accumulate, dx: operand(dx) },
+          ...{ dy: pdy, w: weightOperand(pw), low: { left: pu, right: pa } },
+          ...{ accumulate, dx },
         });
         same(dx, (m, k) => wanted(m, k) + 3 * accumulate, `path ${path}, accumulate ${accumulate}`);
       }
@@ -119,7 +119,7 @@ describeBuilds((h) => {
         h.reset();
         const [pdy, px] = [h.matrix(M, N, dy), h.matrix(M, K, x)];
         const dw = h.matrix(N, K, new Array<number>(N * K).fill(accumulate === 1 ? 3 : Number.NaN));
-        h.backwardWeight(path, { dy: operand(pdy), x: operand(px), accumulate, dw: operand(dw) });
+        h.backwardWeight(path, { dy: pdy, x: px, accumulate, dw: dw });
         same(dw, (n, k) => wanted(n, k) + 3 * accumulate, `path ${path}, accumulate ${accumulate}`);
       }
     }

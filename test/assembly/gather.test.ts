@@ -1,7 +1,9 @@
 /** Rows and columns of a table by number: copies and ordered sums, exactly, at every width around a vector. */
 import { expect, test } from 'vitest';
+import { gatherColumns, gatherRows, scatterAddColumns, scatterAddRows } from '../../src/engine/matrices.js';
+import type { Matrix } from '../../src/engine/operands.js';
 import { whole as wholeNumbers } from '../support/numbers.js';
-import { describeBuilds, type Placed } from './harness.js';
+import { describeBuilds, weightOperand } from './harness.js';
 
 const WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 130];
 const COUNTS = [0, 1, 2, 7, 20];
@@ -12,7 +14,7 @@ const nans = (n: number): number[] => new Array<number>(n).fill(Number.NaN);
 const idsOf = (M: number): number[] => Array.from({ length: M }, (_, m) => (m * m * 5 + 3) % ENTRIES);
 
 describeBuilds((h) => {
-  const expectExact = (at: Placed, wanted: number[], what: string): void => {
+  const expectExact = (at: Matrix, wanted: number[], what: string): void => {
     expect([...h.values(at)], what).toEqual(wanted);
     expect(h.intact(at), what).toBe(true);
   };
@@ -26,13 +28,13 @@ describeBuilds((h) => {
         const at = h.i32(ids);
         const rows = h.matrix(ENTRIES, width, table);
         const y = h.matrix(M, width, nans(M * width), 5);
-        h.kernels.gatherRows(M, width, at, 0, rows.ptr, 4 * rows.ld, y.ptr, y.ld);
+        gatherRows(h.kernels, at, weightOperand(rows), y);
         const wanted = ids.flatMap((id) => table.slice(id * width, (id + 1) * width));
         expectExact(y, wanted, `rows, width ${width}, M ${M}`);
 
         const columns = h.matrix(width, ENTRIES, table);
         const hidden = h.matrix(M, width, nans(M * width), 2);
-        h.kernels.gatherColumns(M, width, at, columns.ptr, columns.ld, hidden.ptr, hidden.ld);
+        gatherColumns(h.kernels, at, columns, hidden);
         const byColumn = ids.flatMap((id) =>
           Array.from({ length: width }, (_, r) => table[r * ENTRIES + id]!),
         );
@@ -59,8 +61,8 @@ describeBuilds((h) => {
         const from = h.matrix(M, width, dy, 1);
         const rows = h.matrix(ENTRIES, width, table);
         const columns = h.matrix(width, ENTRIES, table);
-        h.kernels.scatterAddRows(M, width, at, skip, from.ptr, from.ld, rows.ptr, rows.ld);
-        h.kernels.scatterAddColumns(M, width, at, skip, from.ptr, from.ld, columns.ptr, columns.ld);
+        scatterAddRows(h.kernels, at, skip, from, rows);
+        scatterAddColumns(h.kernels, at, skip, from, columns);
         expectExact(rows, byRow, `rows, width ${width}, M ${M}`);
         expectExact(columns, byColumn, `columns, width ${width}, M ${M}`);
       }
@@ -77,7 +79,7 @@ describeBuilds((h) => {
       [2 ** 25, 1, -(2 ** 25)].flatMap((v) => new Array<number>(5).fill(v)),
     );
     const table = h.matrix(1, 5, [0, 0, 0, 0, 0]);
-    h.kernels.scatterAddRows(3, 5, at, -1, from.ptr, from.ld, table.ptr, table.ld);
+    scatterAddRows(h.kernels, at, -1, from, table);
     expectExact(table, [0, 0, 0, 0, 0], 'rows');
   });
 });

@@ -16,7 +16,8 @@ import {
   type ForwardOperands,
   forwardCall,
 } from '../../src/engine/calls.js';
-import { type Matrix, matrix, type Weight, weight } from '../../src/engine/operands.js';
+import type { GradientMatrix } from '../../src/engine/matrices.js';
+import { type Matrix, type Weight, weight } from '../../src/engine/operands.js';
 import { readBytes } from '../../src/platform/index.js';
 import type { WeightDType } from '../../src/values/dtypes.js';
 import { canThread } from '../support/runtimes.js';
@@ -29,22 +30,17 @@ const CANARY = 0x7fc0beef;
 /** The debug build is slow: of many cases it runs one in as many. */
 const THINNED = 7;
 
-/** A row-major matrix in linear memory; `ld` is its row stride in elements. */
-export interface Placed {
-  readonly ptr: number;
-  readonly rows: number;
-  readonly cols: number;
-  readonly ld: number;
-}
-
-/** A placed matrix as an operand of a product. */
-export function operand({ ptr, rows, cols, ld }: Placed): Matrix {
-  return matrix(ptr, rows, cols, ld);
-}
-
 /** A placed matrix as the weight of a product. */
-export function weightOperand({ ptr, rows, cols, ld }: Placed, dtype: WeightDType = 'f32'): Weight {
-  return weight(ptr, rows, cols, dtype, ld);
+export function weightOperand(
+  { pointer, rows, columns, stride }: Matrix,
+  dtype: WeightDType = 'f32',
+): Weight {
+  return weight(pointer, rows, columns, dtype, stride);
+}
+
+/** The place of a gradient in a placed matrix. */
+export function gradientIn(place: Matrix, accumulate: 0 | 1): GradientMatrix {
+  return { ...place, accumulate };
 }
 
 const runWhole =
@@ -153,7 +149,7 @@ export class Harness {
 
   /** Places values on a 4-byte but not 16-byte boundary. */
   f32(data: ArrayLike<number>): number {
-    return this.matrix(1, data.length, data, 0).ptr;
+    return this.matrix(1, data.length, data, 0).pointer;
   }
 
   /** Places whole numbers. They never pass through a float: an engine may change the bits of a NaN, such as those of -100. */
@@ -164,7 +160,7 @@ export class Harness {
   }
 
   /** Places [rows, cols] with `gap` words behind every row. */
-  matrix(rows: number, cols: number, data: ArrayLike<number>, gap = 3): Placed {
+  matrix(rows: number, cols: number, data: ArrayLike<number>, gap = 3): Matrix {
     const ld = cols + gap;
     const at = this.#place(`a matrix [${rows}, ${cols}]`, rows * ld, 1);
     if (gap > 0 && rows > 0) this.#guard(`the rows of a matrix [${rows}, ${cols}]`, at + cols, gap, rows, ld);
@@ -172,7 +168,7 @@ export class Harness {
       const row = at + i * ld;
       for (let j = 0; j < cols; j++) this.#floats[row + j] = data[i * cols + j]!;
     }
-    return { ptr: at * 4, rows, cols, ld };
+    return { pointer: at * 4, rows, columns: cols, stride: ld };
   }
 
   /** Aligned scratch of NaN. */
@@ -194,18 +190,18 @@ export class Harness {
   }
 
   /** The values of a placed matrix, without its gaps. */
-  values(at: Placed): Float32Array {
-    const out = new Float32Array(at.rows * at.cols);
+  values(at: Matrix): Float32Array {
+    const out = new Float32Array(at.rows * at.columns);
     for (let i = 0; i < at.rows; i++) {
-      const from = at.ptr / 4 + i * at.ld;
-      out.set(this.#floats.subarray(from, from + at.cols), i * at.cols);
+      const from = at.pointer / 4 + i * at.stride;
+      out.set(this.#floats.subarray(from, from + at.columns), i * at.columns);
     }
     return out;
   }
 
   /** Whether guards and gaps of a placed matrix are as they were. */
-  intact({ ptr, rows, cols, ld }: Placed): boolean {
-    const at = ptr / 4;
+  intact({ pointer, rows, columns: cols, stride: ld }: Matrix): boolean {
+    const at = pointer / 4;
     const inside = (i: number): boolean => i >= 0 && i < rows * ld && i % ld < cols;
     for (let i = -GUARD; i < rows * ld + GUARD; i++)
       if (!inside(i) && this.#words[at + i] !== CANARY) return false;

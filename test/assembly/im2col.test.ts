@@ -1,5 +1,6 @@
 /** Windows of an image and their sums back, exactly, against plain loops over every window. */
 import { expect, test } from 'vitest';
+import { addColumnsTo, columnsFrom, type Windows } from '../../src/engine/windows.js';
 import { whole as wholeNumbers } from '../support/numbers.js';
 import { describeBuilds } from './harness.js';
 
@@ -56,17 +57,19 @@ describeBuilds((h) => {
     const { C, size, kernel, stride, pad, dilation } = it;
     const n = C * size[0] * size[1];
     const { out, source } = windows(it);
+    const [[H, W], [KH, KW], [OH, OW]] = [size, kernel, out];
+    const sizes: Windows = { C, H, W, KH, KW, stride, padding: pad, dilation, OH, OW };
     const x = whole(n, 1);
     const image = h.matrix(1, n, x);
     const cols = h.matrix(1, source.length, new Array<number>(source.length).fill(Number.NaN));
-    h.kernels.im2col(C, ...size, ...kernel, ...stride, ...pad, ...dilation, ...out, image.ptr, cols.ptr);
+    columnsFrom(h.kernels, sizes, image.pointer, cols.pointer);
     expect([...h.values(cols)]).toEqual(source.map((from) => (from < 0 ? 0 : x[from]!)));
     expect(h.intact(cols)).toBe(true);
 
     const values = whole(source.length, 2);
     const given = h.matrix(1, source.length, values);
     const dx = h.matrix(1, n, x);
-    h.kernels.col2im(C, ...size, ...kernel, ...stride, ...pad, ...dilation, ...out, given.ptr, dx.ptr);
+    addColumnsTo(h.kernels, sizes, given.pointer, dx.pointer);
     const wanted = [...x];
     for (const [i, to] of source.entries()) if (to >= 0) wanted[to]! += values[i]!;
     expect([...h.values(dx)]).toEqual(wanted);

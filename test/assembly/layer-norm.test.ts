@@ -1,7 +1,8 @@
 /** Layer normalisation against float64, forward and backward, at every width around a vector and a block. */
 import { expect, test } from 'vitest';
+import { layerNormGamma, layerNormGradient, normalise } from '../../src/engine/matrices.js';
 import { real } from '../support/numbers.js';
-import { describeBuilds } from './harness.js';
+import { describeBuilds, gradientIn } from './harness.js';
 
 const WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 64, 1023, 1024, 1025];
 const M = 4;
@@ -13,7 +14,9 @@ const filled = (n: number, value: number): number[] => new Array<number>(n).fill
 const mean = (values: number[]): number => values.reduce((total, v) => total + v, 0) / values.length;
 
 describeBuilds((h) => {
-  const cases = [true, false].flatMap((affine) => [0, 1].map((accumulate) => ({ affine, accumulate })));
+  const cases = [true, false].flatMap((affine) =>
+    ([0, 1] as const).map((accumulate) => ({ affine, accumulate })),
+  );
 
   test.each(cases)('affine $affine, accumulate $accumulate', ({ affine, accumulate }) => {
     for (const N of WIDTHS) {
@@ -27,11 +30,10 @@ describeBuilds((h) => {
       const start = accumulate === 1 ? 1 : Number.NaN;
       const dx = h.matrix(M, N, filled(M * N, start), 5);
       const dgamma = h.matrix(1, N, filled(N, start), 4);
-      h.kernels.layerNormForward(M, N, EPS, px.ptr, px.ld, pgamma, pbeta, y.ptr, y.ld, stats.ptr);
-      const back = [px.ptr, px.ld] as const;
-      const from = [pdy.ptr, pdy.ld, accumulate] as const;
-      h.kernels.layerNormBackward(M, N, ...back, pgamma, stats.ptr, ...from, dx.ptr, dx.ld);
-      h.kernels.layerNormBackwardGamma(M, N, ...back, stats.ptr, ...from, dgamma.ptr);
+      normalise(h.kernels, EPS, { x: px, gamma: pgamma, beta: pbeta, y, stats: stats.pointer });
+      const normalised = { x: px, stats: stats.pointer, dy: pdy };
+      layerNormGradient(h.kernels, { ...normalised, gamma: pgamma }, gradientIn(dx, accumulate));
+      layerNormGamma(h.kernels, normalised, { pointer: dgamma.pointer, accumulate });
       expect(
         [y, stats, dx, dgamma].every((at) => h.intact(at)),
         `N = ${N}`,

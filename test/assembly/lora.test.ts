@@ -4,8 +4,17 @@
  */
 import { expect, it } from 'vitest';
 import { addProduct, asColumns, asRows, newSums, type View } from '../../reference/products.js';
+import {
+  addProduct as addLora,
+  down,
+  gradA,
+  gradB,
+  hiddenGradient,
+  scaleTo,
+} from '../../src/engine/matrices.js';
+import type { Matrix } from '../../src/engine/operands.js';
 import { whole } from '../support/numbers.js';
-import { describeBuilds, type Placed } from './harness.js';
+import { describeBuilds, gradientIn } from './harness.js';
 
 const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 17, 31, 32, 33, 37];
 const RANKS = [0, 1, 2, 3, 4, 6, 7, 8, 9, 16, 33];
@@ -21,7 +30,7 @@ function product(columns: number, depth: number, s: number, a: View, b: View, st
 }
 
 describeBuilds((h) => {
-  const holds = (at: Placed, want: ArrayLike<number>): boolean => {
+  const holds = (at: Matrix, want: ArrayLike<number>): boolean => {
     const got = h.values(at);
     return got.every((v, i) => v === want[i]) && got.length === want.length && h.intact(at);
   };
@@ -32,34 +41,17 @@ describeBuilds((h) => {
       h.reset();
       const [x, a, b] = [draw(M * K, 1), draw(R * K, 2), draw(K * R, 3)];
       const [X, A, B] = [h.matrix(M, K, x), h.matrix(R, K, a), h.matrix(K, R, b)];
-      const empty = (rows: number, cols: number): Placed =>
+      const empty = (rows: number, cols: number): Matrix =>
         h.matrix(rows, cols, new Float32Array(rows * cols).fill(Number.NaN));
       const [H, S, U] = [empty(M, R), empty(K, R), empty(M, R)];
-      h.kernels.loraDown(M, K, R, X.ptr, X.ld, A.ptr, A.ld, H.ptr, H.ld);
-      h.kernels.loraScaleB(K, R, SCALE, B.ptr, B.ld, S.ptr, S.ld);
-      h.kernels.loraBackwardHidden(
-        M,
-        K,
-        R,
-        SCALE,
-        X.ptr,
-        X.ld,
-        B.ptr,
-        B.ld,
-        U.ptr,
-        U.ld,
-        h.scratch(4 * K * R),
-      );
+      down(h.kernels, { x: X, a: A, h: H });
+      scaleTo(h.kernels, SCALE, B, S);
+      hiddenGradient(h, { s: SCALE, dy: X, b: B, u: U });
       const zero = draw(M * R, 0).map(() => 0);
       if (!holds(H, product(R, K, 1, asRows(x, K), asColumns(a, K), zero)))
         bad.push(`down [${M}, ${K}, ${R}]`);
-      if (
-        !holds(
-          S,
-          b.map((v) => SCALE * v),
-        )
-      )
-        bad.push(`scaleB [${K}, ${R}]`);
+      const scaled = b.map((v) => SCALE * v);
+      if (!holds(S, scaled)) bad.push(`scaleB [${K}, ${R}]`);
       if (!holds(U, product(R, K, SCALE, asRows(x, K), asRows(b, R), zero)))
         bad.push(`hidden [${M}, ${K}, ${R}]`);
     }
@@ -69,28 +61,15 @@ describeBuilds((h) => {
   it('loraGradA, loraGradB', () => {
     const bad: string[] = [];
     for (const [M, K, R] of h.some(SHAPES))
-      for (const accumulate of [0, 1])
+      for (const accumulate of [0, 1] as const)
         for (const gap of [0, 3]) {
           h.reset();
           const [u, x, old] = [draw(M * R, 1), draw(M * K, 2), draw(K * R, 3)];
           const [U, X] = [h.matrix(M, R, u), h.matrix(M, K, x)];
           const before = accumulate ? old : old.map(() => Number.NaN);
           const [DA, DB] = [h.matrix(R, K, before, gap), h.matrix(K, R, before, gap)];
-          h.kernels.loraGradA(M, K, R, U.ptr, U.ld, X.ptr, X.ld, accumulate, DA.ptr, DA.ld);
-          h.kernels.loraGradB(
-            M,
-            K,
-            R,
-            SCALE,
-            X.ptr,
-            X.ld,
-            U.ptr,
-            U.ld,
-            accumulate,
-            DB.ptr,
-            DB.ld,
-            h.scratch(4 * K * R),
-          );
+          gradA(h.kernels, { u: U, x: X, da: gradientIn(DA, accumulate) });
+          gradB(h, { s: SCALE, dy: X, h: U, db: gradientIn(DB, accumulate) });
           const start = accumulate ? old : old.map(() => 0);
           const label = `[${M}, ${K}, ${R}] accumulate ${accumulate} gap ${gap}`;
           if (!holds(DA, product(K, M, 1, asColumns(u, R), asRows(x, K), start))) bad.push(`gradA ${label}`);
@@ -107,29 +86,9 @@ describeBuilds((h) => {
         h.reset();
         const [b, a, w] = [draw(N * R, 1), draw(R * K, 2), draw(N * K, 3)];
         const [B, A, W] = [h.matrix(N, R, b), h.matrix(R, K, a), h.matrix(N, K, w)];
-        const out =
-          way === 'in place'
-            ? W
-            : h.matrix(
-                N,
-                K,
-                w.map(() => Number.NaN),
-                1,
-              );
-        h.kernels.loraMerge(
-          N,
-          K,
-          R,
-          SCALE,
-          B.ptr,
-          B.ld,
-          A.ptr,
-          A.ld,
-          way === 'delta' ? 0 : W.ptr,
-          W.ld,
-          out.ptr,
-          out.ld,
-        );
+        const fresh = w.map(() => Number.NaN);
+        const out = way === 'in place' ? W : h.matrix(N, K, fresh, 1);
+        addLora(h.kernels, { s: SCALE, b: B, a: A, w: way === 'delta' ? null : W, out });
         const start = way === 'delta' ? w.map(() => 0) : w;
         if (!holds(out, product(K, R, SCALE, asRows(b, R), asRows(a, K), start)))
           bad.push(`${way} [${N}, ${K}, ${R}]`);

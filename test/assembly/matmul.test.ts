@@ -12,11 +12,11 @@ import {
   type Sums,
 } from '../../reference/products.js';
 import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/engine/calls.js';
-import { NO_RANK } from '../../src/engine/operands.js';
+import { type Matrix, NO_RANK } from '../../src/engine/operands.js';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { real, whole as wholeNumbers } from '../support/numbers.js';
 import { once } from '../support/once.js';
-import { describeBuilds, type Harness, operand, type Placed, weightOperand } from './harness.js';
+import { describeBuilds, type Harness, weightOperand } from './harness.js';
 
 type Shape = readonly [M: number, N: number, K: number, R: number];
 type Draw = (n: number) => number[];
@@ -53,8 +53,8 @@ function paths(plan: number): number[] {
 }
 
 /** A low-rank operand of placed matrices; none where the rank is 0. */
-function lowOf(left: Placed, right: Placed, R: number) {
-  return R === 0 ? NO_RANK : { left: operand(left), right: operand(right) };
+function lowOf(left: Matrix, right: Matrix, R: number) {
+  return R === 0 ? NO_RANK : { left: left, right: right };
 }
 
 function near(got: Float32Array, want: Float64Array, bound: Float64Array): boolean {
@@ -89,12 +89,12 @@ function forward(h: Harness, shape: Shape, path: number, whole: boolean): boolea
   const B = h.matrix(N, R, b);
   const Y = h.matrix(M, N, new Float32Array(M * N).fill(Number.NaN));
   h.forward(path, {
-    x: operand(X),
+    x: X,
     w: weightOperand(W),
     low: lowOf(H, B, R),
     colScale: 0,
     bias: h.f32(bias),
-    y: operand(Y),
+    y: Y,
   });
   return near(h.values(Y), out, bound) && h.intact(Y);
 }
@@ -107,7 +107,7 @@ function gradientCase(old: number[], { values, sizes }: Sums, terms: number) {
 }
 
 /** Where a gradient goes: its old values where the kernel adds to them, else nothing that may stay. */
-function place(h: Harness, rows: number, columns: number, old: number[], accumulate: 0 | 1): Placed {
+function place(h: Harness, rows: number, columns: number, old: number[], accumulate: 0 | 1): Matrix {
   return h.matrix(rows, columns, accumulate === 1 ? old : old.map(() => Number.NaN));
 }
 
@@ -125,7 +125,7 @@ function backwardInput(h: Harness, shape: Shape, path: number, whole: boolean, a
   const { dy, w, u, a, old, out, bounds } = inputCase(shape, whole);
   const [DY, W, U, A] = [h.matrix(M, N, dy), h.matrix(N, K, w), h.matrix(M, R, u), h.matrix(R, K, a)];
   const DX = place(h, M, K, old, accumulate);
-  const operands = { dy: operand(DY), w: weightOperand(W), low: lowOf(U, A, R), accumulate, dx: operand(DX) };
+  const operands = { dy: DY, w: weightOperand(W), low: lowOf(U, A, R), accumulate, dx: DX };
   h.backwardInput(path, operands);
   return near(h.values(DX), out[accumulate]!, bounds[accumulate]!) && h.intact(DX);
 }
@@ -143,7 +143,7 @@ function backwardWeight(h: Harness, shape: Shape, path: number, whole: boolean, 
   const { dy, x, old, out, bounds } = weightCase(shape, whole);
   const [DY, X] = [h.matrix(M, N, dy), h.matrix(M, K, x)];
   const DW = place(h, N, K, old, accumulate);
-  h.backwardWeight(path, { dy: operand(DY), x: operand(X), accumulate, dw: operand(DW) });
+  h.backwardWeight(path, { dy: DY, x: X, accumulate, dw: DW });
   return near(h.values(DW), out[accumulate]!, bounds[accumulate]!) && h.intact(DW);
 }
 
@@ -178,7 +178,7 @@ describeBuilds((h) => {
   }
 
   /** Whether a call's parts, cut into rows and columns at odd places, give what the whole gives. */
-  const sharesAgree = (path: number, call: (to: Placed) => Call, rows: number, columns: number): boolean => {
+  const sharesAgree = (path: number, call: (to: Matrix) => Call, rows: number, columns: number): boolean => {
     const [whole, parts] = [
       h.matrix(rows, columns, new Float32Array(rows * columns)),
       h.matrix(rows, columns, new Float32Array(rows * columns).fill(Number.NaN)),
@@ -212,10 +212,10 @@ describeBuilds((h) => {
         h.matrix(M, R, draw(M * R)),
         h.matrix(N, R, draw(N * R)),
       ];
-      const call = (to: Placed): Call =>
+      const call = (to: Matrix): Call =>
         forwardCall(path, {
-          ...{ x: operand(X), w: weightOperand(W), low: lowOf(H, B, R) },
-          ...{ colScale: 0, bias: 0, y: operand(to) },
+          ...{ x: X, w: weightOperand(W), low: lowOf(H, B, R) },
+          ...{ colScale: 0, bias: 0, y: to },
         });
       if (!sharesAgree(path, call, M, N)) bad.push(`path ${path}`);
     }
@@ -235,14 +235,13 @@ describeBuilds((h) => {
         h.matrix(R, K, draw(R * K)),
       ];
       const X = h.matrix(M, K, draw(M * K));
-      const [dy, accumulate] = [operand(DY), 0] as const;
-      const input = (to: Placed): Call =>
+      const [dy, accumulate] = [DY, 0] as const;
+      const input = (to: Matrix): Call =>
         backwardInputCall(path, {
           ...{ dy, w: weightOperand(W), low: lowOf(U, A, R) },
-          ...{ accumulate, dx: operand(to) },
+          ...{ accumulate, dx: to },
         });
-      const weight = (to: Placed): Call =>
-        backwardWeightCall(path, { dy, x: operand(X), accumulate, dw: operand(to) });
+      const weight = (to: Matrix): Call => backwardWeightCall(path, { dy, x: X, accumulate, dw: to });
       if (!sharesAgree(path, input, M, K)) bad.push(`linearBackwardInput, path ${path}`);
       if (!sharesAgree(path, weight, N, K)) bad.push(`linearBackwardWeight, path ${path}`);
     }

@@ -1,7 +1,14 @@
 /** Element-wise kernels exactly, sums and rows within bounds, at every size around a vector and at real ones. */
 import { expect, test } from 'vitest';
+import {
+  argmaxOf,
+  crossEntropyGradient,
+  crossEntropyTo,
+  softmaxGradient,
+  softmaxTo,
+} from '../../src/engine/classes.js';
 import { real, whole } from '../support/numbers.js';
-import { describeBuilds, type Harness } from './harness.js';
+import { describeBuilds, gradientIn, type Harness } from './harness.js';
 
 const SIZES = [...Array.from({ length: 40 }, (_, i) => i), 67, 1023, 1024, 1025, 4099];
 const fround = Math.fround;
@@ -44,7 +51,7 @@ describeBuilds((h) => {
       h.reset();
       const [a, b, y] = [quarters(n, 1), quarters(n, 2), quarters(n, 3)];
       const at = h.matrix(1, n, y, 5);
-      call(h, n, h.f32(a), h.f32(b), at.ptr);
+      call(h, n, h.f32(a), h.f32(b), at.pointer);
       const expected = y.map((v, i) => twin(a[i]!, b[i]!, v));
       const got = h.values(at);
       if (!h.intact(at) || expected.some((v, i) => v !== got[i])) wrong.push(`n = ${n}`);
@@ -88,7 +95,7 @@ describeBuilds((h) => {
     expect(h.kernels.allFinite(3, at([Number.NEGATIVE_INFINITY, 2, 1]))).toBe(0);
     const rows = h.matrix(4, 3, [1, 3, 3, -5, -6, -7, 1, Number.NaN, 9, 0, 0, 1]);
     const out = h.f32([0, 0, 0, 0]);
-    h.kernels.argmaxRows(4, 3, rows.ptr, rows.ld, out);
+    argmaxOf(h.kernels, rows, out);
     expect([...new Int32Array(h.read(out, 4).buffer)]).toEqual([1, 0, 1, 2]);
   });
 
@@ -107,23 +114,15 @@ describeBuilds((h) => {
         h.matrix(M, N, new Array<number>(M * N).fill(Number.NaN)),
         h.matrix(M, N, new Array<number>(M * N).fill(1)),
       ];
-      const labelsAt = h.i32(labels);
-      h.kernels.softmaxForward(M, N, at.ptr, at.ld, y.ptr, y.ld);
-      h.kernels.crossEntropyForward(M, N, at.ptr, at.ld, labelsAt, -100, loss);
-      h.kernels.crossEntropyBackward(M, N, at.ptr, at.ld, labelsAt, -100, 1, dloss, 1, 0, dx.ptr, dx.ld);
-      h.kernels.crossEntropyBackward(
-        M,
-        N,
-        at.ptr,
-        at.ld,
-        labelsAt,
-        -100,
-        0.25,
-        dloss,
-        0,
-        1,
-        dxMean.ptr,
-        dxMean.ld,
+      const from = { x: at, labels: h.i32(labels), ignoreIndex: -100 };
+      softmaxTo(h.kernels, at, y);
+      crossEntropyTo(h.kernels, from, loss);
+      crossEntropyGradient(h.kernels, from, { scale: 1, pointer: dloss, stride: 1 }, gradientIn(dx, 0));
+      crossEntropyGradient(
+        h.kernels,
+        from,
+        { scale: 0.25, pointer: dloss, stride: 0 },
+        gradientIn(dxMean, 1),
       );
       const [got, losses, grad, gradMean] = [h.values(y), h.read(loss, M), h.values(dx), h.values(dxMean)];
       expect([y, dx, dxMean].every((matrix) => h.intact(matrix))).toBe(true);
@@ -154,7 +153,7 @@ describeBuilds((h) => {
       // From -120 to 120, denser around 0, with both ends of the range.
       const x = Array.from({ length: n }, (_, i) => fround(120 * ((2 * i) / Math.max(n - 1, 1) - 1) ** 5));
       const y = h.matrix(1, n, new Array<number>(n).fill(Number.NaN), 5);
-      h.kernels[name](n, h.f32(x), y.ptr);
+      h.kernels[name](n, h.f32(x), y.pointer);
       expect(h.intact(y)).toBe(true);
       for (const [i, v] of h.values(y).entries()) {
         const wanted = twin(x[i]!);
@@ -179,7 +178,7 @@ describeBuilds((h) => {
       h.matrix(M, N, dy),
       h.matrix(M, N, new Array<number>(M * N).fill(2)),
     ];
-    h.kernels.softmaxBackward(M, N, yAt.ptr, yAt.ld, dyAt.ptr, dyAt.ld, 1, dx.ptr, dx.ld);
+    softmaxGradient(h.kernels, yAt, dyAt, gradientIn(dx, 1));
     const got = h.values(dx);
     for (let i = 0; i < M * N; i++) {
       const m = Math.floor(i / N) * N;

@@ -20,18 +20,8 @@ describeBuilds((h) => {
     const buf = h.f32(new Array<number>(N).fill(Number.NaN));
     for (let step = 0; step < 6; step++) {
       const g = draw(step + 1);
-      h.kernels.sgdStep(
-        N,
-        at.ptr,
-        h.f32(g),
-        momentum === 0 ? 0 : buf,
-        0.05,
-        momentum,
-        dampening,
-        nesterov,
-        decay,
-        step === 0 ? 1 : 0,
-      );
+      const [to, first] = [momentum === 0 ? 0 : buf, step === 0 ? 1 : 0];
+      h.kernels.sgdStep(N, at.pointer, h.f32(g), to, 0.05, momentum, dampening, nesterov, decay, first);
       const d = g.map((v, i) => v + decay * p[i]!);
       buffer = step === 0 ? d : buffer.map((v, i) => momentum * v + (1 - dampening) * d[i]!);
       p = p.map(
@@ -58,7 +48,21 @@ describeBuilds((h) => {
     for (let step = 1; step <= 6; step++) {
       const g = draw(step);
       const [stepSize, root] = [lr / (1 - b1 ** step), Math.sqrt(1 - b2 ** step)];
-      h.kernels.adamStep(N, at.ptr, h.f32(g), mAt, vAt, lr, b1, b2, eps, decay, decoupled, stepSize, root);
+      h.kernels.adamStep(
+        N,
+        at.pointer,
+        h.f32(g),
+        mAt,
+        vAt,
+        lr,
+        b1,
+        b2,
+        eps,
+        decay,
+        decoupled,
+        stepSize,
+        root,
+      );
       p = p.map((w, i) => {
         const d = decoupled === 1 ? g[i]! : g[i]! + decay * w;
         m[i] = b1 * m[i]! + (1 - b1) * d;
@@ -104,7 +108,7 @@ describeBuilds((h) => {
     const draw = (n: number, seed: number, layer = 0): Float32Array => {
       h.reset();
       const at = h.matrix(1, n, new Array<number>(n).fill(Number.NaN), 4);
-      h.kernels.randomNormal(n, seed, 0, 1, layer, 0, 2, at.ptr);
+      h.kernels.randomNormal(n, seed, 0, 1, layer, 0, 2, at.pointer);
       expect(h.intact(at)).toBe(true);
       return h.values(at);
     };
@@ -134,8 +138,8 @@ describeBuilds((h) => {
       for (const n of [0, 1, 3, 4, 5, 15, 16, 17, 31, 32, 33, 50]) {
         h.reset();
         const [y, masked] = [1, 2].map(() => h.matrix(1, n, new Array<number>(n).fill(Number.NaN), 4));
-        h.kernels.randomUniform(n, -1, 2, 3, 4, 5, -3, 1, y!.ptr);
-        h.kernels.dropout(n, -1, 2, 3, 4, 5, 0.5, h.f32(new Array<number>(n).fill(3)), 0, masked!.ptr);
+        h.kernels.randomUniform(n, -1, 2, 3, 4, 5, -3, 1, y!.pointer);
+        h.kernels.dropout(n, -1, 2, 3, 4, 5, 0.5, h.f32(new Array<number>(n).fill(3)), 0, masked!.pointer);
         expect([...h.values(y!)]).toEqual(wanted.slice(0, n).map((w) => Math.fround(-3 + (4 * w) / 2 ** 24)));
         expect([...h.values(masked!)]).toEqual(wanted.slice(0, n).map((w) => (w / 2 ** 24 >= 0.5 ? 6 : 0)));
         expect(h.intact(y!) && h.intact(masked!)).toBe(true);

@@ -3,8 +3,10 @@
  * whose roots are rounded once). Sizes around the vector width; outputs start as NaN, stride gaps must stay NaN.
  */
 import { expect, it } from 'vitest';
+import { affineColumns, affineRows, dotColumns, dotRows, transposeTo } from '../../src/engine/matrices.js';
+import type { Matrix } from '../../src/engine/operands.js';
 import { whole } from '../support/numbers.js';
-import { describeBuilds, type Placed } from './harness.js';
+import { describeBuilds } from './harness.js';
 
 const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33];
 const SHAPES = SIZES.flatMap((M) => [[M, 5] as const, [3, M] as const, [M, M] as const]);
@@ -12,13 +14,13 @@ const SHAPES = SIZES.flatMap((M) => [[M, 5] as const, [3, M] as const, [M, M] as
 const draw = (n: number, seed: number): number[] => whole(n, seed, 3);
 
 describeBuilds((h) => {
-  const nothing = (rows: number, cols: number): Placed =>
+  const nothing = (rows: number, cols: number): Matrix =>
     h.matrix(rows, cols, new Array(rows * cols).fill(Number.NaN));
-  const holds = (at: Placed, want: readonly number[]): boolean => {
+  const holds = (at: Matrix, want: readonly number[]): boolean => {
     const got = h.values(at);
     return want.every((w, i) => Object.is(got[i], Math.fround(w)) || got[i] === w) && h.intact(at);
   };
-  const vector = (values: readonly number[]): Placed => h.matrix(1, values.length, values, 0);
+  const vector = (values: readonly number[]): Matrix => h.matrix(1, values.length, values, 0);
 
   it('affineColumns and affineRows, with and without scale and shift, in place too', () => {
     const bad: string[] = [];
@@ -29,19 +31,20 @@ describeBuilds((h) => {
         [0, 1],
         [0, 0],
       ] as const) {
-        for (const kernel of ['affineColumns', 'affineRows'] as const) {
+        for (const kernel of [affineColumns, affineRows]) {
           h.reset();
-          const n = kernel === 'affineColumns' ? N : M;
+          const n = kernel === affineColumns ? N : M;
           const [x, scale, shift] = [draw(M * N, 1), draw(n, 2), draw(n, 3)];
           const want = x.map((v, i) => {
-            const at = kernel === 'affineColumns' ? i % N : Math.floor(i / N);
+            const at = kernel === affineColumns ? i % N : Math.floor(i / N);
             return (withScale ? scale[at]! : 1) * v + (withShift ? shift[at]! : 0);
           });
           const [X, S, T, Y] = [h.matrix(M, N, x), vector(scale), vector(shift), nothing(M, N)];
-          const [s, t] = [withScale ? S.ptr : 0, withShift ? T.ptr : 0];
-          h.kernels[kernel](M, N, X.ptr, X.ld, s, t, Y.ptr, Y.ld);
-          h.kernels[kernel](M, N, X.ptr, X.ld, s, t, X.ptr, X.ld);
-          if (!holds(Y, want) || !holds(X, want)) bad.push(`${kernel} ${M}x${N} ${withScale}${withShift}`);
+          const given = { x: X, scale: withScale ? S.pointer : 0, shift: withShift ? T.pointer : 0 };
+          kernel(h.kernels, { ...given, y: Y });
+          kernel(h.kernels, { ...given, y: X });
+          if (!holds(Y, want) || !holds(X, want))
+            bad.push(`${kernel.name} ${M}x${N} ${withScale}${withShift}`);
         }
       }
     }
@@ -51,26 +54,26 @@ describeBuilds((h) => {
   it('dotColumns and dotRows, weighted, overwriting and adding; rows of ones', () => {
     const bad: string[] = [];
     for (const [M, N] of h.some(SHAPES)) {
-      for (const accumulate of [0, 1]) {
-        for (const kernel of ['dotColumns', 'dotRows'] as const) {
+      for (const accumulate of [0, 1] as const) {
+        for (const kernel of [dotColumns, dotRows]) {
           h.reset();
-          const n = kernel === 'dotColumns' ? N : M;
+          const n = kernel === dotColumns ? N : M;
           const [a, b, w, start] = [draw(M * N, 1), draw(M * N, 2), draw(n, 3), draw(n, 4)];
           const sums = new Array<number>(n).fill(0);
           const ones = new Array<number>(n).fill(0);
           for (const [i, v] of a.entries()) {
-            const at = kernel === 'dotColumns' ? i % N : Math.floor(i / N);
+            const at = kernel === dotColumns ? i % N : Math.floor(i / N);
             sums[at]! += v * b[i]!;
             ones[at]! += v;
           }
           const want = sums.map((v, i) => w[i]! * v + (accumulate ? start[i]! : 0));
           const [A, B, W] = [h.matrix(M, N, a), h.matrix(M, N, b), vector(w)];
           const out = accumulate ? vector(start) : vector(start.map(() => Number.NaN));
-          h.kernels[kernel](M, N, A.ptr, A.ld, B.ptr, B.ld, W.ptr, accumulate, out.ptr);
-          if (!holds(out, want)) bad.push(`${kernel} ${M}x${N} accumulate ${accumulate}`);
-          if (kernel === 'dotColumns') continue;
+          kernel(h.kernels, A, B, W.pointer, { pointer: out.pointer, accumulate });
+          if (!holds(out, want)) bad.push(`${kernel.name} ${M}x${N} accumulate ${accumulate}`);
+          if (kernel === dotColumns) continue;
           const plain = vector(start.map(() => Number.NaN));
-          h.kernels.dotRows(M, N, A.ptr, A.ld, 0, 0, 0, 0, plain.ptr);
+          dotRows(h.kernels, A, null, 0, { pointer: plain.pointer, accumulate: 0 });
           if (!holds(plain, ones)) bad.push(`dotRows of ones ${M}x${N}`);
         }
       }
@@ -92,12 +95,12 @@ describeBuilds((h) => {
       const [X, R, C] = [h.matrix(M, N, x), nothing(1, M), nothing(1, N)];
       const sums = h.scratch(8 * N + 8);
       h.kernels.fill(2 * N, 0, sums);
-      h.kernels.rowNorms(M, N, X.ptr, X.ld, R.ptr);
+      h.kernels.rowNorms(M, N, X.pointer, X.stride, R.pointer);
       // In two parts: the sums go on.
       const half = M >> 1;
-      h.kernels.columnSquares(half, N, X.ptr, X.ld, sums);
-      h.kernels.columnSquares(M - half, N, X.ptr + half * X.ld * 4, X.ld, sums);
-      h.kernels.rootOfSums(N, sums, C.ptr);
+      h.kernels.columnSquares(half, N, X.pointer, X.stride, sums);
+      h.kernels.columnSquares(M - half, N, X.pointer + half * X.stride * 4, X.stride, sums);
+      h.kernels.rootOfSums(N, sums, C.pointer);
       if (!holds(R, rows.map(Math.sqrt))) bad.push(`rowNorms ${M}x${N}`);
       if (!holds(C, columns.map(Math.sqrt))) bad.push(`columnSquares ${M}x${N}`);
     }
@@ -111,16 +114,11 @@ describeBuilds((h) => {
       h.reset();
       const [a, b] = [draw(M * N, 1), draw(M * N, 6).map((v) => (v === 3 ? 0 : 2 ** v))];
       const [A, B, Q] = [vector(a), vector(b), vector(a.map(() => Number.NaN))];
-      h.kernels.quotient(M * N, A.ptr, B.ptr, Q.ptr);
-      if (
-        !holds(
-          Q,
-          a.map((v, i) => (b[i] === 0 ? 0 : v / b[i]!)),
-        )
-      )
-        bad.push(`quotient ${M * N}`);
+      h.kernels.quotient(M * N, A.pointer, B.pointer, Q.pointer);
+      const quotients = a.map((v, i) => (b[i] === 0 ? 0 : v / b[i]!));
+      if (!holds(Q, quotients)) bad.push(`quotient ${M * N}`);
       const [X, T] = [h.matrix(M, N, a), nothing(N, M)];
-      h.kernels.transposeScaled(M, N, -2, X.ptr, X.ld, T.ptr, T.ld);
+      transposeTo(h.kernels, -2, X, T);
       const want = Array.from({ length: M * N }, (_, i) => -2 * a[(i % M) * N + Math.floor(i / M)]!);
       if (!holds(T, want)) bad.push(`transposeScaled ${M}x${N}`);
     }

@@ -1,7 +1,10 @@
 /** Kernels over rows at every width around a vector: NaN and infinity at each place, softmax's backward, means, windows of a pool. */
 import { expect, test } from 'vitest';
+import { argmaxOf, softmaxGradient, softmaxTo } from '../../src/engine/classes.js';
+import { matrix } from '../../src/engine/operands.js';
+import { maxPoolGradient, maxPoolTo, type Windows } from '../../src/engine/windows.js';
 import { whole as wholeNumbers } from '../support/numbers.js';
-import { describeBuilds } from './harness.js';
+import { describeBuilds, gradientIn } from './harness.js';
 
 const WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 33];
 const whole = (n: number, seed: number): number[] => wholeNumbers(n, seed, 4);
@@ -27,7 +30,7 @@ describeBuilds((h) => {
       const found = (values: number[]): number => {
         h.reset();
         const out = h.f32([0]);
-        h.kernels.argmaxRows(1, n, h.f32(values), n, out);
+        argmaxOf(h.kernels, matrix(h.f32(values), 1, n), out);
         return new Int32Array(h.read(out, 1).buffer)[0]!;
       };
       expect(found(filled(n, Number.NEGATIVE_INFINITY)), `all -infinity, n = ${n}`).toBe(0);
@@ -52,26 +55,26 @@ describeBuilds((h) => {
         h.reset();
         const x = h.f32(filled(n, -200).map((v, j) => (j === i ? 1000 : v)));
         const y = h.matrix(1, n, filled(n, Number.NaN), 4);
-        h.kernels.softmaxForward(1, n, x, n, y.ptr, y.ld);
+        softmaxTo(h.kernels, matrix(x, 1, n), y);
         expect([...h.values(y)], `top at ${i} of ${n}`).toEqual(
           filled(n, 0).map((v, j) => (j === i ? 1 : v)),
         );
         const nan = h.f32(filled(n, 1).map((v, j) => (j === i ? Number.NaN : v)));
-        h.kernels.softmaxForward(1, n, nan, n, y.ptr, y.ld);
+        softmaxTo(h.kernels, matrix(nan, 1, n), y);
         expect([...h.values(y)].every(Number.isNaN), `NaN at ${i} of ${n}`).toBe(true);
         expect(h.intact(y)).toBe(true);
       }
     }
   });
 
-  test.each([0, 1])('softmaxBackward, exactly on whole numbers; accumulate %d', (accumulate) => {
+  test.each([0, 1] as const)('softmaxBackward, exactly on whole numbers; accumulate %d', (accumulate) => {
     for (const N of WIDTHS) {
       h.reset();
       const M = 3;
       const [y, dy] = [whole(M * N, 1), whole(M * N, 2)];
       const [py, pdy] = [h.matrix(M, N, y), h.matrix(M, N, dy, 1)];
       const dx = h.matrix(M, N, filled(M * N, accumulate === 1 ? 5 : Number.NaN), 2);
-      h.kernels.softmaxBackward(M, N, py.ptr, py.ld, pdy.ptr, pdy.ld, accumulate, dx.ptr, dx.ld);
+      softmaxGradient(h.kernels, py, pdy, gradientIn(dx, accumulate));
       const wanted = y.map((v, i) => {
         const m = Math.floor(i / N) * N;
         let dot = 0;
@@ -93,7 +96,7 @@ describeBuilds((h) => {
         const outer = 2;
         const [x, dy] = [whole(outer * n * inner, 1), whole(outer * inner, 2)];
         const y = h.matrix(1, outer * inner, filled(outer * inner, Number.NaN));
-        h.kernels.sumMiddle(outer, n, inner, 0.5, h.f32(x), y.ptr);
+        h.kernels.sumMiddle(outer, n, inner, 0.5, h.f32(x), y.pointer);
         const wanted = filled(outer * inner, 0);
         for (const [i, v] of x.entries()) wanted[Math.floor(i / (n * inner)) * inner + (i % inner)]! += v / 2;
         expect([...h.values(y)], `n ${n} inner ${inner}`).toEqual(wanted);
@@ -102,8 +105,8 @@ describeBuilds((h) => {
           h.matrix(1, x.length, filled(x.length, Number.NaN)),
           h.matrix(1, x.length, x),
         ];
-        h.kernels.spreadMiddle(outer, n, inner, 0.5, from, 0, fresh.ptr);
-        h.kernels.spreadMiddle(outer, n, inner, 0.5, from, 1, added.ptr);
+        h.kernels.spreadMiddle(outer, n, inner, 0.5, from, 0, fresh.pointer);
+        h.kernels.spreadMiddle(outer, n, inner, 0.5, from, 1, added.pointer);
         const share = (i: number): number => dy[Math.floor(i / (n * inner)) * inner + (i % inner)]! / 2;
         expect([...h.values(fresh)].every((v, i) => v === share(i))).toBe(true);
         expect([...h.values(added)].every((v, i) => v === x[i]! + share(i))).toBe(true);
@@ -116,16 +119,21 @@ describeBuilds((h) => {
     h.reset();
     // Two planes of 2x2; windows of two, three apart, from one before the edge: at -1 and 2, both outside.
     const x = h.f32([1, 2, 3, 4, 8, 7, 6, 5]);
+    const plane = { C: 2, H: 2, W: 2, KH: 2, KW: 2, OH: 1, OW: 1 };
     const [y, indices] = [h.matrix(1, 2, [0, 0]), h.matrix(1, 2, [0, 0])];
-    h.kernels.maxPool2dForward(2, 2, 2, 2, 2, 1, 1, 1, 1, 3, 3, 1, 1, x, y.ptr, indices.ptr);
+    const at = { y: y.pointer, indices: indices.pointer };
+    const apart: Windows = { ...plane, stride: [1, 1], padding: [1, 1], dilation: [3, 3] };
+    maxPoolTo(h.kernels, apart, { ...at, x });
     expect([...h.values(y)]).toEqual([Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]);
     expect([...new Int32Array(h.values(indices).buffer)]).toEqual([-1, -1]);
     const dx = h.matrix(1, 8, whole(8, 3));
-    h.kernels.maxPool2dBackward(2, 4, 1, indices.ptr, h.f32([9, 9]), dx.ptr);
+    const back = { indices: indices.pointer, dx: dx.pointer };
+    maxPoolGradient(h.kernels, apart, { ...back, dy: h.f32([9, 9]) });
     expect([...h.values(dx)]).toEqual(whole(8, 3));
-    h.kernels.maxPool2dForward(2, 2, 2, 2, 2, 2, 2, 0, 0, 1, 1, 1, 1, x, y.ptr, indices.ptr);
+    const together: Windows = { ...plane, stride: [2, 2], padding: [0, 0], dilation: [1, 1] };
+    maxPoolTo(h.kernels, together, { ...at, x });
     expect([...h.values(y)]).toEqual([4, 8]);
-    h.kernels.maxPool2dBackward(2, 4, 1, indices.ptr, h.f32([10, 20]), dx.ptr);
+    maxPoolGradient(h.kernels, together, { ...back, dy: h.f32([10, 20]) });
     expect([...h.values(dx)]).toEqual(whole(8, 3).map((v, i) => v + (i === 3 ? 10 : i === 4 ? 20 : 0)));
     expect([y, indices, dx].every((at) => h.intact(at))).toBe(true);
   });

@@ -9,9 +9,10 @@ import {
   roundingBound,
   type Sums,
 } from '../../reference/products.js';
+import { sumRows } from '../../src/engine/matrices.js';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { real } from '../support/numbers.js';
-import { describeBuilds, operand, weightOperand } from './harness.js';
+import { describeBuilds, weightOperand } from './harness.js';
 
 const values = (n: number, seed: number): number[] => real(n, seed, 2);
 
@@ -38,10 +39,10 @@ describeBuilds((h) => {
         const [x, w, hidden, b] = [values(M * K, 1), values(N * K, 2), values(M * R, 3), values(N * R, 4)];
         const [colScale, bias] = [values(N, 5), values(N, 6)];
         const y = h.matrix(M, N, new Array<number>(M * N).fill(Number.NaN));
-        const low = { left: operand(h.matrix(M, R, hidden)), right: operand(h.matrix(N, R, b)) };
+        const low = { left: h.matrix(M, R, hidden), right: h.matrix(N, R, b) };
         h.forward(planForward(h.level, M, N, K, R), {
-          ...{ x: operand(h.matrix(M, K, x)), w: weightOperand(h.matrix(N, K, w)), low },
-          ...{ colScale: h.f32(colScale), bias: h.f32(bias), y: operand(y) },
+          ...{ x: h.matrix(M, K, x), w: weightOperand(h.matrix(N, K, w)), low },
+          ...{ colScale: h.f32(colScale), bias: h.f32(bias), y },
         });
         // The rank term, the scale and the bias are further terms of the same sum.
         const scaled = (rows: number[], columns: number): number[] =>
@@ -69,13 +70,13 @@ describeBuilds((h) => {
         ];
         const dx = h.matrix(M, K, new Array<number>(M * K).fill(Number.NaN));
         const dw = h.matrix(N, K, new Array<number>(N * K).fill(1));
-        const low = { left: operand(h.matrix(M, R, u)), right: operand(h.matrix(R, K, a)) };
-        const rows = operand(h.matrix(M, N, dy));
+        const low = { left: h.matrix(M, R, u), right: h.matrix(R, K, a) };
+        const rows = h.matrix(M, N, dy);
         h.backwardInput(planBackwardInput(h.level, M, N, K, R), {
-          ...{ dy: rows, w: weightOperand(h.matrix(N, K, w)), low, accumulate: 0, dx: operand(dx) },
+          ...{ dy: rows, w: weightOperand(h.matrix(N, K, w)), low, accumulate: 0, dx },
         });
         h.backwardWeight(planBackwardWeight(h.level, M, N, K), {
-          ...{ dy: rows, x: operand(h.matrix(M, K, x)), accumulate: 1, dw: operand(dw) },
+          ...{ dy: rows, x: h.matrix(M, K, x), accumulate: 1, dw: dw },
         });
         const input = addProduct(newSums(M * K), K, N, asRows(dy, N), asRows(w, K));
         addProduct(input, K, R, asRows(u, R), asRows(a, K));
@@ -96,9 +97,9 @@ describeBuilds((h) => {
       const total = Array.from({ length: N }, (_, n) =>
         dy.reduce((sum, v, i) => (i % N === n ? sum + v : sum), 0),
       );
-      h.kernels.sumRows(M, N, at.ptr, at.ld, 1, db.ptr);
+      sumRows(h.kernels, at, { pointer: db.pointer, accumulate: 1 });
       expect([...h.values(db)]).toEqual(total.map((v) => v + 5));
-      h.kernels.sumRows(M, N, at.ptr, at.ld, 0, db.ptr);
+      sumRows(h.kernels, at, { pointer: db.pointer, accumulate: 0 });
       expect([...h.values(db)]).toEqual(total);
       expect(h.intact(db)).toBe(true);
     }

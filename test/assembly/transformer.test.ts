@@ -8,8 +8,10 @@ import {
   silu,
   siluSlope,
 } from '../../reference/transformer.js';
+import type { Matrix } from '../../src/engine/operands.js';
+import { rmsNormalise, rmsNormGamma, rmsNormGradient, turn } from '../../src/engine/transformer.js';
 import { real } from '../support/numbers.js';
-import { describeBuilds } from './harness.js';
+import { describeBuilds, gradientIn } from './harness.js';
 
 const fround = Math.fround;
 const draw = (n: number, seed: number, scale = 2): number[] => real(n, seed, scale).map(fround);
@@ -27,7 +29,7 @@ function worst(got: ArrayLike<number>, wanted: ArrayLike<number>, bound: (i: num
 }
 
 describeBuilds((h) => {
-  test.each([0, 1])('rmsNorm, accumulate %d', (accumulate) => {
+  test.each([0, 1] as const)('rmsNorm, accumulate %d', (accumulate) => {
     const M = 3;
     const eps = 1e-5;
     for (const N of [1, 2, 3, 4, 5, 7, 8, 9, 31, 64, 1023, 1024, 1025]) {
@@ -39,11 +41,10 @@ describeBuilds((h) => {
       const start = accumulate === 1 ? 1 : Number.NaN;
       const dx = h.matrix(M, N, filled(M * N, start), 5);
       const dgamma = h.matrix(1, N, filled(N, start), 4);
-      const { kernels } = h;
-      kernels.rmsNormForward(M, N, eps, px.ptr, px.ld, pgamma, y.ptr, y.ld, stats.ptr);
-      const from = [stats.ptr, pdy.ptr, pdy.ld, accumulate] as const;
-      kernels.rmsNormBackward(M, N, px.ptr, px.ld, pgamma, ...from, dx.ptr, dx.ld);
-      kernels.rmsNormBackwardGamma(M, N, px.ptr, px.ld, ...from, dgamma.ptr);
+      rmsNormalise(h.kernels, eps, { x: px, gamma: pgamma, y, stats: stats.pointer });
+      const from = { x: px, stats: stats.pointer, dy: pdy };
+      rmsNormGradient(h.kernels, { ...from, gamma: pgamma }, gradientIn(dx, accumulate));
+      rmsNormGamma(h.kernels, from, { pointer: dgamma.pointer, accumulate });
       const wanted = rmsNorm(x, gamma, eps);
       const back = rmsNormBackward(x, gamma, eps, dy);
       const rstd = (i: number): number => Math.max(1, wanted.rstd[Math.floor(i / N)]!);
@@ -76,9 +77,9 @@ describeBuilds((h) => {
       const [pgate, pup, pdy] = [h.f32(gate), h.f32(up), h.f32(dy)];
       const start = accumulate === 1 ? 1 : Number.NaN;
       const [y, dgate, dup] = [Number.NaN, start, start].map((v) => h.matrix(1, n, filled(n, v), 5));
-      h.kernels.swigluForward(n, pgate, pup, y!.ptr);
-      h.kernels.swigluBackwardGate(n, pgate, pup, pdy, accumulate, dgate!.ptr);
-      h.kernels.swigluBackwardUp(n, pgate, pdy, accumulate, dup!.ptr);
+      h.kernels.swigluForward(n, pgate, pup, y!.pointer);
+      h.kernels.swigluBackwardGate(n, pgate, pup, pdy, accumulate, dgate!.pointer);
+      h.kernels.swigluBackwardUp(n, pgate, pdy, accumulate, dup!.pointer);
       const size = (i: number): number => 1e-6 * Math.max(1, Math.abs(gate[i]!)) * 2;
       const ratios = {
         y: worst(
@@ -121,7 +122,7 @@ describeBuilds((h) => {
       h.reset();
       const [cos, sin] = [0, 0].map(() => h.matrix(length, half, filled(length * half, Number.NaN), 0));
       const own = factors === null ? 0 : h.f32(factors);
-      h.kernels.rotaryTable(length, half, theta, scale, own, cos!.ptr, sin!.ptr);
+      h.kernels.rotaryTable(length, half, theta, scale, own, cos!.pointer, sin!.pointer);
       const angle = (i: number): number =>
         rotaryAngle(Math.floor(i / half), i % half, 2 * half, theta, factors?.[i % half]);
       const at = Float64Array.from({ length: length * half }, (_, i) => angle(i));
@@ -144,22 +145,23 @@ describeBuilds((h) => {
     }
   });
 
-  test.each([0, 1])('rotate and back, positions given and not, accumulate %d', (accumulate) => {
+  test.each([0, 1] as const)('rotate and back, positions given and not, accumulate %d', (accumulate) => {
     const [M, heads, length] = [5, 3, 11];
     for (const half of [1, 2, 3, 4, 5, 6, 8, 10, 32])
       for (const given of [null, [3, 10, 0, 3, 7], [4, 2]]) {
         h.reset();
         const width = heads * 2 * half;
         const [cos, sin] = [0, 0].map(() => h.matrix(length, half, filled(length * half, 0), 0));
-        h.kernels.rotaryTable(length, half, 100, 1, 0, cos!.ptr, sin!.ptr);
+        h.kernels.rotaryTable(length, half, 100, 1, 0, cos!.pointer, sin!.pointer);
         const x = draw(M * width, half);
         const px = h.matrix(M, width, x);
         const start = accumulate === 1 ? 1 : Number.NaN;
         const [y, back] = [2, 4].map((gap) => h.matrix(M, width, filled(M * width, start), gap));
         const period = given?.length ?? 4;
-        const places = [given === null ? 0 : h.i32(given), period, length, cos!.ptr, sin!.ptr] as const;
-        const run = (inverse: number, to: { ptr: number; ld: number }): void =>
-          h.kernels.rotate(M, heads, half, px.ptr, px.ld, ...places, inverse, accumulate, to.ptr, to.ld);
+        const places = { positions: given === null ? 0 : h.i32(given), period };
+        const angles = { cos: cos!.pointer, sin: sin!.pointer, length, half };
+        const run = (inverse: 0 | 1, to: Matrix): void =>
+          turn(h.kernels, px, angles, places, inverse, gradientIn(to, accumulate));
         run(0, y!);
         run(1, back!);
         for (const [sign, to] of [

@@ -3,11 +3,11 @@
  * bits of the float32 product over the expanded weight, forward and backward.
  */
 import { expect, test } from 'vitest';
-import { NO_RANK, weight } from '../../src/engine/operands.js';
-import { PLAIN_DTYPES, rowBytes } from '../../src/values/dtypes.js';
+import { gatherRows } from '../../src/engine/matrices.js';
+import { type Matrix, NO_RANK, weight } from '../../src/engine/operands.js';
 import { real } from '../support/numbers.js';
 import { once } from '../support/once.js';
-import { describeBuilds, operand, type Placed, weightOperand } from './harness.js';
+import { describeBuilds, weightOperand } from './harness.js';
 import { WEIGHTS, type WeightCase } from './weight-cases.js';
 
 const RANKS = [0, 8, 64, 65];
@@ -31,18 +31,18 @@ const pairs = <A, B>(first: readonly A[], second: readonly B[]): [A, B][] =>
   first.flatMap((a) => second.map((b): [A, B] => [a, b]));
 
 describeBuilds((h) => {
-  const sameBits = (a: Placed, b: Placed, what: string): void => {
+  const sameBits = (a: Matrix, b: Matrix, what: string): void => {
     const [left, right] = [h.values(a), h.values(b)];
     const at = left.findIndex((v, i) => !Object.is(v, right[i]));
     if (at >= 0) throw new Error(`${what}: element ${at} is ${left[at]}, expected ${right[at]}`);
     expect(h.intact(a), what).toBe(true);
   };
-  const clear = (rows: number, columns: number): Placed =>
+  const clear = (rows: number, columns: number): Matrix =>
     h.matrix(rows, columns, new Float32Array(rows * columns).fill(Number.NaN));
   const ranked = (R: number, rows: number, right: [number, number]) => {
     if (R === 0) return NO_RANK;
-    const left = operand(h.matrix(rows, R, draw(rows * R, 5)));
-    return { left, right: operand(h.matrix(...right, draw(right[0] * right[1], 6))) };
+    const left = h.matrix(rows, R, draw(rows * R, 5));
+    return { left, right: h.matrix(...right, draw(right[0] * right[1], 6)) };
   };
   /** A weight of the type, with gaps behind its rows, and the same expanded. */
   const place = (type: WeightCase, N: number, K: number) => {
@@ -61,8 +61,7 @@ describeBuilds((h) => {
       const wanted = decode(bytes);
       const table = h.bytes(bytes);
       const y = h.matrix(1, wanted.length, new Float32Array(wanted.length));
-      const step = rowBytes(wanted.length, dtype);
-      h.kernels.gatherRows(1, wanted.length, h.i32([0]), PLAIN_DTYPES[dtype].code, table, step, y.ptr, y.ld);
+      gatherRows(h.kernels, h.i32([0]), weight(table, 1, wanted.length, dtype), y);
       const got = h.values(y);
       const wrong = wanted.findIndex((v, i) => !Object.is(v, got[i]));
       expect(wrong, `${got[wrong]}, expected ${wanted[wrong]}`).toBe(-1);
@@ -76,7 +75,7 @@ describeBuilds((h) => {
       const { typed } = place(type, 4, width);
       const all = type.decode(type.encode(draw(4 * (width + 32), 3)));
       const y = clear(3, width);
-      h.kernels.gatherRows(3, width, h.i32([2, 0, 2]), typed.code, typed.pointer, typed.step, y.ptr, y.ld);
+      gatherRows(h.kernels, h.i32([2, 0, 2]), typed, y);
       const row = (n: number): number[] => [...all.slice(n * (width + 32), n * (width + 32) + width)];
       expect([...h.values(y)]).toEqual([...row(2), ...row(0), ...row(2)]);
       expect(h.intact(y)).toBe(true);
@@ -93,11 +92,11 @@ describeBuilds((h) => {
       for (const [R, path] of h.some(pairs(RANKS, FORWARD))) {
         h.reset();
         const { typed, plain } = place(type, N, K);
-        const x = operand(h.matrix(M, K, draw(M * K, 1)));
+        const x = h.matrix(M, K, draw(M * K, 1));
         const [y, wanted] = [clear(M, N), clear(M, N)];
         const rest = { x, low: ranked(R, M, [N, R]), colScale: 0, bias: h.f32(draw(N, 8)) };
-        h.forward(path, { ...rest, w: plain, y: operand(wanted) });
-        h.forward(path, { ...rest, w: typed, y: operand(y) });
+        h.forward(path, { ...rest, w: plain, y: wanted });
+        h.forward(path, { ...rest, w: typed, y });
         sameBits(y, wanted, `[${M}, ${N}, ${K}] R ${R} path ${path}`);
       }
     }
@@ -112,11 +111,11 @@ describeBuilds((h) => {
       for (const [[R, path], accumulate] of h.some(pairs(pairs(RANKS, INPUT), [0, 1] as const))) {
         h.reset();
         const { typed, plain } = place(type, N, K);
-        const dy = operand(h.matrix(M, N, draw(M * N, 1)));
+        const dy = h.matrix(M, N, draw(M * N, 1));
         const [dx, wanted] = [h.matrix(M, K, draw(M * K, 2)), h.matrix(M, K, draw(M * K, 2))];
         const rest = { dy, low: ranked(R, M, [R, K]), accumulate };
-        h.backwardInput(path, { ...rest, w: plain, dx: operand(wanted) });
-        h.backwardInput(path, { ...rest, w: typed, dx: operand(dx) });
+        h.backwardInput(path, { ...rest, w: plain, dx: wanted });
+        h.backwardInput(path, { ...rest, w: typed, dx });
         sameBits(dx, wanted, `[${M}, ${N}, ${K}] R ${R} path ${path} accumulate ${accumulate}`);
       }
     }
