@@ -4,20 +4,15 @@ import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-/** The base of the compiler's paths: a source may import the package's own assembly. */
+/** The base of the compiler's paths. */
 const ROOT = here('../../');
 
 /** A file of `assembly/`. @returns the module's bytes @throws Error when asc refuses the source */
-export function compile(name: string, features: readonly string[] = []): Promise<Uint8Array<ArrayBuffer>> {
-  return compileFile(here(`../assembly/${name}.ts`), name, features);
-}
-
-/** Any file of the repository, under a name of its own. @throws Error when asc refuses the source */
-export async function compileFile(
-  source: string,
+export async function compile(
   name: string,
-  features: readonly string[],
+  features: readonly string[] = [],
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const source = here(`../assembly/${name}.ts`);
   const binary = here(`../out/${[name, ...features].join('-')}.wasm`);
   if (!existsSync(binary) || statSync(binary).mtimeMs < statSync(source).mtimeMs) {
     const { main } = await import('assemblyscript/asc');

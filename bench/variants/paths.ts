@@ -10,12 +10,14 @@ import { planBackwardInput, planBackwardWeight, planForward } from '../../src/en
 import { type Effort, measure, pairedRatio } from '../core/measure.js';
 import { gflopsOf } from '../core/records.js';
 import { placeAll, valuesOf } from '../kernels/cases.js';
-import { BUILDS, type Build } from './shapes.js';
-import { ownMs } from './tiles.js';
+
+/** By the level of their kernels. */
+export const BUILDS = ['simd', 'relaxed-simd'] as const;
+export const OPERATIONS = ['forward', 'backward to the input', 'backward to the weight'] as const;
 
 export interface PathRow {
-  readonly kernels: Build;
-  readonly operation: string;
+  readonly kernels: (typeof BUILDS)[number];
+  readonly operation: (typeof OPERATIONS)[number];
   readonly M: number;
   readonly N: number;
   readonly K: number;
@@ -26,6 +28,15 @@ export interface PathRow {
   readonly winner: boolean;
   /** Whether `plan.ts` takes it. */
   readonly planned: boolean;
+}
+
+/**
+ * Milliseconds that this process computed: another process on the same core then costs what it leaves in the caches, and not the time
+ * that it takes.
+ */
+function ownMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 const ROWS = [1, 4, 10, 16, 32, 64, 256];
@@ -47,7 +58,7 @@ const STREAM: Path = ['stream', 48];
 
 /** One product of given sizes: how a path is called, what the plan says, and an element's terms. */
 interface Product {
-  readonly operation: string;
+  readonly operation: PathRow['operation'];
   readonly paths: readonly Path[];
   readonly plan: number;
   /** Sizes of operands and result, the summed one between. */
@@ -152,4 +163,8 @@ function contest(rt: Runtime, product: Product, effort: Effort): Omit<PathRow, '
   }));
   const best = Math.max(...speeds.map(({ toPlanned }) => toPlanned));
   return speeds.map((row) => ({ ...row, winner: row.toPlanned === best }));
+}
+
+export function shapeOf({ M, N, K }: PathRow): string {
+  return `M=${M} ${N}x${K}`;
 }

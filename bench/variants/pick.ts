@@ -1,68 +1,84 @@
 /**
- * `npm run bench:variants`: the tiles that were tried against each other, and the package's paths against each other, in each
- * build that this Node has; everything is verified before it is timed. `--json FILE` keeps the results.
+ * `npm run bench:variants`: the package's paths against each other on real shapes, in each build that this Node has; every
+ * result is verified before it is timed. `--json FILE` keeps what the tables of this folder's README use.
  */
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { createRuntime } from 'lora-wasm';
-import { buildCeilingLoops } from '../core/ceilings.js';
-import { Yardstick } from '../core/peak.js';
-import { showProgress } from '../core/print.js';
+import { printTable, showProgress } from '../core/print.js';
 import { commandLine, commitOf, cpuName, nodeName, today } from '../core/provenance.js';
-import { TestBed } from './bed.js';
-import { compileTiles } from './build.js';
-import { measurePaths, type PathRow } from './paths.js';
-import { keptText, printVariants, type VariantsReport } from './report.js';
-import { BUILDS, type Build, SHAPES } from './shapes.js';
-import { sourceOf } from './source.js';
-import { measureTiles, type TileRow } from './tiles.js';
+import { BUILDS, measurePaths, OPERATIONS, type PathRow, shapeOf } from './paths.js';
+
+export interface PathsReport {
+  readonly commit: string;
+  readonly cpu: string;
+  readonly engine: string;
+  readonly command: string;
+  readonly date: string;
+  readonly paths: readonly PathRow[];
+}
 
 interface Options {
   readonly json?: string;
   readonly quick: boolean;
 }
 
-async function tilesOf(build: Build, quick: boolean): Promise<TileRow[]> {
-  const module = new WebAssembly.Module(await compileTiles(sourceOf(SHAPES), build));
-  const yardstick = new Yardstick(await buildCeilingLoops(build === 'relaxed-simd'));
-  return measureTiles(build, SHAPES, new TestBed(module), yardstick, quick);
-}
-
-async function pathsOf(build: Build, quick: boolean): Promise<PathRow[]> {
-  const rt = await createRuntime({ kernels: build, threads: 1, seed: 1 });
+async function pathsOf(kernels: PathRow['kernels'], quick: boolean): Promise<PathRow[]> {
+  const rt = await createRuntime({ kernels, threads: 1, seed: 1 }).catch((error: Error) => {
+    console.log(`${nodeName()} has no ${kernels}: ${error.message}`);
+    return null;
+  });
+  if (rt === null) return [];
+  showProgress(kernels);
   try {
     return measurePaths(rt, quick);
   } finally {
     rt.dispose();
-  }
-}
-
-async function main(): Promise<void> {
-  const { json, quick } = new Command('npm run bench:variants --')
-    .option('--json <file>', 'also write the results as JSON')
-    .option('--quick', 'a few rounds and small shapes, to see whether all works', false)
-    .parse()
-    .opts<Options>();
-  const tiles: TileRow[] = [];
-  const paths: PathRow[] = [];
-  for (const build of BUILDS) {
-    if (!WebAssembly.validate(await compileTiles(sourceOf(SHAPES), build))) {
-      console.log(`${nodeName()} has no ${build}`);
-      continue;
-    }
-    showProgress(`${build}: tiles`);
-    tiles.push(...(await tilesOf(build, quick)));
-    showProgress(`${build}: paths`);
-    paths.push(...(await pathsOf(build, quick)));
     showProgress('');
   }
-  const report: VariantsReport = {
-    ...{ commit: commitOf(), cpu: cpuName(), engine: nodeName() },
-    ...{ command: commandLine('bench:variants', 'bench/variants/pick.ts'), date: today() },
-    ...{ tiles, paths },
-  };
-  printVariants(report);
-  if (json !== undefined) writeFileSync(json, keptText(report));
 }
 
-await main();
+/** A table a build and operation: a shape a line, a path a column. */
+function printPaths({ cpu, engine, paths }: PathsReport): void {
+  console.log(`${cpu} | ${engine} | *: the fastest, []: what the plans take`);
+  for (const build of BUILDS)
+    for (const operation of OPERATIONS) {
+      const rows = paths.filter((row) => row.kernels === build && row.operation === operation);
+      if (rows.length === 0) continue;
+      const names = [...new Set(rows.map(({ path }) => path))];
+      const cellOf = (shape: string, name: string): string => {
+        const row = rows.find((one) => shapeOf(one) === shape && one.path === name)!;
+        const speed = row.gflops.toFixed(1);
+        return `${row.planned ? `[${speed}]` : speed}${row.winner ? ' *' : ''}`;
+      };
+      console.log(`\n${build}, ${operation}: GFLOP/s of each path`);
+      const shapes = [...new Set(rows.map(shapeOf))];
+      printTable(
+        ['shape', ...names],
+        shapes.map((shape) => [shape, ...names.map((name) => cellOf(shape, name))]),
+      );
+    }
+}
+
+/** A row a line, no more digits than a figure can mean; of the paths, the planned and the winner. */
+function keptText({ paths, ...head }: PathsReport): string {
+  const digits = (_: string, value: unknown): unknown =>
+    typeof value === 'number' ? Number(value.toPrecision(5)) : value;
+  const used = paths.filter(({ planned, winner }) => planned || winner);
+  const lines = used.map((row) => `\n  ${JSON.stringify(row, digits)}`).join(',');
+  return `${JSON.stringify(head, null, 1).slice(0, -2)},\n "paths": [${lines}\n ]\n}\n`;
+}
+
+const { json, quick } = new Command('npm run bench:variants --')
+  .option('--json <file>', 'also write the results as JSON')
+  .option('--quick', 'a few rounds and small shapes, to see whether all works', false)
+  .parse()
+  .opts<Options>();
+const paths: PathRow[] = [];
+for (const build of BUILDS) paths.push(...(await pathsOf(build, quick)));
+const report: PathsReport = {
+  ...{ commit: commitOf(), cpu: cpuName(), engine: nodeName() },
+  ...{ command: commandLine('bench:variants', 'bench/variants/pick.ts'), date: today(), paths },
+};
+printPaths(report);
+if (json !== undefined) writeFileSync(json, keptText(report));
