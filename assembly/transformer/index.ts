@@ -1,3 +1,4 @@
 export * from './rms-norm';
 export * from './rotary';
 export * from './swiglu';
+export { attentionForward, attentionScratch } from './attention';

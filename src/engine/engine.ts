@@ -18,6 +18,7 @@ import {
   workerScripts,
 } from './pool/start.js';
 import { Products } from './products.js';
+import { Sharing } from './sharing.js';
 import { type LoadedKernels, type LoadRequest, loadKernels, type WasmOption } from './wasm.js';
 
 /** Options of `createRuntime`. */
@@ -83,6 +84,7 @@ interface Live {
 
 export class Engine {
   readonly level: number;
+  readonly sharing: Sharing;
   readonly products: Products;
   readonly threading: Threading;
   /** Live tensors over this memory: kept here, where what is left of a collected one still finds it. */
@@ -112,7 +114,8 @@ export class Engine {
     this.#reason = reason;
     this.#live = { kernels, memory, allocator: new Allocator(memory, kernels.heapBase() >>> 0, maxBytes) };
     this.threading = threading;
-    this.products = new Products(this, threading.pool);
+    this.sharing = new Sharing(this, threading.pool);
+    this.products = new Products(this, this.sharing);
     this.seed = seed;
     this.seedLow = seed | 0;
     this.seedHigh = Math.floor(seed / 2 ** 32) | 0;

@@ -6,7 +6,7 @@
 import { PLAIN_DTYPES, rowBytes, type WeightDType } from '../values/dtypes.js';
 import type { Kernels } from './abi.js';
 import type { Matrix, Weight } from './operands.js';
-import type { ScratchSource } from './products.js';
+import type { ScratchSource } from './sharing.js';
 
 /** What a kernel with scratch needs. */
 type Scratch = Pick<ScratchSource, 'kernels' | 'scratch'>;

@@ -1,10 +1,9 @@
 /**
  * The host's side of the three products of a linear layer: chooses the path from the whole M, N, K, gives scratch, and calls
- * the kernel, or cuts the output into shares for the threads of the pool. Called by `ops`.
+ * the kernel, or cuts the output into shares for the threads of the pool (`sharing.ts`). Called by `ops`.
  */
 
 import { PLAIN_DTYPES } from '../values/dtypes.js';
-import type { Kernels } from './abi.js';
 import {
   type BackwardInputOperands,
   type BackwardWeightOperands,
@@ -14,30 +13,20 @@ import {
   type ForwardOperands,
   forwardCall,
 } from './calls.js';
-import { OutOfMemoryError } from './errors.js';
-import { type Span, spanOf } from './operands.js';
+import { spanOf } from './operands.js';
 import { grainOf, planBackwardInput, planBackwardWeight, planForward } from './plan.js';
-import type { Pool } from './pool/pool.js';
+import type { ScratchSource, Sharing } from './sharing.js';
 import { cutOutput } from './split.js';
-
-/** What `Products` needs of the engine. */
-export interface ScratchSource {
-  readonly kernels: Kernels;
-  readonly level: number;
-  scratch(bytes: number): number;
-  /** Lets nobody use the span, or the scratch, again before `ended`. */
-  fence(span: Span, ended: Promise<unknown>): void;
-}
 
 const F32 = PLAIN_DTYPES.f32.code;
 
 export class Products {
   readonly #engine: ScratchSource;
-  readonly #pool: Pool | null;
+  readonly #sharing: Sharing;
 
-  constructor(engine: ScratchSource, pool: Pool | null) {
+  constructor(engine: ScratchSource, sharing: Sharing) {
     this.#engine = engine;
-    this.#pool = pool;
+    this.#sharing = sharing;
   }
 
   /**
@@ -65,41 +54,15 @@ export class Products {
   }
 
   /** Makes a call, on all threads where that pays; `K` is the length of the weight's rows. */
-  #run(path: number, code: number, K: number, call: Call): void {
-    const { kernels } = this.#engine;
-    const bytes = kernels.productScratch(path, code, K) >>> 0;
-    const { output, depth } = call;
-    const flops = 2 * output.rows * output.columns * depth;
-    if ((this.#pool?.worth(flops) ?? false) && this.#share(path, bytes, flops, call)) return;
-    const kernel = kernels[call.kernel] as (...args: number[]) => void;
-    kernel(...call.whole(this.#engine.scratch(bytes)));
-  }
-
-  /** Computes the output in shares on all threads; false where it cannot be cut, or memory has no room for their scratch. */
-  #share(path: number, bytes: number, flops: number, { kernel, output, share }: Call): boolean {
-    const { threads } = this.#pool!;
-    const parts = cutOutput(output.rows, output.columns, grainOf(path), threads);
-    if (parts.length <= 1) return false;
-    const scratch = this.#roomyScratch(bytes * threads);
-    if (scratch === null) return false;
-    const shares = parts.map((part) => share(part, scratch));
-    try {
-      this.#pool!.run(kernel, shares, bytes, flops);
-    } catch (error) {
-      // A worker that was given up may be late and not dead: it still writes.
-      this.#engine.fence(spanOf(output), this.#pool!.ended);
-      throw error;
-    }
-    return true;
-  }
-
-  /** Scratch, or null where memory is too small for it: what one thread can compute must not fail for having more. */
-  #roomyScratch(bytes: number): number | null {
-    try {
-      return this.#engine.scratch(bytes);
-    } catch (error) {
-      if (error instanceof OutOfMemoryError) return null;
-      throw error;
-    }
+  #run(path: number, code: number, K: number, { kernel, output, depth, whole, share }: Call): void {
+    this.#sharing.run({
+      kernel,
+      outputs: [spanOf(output)],
+      flops: 2 * output.rows * output.columns * depth,
+      bytes: this.#engine.kernels.productScratch(path, code, K) >>> 0,
+      whole,
+      shares: (threads, scratch) =>
+        cutOutput(output.rows, output.columns, grainOf(path), threads).map((part) => share(part, scratch)),
+    });
   }
 }

@@ -83,4 +83,30 @@ export interface TransformerKernels {
     accumulate: number,
     dgate: number,
   ): void;
+
+  // --- causal attention over matrices without gaps: q, y [B,T,heads,D], k, v [B,S,kvHeads,D], group = heads/kvHeads. The query at t sees
+  // the keys from max(starts[b,t], offset + t - window + 1) to offset + t; starts i32[B,T] or 0, window 0 for none. Work comes in panels of
+  // eight of a key head's T·group rows: B·kvHeads·⌈T·group/8⌉ of them, in the order of b, then of the key head ---
+  /** Bytes of scratch of `attentionForward`: a number that may be larger than any memory. */
+  attentionScratch(S: number, D: number): number;
+  /** y = softmax(scale·q·kᵀ)·v of the panels from `from` to below `to`; lse[B,T,heads] = log Σ e^(scale·q·k), or 0. */
+  attentionForward(
+    from: number,
+    to: number,
+    T: number,
+    S: number,
+    heads: number,
+    kvHeads: number,
+    D: number,
+    scale: number,
+    window: number,
+    offset: number,
+    q: number,
+    k: number,
+    v: number,
+    starts: number,
+    y: number,
+    lse: number,
+    scratch: number,
+  ): void;
 }

@@ -2,6 +2,7 @@
 import {
   add,
   argmax,
+  causalAttention,
   conv2d,
   crossEntropy,
   defineOperation,
@@ -209,6 +210,17 @@ export const OPERATIONS: readonly Scenario[] = [
     (x, w) => rmsNorm(x!, w!),
   ),
   ...scenariosOf('swiglu', two, (gate, up) => swiglu(gate!, up!)),
+  ...scenariosOf(
+    'causalAttention',
+    (rt, draw) => {
+      const [T, D] = [draw.size(5), draw.size(6)];
+      return [leaf(rt, [2, T, 4 * D]), leaf(rt, [2, T, 2 * D]), leaf(rt, [2, T, 2 * D])];
+    },
+    (q, k, v) => {
+      const starts = Int32Array.from({ length: 2 * q!.shape[1]! }, (_, i) => (i % q!.shape[1]! > 1 ? 1 : 0));
+      return causalAttention(q!, k!, v!, { heads: 4, kvHeads: 2, window: 3, starts });
+    },
+  ),
   ...ROTATIONS,
   ...scenariosOf('defineOperation', one, (x) => square({ x: x! })),
   // Several operations: outside a scope what the first gave is the caller's.

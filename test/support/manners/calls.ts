@@ -58,6 +58,14 @@ function operations({ rt, objects }: World): Calls {
     embedding: [[t.ids, Reflect.get(t.embedding!, 'weight'), options({ paddingIdx: 0 })]],
     layerNorm: [[t.matrix, [3], t.row, t.row, 1e-5]],
     rmsNorm: [[t.matrix, t.row, 1e-6]],
+    causalAttention: [
+      [
+        t.states,
+        t.states,
+        t.states,
+        options({ heads: 2, kvHeads: 2, scale: 0.5, window: 2, starts: new Int32Array(4), offset: 0 }),
+      ],
+    ],
     swiglu: [[t.matrix, t.trained]],
     rotaryTable: [
       [

@@ -1,0 +1,73 @@
+/**
+ * Calls a kernel that needs scratch, on all threads where that pays: each thread has as much scratch as one would, and none is missed
+ * where memory is too small for theirs. Called by `products.ts` and by the operations over attention.
+ */
+import type { Kernels } from './abi.js';
+import { OutOfMemoryError } from './errors.js';
+import type { Span } from './operands.js';
+import type { Pool } from './pool/pool.js';
+
+/** What `Sharing` needs of the engine. */
+export interface ScratchSource {
+  readonly kernels: Kernels;
+  readonly level: number;
+  scratch(bytes: number): number;
+  /** Lets nobody use the span, or the scratch, again before `ended`. */
+  fence(span: Span, ended: Promise<unknown>): void;
+}
+
+/** A kernel's call, whole or in shares whose bits are those of the whole. The last argument is the scratch. */
+export interface SharedWork {
+  readonly kernel: keyof Kernels & string;
+  /** Where it writes. */
+  readonly outputs: readonly Span[];
+  readonly flops: number;
+  /** Bytes of scratch of one share. */
+  readonly bytes: number;
+  whole(scratch: number): number[];
+  /** The arguments of each share; one share or none where it cannot be cut. */
+  shares(threads: number, scratch: number): number[][];
+}
+
+export class Sharing {
+  readonly #engine: ScratchSource;
+  readonly #pool: Pool | null;
+
+  constructor(engine: ScratchSource, pool: Pool | null) {
+    this.#engine = engine;
+    this.#pool = pool;
+  }
+
+  /** @throws OutOfMemoryError before anything is written; WorkerError */
+  run(work: SharedWork): void {
+    if ((this.#pool?.worth(work.flops) ?? false) && this.#share(work)) return;
+    const kernel = this.#engine.kernels[work.kernel] as (...args: number[]) => void;
+    kernel(...work.whole(this.#engine.scratch(work.bytes)));
+  }
+
+  /** Computes in shares on all threads; false where the work cannot be cut, or memory has no room for their scratch. */
+  #share({ kernel, outputs, flops, bytes, shares }: SharedWork): boolean {
+    const { threads } = this.#pool!;
+    if (shares(threads, 0).length <= 1) return false;
+    const scratch = this.#roomyScratch(bytes * threads);
+    if (scratch === null) return false;
+    try {
+      this.#pool!.run(kernel, shares(threads, scratch), bytes, flops);
+    } catch (error) {
+      // A worker that was given up may be late and not dead: it still writes.
+      for (const span of outputs) this.#engine.fence(span, this.#pool!.ended);
+      throw error;
+    }
+    return true;
+  }
+
+  /** Scratch, or null where memory is too small for it: what one thread can compute must not fail for having more. */
+  #roomyScratch(bytes: number): number | null {
+    try {
+      return this.#engine.scratch(bytes);
+    } catch (error) {
+      if (error instanceof OutOfMemoryError) return null;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,165 @@
+/** causalAttention as an operation: against its float64 twin, caches, packed rows, windows, threads, memory, messages. */
+import { expect, test } from 'vitest';
+import { attention } from '../../reference/transformer.js';
+import { type AttentionOptions, causalAttention, type Tensor } from '../../src/index.js';
+import { describeRuntimes } from '../support/runtimes.js';
+
+const wrong = <T>(value: unknown): T => value as T;
+
+interface Shape {
+  readonly B: number;
+  readonly T: number;
+  readonly S: number;
+  readonly D: number;
+}
+
+describeRuntimes('causalAttention', (rt) => {
+  const draw = (
+    { B, T, S, D }: Shape,
+    { heads, kvHeads = heads }: AttentionOptions,
+  ): [Tensor, Tensor, Tensor] => [
+    rt().normal([B, T, heads * D]),
+    rt().normal([B, S, kvHeads * D]),
+    rt().normal([B, S, kvHeads * D]),
+  ];
+  const twin = (
+    [q, k, v]: readonly Tensor[],
+    { B, T, S, D }: Shape,
+    options: AttentionOptions,
+  ): Float64Array =>
+    attention(
+      {
+        ...{ B, T, S, D, heads: options.heads, kvHeads: options.kvHeads ?? options.heads },
+        scale: options.scale ?? 1 / Math.sqrt(D),
+        window: options.window ?? 0,
+        offset: options.offset ?? 0,
+        starts: options.starts === undefined ? null : (options.starts as Int32Array),
+      },
+      { q: q!.toArray(), k: k!.toArray(), v: v!.toArray() },
+    ).y;
+  const largest = (got: ArrayLike<number>, wanted: ArrayLike<number>): number =>
+    Array.from(got).reduce((top, v, i) => Math.max(top, Math.abs(v - wanted[i]!)), 0);
+
+  test.each<[string, Shape, AttentionOptions]>([
+    ['one head', { B: 2, T: 17, S: 17, D: 12 }, { heads: 1 }],
+    ['grouped heads', { B: 2, T: 33, S: 33, D: 64 }, { heads: 6, kvHeads: 2 }],
+    ['a window and a scale', { B: 1, T: 40, S: 40, D: 20 }, { heads: 2, window: 7, scale: 0.5 }],
+    ['packed rows', { B: 1, T: 6, S: 6, D: 8 }, { heads: 2, starts: Int32Array.of(0, 0, 2, 2, 2, 5) }],
+    ['behind a cache', { B: 2, T: 3, S: 50, D: 16 }, { heads: 4, kvHeads: 1, offset: 40 }],
+  ])('is its float64 twin: %s', (_, shape, options) => {
+    const inputs = draw(shape, options);
+    const y = causalAttention(...inputs, options);
+    expect(y.shape).toEqual(inputs[0].shape);
+    expect(largest(y.toArray(), twin(inputs, shape, options))).toBeLessThan(5e-6);
+  });
+
+  test('a token after another over a cache gives the bits of all at once, and reads nothing behind them', () => {
+    const shape = { B: 2, T: 19, S: 19, D: 16 };
+    const options = { heads: 6, kvHeads: 2 };
+    const [q, k, v] = draw(shape, options);
+    const whole = causalAttention(q, k, v, options).toArray();
+    const part = (x: Tensor, from: number, count: number): number[] => {
+      const [, T, width] = x.shape as [number, number, number];
+      const values = x.toArray();
+      return [0, 1].flatMap((b) => [
+        ...values.subarray((b * T + from) * width, (b * T + from + count) * width),
+      ]);
+    };
+    for (const [offset, count] of [
+      [0, 5],
+      [5, 1],
+      [6, 13],
+    ] as const) {
+      const room = 24;
+      const cache = (x: Tensor): Tensor => {
+        const width = x.shape[2]!;
+        const seen = offset + count;
+        const values = part(x, 0, seen);
+        const rows = [0, 1].flatMap((b) => [
+          ...values.slice(b * seen * width, (b + 1) * seen * width),
+          ...new Array<number>((room - seen) * width).fill(Number.NaN),
+        ]);
+        return rt().tensor(rows, [2, room, width]);
+      };
+      const own = rt().tensor(part(q, offset, count), [2, count, q.shape[2]!]);
+      const y = causalAttention(own, cache(k), cache(v), { ...options, offset });
+      const wanted = rt().tensor(whole, q.shape);
+      expect([...y.toArray()]).toEqual(part(wanted, offset, count));
+    }
+  });
+
+  test('packed rows give what each gives alone', () => {
+    const options = { heads: 4, kvHeads: 2 };
+    const [q, k, v] = draw({ B: 1, T: 21, S: 21, D: 12 }, options);
+    const ends = [9, 10, 21];
+    const starts = Int32Array.from({ length: 21 }, (_, t) => [0, ...ends].findLast((end) => end <= t)!);
+    const packed = causalAttention(q, k, v, { ...options, starts }).toArray();
+    const given = causalAttention(q, k, v, { ...options, starts: rt().tensor(starts) }).toArray();
+    expect(given).toEqual(packed);
+    for (const [i, to] of ends.entries()) {
+      const from = i === 0 ? 0 : ends[i - 1]!;
+      const own = (x: Tensor): Tensor => {
+        const width = x.shape[2]!;
+        return rt().tensor(x.toArray().slice(from * width, to * width), [1, to - from, width]);
+      };
+      const alone = causalAttention(own(q), own(k), own(v), options).toArray();
+      expect(largest(alone, packed.slice(from * 48, to * 48))).toBeLessThan(2e-6);
+    }
+  });
+
+  test('a window as long as the row, and no row at all', () => {
+    const inputs = draw({ B: 1, T: 9, S: 9, D: 4 }, { heads: 2 });
+    const wide = causalAttention(...inputs, { heads: 2, window: 9 }).toArray();
+    expect(wide).toEqual(causalAttention(...inputs, { heads: 2 }).toArray());
+    expect(causalAttention(...draw({ B: 0, T: 3, S: 3, D: 4 }, { heads: 2 }), { heads: 2 }).shape).toEqual([
+      0, 3, 8,
+    ]);
+    expect(causalAttention(...draw({ B: 2, T: 0, S: 3, D: 4 }, { heads: 2 }), { heads: 2 }).size).toBe(0);
+  });
+
+  const call = (
+    options: object,
+    [q, k, v]: readonly (readonly number[])[] = [
+      [1, 2, 8],
+      [1, 2, 8],
+      [1, 2, 8],
+    ],
+  ) =>
+    causalAttention(
+      rt().zeros([...q!]),
+      rt().zeros([...k!]),
+      rt().zeros([...v!]),
+      wrong({ heads: 2, ...options }),
+    );
+  test.each<[string, () => unknown]>([
+    ['causalAttention: heads is 0, expected an integer from 1', () => call({ heads: 0 })],
+    ['causalAttention: kvHeads is 4, expected an integer from 1 to 3', () => call({ heads: 3, kvHeads: 4 })],
+    ['causalAttention: kvHeads is 2, expected a divisor of 3 heads', () => call({ heads: 3, kvHeads: 2 })],
+    ['causalAttention: q is [1, 2, 8], expected [B, T, 3*D]', () => call({ heads: 3 })],
+    ['causalAttention: k is [1, 2, 8], expected [1, S, 4]', () => call({ kvHeads: 1 })],
+    [
+      'causalAttention: v is [1, 3, 8], expected [1, 2, 8]',
+      () =>
+        call({}, [
+          [1, 2, 8],
+          [1, 2, 8],
+          [1, 3, 8],
+        ]),
+    ],
+    [
+      'causalAttention: k is [1, 2, 8], expected at least 3 keys for 2 queries from 1 on',
+      () => call({ offset: 1 }),
+    ],
+    ['causalAttention: window is 0, expected an integer from 1', () => call({ window: 0 })],
+    [
+      'causalAttention: scale is Infinity, expected a number',
+      () => call({ scale: Number.POSITIVE_INFINITY }),
+    ],
+    ['causalAttention: starts has 1 elements, expected 2', () => call({ starts: Int32Array.of(0) })],
+    ['causalAttention: starts[0] is 1, expected from 0 to 0', () => call({ starts: Int32Array.of(1, 0) })],
+    ['causalAttention: starts[1] is -1, expected from 0 to 1', () => call({ starts: Int32Array.of(0, -1) })],
+    ["causalAttention: unknown option 'mask'", () => call({ mask: null })],
+  ])('%s', (words, act) => {
+    expect(act).toThrow(words);
+  });
+});
