@@ -6,6 +6,7 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Package from 'lora-wasm';
+import { recordCalls } from '../baselines/replay.js';
 
 const WARM_MS = 250;
 const SAMPLE_MS = 60;
@@ -74,33 +75,11 @@ const MNIST = [784, 1000, 2000, 10];
 for (const batch of [1, 10, 64]) times[`MNIST step, batch ${batch}`] = time(stepOf(MNIST, batch, 1));
 times['step 768x768, batch 256, r=8'] = time(stepOf([768, 768], 256, 8));
 
-/** The kernel calls of one step, to be made again with no JavaScript between them. */
-function callsOf(step: () => void): (() => void)[] {
-  const calls: (() => void)[] = [];
-  const own = rt.engine.kernels;
-  const recording = Object.fromEntries(
-    Object.entries(own).map(([name, kernel]) => [
-      name,
-      (...args: number[]): unknown => {
-        calls.push(() => (kernel as (...values: number[]) => unknown)(...args));
-        return (kernel as (...values: number[]) => unknown)(...args);
-      },
-    ]),
-  );
-  Object.defineProperty(rt.engine, 'kernels', { value: recording, configurable: true });
-  try {
-    step();
-  } finally {
-    Reflect.deleteProperty(rt.engine, 'kernels');
-  }
-  return calls;
-}
-
 const step = stepOf(MNIST, 10, 1);
 for (let i = 0; i < 5; i++) step();
-const calls = callsOf(step);
+const calls = recordCalls(rt, step);
 times['inside WebAssembly, MNIST step, batch 10'] = time(() => {
-  for (const call of calls) call();
+  for (const { kernel, args } of calls) kernel(...args);
 });
 
 console.log(JSON.stringify({ node: process.versions.node, kernels: rt.info().kernels, times }));

@@ -4,6 +4,7 @@
  */
 import type { Runtime } from 'lora-wasm';
 import { verifyElements } from '../../reference/check.js';
+import { down, gradA, gradB, hiddenGradient } from '../../src/engine/matrices.js';
 import { type Matrix, matrix, weight } from '../../src/engine/operands.js';
 import { shapeText } from '../core/records.js';
 import { type Group, type KernelCase, placeAll, type Ready, valuesOf } from './cases.js';
@@ -41,11 +42,7 @@ interface Product {
   /** The result: scale times the sum of these products. Those of h and its partner are there where R > 0 only. */
   readonly sum: readonly (readonly [Factor, Factor])[];
   readonly scale?: number;
-  readonly run: (
-    rt: Runtime,
-    at: Operands,
-    sizes: readonly [M: number, N: number, K: number, R: number],
-  ) => void;
+  readonly run: (rt: Runtime, at: Operands) => void;
 }
 
 const FORWARD: Product = {
@@ -54,9 +51,9 @@ const FORWARD: Product = {
     ['x', 'wᵀ'],
     ['h', 'bᵀ'],
   ],
-  run: ({ engine }, { x, w, h, b, out }, [, N, K]) =>
+  run: ({ engine }, { x, w, h, b, out }) =>
     engine.products.forward({
-      ...{ x, w: weight(w.pointer, N, K), low: { left: h, right: b } },
+      ...{ x, w: weight(w.pointer, w.rows, w.columns), low: { left: h, right: b } },
       ...{ colScale: 0, bias: 0, y: out },
     }),
 };
@@ -66,9 +63,9 @@ const BACKWARD_INPUT: Product = {
     ['dy', 'w'],
     ['h', 'a'],
   ],
-  run: ({ engine }, { dy, w, h, a, out }, [, N, K]) =>
+  run: ({ engine }, { dy, w, h, a, out }) =>
     engine.products.backwardInput({
-      ...{ dy, w: weight(w.pointer, N, K), low: { left: h, right: a } },
+      ...{ dy, w: weight(w.pointer, w.rows, w.columns), low: { left: h, right: a } },
       ...{ accumulate: 0, dx: out },
     }),
 };
@@ -82,32 +79,24 @@ const SKINNY: readonly Product[] = [
   {
     operation: 'x·Aᵀ',
     sum: [['x', 'aᵀ']],
-    run: ({ engine }, { x, a, out }, [M, , K, R]) =>
-      engine.kernels.loraDown(M, K, R, x.pointer, K, a.pointer, K, out.pointer, R),
+    run: ({ engine }, { x, a, out }) => down(engine.kernels, { x, a, h: out }),
   },
   {
     operation: 'dy·B',
     sum: [['dy', 'b']],
     scale: SCALE,
-    run: ({ engine }, { dy, b, out }, [M, N, , R]) => {
-      const scratch = engine.scratch(4 * N * R);
-      engine.kernels.loraBackwardHidden(M, N, R, SCALE, dy.pointer, N, b.pointer, R, out.pointer, R, scratch);
-    },
+    run: ({ engine }, { dy, b, out }) => hiddenGradient(engine, { s: SCALE, dy, b, u: out }),
   },
   {
     operation: 'dA',
     sum: [['hᵀ', 'x']],
-    run: ({ engine }, { h, x, out }, [M, , K, R]) =>
-      engine.kernels.loraGradA(M, K, R, h.pointer, R, x.pointer, K, 0, out.pointer, K),
+    run: ({ engine }, { h, x, out }) => gradA(engine.kernels, { u: h, x, da: { ...out, accumulate: 0 } }),
   },
   {
     operation: 'dB',
     sum: [['dyᵀ', 'h']],
     scale: SCALE,
-    run: ({ engine }, { dy, h, out }, [M, N, , R]) => {
-      const scratch = engine.scratch(4 * N * R);
-      engine.kernels.loraGradB(M, N, R, SCALE, dy.pointer, N, h.pointer, R, 0, out.pointer, R, scratch);
-    },
+    run: ({ engine }, { dy, h, out }) => gradB(engine, { s: SCALE, dy, h, db: { ...out, accumulate: 0 } }),
   },
 ];
 
@@ -185,7 +174,7 @@ function caseOf(group: Group, product: Product, [M, N, K]: Sizes, R: number): Ke
     const at = { out: matrix(tensors.at(-1)!.pointer, rows, columns) } as Record<Name | 'out', Matrix>;
     for (const name of Object.keys(shapes) as Name[]) at[name] = placed(name);
     return {
-      run: () => product.run(rt, at, [M, N, K, R]),
+      run: () => product.run(rt, at),
       verify: () => {
         const held = new Map(names.map((name, i) => [name, valuesOf(tensors[i]!)]));
         const element = ({ name, turned }: Seen, i: number, j: number): number =>

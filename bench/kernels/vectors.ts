@@ -20,13 +20,14 @@ const ROUNDINGS = 500;
 
 export function vectorCases(quick: boolean): KernelCase[] {
   return [...ELEMENTWISE, ...REDUCTIONS, ...ROWS].flatMap((kernel) => {
-    const cached = kernel.moves * CACHED_N > CACHED ? CACHED_N / 2 : CACHED_N;
+    const [[, moves]] = kernel;
+    const cached = moves * CACHED_N > CACHED ? CACHED_N / 2 : CACHED_N;
     return (quick ? [QUICK_N] : [BEYOND_CACHES, cached]).map((n) => caseOf(kernel, n));
   });
 }
 
 function caseOf(kernel: VectorKernel, n: number): KernelCase {
-  const { operation, moves, flops, more } = kernel;
+  const [[operation, moves, flops], , , more = {}] = kernel;
   const N = Math.min(more.columns ?? n, n);
   const M = Math.floor(n / N);
   return {
@@ -40,7 +41,7 @@ function caseOf(kernel: VectorKernel, n: number): KernelCase {
 
 function prepare(
   rt: Runtime,
-  { operation, moves, run, value, out, more }: VectorKernel,
+  [[operation, moves, , out], run, value, more = {}]: VectorKernel,
   M: number,
   N: number,
 ): Ready {
@@ -65,13 +66,13 @@ function prepare(
     return (at) => seen[at]!;
   }) as unknown as Parameters<Value>[0];
   return {
-    run: () => void run(kernels, pointers, M, N),
+    run: () => void run(kernels, pointers, N, M),
     verify: () => {
       for (const [i, tensor] of tensors.entries()) tensor.set(before[i]!);
-      const result = run(kernels, pointers, M, N);
+      const result = run(kernels, pointers, N, M);
       const got = out === null ? Float32Array.of(Number(result)) : valuesOf(tensors[out]!);
       const seen = more.outNumbers ? Float32Array.from(numbersOf(got)) : got;
-      verifyElements(operation, seen, [1, got.length, ROUNDINGS], (_, i) => value(looks, i, M, N));
+      verifyElements(operation, seen, [1, got.length, ROUNDINGS], (_, i) => value(looks, i, N, M));
     },
     dispose: () => {
       for (const tensor of tensors) tensor.dispose();

@@ -2,9 +2,11 @@
  * The suite `threads`: one thread against several, taking turns, in products and LoRA steps. The results of both are compared
  * bit for bit before anything is timed.
  */
-import { AdamW, Linear, LoraModel, linear, mseLoss, type Runtime, Sequential, type Tensor } from 'lora-wasm';
+import { linear, type Runtime } from 'lora-wasm';
 import { markdownTable } from '../core/markdown.js';
 import { type Effort, measure, pairedRatio } from '../core/measure.js';
+import { prepareOwn } from '../core/own.js';
+import { flopsOf, type Prepared, problemOf } from '../core/problem.js';
 import { OP, ownRow, PACKAGE, type Report, type Row, shapeText } from '../core/records.js';
 import { rangeText } from '../core/table.js';
 import type { Environment, Outcome, Suite } from '../suite.js';
@@ -51,45 +53,33 @@ export function pairsOf({ rows }: Report): Pair[] {
   });
 }
 
-type Numbers = ReturnType<Tensor['toArray']>;
-
-/** What both runtimes do, their random numbers from one seed. `prepare` gives a call, and the call the numbers that must be the same. */
+/** What both runtimes do over the same numbers. */
 interface Case {
   readonly operation: string;
   readonly shape: string;
   readonly flops: number;
-  readonly prepare: (rt: Runtime) => () => Numbers;
+  readonly prepare: (rt: Runtime) => Prepared;
 }
 
-/** The product alone: no tape; the element read at the end shows that it ran. */
+/** The product alone: no layer, no bias. */
 function product(M: number, N: number, K: number): Case {
-  const prepare = (rt: Runtime): (() => Numbers) => {
-    const [x, w] = [rt.normal([M, K]), rt.normal([N, K])];
-    return () => rt.scope(() => linear(x, w).toArray());
+  const { x: xs, w: ws } = problemOf({ M, N, K, r: null });
+  const prepare = (rt: Runtime): Prepared => {
+    const [x, w] = [rt.tensor(xs, [M, K]), rt.tensor(ws, [N, K])];
+    const run = (): Float32Array => rt.scope(() => linear(x, w).copyTo(new Float32Array(M * N)));
+    const dispose = (): void => {
+      for (const tensor of [x, w]) tensor.dispose();
+    };
+    return { run, read: () => ({ y: run() }), dispose };
   };
   return { operation: OP.product, shape: shapeText(M, N, K), flops: 2 * M * N * K, prepare };
 }
 
 /** Forward, loss, backward with a gradient of x, and AdamW: one inner layer. */
 function step(M: number, d: number, r: number): Case {
-  const prepare = (rt: Runtime): (() => Numbers) => {
-    const net = new Sequential(new Linear(rt, d, d));
-    const lora = LoraModel.attach(net, { r, loraAlpha: 2 * r, targetModules: ['0'] });
-    const optimizer = new AdamW(lora.trainableParameters(), { lr: 1e-4 });
-    const [x, target] = [rt.normal([M, d]), rt.normal([M, d])];
-    return () =>
-      rt.scope(() => {
-        optimizer.zeroGrad();
-        const input = x.detach();
-        input.requiresGrad = true;
-        const loss = mseLoss(lora.forward(input), target);
-        loss.backward();
-        optimizer.step();
-        return loss.toArray();
-      });
-  };
-  // Two large products (forward, dx) and six skinny ones.
-  const flops = 4 * M * d * d + 12 * M * r * d;
+  const problem = problemOf({ M, N: d, K: d, r });
+  const flops = flopsOf(problem, 'LoRA training step');
+  const prepare = (rt: Runtime): Prepared => prepareOwn(rt, 'LoRA training step', problem);
   return { operation: OP.loraStep, shape: shapeText(M, d, d, r), flops, prepare };
 }
 
@@ -122,35 +112,30 @@ async function run({
   const cases = (quick ? QUICK_CASES : CASES).filter(({ operation, shape }) =>
     wanted(`${operation} ${shape}`),
   );
-  const rows = cases.flatMap((each) => {
-    progress(`${each.operation}, ${each.shape}`);
-    return caseRows(each, rt, more, quick ? QUICK : FULL, ceiling);
-  });
+  const rows: Row[] = [];
+  for (const one of cases) {
+    progress(`${one.operation}, ${one.shape}`);
+    const [alone, shared] = [one.prepare(rt), one.prepare(more)];
+    await expectSameBits(one, alone, shared);
+    const tasks = [alone, shared].map(({ run }, i) => ({ name: String(i), run: () => void run() }));
+    const timings = measure(tasks, quick ? QUICK : FULL);
+    for (const prepared of [alone, shared]) prepared.dispose();
+    for (const [i, runtime] of [rt, more].entries()) {
+      const ratio = pairedRatio(timings.get(String(i))!, timings.get('0')!);
+      const against = { ratio, flopRatio: 1, ratioTo: `${one.operation}, one thread` };
+      const at = [one.operation, one.shape] as const;
+      rows.push(ownRow(runtime, at, timings.get(String(i))!, one.flops, ceiling, against));
+    }
+  }
   return { rows, notMeasured: [] };
 }
 
-/** @throws Error when the two differ in a bit */
-function caseRows(
-  { operation, shape, flops, prepare }: Case,
-  one: Runtime,
-  more: Runtime,
-  effort: Effort,
-  ceiling: number | null,
-): Row[] {
-  const [a, b] = [prepare(one), prepare(more)];
+/** Three calls of both, and what they computed after each. @throws Error when the two differ in a bit */
+async function expectSameBits({ operation, shape }: Case, alone: Prepared, shared: Prepared): Promise<void> {
   for (let i = 0; i < 3; i++) {
-    const [x, y] = [a(), b()];
-    if (x.some((value, j) => !Object.is(value, y[j])))
+    const [a, b] = [await alone.read(), await shared.read()].map(Object.values<Float32Array>);
+    if (a!.some((values, k) => values.some((value, j) => !Object.is(value, b![k]![j]))))
       throw new Error(`threads: ${operation} ${shape}: other bits than one thread's`);
+    for (const prepared of [alone, shared]) await prepared.run();
   }
-  const tasks = [
-    { name: 'one', run: () => void a() },
-    { name: 'more', run: () => void b() },
-  ];
-  const timings = measure(tasks, effort);
-  const alone = timings.get('one')!;
-  return [[one, alone] as const, [more, timings.get('more')!] as const].map(([rt, timing]) => {
-    const against = { ratio: pairedRatio(timing, alone), flopRatio: 1, ratioTo: `${operation}, one thread` };
-    return ownRow(rt, [operation, shape], timing, flops, ceiling, against);
-  });
 }

@@ -1,104 +1,60 @@
 /** Optimisers, element-wise arithmetic, activations, random numbers. */
 import { gelu, geluSlope, sigmoid } from '../../../reference/functions.js';
-import { DIVISION, type Kernels, one, sum, type VectorKernel, vector } from './kernel.js';
+import { DIVISION, type Kernels, one, sum, type VectorKernel } from './kernel.js';
 
 const [LR, BETA1, BETA2, EPS, DECAY] = [1e-4, 0.9, 0.999, 1e-8, 0.01] as const;
 const three = (M: number, N: number): number[] => [M * N, M * N, M * N];
 
 const ARITHMETIC: readonly VectorKernel[] = [
-  vector(
-    'AdamW',
-    [7, 14 + 2 * DIVISION],
-    0,
-    (k, [p, g, m, v], M, N) => k.adamStep(M * N, p, g, m, v, LR, BETA1, BETA2, EPS, DECAY, 1, LR, 1),
+  [
+    ['AdamW', 7, 14 + 2 * DIVISION, 0],
+    (k, [p, g, m, v], N, M) => k.adamStep(M * N, p, g, m, v, LR, BETA1, BETA2, EPS, DECAY, 1, LR, 1),
     ([p, g, m, v], i) => {
       const first = m(i) + (1 - BETA1) * (g(i) - m(i));
       const second = BETA2 * v(i) + (1 - BETA2) * g(i) ** 2;
       return sum([1 - LR * DECAY, p(i)], [-LR, first / (Math.sqrt(second) + EPS)]);
     },
     { squared: 3 },
-  ),
-  vector(
-    'SGD with momentum',
-    [5, 5],
-    0,
-    (k, [p, g, m], M, N) => k.sgdStep(M * N, p, g, m, LR, 0.9, 0, 0, 0, 0),
+  ],
+  [
+    ['SGD with momentum', 5, 5, 0],
+    (k, [p, g, m], N, M) => k.sgdStep(M * N, p, g, m, LR, 0.9, 0, 0, 0, 0),
     ([p, g, m], i) => sum([1, p(i)], [-LR, 0.9 * m(i) + g(i)]),
     { operands: three },
-  ),
-  vector(
-    'fill',
-    [1, 0],
-    0,
-    (k, [y], _, N) => k.fill(N, 0.5, y),
-    () => one(0.5),
-  ),
-  vector(
-    'add',
-    [3, 1],
-    2,
-    (k, [a, b, y], _, N) => k.add(N, a, b, y),
-    ([a, b], i) => sum([1, a(i)], [1, b(i)]),
-  ),
-  vector(
-    'sub',
-    [3, 1],
-    2,
-    (k, [a, b, y], _, N) => k.sub(N, a, b, y),
-    ([a, b], i) => sum([1, a(i)], [-1, b(i)]),
-  ),
-  vector(
-    'mul',
-    [3, 1],
-    2,
-    (k, [a, b, y], _, N) => k.mul(N, a, b, y),
-    ([a, b], i) => sum([a(i), b(i)]),
-  ),
-  vector(
-    'scale',
-    [2, 1],
-    1,
-    (k, [x, y], _, N) => k.scale(N, 0.5, x, y),
-    ([x], i) => one(0.5 * x(i)),
-  ),
-  vector(
-    'axpy',
-    [3, 2],
-    1,
-    (k, [x, y], _, N) => k.axpy(N, 0.5, x, y),
+  ],
+  [['fill', 1, 0, 0], (k, [y], N) => k.fill(N, 0.5, y), () => one(0.5)],
+  [['add', 3, 1, 2], (k, [a, b, y], N) => k.add(N, a, b, y), ([a, b], i) => sum([1, a(i)], [1, b(i)])],
+  [['sub', 3, 1, 2], (k, [a, b, y], N) => k.sub(N, a, b, y), ([a, b], i) => sum([1, a(i)], [-1, b(i)])],
+  [['mul', 3, 1, 2], (k, [a, b, y], N) => k.mul(N, a, b, y), ([a, b], i) => sum([a(i), b(i)])],
+  [['scale', 2, 1, 1], (k, [x, y], N) => k.scale(N, 0.5, x, y), ([x], i) => one(0.5 * x(i))],
+  [
+    ['axpy', 3, 2, 1],
+    (k, [x, y], N) => k.axpy(N, 0.5, x, y),
     ([x, y], i) => sum([0.5, x(i)], [1, y(i)]),
     { operands: (M, N) => [M * N, M * N] },
-  ),
-  vector(
-    'mulAdd',
-    [4, 3],
-    2,
-    (k, [a, b, y], _, N) => k.mulAdd(N, 0.5, a, b, y),
+  ],
+  [
+    ['mulAdd', 4, 3, 2],
+    (k, [a, b, y], N) => k.mulAdd(N, 0.5, a, b, y),
     ([a, b, y], i) => sum([0.5 * a(i), b(i)], [1, y(i)]),
     { operands: three },
-  ),
-  vector(
-    'addScalar',
-    [2, 1],
-    0,
-    (k, [y], _, N) => k.addScalar(N, 0.25, y),
+  ],
+  [
+    ['addScalar', 2, 1, 0],
+    (k, [y], N) => k.addScalar(N, 0.25, y),
     ([y], i) => sum([1, y(i)], [1, 0.25]),
     { operands: (M, N) => [M * N] },
-  ),
-  vector(
-    'differenceScaled',
-    [3, 2],
-    2,
-    (k, [a, b, y], _, N) => k.differenceScaled(N, 0.5, a, b, 0, y),
+  ],
+  [
+    ['differenceScaled', 3, 2, 2],
+    (k, [a, b, y], N) => k.differenceScaled(N, 0.5, a, b, 0, y),
     ([a, b], i) => sum([0.5, a(i)], [-0.5, b(i)]),
-  ),
-  vector(
-    'quotient',
-    [3, 2 + DIVISION],
-    2,
-    (k, [a, b, y], _, N) => k.quotient(N, a, b, y),
+  ],
+  [
+    ['quotient', 3, 2 + DIVISION, 2],
+    (k, [a, b, y], N) => k.quotient(N, a, b, y),
     ([a, b], i) => one(b(i) === 0 ? 0 : a(i) / b(i)),
-  ),
+  ],
 ];
 
 /** `exp4`: to the power of two and the rest 7, the polynomial 12, put together 4, the range 2. */
@@ -112,13 +68,7 @@ function forward(
   flops: number,
   twin: (x: number) => number,
 ): VectorKernel {
-  return vector(
-    operation,
-    [2, flops],
-    1,
-    (k, [x, y], _, N) => k[kernel](N, x, y),
-    ([x], i) => one(twin(x(i))),
-  );
+  return [[operation, 2, flops, 1], (k, [x, y], N) => k[kernel](N, x, y), ([x], i) => one(twin(x(i)))];
 }
 
 /** dx = dy·(the difference of two numbers made of y). */
@@ -128,36 +78,30 @@ function backward(
   parts: (y: number) => readonly [number, number],
 ): VectorKernel {
   const flops = operation.startsWith('ReLU') ? 2 : 3;
-  return vector(
-    operation,
-    [3, flops],
-    2,
-    (k, [y, dy, dx], _, N) => call(k, N, y, dy, dx),
+  return [
+    [operation, 3, flops, 2],
+    (k, [y, dy, dx], N) => call(k, N, y, dy, dx),
     ([y, dy], i) => {
       const [first, second] = parts(y(i));
       return sum([dy(i), first], [-dy(i), second]);
     },
-  );
+  ];
 }
 
 /** The slope crosses 0: its error is one of terms of about 1. */
 function geluPair(approximate: 0 | 1, forwardFlops: number, backwardFlops: number): VectorKernel[] {
   const [name, tanh] = [approximate === 1 ? 'GELU (tanh)' : 'GELU (exact)', approximate === 1];
   return [
-    vector(
-      name,
-      [2, EXP + forwardFlops + DIVISION],
-      1,
-      (k, [x, y], _, N) => k.geluForward(N, approximate, x, y),
+    [
+      [name, 2, EXP + forwardFlops + DIVISION, 1],
+      (k, [x, y], N) => k.geluForward(N, approximate, x, y),
       ([x], i) => one(gelu(x(i), tanh)),
-    ),
-    vector(
-      `${name} backward`,
-      [3, EXP + backwardFlops + DIVISION],
-      2,
-      (k, [x, dy, dx], _, N) => k.geluBackward(N, approximate, x, dy, 0, dx),
+    ],
+    [
+      [`${name} backward`, 3, EXP + backwardFlops + DIVISION, 2],
+      (k, [x, dy, dx], N) => k.geluBackward(N, approximate, x, dy, 0, dx),
       ([x, dy], i) => sum([dy(i), 1], [dy(i), geluSlope(x(i), tanh) - 1]),
-    ),
+    ],
   ];
 }
 
@@ -210,33 +154,27 @@ function wordAt(i: number): number {
 const unit = (i: number): number => (wordAt(i) >>> 8) / 2 ** 24;
 
 const RANDOM: readonly VectorKernel[] = [
-  vector(
-    'dropout',
-    [2, PHILOX + 4],
-    1,
-    (k, [x, y], _, N) => k.dropout(N, ...SEED, 0.1, x, 0, y),
+  [
+    ['dropout', 2, PHILOX + 4, 1],
+    (k, [x, y], N) => k.dropout(N, ...SEED, 0.1, x, 0, y),
     ([x], i) => one(unit(i) >= 0.1 ? x(i) / 0.9 : 0),
-  ),
-  vector(
-    'randomUniform',
-    [1, PHILOX + 13],
-    0,
-    (k, [y], _, N) => k.randomUniform(N, ...SEED, 0, 2, y),
+  ],
+  [
+    ['randomUniform', 1, PHILOX + 13, 0],
+    (k, [y], N) => k.randomUniform(N, ...SEED, 0, 2, y),
     (_, i) => one(2 * unit(i)),
-  ),
-  vector(
-    'randomNormal',
+  ],
+  [
     // One number at a time: 25 operations for its word, half a logarithm (25) and root (12), a sine or cosine (30), each of which
     // takes the place of a vector's.
-    [1, 4 * (25 + 37 / 2 + 30)],
-    0,
-    (k, [y], _, N) => k.randomNormal(N, ...SEED, 1, y),
+    ['randomNormal', 1, 4 * (25 + 37 / 2 + 30), 0],
+    (k, [y], N) => k.randomNormal(N, ...SEED, 1, y),
     (_, i) => {
       const radius = Math.sqrt(-2 * Math.log((wordAt(i & ~1) + 0.5) / 2 ** 32));
       const angle = (2 * Math.PI * wordAt(i | 1)) / 2 ** 32;
       return sum([radius, (i & 1) === 0 ? Math.cos(angle) : Math.sin(angle)]);
     },
-  ),
+  ],
 ];
 
 export const ELEMENTWISE = [...ARITHMETIC, ...ACTIVATIONS, ...RANDOM];

@@ -7,25 +7,21 @@ export type Kernels = Runtime['engine']['kernels'];
 type Five<T> = readonly [T, T, T, T, T];
 /** An operand's numbers as they were before the call. */
 export type At = (i: number) => number;
-export type Run = (kernels: Kernels, p: Five<number>, M: number, N: number) => unknown;
+export type Run = (kernels: Kernels, p: Five<number>, N: number, M: number) => unknown;
 /** Element i of the result as a sum of products. */
-export type Value = (before: Five<At>, i: number, M: number, N: number) => Sum;
+export type Value = (before: Five<At>, i: number, N: number, M: number) => Sum;
 
-export interface VectorKernel {
-  readonly operation: string;
-  /** 4-byte values that an element moves: read, written, and twice where it is both. */
-  readonly moves: number;
-  /**
-   * Operations on vectors of four that a vector takes, a multiply-add counted as two: at the speed of the ceiling's loop they
-   * are flops an element. A division or root counts as `DIVISION`.
-   */
-  readonly flops: number;
-  readonly run: Run;
-  readonly value: Value;
-  /** Which operand is the result; null: the number that `run` gives. */
-  readonly out: number | null;
-  readonly more: More;
-}
+/**
+ * A kernel. Moves: 4-byte values of an element that are read, written, and twice where it is both. Flops: operations on vectors
+ * of four that a vector takes, a multiply-add counted as two, a division or root as `DIVISION`: at the speed of the ceiling's loop
+ * they are flops an element. `out` is the operand that is the result, or null: the number that `run` gives.
+ */
+export type VectorKernel = readonly [
+  head: readonly [operation: string, moves: number, flops: number, out: number | null],
+  run: Run,
+  value: Value,
+  more?: More,
+];
 
 export interface More {
   /** N of a kernel over rows of [M,N]; absent: M is 1 and N the number of elements. */
@@ -38,18 +34,6 @@ export interface More {
   readonly squared?: number;
   /** The result is i32. */
   readonly outNumbers?: boolean;
-}
-
-/** @param work - what an element moves, and its flops */
-export function vector(
-  operation: string,
-  [moves, flops]: readonly [moves: number, flops: number],
-  out: number | null,
-  run: Run,
-  value: Value,
-  more: More = {},
-): VectorKernel {
-  return { operation, moves, flops, run, value, out, more };
 }
 
 /** A vector in 3 cycles on today's cores, which start four operations in each: `quotient`, with two of its own, takes 3 cycles. */

@@ -1,5 +1,5 @@
 /** Sums over all elements, over rows and over columns; the largest of a row; copies of rows and of a whole matrix. */
-import { type At, one, over, overRow, type Run, sum, type VectorKernel, vector } from './kernel.js';
+import { type At, one, over, overRow, type Run, sum, type VectorKernel } from './kernel.js';
 
 /** Columns of a layer's output. */
 const WIDTH = 768;
@@ -10,35 +10,29 @@ function total(
   run: Run,
   term: (arrays: readonly [At, At, ...At[]], at: number) => readonly [number, number],
 ): VectorKernel {
-  return vector(operation, work, null, run, (before, _, M, N) => overRow(0, M * N, (at) => term(before, at)));
+  return [[operation, ...work, null], run, (before, _, N, M) => overRow(0, M * N, (at) => term(before, at))];
 }
 
 const OVER_ALL: readonly VectorKernel[] = [
   total(
     'sum',
     [1, 1],
-    (k, [x], _, N) => k.sum(N, x),
+    (k, [x], N) => k.sum(N, x),
     ([x], i) => [1, x(i)],
   ),
   total(
     'squared norm',
     [1, 2],
-    (k, [x], _, N) => k.squaredNorm(N, x),
+    (k, [x], N) => k.squaredNorm(N, x),
     ([x], i) => [x(i), x(i)],
   ),
   total(
     'squaredDistance',
     [2, 3],
-    (k, [a, b], _, N) => k.squaredDistance(N, a, b),
+    (k, [a, b], N) => k.squaredDistance(N, a, b),
     ([a, b], i) => [a(i) - b(i), a(i) - b(i)],
   ),
-  vector(
-    'allFinite',
-    [1, 2],
-    null,
-    (k, [x], _, N) => k.allFinite(N, x),
-    () => one(1),
-  ),
+  [['allFinite', 1, 2, null], (k, [x], N) => k.allFinite(N, x), () => one(1)],
 ];
 
 /** The squares of `count` numbers, `step` apart. */
@@ -55,100 +49,81 @@ function largest(x: At, from: number, N: number): number {
 }
 
 const OVER_ROWS: readonly VectorKernel[] = [
-  vector(
-    'dotRows',
-    [2, 10],
-    3,
-    (k, [a, b, w, y], M, N) => k.dotRows(M, N, a, N, b, N, w, 0, y),
-    ([a, b, w], m, _, N) => overRow(m * N, N, (at) => [w(m) * a(at), b(at)]),
+  [
+    ['dotRows', 2, 10, 3],
+    (k, [a, b, w, y], N, M) => k.dotRows(M, N, a, N, b, N, w, 0, y),
+    ([a, b, w], m, N) => overRow(m * N, N, (at) => [w(m) * a(at), b(at)]),
     { columns: WIDTH, operands: (M, N) => [M * N, M * N, M, M] },
-  ),
-  vector(
-    'rowNorms',
-    [1, 7],
-    1,
-    (k, [x, y], M, N) => k.rowNorms(M, N, x, N, y),
-    ([x], m, _, N) => one(Math.sqrt(squares(x, m * N, N, 1))),
+  ],
+  [
+    ['rowNorms', 1, 7, 1],
+    (k, [x, y], N, M) => k.rowNorms(M, N, x, N, y),
+    ([x], m, N) => one(Math.sqrt(squares(x, m * N, N, 1))),
     { columns: WIDTH, operands: (M, N) => [M * N, M] },
-  ),
-  ...[10, 1000, 32000].map((columns) =>
-    vector(
-      'argmaxRows',
-      [1, 5],
-      1,
-      (k, [x, y], M, N) => k.argmaxRows(M, N, x, N, y),
-      ([x], m, _, N) => one(largest(x, m * N, N)),
+  ],
+  ...[10, 1000, 32000].map(
+    (columns): VectorKernel => [
+      ['argmaxRows', 1, 5, 1],
+      (k, [x, y], N, M) => k.argmaxRows(M, N, x, N, y),
+      ([x], m, N) => one(largest(x, m * N, N)),
       { columns, operands: (M, N) => [M * N, M], outNumbers: true },
-    ),
+    ],
   ),
 ];
 
 const OVER_COLUMNS: readonly VectorKernel[] = [
-  vector(
-    'sumRows',
-    [1, 1],
-    1,
-    (k, [x, y], M, N) => k.sumRows(M, N, x, N, 0, y),
-    ([x], n, M, N) => over(n, M, N, (at) => [1, x(at)]),
+  [
+    ['sumRows', 1, 1, 1],
+    (k, [x, y], N, M) => k.sumRows(M, N, x, N, 0, y),
+    ([x], n, N, M) => over(n, M, N, (at) => [1, x(at)]),
     { columns: WIDTH, operands: (M, N) => [M * N, N] },
-  ),
-  vector(
-    'dotColumns',
-    [2, 2],
-    3,
-    (k, [a, b, w, y], M, N) => k.dotColumns(M, N, a, N, b, N, w, 0, y),
-    ([a, b, w], n, M, N) => over(n, M, N, (at) => [w(n) * a(at), b(at)]),
+  ],
+  [
+    ['dotColumns', 2, 2, 3],
+    (k, [a, b, w, y], N, M) => k.dotColumns(M, N, a, N, b, N, w, 0, y),
+    ([a, b, w], n, N, M) => over(n, M, N, (at) => [w(n) * a(at), b(at)]),
     { columns: WIDTH, operands: (M, N) => [M * N, M * N, N, N] },
-  ),
-  vector(
-    'columnSquares',
-    [1, 7],
-    2,
+  ],
+  [
+    ['columnSquares', 1, 7, 2],
     // The f64 sums lie in two f32; their roots are the result, so that they can be compared.
-    (k, [x, sums, y], M, N) => {
+    (k, [x, sums, y], N, M) => {
       k.fill(2 * N, 0, sums);
       k.columnSquares(M, N, x, N, sums);
       k.rootOfSums(N, sums, y);
     },
-    ([x], n, M, N) => one(Math.sqrt(squares(x, n, M, N))),
+    ([x], n, N, M) => one(Math.sqrt(squares(x, n, M, N))),
     { columns: WIDTH, operands: (M, N) => [M * N, 2 * N, N] },
-  ),
+  ],
 ];
 
 const affine = (
   kernel: 'affineColumns' | 'affineRows',
   place: (i: number, N: number) => number,
-): VectorKernel =>
-  vector(
-    kernel,
-    [2, 2],
-    3,
-    (k, [x, s, t, y], M, N) => k[kernel](M, N, x, N, s, t, y, N),
-    ([x, s, t], i, _, N) => sum([s(place(i, N)), x(i)], [1, t(place(i, N))]),
-    { columns: WIDTH, operands: (M, N) => [M * N, Math.max(M, N), Math.max(M, N), M * N] },
-  );
+): VectorKernel => [
+  [kernel, 2, 2, 3],
+  (k, [x, s, t, y], N, M) => k[kernel](M, N, x, N, s, t, y, N),
+  ([x, s, t], i, N) => sum([s(place(i, N)), x(i)], [1, t(place(i, N))]),
+  { columns: WIDTH, operands: (M, N) => [M * N, Math.max(M, N), Math.max(M, N), M * N] },
+];
 
 const COPIES: readonly VectorKernel[] = [
-  vector(
-    'gatherRows',
-    [2, 0],
-    2,
-    (k, [ids, table, y], M, N) => k.gatherRows(M, N, ids, 0, table, 4 * N, y, N),
-    ([ids, table], i, _, N) => one(table(ids(Math.floor(i / N)) * N + (i % N))),
+  [
+    ['gatherRows', 2, 0, 2],
+    (k, [ids, table, y], N, M) => k.gatherRows(M, N, ids, 0, table, 4 * N, y, N),
+    ([ids, table], i, N) => one(table(ids(Math.floor(i / N)) * N + (i % N))),
     {
       columns: WIDTH,
       operands: (M, N) => [M, M * N, M * N],
       numbers: { operand: 0, below: (M) => M },
     },
-  ),
-  vector(
-    'transposeScaled',
-    [2, 3],
-    1,
-    (k, [x, y], M, N) => k.transposeScaled(M, N, 0.5, x, N, y, M),
-    ([x], i, M, N) => one(0.5 * x((i % M) * N + Math.floor(i / M))),
+  ],
+  [
+    ['transposeScaled', 2, 3, 1],
+    (k, [x, y], N, M) => k.transposeScaled(M, N, 0.5, x, N, y, M),
+    ([x], i, N, M) => one(0.5 * x((i % M) * N + Math.floor(i / M))),
     { columns: WIDTH },
-  ),
+  ],
   affine('affineColumns', (i, N) => i % N),
   affine('affineRows', (i, N) => Math.floor(i / N)),
 ];

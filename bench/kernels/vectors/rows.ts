@@ -1,6 +1,6 @@
 /** Softmax, cross-entropy and layer norm over rows: each reads a row from memory once, and then again from a cache. */
 import { EXP } from './elementwise.js';
-import { type At, one, over, overRow, sum, type VectorKernel, vector } from './kernel.js';
+import { type At, one, over, overRow, sum, type VectorKernel } from './kernel.js';
 
 const CLASSES = [10, 1000, 32000];
 const WIDTH = 768;
@@ -17,46 +17,38 @@ const rowStart = (i: number, N: number): number => Math.floor(i / N) * N;
 const labels = { operand: 1, below: (_: number, N: number): number => N };
 
 const overClasses = (columns: number): VectorKernel[] => [
-  vector(
-    'softmax',
-    [2, EXP + 6],
-    1,
-    (k, [x, y], M, N) => k.softmaxForward(M, N, x, N, y, N),
-    ([x], i, _, N) => one(Math.exp(x(i) - logSumExp(x, rowStart(i, N), N))),
+  [
+    ['softmax', 2, EXP + 6, 1],
+    (k, [x, y], N, M) => k.softmaxForward(M, N, x, N, y, N),
+    ([x], i, N) => one(Math.exp(x(i) - logSumExp(x, rowStart(i, N), N))),
     { columns },
-  ),
-  vector(
-    'softmax backward',
-    [3, 6],
-    2,
-    (k, [y, dy, dx], M, N) => k.softmaxBackward(M, N, y, N, dy, N, 0, dx, N),
-    ([y, dy], i, _, N) =>
+  ],
+  [
+    ['softmax backward', 3, 6, 2],
+    (k, [y, dy, dx], N, M) => k.softmaxBackward(M, N, y, N, dy, N, 0, dx, N),
+    ([y, dy], i, N) =>
       (add) => {
         add(y(i), dy(i));
         overRow(rowStart(i, N), N, (at) => [-y(i) * y(at), dy(at)])(add);
       },
     { columns },
-  ),
-  vector(
-    'cross-entropy',
-    [1, EXP + 5],
-    2,
-    (k, [x, ids, y], M, N) => k.crossEntropyForward(M, N, x, N, ids, -100, y),
-    ([x, ids], m, _, N) => sum([1, logSumExp(x, m * N, N)], [-1, x(m * N + ids(m))]),
+  ],
+  [
+    ['cross-entropy', 1, EXP + 5, 2],
+    (k, [x, ids, y], N, M) => k.crossEntropyForward(M, N, x, N, ids, -100, y),
+    ([x, ids], m, N) => sum([1, logSumExp(x, m * N, N)], [-1, x(m * N + ids(m))]),
     { columns, operands: (M, N) => [M * N, M, M], numbers: labels },
-  ),
-  vector(
-    'cross-entropy backward',
-    [2, EXP + 7],
-    3,
-    (k, [x, ids, dy, dx], M, N) => k.crossEntropyBackward(M, N, x, N, ids, -100, 0.5, dy, 1, 0, dx, N),
-    ([x, ids, dy], i, _, N) => {
+  ],
+  [
+    ['cross-entropy backward', 2, EXP + 7, 3],
+    (k, [x, ids, dy, dx], N, M) => k.crossEntropyBackward(M, N, x, N, ids, -100, 0.5, dy, 1, 0, dx, N),
+    ([x, ids, dy], i, N) => {
       const m = Math.floor(i / N);
       const hit = ids(m) === i % N ? 1 : 0;
       return sum([0.5 * dy(m), Math.exp(x(i) - logSumExp(x, m * N, N))], [-0.5 * hit, dy(m)]);
     },
     { columns, operands: (M, N) => [M * N, M, M, M * N], numbers: labels },
-  ),
+  ],
 ];
 
 function momentsOf(x: At, from: number, N: number): { mean: number; rstd: number } {
@@ -69,24 +61,20 @@ function momentsOf(x: At, from: number, N: number): { mean: number; rstd: number
 
 /** Mean and rstd of a row are two numbers like any others to the backward kernels: they are drawn, not computed. */
 const LAYER_NORM: readonly VectorKernel[] = [
-  vector(
-    'layerNorm',
-    [2, 8],
-    4,
-    (k, [x, gamma, beta, stats, y], M, N) => k.layerNormForward(M, N, EPS, x, N, gamma, beta, y, N, stats),
-    ([x, gamma, beta], i, _, N) => {
+  [
+    ['layerNorm', 2, 8, 4],
+    (k, [x, gamma, beta, stats, y], N, M) => k.layerNormForward(M, N, EPS, x, N, gamma, beta, y, N, stats),
+    ([x, gamma, beta], i, N) => {
       const { mean, rstd } = momentsOf(x, rowStart(i, N), N);
       const n = i % N;
       return sum([gamma(n) * rstd, x(i)], [-gamma(n) * rstd, mean], [1, beta(n)]);
     },
     { columns: WIDTH, operands: (M, N) => [M * N, N, N, 2 * M, M * N] },
-  ),
-  vector(
-    'layerNorm backward',
-    [3, 12],
-    4,
-    (k, [x, gamma, stats, dy, dx], M, N) => k.layerNormBackward(M, N, x, N, gamma, stats, dy, N, 0, dx, N),
-    ([x, gamma, stats, dy], i, _, N) => {
+  ],
+  [
+    ['layerNorm backward', 3, 12, 4],
+    (k, [x, gamma, stats, dy, dx], N, M) => k.layerNormBackward(M, N, x, N, gamma, stats, dy, N, 0, dx, N),
+    ([x, gamma, stats, dy], i, N) => {
       const from = rowStart(i, N);
       const [mean, rstd] = [stats((2 * from) / N), stats((2 * from) / N + 1)];
       const hat = (at: number): number => (x(at) - mean) * rstd;
@@ -98,13 +86,11 @@ const LAYER_NORM: readonly VectorKernel[] = [
       };
     },
     { columns: WIDTH, operands: (M, N) => [M * N, N, 2 * M, M * N, M * N] },
-  ),
-  vector(
-    'layerNorm dgamma',
-    [2, 4],
-    3,
-    (k, [x, stats, dy, dgamma], M, N) => k.layerNormBackwardGamma(M, N, x, N, stats, dy, N, 0, dgamma),
-    ([x, stats, dy], n, M, N) => {
+  ],
+  [
+    ['layerNorm dgamma', 2, 4, 3],
+    (k, [x, stats, dy, dgamma], N, M) => k.layerNormBackwardGamma(M, N, x, N, stats, dy, N, 0, dgamma),
+    ([x, stats, dy], n, N, M) => {
       const scale = (at: number): number => dy(at) * stats((2 * (at - n)) / N + 1);
       return (add) => {
         over(n, M, N, (at) => [scale(at), x(at)])(add);
@@ -112,7 +98,7 @@ const LAYER_NORM: readonly VectorKernel[] = [
       };
     },
     { columns: WIDTH, operands: (M, N) => [M * N, 2 * M, M * N, N] },
-  ),
+  ],
 ];
 
 export const ROWS: readonly VectorKernel[] = [...CLASSES.flatMap(overClasses), ...LAYER_NORM];
