@@ -6,7 +6,7 @@
 import type { Runtime } from 'lora-wasm';
 
 /** One call of a kernel. */
-export interface KernelCall {
+interface KernelCall {
   readonly name: string;
   readonly kernel: (...args: number[]) => unknown;
   readonly args: readonly number[];

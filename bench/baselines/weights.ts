@@ -26,7 +26,7 @@ const SCALING = 2;
 /** Half a step of each type beside its numbers, where these are no smaller than its subnormals. */
 const HALF_STEP: Readonly<Record<WeightDType, number>> = { f32: 2 ** -24, f16: 2 ** -11, bf16: 2 ** -8 };
 
-export function overWeight(operation: string, dtype: WeightDType): string {
+function overWeight(operation: string, dtype: WeightDType): string {
   return `${operation}, ${dtype} weight`;
 }
 

@@ -14,7 +14,10 @@ export const SUMMARY = 'docs/results/summary.md';
 /** A suite's report and the name of its file. */
 export type Result = readonly [file: string, report: Report];
 
-/** The newest `*-<suite>.json` of each engine, the newest Node first, pages last. @throws Error when a file has another form */
+/**
+ * The newest `*-<suite>.json` of each engine, the newest Node first, pages last. A run of a part stands beside the whole one
+ * where a word behind the engine's tells them apart. @throws Error when a file has another form
+ */
 export function resultsOf(suite: string, folder = RESULTS): Result[] {
   const named = new RegExp(`^\\d{4}-\\d\\d-\\d\\d-(.+)-${suite}\\.json$`);
   const byEngine = new Map<string, string>();
@@ -63,7 +66,8 @@ export function sectionOf([file, report]: Result, shown: Shown): string {
   const blocks = [
     `## ${engine}, ${[...builds].join(', ') || 'no'} kernels`,
     `${cpu}; ${ceilingsText(report)} of one thread. \`${command}\`, in ${resultName(file)}.`,
-    goals.length > 0 && markdownTable(['goal', 'limit', 'measured', 'met'], goals.map(goalCells)),
+    goals.some(({ measured }) => measured !== null) &&
+      markdownTable(['goal', 'limit', 'measured', 'met'], goals.map(goalCells)),
     digest,
     chart !== undefined && chartLine(chart, report, file),
     shown.rows.length > 0 &&

@@ -26,7 +26,7 @@ export interface Host {
   clear(): Promise<void>;
 }
 
-export const EVERY_OPERATION = 'every operation';
+const EVERY_OPERATION = 'every operation';
 const WARM_UP_MS = 200;
 /** After a pause: threads are to be awake, caches filled and the clock up before a call counts. */
 const WAKE_UP_MS = 20;

@@ -6,19 +6,15 @@ declare module 'onnxruntime-web/wasm';
 
 declare module '@tensorflow/tfjs' {
   export interface Tensor {
-    matMul(other: Tensor): Tensor;
     add(other: Tensor): Tensor;
     mul(other: Tensor | number): Tensor;
-    transpose(): Tensor;
     dataSync(): Float32Array;
     dispose(): void;
   }
   export interface Variable extends Tensor {
     readonly name: string;
-    trainable: boolean;
   }
   export interface Optimizer {
-    minimize(loss: () => Tensor, returnCost: boolean, variables: Variable[]): Tensor | null;
     applyGradients(gradients: Record<string, Tensor>): void;
     dispose(): void;
   }
@@ -34,7 +30,6 @@ declare module '@tensorflow/tfjs' {
     ready(): Promise<void>;
     env(): {
       set(flag: string, value: boolean): void;
-      get(flag: string): boolean;
       getAsync(flag: string): Promise<boolean>;
     };
     tensor2d(data: Float32Array, shape: [number, number]): Tensor;

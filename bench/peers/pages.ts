@@ -35,7 +35,7 @@ export function peerFiles(): Map<string, string> {
 }
 
 /** Every operation at the goals' number of rows. */
-export function peersChart(report: Report): string {
+function peersChart(report: Report): string {
   const rows = sortedRows(report.rows.filter(({ shape }) => shape.startsWith('M=256 ')));
   return chartOf(report, groupsBy(rows, groupOf), report.ceilings.fused ?? report.ceilings.plain);
 }
@@ -98,48 +98,49 @@ export function peerCells(row: Row, rows: readonly Row[]): string[] {
   ];
 }
 
-/** The summary's comparison: a line a contestant and number of threads, an engine a column, at the shape of the goals. */
-export function operationTable(operation: Operation, reports: readonly Report[]): string {
-  const columns = reports.map(({ rows }) =>
-    sortedRows(rows.filter((row) => row.operation === operation && row.shape === goalShape(operation))),
-  );
-  const names = [...new Set(columns.flat().map(threadedName))];
+/** Rows at the shape of the goals, the fastest first. */
+function goalRows({ rows }: Report, operation: Operation): Row[] {
+  return sortedRows(rows.filter((row) => row.operation === operation && row.shape === goalShape(operation)));
+}
+
+/** A line a name, an engine a column: what `text` says of its row, and the time over this package's. */
+function sideBySide(
+  head: string,
+  reports: readonly Report[],
+  columns: readonly (readonly Row[])[],
+  names: readonly string[],
+  text: (row: Row, ratio: string | null) => string,
+): string {
   const cellOf = (name: string, rows: readonly Row[]): string => {
     const row = rows.find((one) => threadedName(one) === name);
     if (row === undefined) return '';
     const own = ownOf(row, rows);
-    return own === undefined ? rangeText(row) : `${rangeText(row)}, ${pairedRatio(row, own).toFixed(2)}x`;
+    return text(row, own === undefined ? null : `${pairedRatio(row, own).toFixed(2)}x`);
   };
   const lines = names.map((name) => [
     name.startsWith(PACKAGE) ? `**${name}**` : name,
     ...columns.map((rows) => cellOf(name, rows)),
   ]);
-  return markdownTable([`${operation}, ms (range)`, ...reports.map(headOf)], lines);
+  return markdownTable([head, ...reports.map(headOf)], lines);
+}
+
+/** The summary's comparison: every contestant and number of threads. */
+export function operationTable(operation: Operation, reports: readonly Report[]): string {
+  const columns = reports.map((report) => goalRows(report, operation));
+  const names = [...new Set(columns.flat().map(threadedName))];
+  return sideBySide(`${operation}, ms (range)`, reports, columns, names, (row, ratio) =>
+    ratio === null ? rangeText(row) : `${rangeText(row)}, ${ratio}`,
+  );
 }
 
 const README_ROWS = 5;
 
-/** The README's table: the fastest training steps on one thread in the first engine, an engine a column. */
+/** The README's table: the fastest training steps on one thread in the first engine. */
 export function fastestTable(reports: readonly Report[]): string {
   const operation = 'LoRA training step';
-  const columns = reports.map(({ rows }) =>
-    sortedRows(
-      rows.filter(
-        (row) => row.operation === operation && row.shape === goalShape(operation) && row.threads === 1,
-      ),
-    ),
+  const columns = reports.map((report) => goalRows(report, operation).filter(({ threads }) => threads === 1));
+  const names = columns[0]!.slice(0, README_ROWS).map(threadedName);
+  return sideBySide(`${operation}, ms`, reports, columns, names, (row, ratio) =>
+    ratio === null ? figure(row.median) : `${figure(row.median)} (${ratio})`,
   );
-  const cellOf = (label: string, rows: readonly Row[]): string => {
-    const row = rows.find((one) => labelOf(one) === label);
-    if (row === undefined) return '';
-    const own = ownOf(row, rows);
-    return own === undefined
-      ? figure(row.median)
-      : `${figure(row.median)} (${pairedRatio(row, own).toFixed(2)}x)`;
-  };
-  const lines = columns[0]!.slice(0, README_ROWS).map((row) => {
-    const label = labelOf(row);
-    return [label === PACKAGE ? `**${label}**` : label, ...columns.map((rows) => cellOf(label, rows))];
-  });
-  return markdownTable([`${operation}, ms`, ...reports.map(headOf)], lines);
 }

@@ -20,8 +20,8 @@ import { type NotMeasured, ownRow, PACKAGE, type Report, type Row } from '../cor
 import { figure, rangeText } from '../core/table.js';
 import type { Environment, Outcome, Suite } from '../suite.js';
 
-export const AXES = ['M', 'd', 'r', 'threads'] as const;
-export type Axis = (typeof AXES)[number];
+const AXES = ['M', 'd', 'r', 'threads'] as const;
+type Axis = (typeof AXES)[number];
 
 export interface ScalingRow extends Row {
   /** Which size moves, and its value here. */
