@@ -3,6 +3,7 @@
  * comes in panels of eight queries of a key head (`abi/transformer.ts`); a cut between two of them changes no bit.
  */
 import type { Engine } from './engine.js';
+import type { GradientVector } from './matrices.js';
 import type { Span } from './operands.js';
 
 /** Sizes of an attention. */
@@ -46,28 +47,20 @@ function keysOf({ T, heads, kvHeads, window, offset }: AttentionShape, panel: nu
   return window > 0 ? Math.min(offset + t + 1, window) : offset + t + 1;
 }
 
-/** Where to cut: ranges of pieces whose costs are nearly equal, at most `parts`. @param cost - of a piece within its unit */
-function cutEvenly(
-  units: number,
-  pieces: number,
-  cost: (piece: number) => number,
-  parts: number,
-): [number, number][] {
-  const costs = Array.from({ length: pieces }, (_, i) => cost(i));
+/** Where to cut: ranges of pieces whose costs are nearly equal, at most `parts`. */
+function cutEvenly({ units, costs }: Pieces, parts: number): [number, number][] {
+  const count = units * costs.length;
   const total = units * costs.reduce((sum, one) => sum + one, 0);
   const ranges: [number, number][] = [];
   let [from, done] = [0, 0];
-  for (let i = 0; i < units * pieces; i++) {
-    done += costs[i % pieces]!;
-    if (i + 1 < units * pieces && done < (total * (ranges.length + 1)) / parts) continue;
+  for (let i = 0; i < count; i++) {
+    done += costs[i % costs.length]!;
+    if (i + 1 < count && done < (total * (ranges.length + 1)) / parts) continue;
     ranges.push([from, i + 1]);
     from = i + 1;
   }
   return ranges;
 }
-
-/** Scratch of a share: whole lines, so that the next one's is aligned. @throws nothing; more than memory is refused by who allocates it */
-const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 
 /** Operations of the products, of which there are `products`. */
 function flopsOf(shape: AttentionShape, products: number): number {
@@ -77,46 +70,120 @@ function flopsOf(shape: AttentionShape, products: number): number {
   return 2 * products * B * kvHeads * D * keys;
 }
 
-/** y = softmax(scale·q·kᵀ)·v; lse is an address, or 0. @throws OutOfMemoryError, WorkerError */
+/** Pieces of work in a row: `units` times as many as there are costs. */
+interface Pieces {
+  readonly units: number;
+  readonly costs: readonly number[];
+}
+
+/** Panels of queries: of every key head of every row of the batch. */
+function queryPanels(shape: AttentionShape): Pieces {
+  const costs = Array.from({ length: panelsOf(shape) }, (_, panel) => keysOf(shape, panel));
+  return { units: shape.B * shape.kvHeads, costs };
+}
+
+/** Panels of keys, which cost as many queries as see them. */
+function keyPanels({ B, T, S, kvHeads, window, offset }: AttentionShape): Pieces {
+  const costs = Array.from({ length: Math.ceil(S / LANES) }, (_, panel) => {
+    const from = Math.max(0, LANES * panel - offset);
+    const to = window > 0 ? Math.min(T, LANES * panel + LANES - 1 - offset + window) : T;
+    return 1 + Math.max(0, to - from);
+  });
+  return { units: B * kvHeads, costs };
+}
+
+/** What differs between the three kernels: which panels, how many products a panel's key costs, and where they write. */
+interface Job {
+  readonly kernel: 'attentionForward' | 'attentionBackwardQueries' | 'attentionBackwardKeys';
+  readonly pieces: Pieces;
+  readonly products: number;
+  readonly scratch: number;
+  readonly outputs: readonly Span[];
+  /** The arguments behind the inputs. */
+  readonly rest: readonly number[];
+}
+
+function runJob(engine: Engine, shape: AttentionShape, inputs: AttentionInputs, job: Job): void {
+  const { T, S, heads, kvHeads, D, scale, window, offset } = shape;
+  const { q, k, v, starts } = inputs;
+  const { kernel, pieces, products, outputs, rest } = job;
+  const sizes = [T, S, heads, kvHeads, D, scale, window, offset];
+  const call = (from: number, to: number, scratch: number): number[] => {
+    return [from, to, ...sizes, q, k, v, starts, ...rest, scratch];
+  };
+  engine.sharing.run({
+    kernel,
+    outputs,
+    flops: flopsOf(shape, products),
+    // Whole lines, so that the scratch of the next thread is aligned.
+    bytes: Math.ceil(job.scratch / 64) * 64,
+    whole: (scratch) => call(0, pieces.units * pieces.costs.length, scratch),
+    shares: (threads, scratch) =>
+      cutEvenly(pieces, Math.min(SHARES * threads, MOST_SHARES)).map(([from, to]) => call(from, to, scratch)),
+  });
+}
+
+/** y = softmax(scale·q·kᵀ)·v; lse is null where nobody will ask for a gradient. @throws OutOfMemoryError, WorkerError */
 export function attend(
   engine: Engine,
   shape: AttentionShape,
-  { q, k, v, starts }: AttentionInputs,
-  { y, lse }: { y: Span; lse: Span },
+  inputs: AttentionInputs,
+  { y, lse }: { y: Span; lse: Span | null },
 ): void {
-  const { B, T, S, heads, kvHeads, D, scale, window, offset } = shape;
-  const panels = panelsOf(shape);
-  const call = (from: number, to: number, scratch: number): number[] => {
-    const inputs = [q, k, v, starts];
-    return [
-      from,
-      to,
-      T,
-      S,
-      heads,
-      kvHeads,
-      D,
-      scale,
-      window,
-      offset,
-      ...inputs,
-      y.pointer,
-      lse.pointer,
-      scratch,
-    ];
-  };
-  engine.sharing.run({
+  runJob(engine, shape, inputs, {
     kernel: 'attentionForward',
-    outputs: [y, lse],
-    flops: flopsOf(shape, 2),
-    bytes: aligned(engine.kernels.attentionScratch(S, D)),
-    whole: (scratch) => call(0, B * kvHeads * panels, scratch),
-    shares: (threads, scratch) =>
-      cutEvenly(
-        B * kvHeads,
-        panels,
-        (panel) => keysOf(shape, panel),
-        Math.min(SHARES * threads, MOST_SHARES),
-      ).map(([from, to]) => call(from, to, scratch)),
+    pieces: queryPanels(shape),
+    products: 2,
+    scratch: engine.kernels.attentionScratch(shape.S, shape.D),
+    outputs: lse === null ? [y] : [y, lse],
+    rest: [y.pointer, lse?.pointer ?? 0],
+  });
+}
+
+/** Addresses of what backward reads beside the inputs: lse and delta are [B,T,heads]. */
+export interface AttentionSums {
+  readonly lse: number;
+  readonly dy: number;
+  /** Σ dy·y of a head. */
+  readonly delta: number;
+}
+
+/** Gradient of q. @throws OutOfMemoryError, WorkerError */
+export function attendBackwardQueries(
+  engine: Engine,
+  shape: AttentionShape,
+  inputs: AttentionInputs,
+  { lse, dy, delta }: AttentionSums,
+  dq: GradientVector,
+): void {
+  const { B, T, S, heads, D } = shape;
+  runJob(engine, shape, inputs, {
+    kernel: 'attentionBackwardQueries',
+    pieces: queryPanels(shape),
+    products: 3,
+    scratch: engine.kernels.attentionBackwardScratch(S, D),
+    outputs: [{ pointer: dq.pointer, bytes: 4 * B * T * heads * D }],
+    rest: [lse, dy, delta, dq.accumulate, dq.pointer],
+  });
+}
+
+/** Gradients of k and v, of which one may be null. @throws OutOfMemoryError, WorkerError */
+export function attendBackwardKeys(
+  engine: Engine,
+  shape: AttentionShape,
+  inputs: AttentionInputs,
+  { lse, dy, delta }: AttentionSums,
+  [dk, dv]: readonly [dk: GradientVector | null, dv: GradientVector | null],
+): void {
+  const { B, T, S, kvHeads, D } = shape;
+  const bytes = 4 * B * S * kvHeads * D;
+  const places = [dk, dv].flatMap((place) => (place === null ? [] : [{ pointer: place.pointer, bytes }]));
+  runJob(engine, shape, inputs, {
+    kernel: 'attentionBackwardKeys',
+    pieces: keyPanels(shape),
+    products: 4,
+    scratch: engine.kernels.attentionBackwardScratch(T, D),
+    outputs: places,
+    rest: [lse, dy, delta, ...[dk, dv].flatMap((place) => [place?.accumulate ?? 0, place?.pointer ?? 0])],
   });
 }

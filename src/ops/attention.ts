@@ -1,6 +1,15 @@
 /** Causal attention over grouped heads, without a matrix of all scores. */
 
-import { type AttentionShape, attend } from '../engine/attention.js';
+import {
+  type AttentionShape,
+  attend,
+  attendBackwardKeys,
+  attendBackwardQueries,
+} from '../engine/attention.js';
+import { dotRows } from '../engine/matrices.js';
+import { matrix, type Span } from '../engine/operands.js';
+import type { Runtime } from '../tensor/runtime.js';
+import type { BackwardContext } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkInteger, checkNumber, checkOptions } from '../values/checks.js';
 import { showShape } from '../values/shape.js';
@@ -41,19 +50,60 @@ export function causalAttention(q: Tensor, k: Tensor, v: Tensor, options: Attent
   const where = 'causalAttention';
   const rt = checkTensors(where, { q, k, v });
   const shape = checkAttention(where, { q, k, v }, options);
-  const { B, T, offset } = shape;
+  const { B, T, heads, offset } = shape;
   return rt.attempt(() => {
     const seen = (i: number): number => offset + (i % T) + 1;
     const starts = indicesOf(`${where}: starts`, rt, options.starts, [B * T], seen);
     const y = rt.empty(q.shape, 'f32');
+    const recorded = rt.gradEnabled && [q, k, v].some((x) => x.requiresGrad);
+    const lse = recorded ? rt.empty([B, T, heads], 'f32') : null;
     if (y.size > 0) {
       const inputs = { q: q.pointer, k: k.pointer, v: v.pointer, starts: starts?.pointer ?? 0 };
-      const to = { y: { pointer: y.pointer, bytes: 4 * y.size }, lse: { pointer: 0, bytes: 0 } };
-      attend(rt.engine, shape, inputs, to);
+      attend(rt.engine, shape, inputs, { y: spanOf(y), lse: lse === null ? null : spanOf(lse) });
     }
+    rt.record(y, {
+      name: where,
+      inputs: { q, k, v },
+      keep: { q, k, v, y, lse, starts },
+      backward: (context) => attentionGradients(rt, shape, starts !== null, context),
+    });
+    lse?.dispose();
     if (starts !== null && starts !== options.starts) starts.dispose();
     return y;
   });
+}
+
+const spanOf = ({ pointer, size }: Tensor): Span => ({ pointer, bytes: 4 * size });
+
+type Context = BackwardContext<
+  { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor },
+  Readonly<Record<'q' | 'k' | 'v' | 'y' | 'lse' | 'starts', Tensor | null>>
+>;
+
+/** Gradients of what wants one: queries by themselves, keys and values together. */
+function attentionGradients(
+  rt: Runtime,
+  shape: AttentionShape,
+  packed: boolean,
+  { dy, at, grad }: Context,
+): void {
+  const { engine } = rt;
+  const { B, T, heads, D } = shape;
+  const [dq, dk, dv] = [grad('q'), grad('k'), grad('v')];
+  if (dy.size === 0) {
+    const size = B * shape.S * shape.kvHeads * D;
+    for (const place of [dk, dv]) if (place?.accumulate === 0) engine.kernels.fill(size, 0, place.pointer);
+    return;
+  }
+  const rows = B * T * heads;
+  const delta = rt.empty([rows], 'f32');
+  const to = { pointer: delta.pointer, accumulate: 0 } as const;
+  dotRows(engine.kernels, matrix(dy.pointer, rows, D), matrix(at('y'), rows, D), 0, to);
+  const inputs = { q: at('q'), k: at('k'), v: at('v'), starts: packed ? at('starts') : 0 };
+  const sums = { lse: at('lse'), dy: dy.pointer, delta: delta.pointer };
+  if (dq !== null) attendBackwardQueries(engine, shape, inputs, sums, dq);
+  if (dk !== null || dv !== null) attendBackwardKeys(engine, shape, inputs, sums, [dk, dv]);
+  delta.dispose();
 }
 
 /** @throws TypeError, RangeError unless shapes and options fit together */

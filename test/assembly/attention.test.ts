@@ -1,6 +1,7 @@
 /** Attention against float64: heads that share keys, windows, packed rows, queries behind cached keys; cut anywhere, to the same bits. */
 import { expect, test } from 'vitest';
-import { type AttentionSizes, attention } from '../../reference/transformer.js';
+import { type AttentionSizes, attention, attentionBackward } from '../../reference/transformer.js';
+import type { Matrix } from '../../src/engine/operands.js';
 import { real } from '../support/numbers.js';
 import { describeBuilds, type Harness } from './harness.js';
 
@@ -79,19 +80,65 @@ function forward(h: Harness, { sizes, q, k, v }: Operands, cuts: readonly number
   };
 }
 
-/** Scores of n keys are off by D roundings of Σ|q||k|, at most 4 an element here; probabilities by as much, relatively. */
-function worst(got: Float32Array, wanted: Float64Array, bound: number): number {
-  return got.reduce((top, v, i) => Math.max(top, Math.abs(v - wanted[i]!) / bound), 0);
+/** What a backward is asked for beside its operands. */
+interface Asked {
+  readonly accumulate: 0 | 1;
+  /** Panels before which the gradients of queries, and of keys, are cut. */
+  readonly cuts?: readonly [readonly number[], readonly number[]];
 }
+
+/** Gradients by the two kernels, from the logarithms that the forward left and Σ dy·y in float64. */
+function backward(h: Harness, { sizes, q, k, v }: Operands, dy: number[], { accumulate, cuts }: Asked) {
+  const { y, lse } = forward(h, { sizes, q, k, v });
+  const { B, T, S, heads, kvHeads, D, scale, window, offset, starts } = sizes;
+  const delta = Array.from(lse, (_, i) => {
+    let sum = 0;
+    for (let d = 0; d < D; d++) sum += dy[i * D + d]! * y[i * D + d]!;
+    return Math.fround(sum);
+  });
+  h.reset();
+  const place = (size: number): Matrix =>
+    h.matrix(1, size, new Float32Array(size).fill(accumulate === 1 ? 1 : Number.NaN), 0);
+  const [dq, dk, dv] = [place(q.length), place(k.length), place(v.length)];
+  const shape = [T, S, heads, kvHeads, D, scale, window, offset] as const;
+  const from = [h.f32(q), h.f32(k), h.f32(v), starts === null ? 0 : h.i32(Array.from(starts))] as const;
+  const sums = [h.f32(lse), h.f32(dy), h.f32(delta)] as const;
+  const { kernels } = h;
+  const queryScratch = h.scratch(kernels.attentionBackwardScratch(S, D));
+  const keyScratch = h.scratch(kernels.attentionBackwardScratch(T, D));
+  let begin = 0;
+  for (const end of [...(cuts?.[0] ?? []), panelsOf(sizes)]) {
+    const to = [accumulate, dq.pointer, queryScratch] as const;
+    kernels.attentionBackwardQueries(begin, end, ...shape, ...from, ...sums, ...to);
+    begin = end;
+  }
+  const both = [accumulate, dk.pointer, accumulate, dv.pointer] as const;
+  begin = 0;
+  for (const end of [...(cuts?.[1] ?? []), B * kvHeads * Math.ceil(S / 8)]) {
+    kernels.attentionBackwardKeys(begin, end, ...shape, ...from, ...sums, ...both, keyScratch);
+    begin = end;
+  }
+  return { dq: h.values(dq), dk: h.values(dk), dv: h.values(dv) };
+}
+
+/**
+ * The largest error beside the largest value. Roundings fall to both sides, so that sums of hundreds stay within some dozens of 2^-24; the
+ * bound that a chain of them could reach would pass a wrong tile too.
+ */
+function worst(got: Float32Array, wanted: Float64Array): number {
+  const top = wanted.reduce((most, v) => Math.max(most, Math.abs(v)), 0.1);
+  return got.reduce((most, v, i) => Math.max(most, Math.abs(v - wanted[i]!)), 0) / top;
+}
+
+const BOUND = 2e-6;
 
 describeBuilds((h) => {
   test.each(CASES.map((one) => [nameOf(one), one] as const))('%s', (_, one) => {
     const operands = operandsOf(one);
     const { y, lse, bare, again } = forward(h, operands);
     const wanted = attention(operands.sizes, operands);
-    const score = (one.D + 2) * 2 ** -23 * 4 * Math.sqrt(one.D);
-    expect(worst(lse, wanted.lse, score + 1e-6)).toBeLessThan(1);
-    expect(worst(y, wanted.y, 2 * (2 * score + (one.S + 8) * 2 ** -24))).toBeLessThan(1);
+    expect(worst(lse, wanted.lse), 'lse').toBeLessThan(BOUND);
+    expect(worst(y, wanted.y), 'y').toBeLessThan(BOUND);
     bare();
     expect(again()).toEqual(y);
   });
@@ -116,11 +163,37 @@ describeBuilds((h) => {
     }
   });
 
+  test.each(CASES.map((one) => [nameOf(one), one] as const))('gradients, %s', (_, one) => {
+    const operands = operandsOf(one);
+    const dy = real(operands.q.length, 4, 2).map(Math.fround);
+    const wanted = attentionBackward(operands.sizes, { ...operands, dy });
+    for (const accumulate of [0, 1] as const) {
+      const found = backward(h, operands, dy, { accumulate });
+      for (const name of ['dq', 'dk', 'dv'] as const) {
+        const values = wanted[name].map((v) => accumulate + v);
+        expect(worst(found[name], values), name).toBeLessThan(BOUND);
+      }
+    }
+  });
+
+  test('the bits of the gradients do not depend on where the panels are cut', () => {
+    for (const one of h.some(CASES)) {
+      const operands = operandsOf(one);
+      const dy = real(operands.q.length, 4, 2).map(Math.fround);
+      const whole = backward(h, operands, dy, { accumulate: 0 });
+      const each = (count: number): number[] => Array.from({ length: count - 1 }, (_, i) => i + 1);
+      const { B, S, kvHeads } = operands.sizes;
+      const [queries, keys] = [panelsOf(operands.sizes), B * kvHeads * Math.ceil(S / 8)];
+      const cuts = [each(queries), each(keys)] as const;
+      expect(backward(h, operands, dy, { accumulate: 0, cuts }), nameOf(one)).toEqual(whole);
+    }
+  });
+
   test('scores of hundreds do not overflow, and NaN stays in its row', () => {
     const one = { B: 1, T: 12, S: 12, heads: 2, kvHeads: 1, D: 4, window: 0 };
     const operands = operandsOf(one, 40);
     const { y } = forward(h, operands);
-    expect(worst(y, attention(operands.sizes, operands).y, 0.05)).toBeLessThan(1);
+    expect(worst(y, attention(operands.sizes, operands).y)).toBeLessThan(1e-3);
     operands.q[5 * 8] = Number.NaN;
     const broken = forward(h, operands).y;
     for (const [i, v] of broken.entries())

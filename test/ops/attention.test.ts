@@ -1,8 +1,8 @@
 /** causalAttention as an operation: against its float64 twin, caches, packed rows, windows, threads, memory, messages. */
 import { expect, test } from 'vitest';
 import { attention } from '../../reference/transformer.js';
-import { type AttentionOptions, causalAttention, type Tensor } from '../../src/index.js';
-import { describeRuntimes } from '../support/runtimes.js';
+import { type AttentionOptions, causalAttention, mul, sum, type Tensor } from '../../src/index.js';
+import { describeRuntimes, gradientError } from '../support/runtimes.js';
 
 const wrong = <T>(value: unknown): T => value as T;
 
@@ -105,6 +105,56 @@ describeRuntimes('causalAttention', (rt) => {
       const alone = causalAttention(own(q), own(k), own(v), options).toArray();
       expect(largest(alone, packed.slice(from * 48, to * 48))).toBeLessThan(2e-6);
     }
+  });
+
+  test.each<[string, Shape, AttentionOptions]>([
+    ['grouped heads', { B: 2, T: 5, S: 5, D: 3 }, { heads: 4, kvHeads: 2 }],
+    ['a window', { B: 1, T: 11, S: 11, D: 2 }, { heads: 2, window: 4 }],
+    ['packed rows', { B: 2, T: 3, S: 3, D: 4 }, { heads: 1, starts: Int32Array.of(0, 1, 1, 0, 0, 2) }],
+    ['behind a cache', { B: 1, T: 2, S: 12, D: 3 }, { heads: 2, kvHeads: 1, offset: 4 }],
+  ])('gradients against differences: %s', (_, shape, options) => {
+    const inputs = draw(shape, options);
+    for (const input of inputs) input.keep().requiresGrad = true;
+    const other = rt().normal(inputs[0].shape).keep();
+    for (const input of inputs) {
+      const { error, largest: top } = gradientError(rt(), input, () =>
+        sum(mul(causalAttention(...inputs, options), other)),
+      );
+      expect(top).toBeGreaterThan(0.1);
+      expect(error).toBeLessThan(5e-3 * top);
+    }
+  });
+
+  test('gradients of one tensor that is queries, keys and values', () => {
+    const [x] = draw({ B: 1, T: 5, S: 5, D: 4 }, { heads: 2 });
+    x.keep().requiresGrad = true;
+    const other = rt().normal([1, 5, 8]).keep();
+    for (const [q, k, v] of [
+      [x, x, x],
+      [other, x, x],
+      [x, other, x],
+      [x, x, other],
+    ] as const) {
+      const { error, largest: top } = gradientError(rt(), x, () =>
+        sum(mul(causalAttention(q, k, v, { heads: 2 }), other)),
+      );
+      expect(top).toBeGreaterThan(0.1);
+      expect(error).toBeLessThan(5e-3 * top);
+    }
+  });
+
+  test('memory is constant from the second step on, with and without recording', () => {
+    const inputs = draw({ B: 2, T: 9, S: 9, D: 4 }, { heads: 2 });
+    for (const input of inputs) input.keep().requiresGrad = true;
+    const options = { heads: 2, starts: new Int32Array(18) };
+    const step = (): number => {
+      rt().scope(() => sum(causalAttention(...inputs, options)).backward());
+      rt().scope(() => rt().noGrad(() => causalAttention(...inputs, options).size));
+      return rt().memory().held;
+    };
+    step();
+    const held = step();
+    expect(step()).toBe(held);
   });
 
   test('a window as long as the row, and no row at all', () => {

@@ -109,4 +109,54 @@ export interface TransformerKernels {
     lse: number,
     scratch: number,
   ): void;
+  /** Bytes of scratch of the two below, over `rows` keys for the first and queries for the second. */
+  attentionBackwardScratch(rows: number, D: number): number;
+  /** dq (+)= scale·ds·k of panels as those of `attentionForward`; ds = p·(dy·v - delta), p = e^(scale·q·k - lse); delta[B,T,heads] = Σ dy·y. */
+  attentionBackwardQueries(
+    from: number,
+    to: number,
+    T: number,
+    S: number,
+    heads: number,
+    kvHeads: number,
+    D: number,
+    scale: number,
+    window: number,
+    offset: number,
+    q: number,
+    k: number,
+    v: number,
+    starts: number,
+    lse: number,
+    dy: number,
+    delta: number,
+    accumulate: number,
+    dq: number,
+    scratch: number,
+  ): void;
+  /** dk (+)= scale·dsᵀ·q and dv (+)= pᵀ·dy, either may be 0, of panels of eight keys: ⌈S/8⌉ for each b, then key head. */
+  attentionBackwardKeys(
+    from: number,
+    to: number,
+    T: number,
+    S: number,
+    heads: number,
+    kvHeads: number,
+    D: number,
+    scale: number,
+    window: number,
+    offset: number,
+    q: number,
+    k: number,
+    v: number,
+    starts: number,
+    lse: number,
+    dy: number,
+    delta: number,
+    accumulateK: number,
+    dk: number,
+    accumulateV: number,
+    dv: number,
+    scratch: number,
+  ): void;
 }
