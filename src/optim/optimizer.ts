@@ -1,4 +1,5 @@
 /** SGD, Adam and AdamW with PyTorch's formulas and defaults; one kernel call for parameters that lie side by side. */
+import { stepAdam, stepSgd } from '../engine/steps.js';
 import { checkBoolean, checkNumber, checkOptions, describe } from '../values/checks.js';
 import { Optimizer, type Trainables } from './base.js';
 
@@ -41,21 +42,10 @@ export class SGD extends Optimizer {
   }
 
   override step(): void {
-    const { momentum, dampening, nesterov } = this.#options;
-    this.forEachRun(({ size, values, gradients, state, step }, settings, kernels) => {
-      kernels.sgdStep(
-        size,
-        values,
-        gradients,
-        state[0] ?? 0,
-        settings.lr,
-        momentum,
-        dampening,
-        nesterov ? 1 : 0,
-        settings.weightDecay,
-        step === 1 ? 1 : 0,
-      );
-    });
+    const options = this.#options;
+    this.forEachRun((run, { lr, weightDecay }, kernels) =>
+      stepSgd(kernels, run, { ...options, lr, weightDecay }),
+    );
   }
 }
 
@@ -92,26 +82,10 @@ abstract class AdamBase extends Optimizer {
 
   override step(): void {
     const { betas, eps } = this.#options;
-    const [beta1, beta2] = betas;
-    this.forEachRun(({ size, values, gradients, state, step }, settings, kernels) => {
-      const stepSize = settings.lr / (1 - beta1 ** step);
-      const sqrtBias2 = Math.sqrt(1 - beta2 ** step);
-      kernels.adamStep(
-        size,
-        values,
-        gradients,
-        state[0]!,
-        state[1]!,
-        settings.lr,
-        beta1,
-        beta2,
-        eps,
-        settings.weightDecay,
-        this.#decoupled ? 1 : 0,
-        stepSize,
-        sqrtBias2,
-      );
-    });
+    const decoupled = this.#decoupled;
+    this.forEachRun((run, { lr, weightDecay }, kernels) =>
+      stepAdam(kernels, run, { betas, eps, decoupled, lr, weightDecay }),
+    );
   }
 }
 

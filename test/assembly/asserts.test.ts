@@ -20,6 +20,7 @@ import {
   weight,
   weightColumns,
 } from '../../src/engine/operands.js';
+import { stepAdam, stepSgd } from '../../src/engine/steps.js';
 import { addColumnsTo, columnsFrom, type Windows } from '../../src/engine/windows.js';
 import { describeBuilds, gradientIn } from './harness.js';
 
@@ -37,6 +38,8 @@ describeBuilds((h) => {
   const withScratch = (scratch: number) => ({ kernels: h.kernels, scratch: () => scratch });
   const call = (kernel: SharedKernel, args: number[]): void =>
     (h.kernels[kernel] as (...values: number[]) => void)(...args);
+  const run = (state: number[]) => ({ size: 4, values: vector(), gradients: vector(), state, step: 1 });
+  const plain = { lr: 1, weightDecay: 0 };
   const labelled = (x: Matrix, labels: number[]) => ({ x, labels: h.i32(labels), ignoreIndex: -100 });
   const low = (R: number) => ({ left: matrix(0, 2, R), right: on(R, 4) });
   const forward = (scratch: number): void => {
@@ -129,7 +132,8 @@ describeBuilds((h) => {
       'col2im: cols: a pointer is not null',
     ],
     'moments that are null': [
-      () => h.kernels.adamStep(4, vector(), vector(), 0, vector(), 1, 0.9, 0.9, 1, 0, 0, 1, 1),
+      () =>
+        stepAdam(h.kernels, run([0, vector()]), { ...plain, betas: [0.9, 0.9], eps: 1, decoupled: false }),
       'adamStep: m: a pointer is not null',
     ],
     'nowhere to draw to': [
@@ -149,7 +153,7 @@ describeBuilds((h) => {
     down(h.kernels, { x: on(0, 3, 0), a: on(4, 3), h: on(0, 4, 0) });
     addProduct(h.kernels, { s: 1, b: on(2, 0, 0), a: on(0, 3, 0), w: on(2, 3), out: on(2, 3) });
     normalise(h.kernels, 1e-5, { x: on(2, 3), gamma: 0, beta: 0, y: on(2, 3), stats: vector() });
-    h.kernels.sgdStep(4, vector(), vector(), 0, 1, 0, 0, 0, 0, 1);
+    stepSgd(h.kernels, run([]), { ...plain, momentum: 0, dampening: 0, nesterov: false });
   });
 
   test('what is written behind an operand, in the gaps of its rows or before scratch is found', () => {
@@ -166,7 +170,7 @@ describeBuilds((h) => {
 
   test('every kernel that takes a pointer asserts something: none takes what is wrong in all of its arguments', () => {
     h.reset();
-    const { heapBase, simdLevel, productScratch, ...kernels } = h.kernels;
+    const { heapBase, simdLevel, productScratch, attentionScratch, ...kernels } = h.kernels;
     expect(Object.keys(kernels).length).toBeGreaterThan(50);
     for (const [name, kernel] of Object.entries(kernels))
       if (typeof kernel === 'function') {

@@ -1,5 +1,6 @@
 /** Optimiser steps against float64 twins of PyTorch's formulas; the generator against its published answers. */
 import { describe, expect, test } from 'vitest';
+import { stepAdam, stepSgd } from '../../src/engine/steps.js';
 import { real } from '../support/numbers.js';
 import { describeBuilds } from './harness.js';
 
@@ -20,8 +21,9 @@ describeBuilds((h) => {
     const buf = h.f32(new Array<number>(N).fill(Number.NaN));
     for (let step = 0; step < 6; step++) {
       const g = draw(step + 1);
-      const [to, first] = [momentum === 0 ? 0 : buf, step === 0 ? 1 : 0];
-      h.kernels.sgdStep(N, at.pointer, h.f32(g), to, 0.05, momentum, dampening, nesterov, decay, first);
+      const run = { size: N, values: at.pointer, gradients: h.f32(g), step: step + 1 };
+      const settings = { lr: 0.05, weightDecay: decay, momentum, dampening, nesterov: nesterov === 1 };
+      stepSgd(h.kernels, { ...run, state: momentum === 0 ? [] : [buf] }, settings);
       const d = g.map((v, i) => v + decay * p[i]!);
       buffer = step === 0 ? d : buffer.map((v, i) => momentum * v + (1 - dampening) * d[i]!);
       p = p.map(
@@ -48,21 +50,9 @@ describeBuilds((h) => {
     for (let step = 1; step <= 6; step++) {
       const g = draw(step);
       const [stepSize, root] = [lr / (1 - b1 ** step), Math.sqrt(1 - b2 ** step)];
-      h.kernels.adamStep(
-        N,
-        at.pointer,
-        h.f32(g),
-        mAt,
-        vAt,
-        lr,
-        b1,
-        b2,
-        eps,
-        decay,
-        decoupled,
-        stepSize,
-        root,
-      );
+      const run = { size: N, values: at.pointer, gradients: h.f32(g), state: [mAt, vAt], step };
+      const settings = { lr, weightDecay: decay, betas: [b1, b2], eps, decoupled: decoupled === 1 } as const;
+      stepAdam(h.kernels, run, settings);
       p = p.map((w, i) => {
         const d = decoupled === 1 ? g[i]! : g[i]! + decay * w;
         m[i] = b1 * m[i]! + (1 - b1) * d;
@@ -81,9 +71,11 @@ describeBuilds((h) => {
     const [p, g, m, v] = [Number.POSITIVE_INFINITY, 1, 0, 0].map((value) =>
       h.f32(new Array<number>(5).fill(value)),
     ) as [number, number, number, number];
-    h.kernels.adamStep(5, p, g, m, v, 0.1, 0.5, 0.5, 1e-8, 0, 0, 0.1, 1);
+    const run = { size: 5, values: p, gradients: g, state: [m, v], step: 1 };
+    const settings = { lr: 0.1, weightDecay: 0 };
+    stepAdam(h.kernels, run, { ...settings, betas: [0.5, 0.5], eps: 1e-8, decoupled: false });
     expect([...h.read(m, 5)]).toEqual([0.5, 0.5, 0.5, 0.5, 0.5]);
-    h.kernels.sgdStep(5, p, g, m, 0.1, 0.9, 0, 0, 0, 1);
+    stepSgd(h.kernels, run, { ...settings, momentum: 0.9, dampening: 0, nesterov: false });
     expect([...h.read(m, 5)]).toEqual([1, 1, 1, 1, 1]);
   });
 
