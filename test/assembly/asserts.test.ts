@@ -170,9 +170,12 @@ describeBuilds((h) => {
 
   test('every kernel that takes a pointer asserts something: none takes what is wrong in all of its arguments', () => {
     h.reset();
-    const { heapBase, simdLevel, productScratch, attentionScratch, ...kernels } = h.kernels;
-    expect(Object.keys(kernels).length).toBeGreaterThan(50);
-    for (const [name, kernel] of Object.entries(kernels))
+    // Those that only tell sizes take no pointer.
+    const kernels = Object.entries(h.kernels).filter(
+      ([name]) => !/^heapBase$|^simdLevel$|Scratch$/.test(name),
+    );
+    expect(kernels.length).toBeGreaterThan(50);
+    for (const [name, kernel] of kernels)
       if (typeof kernel === 'function') {
         // Every argument 1: sizes and strides of one element, and addresses that none can have.
         const call = kernel as (...args: number[]) => unknown;
