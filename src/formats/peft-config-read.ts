@@ -5,10 +5,10 @@
 
 import { FormatError } from '../values/format-error.js';
 import { bytesOf, checkObject, under } from './check.js';
-import { decodeUtf8, type Json, JsonNumber, parseJson } from './json.js';
+import { ConfigFields, show } from './config-fields.js';
+import { decodeUtf8, type Json, parseJson } from './json.js';
 import { NAMED_FIELDS, PEFT_DEFAULTS, type PeftConfig } from './peft-config.js';
 import { BIAS_WORDS, INIT_WORDS, initWord, isBiasWord, TASK_TYPES } from './peft-words.js';
-import { isFiniteFloat } from './strength.js';
 
 const WHERE = 'adapter_config.json';
 
@@ -68,7 +68,7 @@ function parse(text: string): { config: PeftConfig; warnings: string[] } {
   const warnings = [...root.keys()]
     .filter((field) => !Object.hasOwn(PEFT_DEFAULTS, field) && field !== 'runtime_config')
     .map((field) => `${WHERE}: unknown field '${field}' was not used`);
-  const read = fieldReader(root);
+  const read = new ConfigFields(WHERE, root);
   const bias = root.get('bias') ?? 'none';
   if (!isBiasWord(bias)) throw unknownWord('bias', bias, BIAS_WORDS);
   const task = root.get('task_type') ?? null;
@@ -120,80 +120,4 @@ function unknownWord(field: string, value: Json, expected: readonly string[]): F
 function isSet(value: Json | undefined): boolean {
   if (value === undefined || value === null || value === false) return false;
   return value instanceof Map ? value.size > 0 : !Array.isArray(value) || value.length > 0;
-}
-
-function show(value: Json | undefined): string {
-  if (value instanceof JsonNumber) return value.text;
-  if (value instanceof Map) return 'an object';
-  return value === undefined ? 'missing' : JSON.stringify(value);
-}
-
-function fieldReader(root: ReadonlyMap<string, Json>) {
-  const wrong = (field: string, expected: string): never => {
-    throw new FormatError(`${WHERE}: ${field} is ${show(root.get(field))}, expected ${expected}`);
-  };
-  const integer = (field: string, fallback: number): number => {
-    const value = root.get(field);
-    if (value === undefined) return fallback;
-    return value instanceof JsonNumber && value.integer !== null ? value.integer : wrong(field, 'an integer');
-  };
-  const number = (field: string, fallback: number): number => {
-    const value = root.get(field);
-    if (value === undefined) return fallback;
-    return value instanceof JsonNumber && isFiniteFloat(value.value)
-      ? value.value
-      : wrong(field, 'a finite number');
-  };
-  const boolean = (field: string): boolean => {
-    const value = root.get(field) ?? false;
-    return typeof value === 'boolean' ? value : wrong(field, 'a boolean');
-  };
-  const list = (field: string): string[] | null => {
-    const value = root.get(field) ?? null;
-    if (value === null) return null;
-    if (!Array.isArray(value)) return wrong(field, 'an array of strings');
-    return value.map((entry) => (typeof entry === 'string' ? entry : wrong(field, 'an array of strings')));
-  };
-  const names = (field: string): string[] | string | null => {
-    const value = root.get(field);
-    return typeof value === 'string' ? value : list(field);
-  };
-  const layers = (field: string): number[] | number | null => {
-    const value = root.get(field) ?? null;
-    if (value === null) return null;
-    if (!Array.isArray(value)) return integer(field, 0);
-    return value.map((entry) =>
-      entry instanceof JsonNumber && entry.integer !== null ? entry.integer : wrong(field, 'integers'),
-    );
-  };
-  const pattern = (
-    field: string,
-    numberOf: (value: Json) => number | null,
-    expected: string,
-  ): Map<string, number> => {
-    const value = root.get(field) ?? null;
-    if (value === null) return new Map();
-    if (!(value instanceof Map)) return wrong(field, `an object of ${expected}`);
-    return new Map(
-      [...value].map(([key, entry]) => {
-        const n = numberOf(entry);
-        if (n === null)
-          throw new FormatError(`${WHERE}: ${field} '${key}' is ${show(entry)}, expected ${expected}`);
-        return [key, n];
-      }),
-    );
-  };
-  const ranks = (field: string): Map<string, number> =>
-    pattern(
-      field,
-      (n) => (n instanceof JsonNumber && n.integer !== null && n.integer > 0 ? n.integer : null),
-      'integers from 1 up',
-    );
-  const alphas = (field: string): Map<string, number> =>
-    pattern(
-      field,
-      (n) => (n instanceof JsonNumber && isFiniteFloat(n.value) ? n.value : null),
-      'finite numbers',
-    );
-  return { integer, number, boolean, list, names, layers, ranks, alphas };
 }
