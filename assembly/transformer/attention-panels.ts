@@ -3,7 +3,7 @@
 // rows of one key head in the order of position, then of the query heads that share it: row r is position r div group, head
 // r mod group. So the softmax runs down the panel, eight rows at once, without a sum across lanes, and a panel of probabilities is
 // already what the next tile reads.
-import { FUSED, fourByFour } from '../simd';
+import { FUSED, fourByFour, madd } from '../simd';
 import { packRows, packRowsTransposed } from '../matmul/pack';
 import { tile } from '../matmul/tiles';
 
@@ -45,7 +45,7 @@ export function overColumns(from: i32, to: i32, rows: i32, D: i32, a: usize, b: 
  */
 export function overRows(from: i32, to: i32, rows: i32, origin: i32, D: i32, a: usize, b: usize, c: usize): void {
   for (let i = from; i < to; ) {
-    const next = min(to, i + CHAIN - ((origin + i) & (CHAIN - 1)));
+    const next = chainEnd(i, to, origin);
     const at = b + <usize>(i - from) * STEP;
     for (let d = 0; d < D; d += MR) {
       const count = min(MR, D - d);
@@ -53,6 +53,86 @@ export function overRows(from: i32, to: i32, rows: i32, origin: i32, D: i32, a: 
     }
     i = next;
   }
+}
+
+/**
+ * The same two products of a panel that is alone over its keys, where packing would cost more than the tiles: eight rows of A as it lies by
+ * four lanes, `halves` times. An element's sum is that of the packed tiles, so are its bits. Element i of step s of A is at a + i·aRow + s·aStep.
+ */
+// @ts-ignore: decorator
+@inline
+function inPlace(rows: i32, depth: i32, a: usize, aRow: usize, aStep: usize, halves: i32, b: usize, accumulate: i32, c: usize): void {
+  for (let half = 0; half < halves; half++, b += 16, c += 16) {
+    let i = 0;
+    for (; i + 8 <= rows; i += 8) eightByFour(depth, a + <usize>i * aRow, aRow, aStep, b, accumulate, c + <usize>i * STEP);
+    for (; i < rows; i++) {
+      const to = c + <usize>i * STEP;
+      let sum = f32x4.splat(0);
+      let from = a + <usize>i * aRow;
+      for (let s = b, end = b + <usize>depth * STEP; s < end; s += STEP, from += aStep) sum = madd(v128.load32_splat(from), v128.load(s), sum);
+      v128.store(to, accumulate ? f32x4.add(v128.load(to), sum) : sum);
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function eightByFour(depth: i32, a: usize, aRow: usize, aStep: usize, b: usize, accumulate: i32, c: usize): void {
+  let c0 = f32x4.splat(0);
+  let c1 = f32x4.splat(0);
+  let c2 = f32x4.splat(0);
+  let c3 = f32x4.splat(0);
+  let c4 = f32x4.splat(0);
+  let c5 = f32x4.splat(0);
+  let c6 = f32x4.splat(0);
+  let c7 = f32x4.splat(0);
+  for (const end = b + <usize>depth * STEP; b < end; b += STEP, a += aStep) {
+    const v = v128.load(b);
+    c0 = madd(v128.load32_splat(a), v, c0);
+    c1 = madd(v128.load32_splat(a + aRow), v, c1);
+    c2 = madd(v128.load32_splat(a + 2 * aRow), v, c2);
+    c3 = madd(v128.load32_splat(a + 3 * aRow), v, c3);
+    c4 = madd(v128.load32_splat(a + 4 * aRow), v, c4);
+    c5 = madd(v128.load32_splat(a + 5 * aRow), v, c5);
+    c6 = madd(v128.load32_splat(a + 6 * aRow), v, c6);
+    c7 = madd(v128.load32_splat(a + 7 * aRow), v, c7);
+  }
+  put(c, c0, accumulate);
+  put(c + STEP, c1, accumulate);
+  put(c + 2 * STEP, c2, accumulate);
+  put(c + 3 * STEP, c3, accumulate);
+  put(c + 4 * STEP, c4, accumulate);
+  put(c + 5 * STEP, c5, accumulate);
+  put(c + 6 * STEP, c6, accumulate);
+  put(c + 7 * STEP, c7, accumulate);
+}
+
+/** c (+)= v */
+// @ts-ignore: decorator
+@inline
+function put(c: usize, v: v128, accumulate: i32): void {
+  v128.store(c, accumulate ? f32x4.add(v128.load(c), v) : v);
+}
+
+/** `overColumns` of the rows from `from` to below `to` of a matrix as it lies. */
+export function overColumnsInPlace(from: i32, to: i32, D: i32, a: usize, aStep: usize, halves: i32, b: usize, c: usize): void {
+  inPlace(to - from, D, a + <usize>from * aStep, aStep, 4, halves, b, 0, c);
+}
+
+/** `overRows` of the rows from `from` to below `to` of a matrix as it lies. */
+export function overRowsInPlace(from: i32, to: i32, origin: i32, D: i32, a: usize, aStep: usize, halves: i32, b: usize, c: usize): void {
+  for (let i = from; i < to; ) {
+    const next = chainEnd(i, to, origin);
+    inPlace(D, next - i, a + <usize>i * aStep, 4, aStep, halves, b + <usize>(i - from) * STEP, i > from ? 1 : 0, c);
+    i = next;
+  }
+}
+
+/** Where the chain of multiply-adds that takes row i ends: chains begin at whole multiples of CHAIN, counted from row -origin. */
+// @ts-ignore: decorator
+@inline
+function chainEnd(i: i32, to: i32, origin: i32): i32 {
+  return min(to, i + CHAIN - ((origin + i) & (CHAIN - 1)));
 }
 
 /** out[d, lane] = s·element d of the lane's row; `at` holds the eight rows' addresses. */

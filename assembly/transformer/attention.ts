@@ -5,7 +5,7 @@
 import { scratchOf, sizes, steps, vector } from '../checks';
 import { exp4 } from '../nn/exp';
 import { promoteHigh } from '../simd';
-import { firstKey, gather, LANES, MR, overColumns, overRows, packTiles, packTilesTransposed, scatter, STEP } from './attention-panels';
+import { firstKey, gather, LANES, MR, overColumns, overColumnsInPlace, overRows, overRowsInPlace, packTiles, packTilesTransposed, scatter, STEP } from './attention-panels';
 
 /** What a panel keeps: addresses of its rows, first and last visible key of each lane, the largest score and the sum; and a spare. */
 const AT: usize = 0;
@@ -97,49 +97,45 @@ export function hideEnds(from: i32, to: i32, panel: usize, lanes: usize): void {
   hide(end, to, panel + <usize>(end - from) * STEP, lanes);
 }
 
-/** Turns `count` steps of scores into e^(score - top), and leaves 1/sum of each lane; the natural logarithm of a row's sum plus top goes to `lse`. */
-function softmaxPanel(count: i32, panel: usize, lanes: usize, logs: usize): void {
-  const end = panel + <usize>count * STEP;
-  let a = f32x4.splat(-Infinity);
-  let b = a;
-  for (let at = panel; at < end; at += STEP) {
-    a = f32x4.pmax(a, v128.load(at));
-    b = f32x4.pmax(b, v128.load(at, 16));
-  }
+/**
+ * Turns `count` steps of four lanes' scores into e^(score - top) and leaves 1/sum of each; `lanes` and `logs` are at the four, too. The
+ * logarithm of a lane's sum plus its largest score goes to `logs`, unless that is 0.
+ */
+function softmaxLanes(count: i32, scores: usize, lanes: usize, logs: usize): void {
+  const end = scores + <usize>count * STEP;
+  let top = f32x4.splat(-Infinity);
+  for (let at = scores; at < end; at += STEP) top = f32x4.pmax(top, v128.load(at));
   let s0 = f64x2.splat(0);
   let s1 = s0;
-  let s2 = s0;
-  let s3 = s0;
-  while (panel < end) {
-    const stop = min(end, panel + <usize>TURN * STEP);
-    let low = f32x4.splat(0);
-    let high = low;
-    for (; panel < stop; panel += STEP) {
-      const first = exp4(f32x4.sub(v128.load(panel), a));
-      const second = exp4(f32x4.sub(v128.load(panel, 16), b));
-      v128.store(panel, first);
-      v128.store(panel, second, 16);
-      low = f32x4.add(low, first);
-      high = f32x4.add(high, second);
+  while (scores < end) {
+    const stop = min(end, scores + <usize>TURN * STEP);
+    let sum = f32x4.splat(0);
+    for (; scores + 2 * STEP <= stop; scores += 2 * STEP) {
+      const first = exp4(f32x4.sub(v128.load(scores), top));
+      const second = exp4(f32x4.sub(v128.load(scores, 32), top));
+      v128.store(scores, first);
+      v128.store(scores, second, 32);
+      sum = f32x4.add(f32x4.add(sum, first), second);
     }
-    s0 = f64x2.add(s0, f64x2.promote_low_f32x4(low));
-    s1 = f64x2.add(s1, promoteHigh(low));
-    s2 = f64x2.add(s2, f64x2.promote_low_f32x4(high));
-    s3 = f64x2.add(s3, promoteHigh(high));
+    for (; scores < stop; scores += STEP) {
+      const e = exp4(f32x4.sub(v128.load(scores), top));
+      v128.store(scores, e);
+      sum = f32x4.add(sum, e);
+    }
+    s0 = f64x2.add(s0, f64x2.promote_low_f32x4(sum));
+    s1 = f64x2.add(s1, promoteHigh(sum));
   }
-  v128.store(lanes + SPARE, s0);
-  v128.store(lanes + SPARE, s1, 16);
-  v128.store(lanes + SPARE, s2, 32);
-  v128.store(lanes + SPARE, s3, 48);
-  if (logs) {
-    v128.store(logs, a);
-    v128.store(logs, b, 16);
-  }
-  for (let lane: usize = 0; lane < 8; lane++) {
-    const total = load<f64>(lanes + SPARE + (lane << 3));
-    store<f32>(lanes + FACTOR + (lane << 2), <f32>(1 / total));
-    if (logs) store<f32>(logs + (lane << 2), <f32>(<f64>load<f32>(logs + (lane << 2)) + Math.log(total)));
-  }
+  storeSum(f64x2.extract_lane(s0, 0), f32x4.extract_lane(top, 0), lanes, logs);
+  storeSum(f64x2.extract_lane(s0, 1), f32x4.extract_lane(top, 1), lanes + 4, logs ? logs + 4 : 0);
+  storeSum(f64x2.extract_lane(s1, 0), f32x4.extract_lane(top, 2), lanes + 8, logs ? logs + 8 : 0);
+  storeSum(f64x2.extract_lane(s1, 1), f32x4.extract_lane(top, 3), lanes + 12, logs ? logs + 12 : 0);
+}
+
+// @ts-ignore: decorator
+@inline
+function storeSum(sum: f64, top: f32, lane: usize, log: usize): void {
+  store<f32>(lane, <f32>(1 / sum), FACTOR);
+  if (log) store<f32>(log, <f32>(<f64>top + Math.log(sum)));
 }
 
 /**
@@ -175,8 +171,11 @@ export function attentionForward(from: i32, to: i32, T: i32, S: i32, heads: i32,
     const keys = end - base;
     const at = <usize>(batch * S + base) * keyStep + ((<usize>(head * D)) << 2);
     const packedValues = packedKeys + ((<usize>(keys * D)) << 2);
-    packTiles(keys, D, k + at, keyStep, packedKeys);
-    packTilesTransposed(keys, D, v + at, keyStep, packedValues);
+    const alone = stop - first === 1;
+    if (!alone) {
+      packTiles(keys, D, k + at, keyStep, packedKeys);
+      packTilesTransposed(keys, D, v + at, keyStep, packedValues);
+    }
     const rows = <usize>(batch * T) * step + ((<usize>(head * group * D)) << 2);
     for (let panel = first; panel < stop; panel++) {
       const r = panel * LANES;
@@ -185,12 +184,16 @@ export function attentionForward(from: i32, to: i32, T: i32, S: i32, heads: i32,
       const high = min(keys, most(lanes + LAST) + 1 - base);
       moveLanes(lanes, q);
       gather(D, scale, lanes, queries);
-      overColumns(low, high, keys, D, packedKeys, queries, scores);
-      hideEnds(base + low, base + high, scores, lanes);
-      softmaxPanel(high - low, scores, lanes, lse ? logs : 0);
-      overRows(low, high, keys, base, D, packedValues, scores, outputs);
-      moveLanes(lanes, y - q);
       const count = min(LANES, T * group - r);
+      const halves = count > 4 ? 2 : 1;
+      if (alone) overColumnsInPlace(low, high, D, k + at, keyStep, halves, queries, scores);
+      else overColumns(low, high, keys, D, packedKeys, queries, scores);
+      hideEnds(base + low, base + high, scores, lanes);
+      softmaxLanes(high - low, scores, lanes, lse ? logs : 0);
+      if (halves > 1) softmaxLanes(high - low, scores + 16, lanes + 16, lse ? logs + 16 : 0);
+      if (alone) overRowsInPlace(low, high, base, D, v + at, keyStep, halves, scores, outputs);
+      else overRows(low, high, keys, base, D, packedValues, scores, outputs);
+      moveLanes(lanes, y - q);
       scatter(D, count, outputs, lanes + FACTOR, 0, lanes, lanes + SPARE);
       if (lse) for (let lane = 0; lane < count; lane++) storeLog(r + lane, T, group, heads, batch, head, logs + ((<usize>lane) << 2), lse);
     }
