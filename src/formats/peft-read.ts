@@ -15,7 +15,7 @@ import {
 } from './lora-file.js';
 import type { PeftConfig } from './peft-config.js';
 import { readPeftConfig } from './peft-config-read.js';
-import { PEFT_PREFIX } from './peft-keys.js';
+import { PEFT_PREFIX, partOfKey } from './peft-keys.js';
 import { readSafetensors, type SafetensorsFile } from './safetensors-read.js';
 import type { WritableTensor } from './safetensors-write.js';
 import { strengthOf } from './strength.js';
@@ -101,17 +101,18 @@ function sortTensors(file: SafetensorsFile, skip: number, config: PeftConfig | n
   const factors = new Map<string, Factors>();
   const extras: ExtraTensor[] = [];
   for (const name of file.names) {
-    const found = slotOf(name.slice(skip));
+    const found = partOfKey(name.slice(skip));
     const { shape } = file.info(name);
-    const kind = found === null ? null : found.embedding ? 'embedding' : kindOfRank(shape.length);
-    if (found === null || kind === null) {
+    const kind = found?.embedding ? 'embedding' : kindOfRank(shape.length);
+    const half = found?.part === 'A' || found?.part === 'B' ? found.part : null;
+    if (found === null || half === null || kind === null) {
       extras.push({ name, kind: extraKind(name.slice(skip), config), tensor: extraTensor(file, name) });
       continue;
     }
     const halves: Halves = factors.get(found.path)?.halves ?? {};
-    if (halves[found.half] !== undefined)
-      throw new FormatError(`${WHERE}: '${found.path}' has two tensors ${found.half}, expected one`);
-    halves[found.half] = { shape, data: file.f32(name) };
+    if (halves[half] !== undefined)
+      throw new FormatError(`${WHERE}: '${found.path}' has two tensors ${half}, expected one`);
+    halves[half] = { shape, data: file.f32(name) };
     factors.set(found.path, { kind, halves });
   }
   return { factors, extras };
@@ -128,18 +129,10 @@ function kindOfRank(dimensions: number): LoraKind | null {
   return dimensions === 2 ? 'linear' : dimensions === 4 ? 'conv2d' : null;
 }
 
-/** The factor that a key names; an adapter's name may stand after `lora_A`. */
-function slotOf(key: string): { path: string; half: 'A' | 'B'; embedding: boolean } | null {
-  const linear = /^(.+)\.lora_([AB])(?:\.[^.]+)?\.weight$/s.exec(key);
-  const found = linear ?? /^(.+)\.lora_embedding_([AB])(?:\.[^.]+)?$/s.exec(key);
-  return found === null
-    ? null
-    : { path: found[1]!, half: found[2] === 'A' ? 'A' : 'B', embedding: linear === null };
-}
-
 function extraKind(key: string, config: PeftConfig | null): ExtraKind {
-  if (/\.lora_magnitude_vector(?:\.|$)/.test(key)) return 'magnitude';
-  if (/\.lora_B(?:\.[^.]+)?\.bias$/.test(key)) return 'lora_bias';
+  const part = partOfKey(key)?.part;
+  if (part === 'magnitude') return 'magnitude';
+  if (part === 'bias') return 'lora_bias';
   const segments = key.split('.');
   if (segments.includes('original_module')) return 'base';
   if (liesInSaved(segments.slice(0, -1), config?.modulesToSave ?? [])) return 'saved';

@@ -6,7 +6,7 @@ import { checkLoraFile } from './check-file.js';
 import { checkHeld, type LoraFile, type LoraModule, scaleOf, type TargetRules } from './lora-file.js';
 import type { PeftConfig } from './peft-config.js';
 import { formatPeftConfig } from './peft-config-write.js';
-import { PEFT_PREFIX, peftKey } from './peft-keys.js';
+import { PEFT_PREFIX, peftKey, peftSlot } from './peft-keys.js';
 import { type WritableTensor, writeSafetensors } from './safetensors-write.js';
 import { checkStrength } from './strength.js';
 
@@ -42,23 +42,23 @@ export function peftForm(where: string, file: LoraFile): PeftForm {
   checkHeld(where, file, PEFT_RULES);
   const modules = file.format === 'peft' ? file.modules : file.modules.map(withoutPrefix);
   const tensors: [string, WritableTensor][] = file.extras.map(({ name, tensor }) => [name, tensor]);
-  for (const { path, kind, A, B } of modules) {
-    const [a, b] =
-      kind === 'embedding' ? ['lora_embedding_A', 'lora_embedding_B'] : ['lora_A.weight', 'lora_B.weight'];
-    tensors.push([peftKey(path, a), A], [peftKey(path, b), B]);
-  }
+  for (const { path, kind, A, B } of modules)
+    tensors.push([peftKey(path, peftSlot(kind, 'A')), A], [peftKey(path, peftSlot(kind, 'B')), B]);
   return { config: configOf(where, { ...file, modules }), tensors };
 }
 
 /** @throws FormatError for what cannot be held, an unknown alpha, or a value that is not finite */
 export function writePeft(file: LoraFile, options: LoraWriteOptions = {}): PeftFiles {
   checkWriteOptions(WHERE, options);
-  const { config, tensors } = peftForm(WHERE, file);
+  const form = peftForm(WHERE, file);
+  return under(WHERE, () => writePeftForm(form, options.allowNonFinite ?? false));
+}
+
+/** The two files: of `writePeft`, and of a model's own export. @throws FormatError for a value that is not finite */
+export function writePeftForm({ config, tensors }: PeftForm, allowNonFinite: boolean): PeftFiles {
   return {
-    'adapter_config.json': under(WHERE, () => formatPeftConfig(config)),
-    'adapter_model.safetensors': under(WHERE, () =>
-      writeSafetensors(tensors, { allowNonFinite: options.allowNonFinite ?? false }),
-    ),
+    'adapter_config.json': formatPeftConfig(config),
+    'adapter_model.safetensors': writeSafetensors(tensors, { allowNonFinite }),
   };
 }
 

@@ -2,10 +2,10 @@
 
 import { under } from '../../formats/check.js';
 import type { PeftConfig } from '../../formats/peft-config.js';
-import { formatPeftConfig } from '../../formats/peft-config-write.js';
-import { PEFT_PREFIX } from '../../formats/peft-keys.js';
+import { PEFT_PREFIX, peftKey, peftSlot } from '../../formats/peft-keys.js';
 import { changesBase } from '../../formats/peft-words.js';
-import { type WritableTensor, writeSafetensors } from '../../formats/safetensors-write.js';
+import { writePeftForm } from '../../formats/peft-write.js';
+import type { WritableTensor } from '../../formats/safetensors-write.js';
 import { PATTERN_LIMIT } from '../../patterns/pattern.js';
 import { escaped, exactKey } from '../../patterns/rules.js';
 import { checkBoolean, checkOptions } from '../../values/checks.js';
@@ -67,7 +67,8 @@ function exportFiles(
   const ranks = new Map<NamedFactors, number>();
   for (const layer of layers) {
     const { changed, ranges, options } = layer.factors;
-    const [a, b] = [`${PEFT_PREFIX}${layer.path}.lora_A.weight`, `${PEFT_PREFIX}${layer.path}.lora_B.weight`];
+    const a = peftKey(layer.path, peftSlot(layer.kind, 'A'));
+    const b = peftKey(layer.path, peftSlot(layer.kind, 'B'));
     if (convert && changed !== null) {
       withOriginal(layer, changed, tensors, a, b);
       ranks.set(layer, 2 * options.r);
@@ -79,10 +80,8 @@ function exportFiles(
   if (!convert) checkPeftForm(config, layers);
   const written = withRanks(config, layers, ranks);
   const init = convert ? initToWrite(config, layers) : config.initLoraWeights;
-  return {
-    'adapter_config.json': formatPeftConfig(fieldsOf({ ...written, initLoraWeights: init })),
-    'adapter_model.safetensors': writeSafetensors(tensors, { allowNonFinite }),
-  };
+  const form = { config: fieldsOf({ ...written, initLoraWeights: init }), tensors: [...tensors] };
+  return writePeftForm(form, allowNonFinite);
 }
 
 /** PEFT's OLoRA decomposes a weight as it is stored, and cannot hold the factors of one stored [in, out] unless it is square. @throws AdapterError */

@@ -1,5 +1,5 @@
 /** An adapter's tensors by the keys of PEFT's file, and the other spellings that files have for them. */
-import { peftSlot } from '../../formats/peft-keys.js';
+import { type AdapterPart, peftAliases, peftSlot } from '../../formats/peft-keys.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { CopySite } from '../attached/copies.js';
 import type { LoraFactors } from '../maths/factors.js';
@@ -40,25 +40,15 @@ export function adapterTensors<T>(
 ): AdapterTensor<T>[] {
   const tensors: AdapterTensor<T>[] = [];
   for (const { path, kind, factors } of layers) {
-    const put = (slot: string, held: T | null, aliases: readonly string[]): void => {
+    const put = (part: AdapterPart, held: T | null): void => {
       if (held === null) return;
-      tensors.push({ key: `${path}.${slot}`, held, aliases: aliases.map((alias) => `${path}.${alias}`) });
+      const aliases = peftAliases(kind, part, names).map((alias) => `${path}.${alias}`);
+      tensors.push({ key: `${path}.${peftSlot(kind, part)}`, held, aliases });
     };
-    for (const letter of ['A', 'B'] as const) {
-      const aliases = names.map((name) =>
-        kind === 'embedding' ? `lora_embedding_${letter}.${name}` : `lora_${letter}.${name}.weight`,
-      );
-      put(peftSlot(kind, letter), factors[letter], aliases);
-    }
-    put(
-      'lora_B.bias',
-      factors.bias,
-      names.map((name) => `lora_B.${name}.bias`),
-    );
-    put('lora_magnitude_vector', factors.magnitude, [
-      'lora_magnitude_vector.weight',
-      ...names.flatMap((name) => [`lora_magnitude_vector.${name}`, `lora_magnitude_vector.${name}.weight`]),
-    ]);
+    put('A', factors.A);
+    put('B', factors.B);
+    put('bias', factors.bias);
+    put('magnitude', factors.magnitude);
   }
   for (const { path, slot, kind, key, own } of copies) {
     const within =
