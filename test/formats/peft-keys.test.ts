@@ -30,3 +30,14 @@ test('a name of nothing in the table, and one without a layer before it, is none
   for (const key of ['fc.weight', 'fc.lora_A', 'fc.lora_A.a.b.weight', 'lora_A.weight', '.lora_B.bias', ''])
     expect(partOfKey(key), key).toBeNull();
 });
+
+test('a magnitude is found under the four names that PEFT has given it', () => {
+  const names = ['lora_magnitude_vector', ...peftAliases('linear', 'magnitude', ['default'])];
+  expect(names).toEqual([
+    'lora_magnitude_vector',
+    'lora_magnitude_vector.weight',
+    'lora_magnitude_vector.default',
+    'lora_magnitude_vector.default.weight',
+  ]);
+  for (const name of names) expect(partOfKey(`fc.${name}`)?.part, name).toBe('magnitude');
+});
