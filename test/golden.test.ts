@@ -4,12 +4,15 @@
  */
 import { test } from 'vitest';
 import { onEveryBuild } from './golden-support/builds.js';
-import { OPTIMIZERS, PEFT } from './golden-support/cases.js';
+import { OPTIMIZERS, PEFT, QUANT } from './golden-support/cases.js';
 import { checkCrossEntropy, checkOptimizer } from './golden-support/core.js';
 import { checkPeftCase } from './golden-support/peft.js';
+import { checkQuantCase } from './golden-support/quant.js';
 
 test.each(OPTIMIZERS)('core/%s', (name) => onEveryBuild((rt) => checkOptimizer(rt, name)));
 
 test('core/xent', () => onEveryBuild(checkCrossEntropy));
 
 test.each(PEFT)('peft/%s', (name) => onEveryBuild((rt) => checkPeftCase(rt, name)));
+
+test.each(QUANT)('quant/%s', (name) => checkQuantCase(name));

@@ -1,20 +1,20 @@
 /** The GGUF container: where tensors lie, checked against the size of the file, their values, and writing a file. */
 
 import { FormatError } from '../values/format-error.js';
-import { halfToFloat } from '../values/halves.js';
 import { checkText } from './check.js';
-import { decode, toFloat32 } from './dtypes.js';
+import { dequantiseAs } from './dequantise.js';
+import { ggmlType, isReadable, READABLE, READABLE_NAMES } from './ggml-types.js';
 import { formatGgufHeader, readGgufHeader } from './gguf-header.js';
 import type { LoraArray } from './lora-file.js';
 import { type ByteSource, openSource, type RandomAccess } from './source.js';
 
-/** GGML's numbers of the types whose values are read. */
-const Ggml = { F32: 0, F16: 1, Q8_0: 8, BF16: 30 } as const;
-
 /** One tensor's place; the shape is row-major, the reverse of GGUF's. */
 export interface GgufTensor {
   readonly shape: readonly number[];
+  /** ggml's number of the type. */
   readonly type: number;
+  /** ggml's name of it: `'f32'`, `'q4_1'`. */
+  readonly dtype: string;
   readonly begin: number;
   readonly end: number;
 }
@@ -24,14 +24,6 @@ export interface GgufFile {
   readonly metadata: ReadonlyMap<string, unknown>;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
-
-/** Elements and bytes of a block, of the types whose values are read. */
-const BLOCKS = new Map<number, readonly [elements: number, bytes: number]>([
-  [Ggml.F32, [1, 4]],
-  [Ggml.F16, [1, 2]],
-  [Ggml.BF16, [1, 2]],
-  [Ggml.Q8_0, [32, 34]],
-]);
 
 const ALIGNMENT = 32;
 
@@ -63,15 +55,22 @@ export async function openGgufAs(where: string, source: ByteSource): Promise<Ggu
       );
     const shape = sizes.map(Number).reverse();
     const begin = dataStart + Number(offset);
-    const [elements, bytes] = BLOCKS.get(type) ?? [1, 0];
+    const block = ggmlType(type);
+    if (block === null)
+      throw new FormatError(
+        `${where}: tensor '${name}' is of ggml's type ${type}, expected one that is known, such as ${READABLE_NAMES}`,
+      );
+    const { name: dtype, elements, bytes } = block;
     const end = begin + (shape.reduce((product, size) => product * size, 1) / elements) * bytes;
-    if (!Number.isSafeInteger(end))
-      throw new FormatError(`${where}: tensor '${name}' is [${shape.join(', ')}], expected whole blocks`);
+    if (!Number.isSafeInteger(end) || (shape.at(-1) ?? 1) % elements !== 0)
+      throw new FormatError(
+        `${where}: tensor '${name}' is [${shape.join(', ')}] of ${dtype}, expected rows of whole blocks of ${elements}`,
+      );
     if (end > opened.size)
       throw new FormatError(
         `${where}: tensor '${name}' ends at byte ${end}, the file has ${opened.size}; it is cut short`,
       );
-    tensors.set(name, { shape, type, begin, end });
+    tensors.set(name, { shape, type, dtype, begin, end });
   }
   checkNoOverlap(where, tensors);
   return { metadata, tensors };
@@ -93,26 +92,11 @@ function checkNoOverlap(where: string, tensors: ReadonlyMap<string, GgufTensor>)
 
 /** A tensor's values as float32. @throws FormatError for a type that is not read */
 export async function ggufValues(where: string, source: RandomAccess, name: string, tensor: GgufTensor) {
-  const { type, begin, end, shape } = tensor;
-  if (!BLOCKS.has(type))
-    throw new FormatError(
-      `${where}: tensor '${name}' is of GGML's type ${type}, expected F32, F16, BF16 or Q8_0`,
-    );
-  const bytes = new Uint8Array(await source.read(begin, end));
-  if (type === Ggml.Q8_0) return { shape, data: fromQ8(bytes) };
-  const dtype = type === Ggml.F32 ? 'F32' : type === Ggml.F16 ? 'F16' : 'BF16';
-  return { shape, data: toFloat32(where, name, dtype, decode(where, name, dtype, bytes)) };
-}
-
-/** Q8_0: blocks of a half float and 32 signed bytes. */
-function fromQ8(bytes: Uint8Array<ArrayBuffer>): Float32Array {
-  const view = new DataView(bytes.buffer);
-  const values = new Float32Array((bytes.length / 34) * 32);
-  for (let block = 0, at = 0; at < values.length; block += 34, at += 32) {
-    const scale = halfToFloat(view.getUint16(block, true));
-    for (let i = 0; i < 32; i++) values[at + i] = scale * view.getInt8(block + 2 + i);
-  }
-  return values;
+  const { dtype, begin, end, shape } = tensor;
+  if (!isReadable(dtype))
+    throw new FormatError(`${where}: tensor '${name}' is ${dtype}, expected one of ${READABLE_NAMES}`);
+  const data = dequantiseAs(`${where}: tensor '${name}'`, dtype, await source.read(begin, end));
+  return { shape, data };
 }
 
 /** The bytes of a GGUF file of float32 tensors, aligned to 32. */
@@ -125,7 +109,7 @@ export function formatGguf(
   const entries = tensors.map(([name, { shape, data }]) => {
     const offset = BigInt(size);
     size += pad(data.byteLength);
-    return { name, sizes: shape.toReversed().map(BigInt), type: Ggml.F32, offset };
+    return { name, sizes: shape.toReversed().map(BigInt), type: READABLE.f32.code, offset };
   });
   const header = formatGgufHeader(metadata, entries);
   const start = pad(header.length);

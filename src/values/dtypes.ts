@@ -21,7 +21,7 @@ export const PLAIN_DTYPES = {
   i32: { code: 26, elements: 1, bytes: 4 },
 } as const satisfies Record<string, DTypeInfo>;
 
-/** The quantised types of GGUF files. */
+/** The quantised types of GGUF files whose values can be computed. */
 export const BLOCK_DTYPES = {
   q4_0: { code: 2, elements: 32, bytes: 18 },
   q4_1: { code: 3, elements: 32, bytes: 20 },
@@ -33,7 +33,13 @@ export const BLOCK_DTYPES = {
   q4_K: { code: 12, elements: 256, bytes: 144 },
   q5_K: { code: 13, elements: 256, bytes: 176 },
   q6_K: { code: 14, elements: 256, bytes: 210 },
+  iq4_nl: { code: 20, elements: 32, bytes: 18 },
+  iq4_xs: { code: 23, elements: 256, bytes: 136 },
+  mxfp4: { code: 39, elements: 32, bytes: 17 },
 } as const satisfies Record<string, DTypeInfo>;
+
+/** A quantised type whose values can be computed. */
+export type BlockDType = keyof typeof BLOCK_DTYPES;
 
 /** Types that a tensor in linear memory can have: weights are f32, or frozen in f16 or bf16; class targets and token ids are i32. */
 export type DType = keyof typeof PLAIN_DTYPES;

@@ -1,4 +1,4 @@
-/** Names of the golden cases: what lies in the golden folder's `core/` and `peft/`. */
+/** Names of the golden cases: what lies in the golden folder's `core/`, `peft/` and `quant/`. */
 
 export const OPTIMIZERS = ['adam', 'adam_decay', 'adamw', 'sgd', 'sgd_momentum', 'sgd_nesterov_decay'];
 
@@ -25,4 +25,22 @@ export const PEFT = [
   'pissa',
   'regex_target',
   'rslora',
+];
+
+export const QUANT = [
+  'BF16',
+  'F16',
+  'IQ4_NL',
+  'IQ4_XS',
+  'MXFP4',
+  'Q2_K',
+  'Q3_K',
+  'Q4_0',
+  'Q4_1',
+  'Q4_K',
+  'Q5_0',
+  'Q5_1',
+  'Q5_K',
+  'Q6_K',
+  'Q8_0',
 ];

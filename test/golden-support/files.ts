@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 
 /** A tensor of a golden file; 64-bit integers come as plain numbers. */
 export interface GoldenTensor {
-  readonly dtype: 'F32' | 'I64';
+  readonly dtype: 'F32' | 'I64' | 'U8';
   readonly shape: readonly number[];
-  readonly data: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+  readonly data: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 }
 
 export type GoldenFile = ReadonlyMap<string, GoldenTensor>;
@@ -51,9 +51,10 @@ export function readSafetensors(bytes: Uint8Array<ArrayBuffer>, name: string): G
     if (key === '__metadata__') continue;
     const buffer = bytes.slice(8 + length + offsets[0], 8 + length + offsets[1]).buffer;
     if (dtype === 'F32') tensors.set(key, { dtype, shape, data: new Float32Array(buffer) });
+    else if (dtype === 'U8') tensors.set(key, { dtype, shape, data: new Uint8Array(buffer) });
     else if (dtype === 'I64') {
       tensors.set(key, { dtype, shape, data: Int32Array.from(new BigInt64Array(buffer), Number) });
-    } else throw new Error(`${name}: ${key} is ${dtype}, expected F32 or I64`);
+    } else throw new Error(`${name}: ${key} is ${dtype}, expected F32, I64 or U8`);
   }
   return tensors;
 }

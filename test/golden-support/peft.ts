@@ -146,7 +146,7 @@ function checkExport(lora: LoraModel, name: string): void {
   );
 }
 
-function bitsOf(data: Float32Array | Int32Array): Int32Array {
+function bitsOf(data: Float32Array | Int32Array | Uint8Array): Int32Array {
   return new Int32Array(data.buffer);
 }
 

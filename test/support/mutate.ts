@@ -189,12 +189,12 @@ function errorFault(error: unknown): string | null {
   return message.startsWith('readAdapter: ') ? null : `'${message}' does not name readAdapter`;
 }
 
-/** What is read is no larger than four bytes for each byte of the file (Q8_0 is 34 bytes for 32 values), and finite in scale. */
+/** What is read is no larger than 13 bytes for each byte of the file (q2_K is 84 bytes for 256 values), and finite in scale. */
 function sizeFault({ modules, extras }: LoraFile, { weights }: AdapterBytes): string | null {
   const bytes =
     modules.reduce((sum, { A, B }) => sum + A.data.byteLength + B.data.byteLength, 0) +
     extras.reduce((sum, { tensor }) => sum + tensor.data.byteLength, 0);
-  if (bytes > 4 * weights.length) return `${bytes} bytes of values from a file of ${weights.length}`;
+  if (bytes > 13 * weights.length) return `${bytes} bytes of values from a file of ${weights.length}`;
   const endless = modules.find(({ scale, alpha }) => ![scale ?? 0, alpha ?? 0].every(Number.isFinite));
   return endless === undefined ? null : `the scale of '${endless.path}' is ${endless.scale}`;
 }

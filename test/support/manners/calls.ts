@@ -277,6 +277,8 @@ export async function fileCalls(world: World, folder: string): Promise<Calls> {
     deltaWeight: [[file.modules[0]]],
     deltaNorm: [[file.modules[0]]],
     norm: [[file.modules[0]!.A]],
+    dequantise: [['q8_0', new Uint8Array(34)]],
+    quantise: [['q8_0', new Float32Array(32)]],
     parsePeftConfig: [[new TextDecoder().decode(peft.config)]],
     parseSafetensors: [[peft.weights]],
     openSafetensors: [[new Blob([peft.weights])]],
