@@ -4,7 +4,7 @@
 // dv = pᵀ·dy (Dao and others, arXiv 2205.14135).
 import { optional, scratchOf, vector } from '../checks';
 import { exp4 } from '../nn/exp';
-import { checkAttention, hideEnds, least, leastFirst, most, moveLanes, panelsOf, placeLanes } from './attention';
+import { checkAttention, hideEnds, least, leastFirst, most, moveLanes, panelsOf, placeLanes, queriesOf } from './attention';
 import { firstKey, gather, LANES, MR, overColumns, overRows, packTiles, packTilesTransposed, scatter, STEP } from './attention-panels';
 
 /** As in `attention.ts`: what a panel keeps of its lanes. Logarithms and deltas of a panel of queries lie behind. */
@@ -48,8 +48,11 @@ function setFactor(lanes: usize, factor: f32): void {
 export function attentionBackwardQueries(from: i32, to: i32, T: i32, S: i32, heads: i32, kvHeads: i32, D: i32, scale: f32, window: i32, offset: i32, q: usize, k: usize, v: usize, starts: usize, lse: usize, dy: usize, delta: usize, accumulate: i32, dq: usize, scratch: usize): void {
   if (!ASC_NO_ASSERT) {
     checkAttention('attentionBackwardQueries', to, T, S, heads, kvHeads, D, offset, q, k, v, starts);
-    checkAttention('attentionBackwardQueries: dy, dq', to, T, S, heads, kvHeads, D, offset, dy, k, v, starts);
-    checkAttention('attentionBackwardQueries: dq', to, T, S, heads, kvHeads, D, offset, dq, k, v, starts);
+    const rows = queriesOf(to, T, heads, kvHeads);
+    vector('attentionBackwardQueries: dy', dy, rows * heads * D);
+    vector('attentionBackwardQueries: dq', dq, rows * heads * D);
+    vector('attentionBackwardQueries: lse', lse, rows * heads);
+    vector('attentionBackwardQueries: delta', delta, rows * heads);
     scratchOf('attentionBackwardQueries: scratch', scratch, <u64>attentionBackwardScratch(S, D));
   }
   const group = heads / kvHeads;
@@ -124,7 +127,7 @@ export function attentionBackwardKeys(from: i32, to: i32, T: i32, S: i32, heads:
     const batches = (to + kvHeads * panels - 1) / (kvHeads * panels);
     const last = batches * kvHeads * panelsOf(T, heads / kvHeads);
     checkAttention('attentionBackwardKeys', last, T, S, heads, kvHeads, D, offset, q, k, v, starts);
-    checkAttention('attentionBackwardKeys: dy', last, T, S, heads, kvHeads, D, offset, dy, k, v, starts);
+    vector('attentionBackwardKeys: dy', dy, batches * T * heads * D);
     optional('attentionBackwardKeys: dk', dk, batches * S * kvHeads * D);
     optional('attentionBackwardKeys: dv', dv, batches * S * kvHeads * D);
     vector('attentionBackwardKeys: lse', lse, batches * T * heads);

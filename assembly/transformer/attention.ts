@@ -31,12 +31,18 @@ export function panelsOf(T: i32, group: i32): i32 {
   return (T * group + LANES - 1) / LANES;
 }
 
+/** Queries of the rows of the batch that the panels before `to` belong to. */
+export function queriesOf(to: i32, T: i32, heads: i32, kvHeads: i32): i32 {
+  const panels = kvHeads * panelsOf(T, heads / kvHeads);
+  return panels > 0 ? ((to + panels - 1) / panels) * T : 0;
+}
+
 /** Asserts what the kernels of attention share. */
 export function checkAttention(where: string, to: i32, T: i32, S: i32, heads: i32, kvHeads: i32, D: i32, offset: i32, q: usize, k: usize, v: usize, starts: usize): void {
   sizes(where, T, S, offset);
   steps(where, heads, kvHeads, D);
   if (T === 0) return;
-  const batch = (to + kvHeads * panelsOf(T, heads / kvHeads) - 1) / (kvHeads * panelsOf(T, heads / kvHeads));
+  const batch = queriesOf(to, T, heads, kvHeads) / T;
   if (offset + T > S) abort('the last query has its key', where, offset + T, S);
   vector(where, q, batch * T * heads * D);
   vector(where, k, batch * S * kvHeads * D);
@@ -145,6 +151,9 @@ function storeSum(sum: f64, top: f32, lane: usize, log: usize): void {
 export function attentionForward(from: i32, to: i32, T: i32, S: i32, heads: i32, kvHeads: i32, D: i32, scale: f32, window: i32, offset: i32, q: usize, k: usize, v: usize, starts: usize, y: usize, lse: usize, scratch: usize): void {
   if (!ASC_NO_ASSERT) {
     checkAttention('attentionForward', to, T, S, heads, kvHeads, D, offset, q, k, v, starts);
+    const rows = queriesOf(to, T, heads, kvHeads);
+    vector('attentionForward: y', y, rows * heads * D);
+    if (lse) vector('attentionForward: lse', lse, rows * heads);
     scratchOf('attentionForward: scratch', scratch, <u64>attentionScratch(S, D));
   }
   const group = heads / kvHeads;

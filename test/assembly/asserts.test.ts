@@ -26,6 +26,7 @@ import { describeBuilds, gradientIn } from './harness.js';
 
 describeBuilds((h) => {
   const vector = (n = 64): number => h.f32(new Array<number>(n).fill(1));
+  const tensors = (): readonly [number, number, number] => [vector(), vector(), vector()];
   const packed = 16 + 4;
   const on = (rows: number, columns: number, pointer = vector()): Matrix => matrix(pointer, rows, columns);
   const set = 0;
@@ -54,6 +55,18 @@ describeBuilds((h) => {
   };
 
   const WRONG: Record<string, readonly [() => unknown, string]> = {
+    'queries beyond the keys of attention': [
+      () => h.kernels.attentionForward(0, 1, 3, 4, 1, 1, 2, 1, 0, 2, ...tensors(), 0, vector(), 0, vector()),
+      'attentionForward: the last query has its key, got 5, limit 4',
+    ],
+    'no scratch for attention': [
+      () => h.kernels.attentionForward(0, 1, 3, 4, 1, 1, 2, 1, 0, 0, ...tensors(), 0, vector(), 0, 0),
+      'attentionForward: scratch: a pointer is not null',
+    ],
+    'a position beyond the table': [
+      () => h.kernels.rotate(1, 1, 2, vector(), 4, h.i32([5]), 1, 5, vector(), vector(), 0, 0, vector(), 4),
+      'rotate: positions: an index is inside its table, got 5, limit 5',
+    ],
     'a negative size': [
       () => h.kernels.add(-1, vector(), vector(), vector()),
       'add: n; a, b, y: a size is 0 or more, got -1, limit 0',

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { relaxedSimd } from 'wasm-feature-detect';
 import {
   AdamW,
+  causalAttention,
   createRuntime,
   Linear,
   LoraModel,
@@ -53,6 +54,26 @@ describe.each(LEVELS)('%s: the same bits for 1, 2 and 3 threads', (kernels) => {
       const y = linear(x, weight, bias);
       mseLoss(y, rt.normal([M, N])).backward();
       return [y, x.grad!, weight.grad!, bias.grad!].map((tensor) => tensor.toArray());
+    });
+    for (const other of found.slice(1))
+      for (const [i, array] of other.entries()) expectSameBits(array, found[0]![i]!);
+    for (const array of found[0]!) expect(array.some((value) => value !== 0)).toBe(true);
+  });
+
+  test.each([
+    [1, 200, 200, 9, 3, 64],
+    [2, 131, 150, 4, 2, 20],
+    [1, 1, 700, 8, 4, 64],
+  ])('attention, B=%i T=%i S=%i heads=%i of %i, D=%i', async (B, T, S, heads, kvHeads, D) => {
+    const found = await onEach(kernels, (rt) => {
+      const { pool } = rt.engine.threading;
+      if (pool !== null) pool.eager = true;
+      const q = rt.normal([B, T, heads * D]);
+      const [k, v] = [rt.normal([B, S, kvHeads * D]), rt.normal([B, S, kvHeads * D])];
+      for (const tensor of [q, k, v]) tensor.requiresGrad = true;
+      const y = causalAttention(q, k, v, { heads, kvHeads, offset: S - T });
+      mseLoss(y, rt.normal(y.shape)).backward();
+      return [y, q.grad!, k.grad!, v.grad!].map((tensor) => tensor.toArray());
     });
     for (const other of found.slice(1))
       for (const [i, array] of other.entries()) expectSameBits(array, found[0]![i]!);
