@@ -113,8 +113,8 @@ describeBuilds((h) => {
       'linearBackwardInput: w: a stride is at least the columns, got 16, limit 20',
     ],
     'a type of weight that is not known': [
-      () => gatherRows(h.kernels, h.i32([0]), { ...weight(vector(), 1, 4), code: 7 }, on(1, 4)),
-      'gatherRows: table: the type of a weight is known, got 7',
+      () => gatherRows(h.kernels, h.i32([0]), { ...weight(vector(), 1, 4), code: 9 }, on(1, 4)),
+      'gatherRows: table: the type of a weight is known, got 9',
     ],
     'a stride that cuts a number of a weight': [
       () => gatherRows(h.kernels, h.i32([0]), { ...weight(vector(), 1, 4), step: 18 }, on(1, 4)),
