@@ -1,4 +1,5 @@
 /** How strong a layer is: its alpha and the scale that follows. Readers make it and writers take it through the one check here. */
+import { describe } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
 import type { SafetensorsFile } from './safetensors-read.js';
 
@@ -21,7 +22,7 @@ export function checkStrength(where: string, path: string, { alpha, scale }: Str
   ] as const)
     if (value !== null && !isFiniteFloat(value))
       throw new FormatError(
-        `${where}: the ${what} of '${path}' is ${String(value)}, expected a finite number within float32`,
+        `${where}: the ${what} of '${path}' is ${describe(value)}, expected a finite number within float32`,
       );
   return { alpha, scale };
 }
