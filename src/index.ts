@@ -3,7 +3,7 @@
 export type { KernelBuild, KernelLevel } from './engine/abi.js';
 export type { RuntimeInfo, RuntimeOptions } from './engine/engine.js';
 export { OutOfMemoryError, WorkerError } from './engine/errors.js';
-export type { ThreadsOption, WorkerLike, WorkerOption } from './engine/pool/start.js';
+export type { ThreadsOption, WorkerLike, WorkerOption } from './engine/pool/threads.js';
 export type { WasmOption, WasmSource } from './engine/wasm.js';
 export { yieldToEvents } from './engine/yield.js';
 export type { GroupOptions } from './lora/attached/groups.js';

@@ -8,22 +8,30 @@ import { DIST, KERNELS, TARGET } from './paths.js';
 
 export const INLINE_BUILDS = ['simd', 'relaxed-simd', 'simd-threads', 'relaxed-simd-threads'] as const;
 
-/** What stands in place of `packaged.js`. */
+/** What stands in place of `packaged.js`. All is in one file: the start of threads too. */
 function packaged(name: string): string {
   const text = readFileSync(`${KERNELS}${name}.wasm`).toString('base64');
   return `import { oneBuild } from './one-build.js';
-import { WORKER_TEXT } from './pool/worker-text.js';
+import * as start from './pool/start.js';
 export const packagedBuild = oneBuild('${name}');
 export const packagedKernels = () => Uint8Array.from(atob('${text}'), (byte) => byte.charCodeAt(0));
-export const packagedWorkers = () => [{ text: WORKER_TEXT }];
+export const packagedPool = async () => start;
 `;
 }
+
+/** What stands in place of `packaged-workers.js`. */
+const PACKAGED_WORKERS = `import { WORKER_TEXT } from './pool/worker-text.js';
+export const packagedWorkers = () => [{ text: WORKER_TEXT }];
+`;
 
 function inlined(name: string): Plugin {
   return {
     name: 'packaged',
     setup({ onLoad }) {
       onLoad({ filter: /[\\/]dist[\\/]engine[\\/]packaged\.js$/ }, () => ({ contents: packaged(name) }));
+      onLoad({ filter: /[\\/]dist[\\/]engine[\\/]packaged-workers\.js$/ }, () => ({
+        contents: PACKAGED_WORKERS,
+      }));
     },
   };
 }

@@ -2,21 +2,15 @@
  * The engine under a Runtime: one instance of the kernels, its memory and allocator, the scratch, the state of the
  * random numbers, and fresh views. Knows no tensor. Made by `createEngine`, owned by `tensor/runtime.ts`.
  */
-import { platform } from '../platform/index.js';
+import { messageOf, platform, type WorkerScript } from '../platform/index.js';
 import { checkInteger, checkOptions, describe } from '../values/checks.js';
 import type { Kernels } from './abi.js';
 import { Allocator } from './allocator.js';
 import { OutOfMemoryError } from './errors.js';
 import type { Span } from './operands.js';
-import { packagedBuild } from './packaged.js';
+import { packagedBuild, packagedPool } from './packaged.js';
 import type { Pool } from './pool/pool.js';
-import {
-  planThreads,
-  startPool,
-  type ThreadsOption,
-  type WorkerOption,
-  workerScripts,
-} from './pool/start.js';
+import { planThreads, type ThreadsOption, type WorkerOption, workerScript } from './pool/threads.js';
 import { Products } from './products.js';
 import { Sharing } from './sharing.js';
 import { type LoadedKernels, type LoadRequest, loadKernels, type WasmOption } from './wasm.js';
@@ -253,7 +247,7 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
   if (maxMemoryMB !== undefined) checkInteger('createRuntime: maxMemoryMB', maxMemoryMB, 1, 4095);
   checkInteger('createRuntime: seed', seed, 0, Number.MAX_SAFE_INTEGER);
   const plan = planThreads(threads);
-  const scripts = workerScripts(worker);
+  const script = workerScript(worker);
   const maxBytes = maxMemoryMB === undefined ? null : maxMemoryMB * MIB;
   const request: LoadRequest = { level: kernels, wasm, maxBytes };
   const held = wasm === undefined ? packagedBuild : null;
@@ -261,7 +255,7 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
   if (plan.threads > 1) {
     const loaded = held?.threadsObstacle ?? (await loadShared(request));
     if (typeof loaded !== 'string') {
-      const pool = await startPool(loaded, plan.threads, scripts);
+      const pool = await poolOf(loaded, plan.threads, script);
       if (typeof pool !== 'string') {
         const engine = new Engine(loaded, seed, { pool, reason });
         forgotten.register(engine, pool);
@@ -275,6 +269,21 @@ export async function createEngine(options: RuntimeOptions): Promise<Engine> {
   const loaded = await loadKernels(request, held?.threadsObstacle === null);
   if (loaded === null) throw new Error('createRuntime: wasm is not a build of the lora-wasm kernels');
   return new Engine(loaded, seed, { pool: null, reason });
+}
+
+/** A pool of workers, or why there is none: a part of the package that does not load is a reason like others. */
+async function poolOf(
+  loaded: LoadedKernels,
+  threads: number,
+  script: WorkerScript | null,
+): Promise<Pool | string> {
+  let start: Awaited<ReturnType<typeof packagedPool>>;
+  try {
+    start = await packagedPool();
+  } catch (error) {
+    return `what starts threads did not load: ${messageOf(error)}`;
+  }
+  return start.startPool(loaded, threads, script);
 }
 
 /** The kernels over a shared memory, or why they cannot be had. */

@@ -65,7 +65,7 @@ async function convertBytes(input: AdapterBytes, options: ConvertOptions): Promi
   const told = to === 'peft' ? null : initToTell(file);
   if (told !== null && !dropUnsupported)
     throw new FormatError(
-      `convert: init_lora_weights is '${told.init}', which ${told.why}; ${to} cannot say so, expected peft`,
+      `convert: init_lora_weights is ${describe(told.init)}, which ${told.why}; ${to} cannot say so, expected peft`,
     );
   const lost = dropUnsupported ? notHeld(file, rules) : { modules: new Map(), extras: new Map() };
   const dropped = new Map<string, string>([...lost.modules, ...lost.extras]);

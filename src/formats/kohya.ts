@@ -3,6 +3,7 @@
  * `.lora_up.weight` (B) and `.alpha`. Underscores cannot be turned back into dots, so the name stands as the path.
  */
 
+import { describe } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
 import { checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
@@ -66,7 +67,7 @@ const OTHER_NETWORKS = /(?:^|[^a-z])(loha|lokr|oft|boft|ia3|glora|tlora|krona|cd
 function checkNetwork(where: string, metadata: ReadonlyMap<string, string>): void {
   const network = metadata.get('ss_network_module') ?? '';
   if (OTHER_NETWORKS.test(network))
-    throw new FormatError(`${where}: ss_network_module is '${network}', expected a plain LoRA`);
+    throw new FormatError(`${where}: ss_network_module is ${describe(network)}, expected a plain LoRA`);
   const text = metadata.get('ss_network_args');
   if (text === undefined || text.trim() === '') return;
   const args = parseJson(`${where}: ss_network_args`, text);

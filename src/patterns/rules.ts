@@ -1,6 +1,8 @@
 /** PEFT's rank and alpha of a layer: the first key of a pattern that matches the layer's path from a dot on. */
 
 import type { PeftConfig } from '../formats/peft-config.js';
+import { describe } from '../values/checks.js';
+import { isMap } from '../values/kind.js';
 import { compilePattern, type NamePattern, PATTERN_LIMIT } from './pattern.js';
 import { plainPattern } from './plain-pattern.js';
 
@@ -18,6 +20,9 @@ export function layerReader(
   };
 }
 
+/** Of a key and its value. */
+const KINDS = ['string', 'number'];
+
 interface Key {
   readonly key: string;
   readonly value: number;
@@ -29,8 +34,10 @@ export class PatternValues {
   readonly #keys: readonly Key[];
   readonly #first = new Map<string, Key | null>();
 
-  /** @throws FormatError when a key is no regular expression */
+  /** @throws FormatError when a key is no regular expression; TypeError for what is no Map of numbers, as a config of the caller's may have it */
   constructor(where: string, patterns: ReadonlyMap<string, number>) {
+    if (!isMap(patterns) || [...patterns].some((entry) => entry.some((part, i) => typeof part !== KINDS[i])))
+      throw new TypeError(`${where} is ${describe(patterns)}, expected a Map from names to numbers`);
     this.#keys = [...patterns].map(([key, value]) => ({ key, value, pattern: keyPattern(where, key) }));
   }
 

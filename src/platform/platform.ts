@@ -1,4 +1,4 @@
-/** What Node and a browser do each in their own way. `node.ts` and `browser.ts` are the two; `index.ts` takes one of them. */
+/** What Node and a browser do each in their own way. `node.ts` and `browser.ts` are the two, `node-workers.ts` and `browser-workers.ts` their parts for threads; `index.ts` and `workers.ts` take one of each. */
 import type { WorkerHandle } from '../engine/pool/pool.js';
 import type { WorkerMessage, WorkerStart } from '../engine/pool/protocol.js';
 
@@ -24,6 +24,10 @@ export interface Platform {
   cores(): number;
   /** What stands against threads here; null when nothing does. */
   threadsObstacle(): string | null;
+}
+
+/** The start of workers, apart: only who has asked for threads reads it. */
+export interface Workers {
   /** What stands against starting so many workers now; null when nothing does. */
   workersObstacle(count: number): Promise<string | null>;
   /** Starts a worker of the pool. It keeps the process alive until it is released. @throws Error where none can be made */

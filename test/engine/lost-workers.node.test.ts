@@ -13,12 +13,12 @@ import { Speed } from '../../src/engine/pool/speed.js';
 import { startPool } from '../../src/engine/pool/start.js';
 import { loadKernels } from '../../src/engine/wasm.js';
 import { createRuntime, linear, type Runtime, WorkerError } from '../../src/index.js';
-import { browser } from '../../src/platform/browser.js';
+import { browserWorkers } from '../../src/platform/browser-workers.js';
 
 /** What the last worker was started with, and its handle. */
 const last: { control?: SharedArrayBuffer; handle?: WorkerHandle } = {};
-vi.mock('../../src/platform/index.js', async (original) => {
-  const platform = await original<typeof import('../../src/platform/index.js')>();
+vi.mock('../../src/platform/workers.js', async (original) => {
+  const platform = await original<typeof import('../../src/platform/workers.js')>();
   const startWorkerHere: typeof platform.startWorker = (script, start, ears) => {
     last.control = start.control;
     last.handle = platform.startWorker(script, start, ears);
@@ -175,7 +175,7 @@ test('a fence holds back every block that meets it, and no other', () => {
 
 describe('a worker of a page', () => {
   const script = { url: new URL('https://example.com/worker.js') };
-  const start = { participant: 1 } as Parameters<typeof browser.startWorker>[1];
+  const start = { participant: 1 } as Parameters<typeof browserWorkers.startWorker>[1];
   const ears = { hear: vi.fn(), lost: vi.fn() };
   function fakeWorker(refuse: boolean) {
     const calls: string[] = [];
@@ -194,7 +194,7 @@ describe('a worker of a page', () => {
 
   test('that cannot be sent what it needs is ended', () => {
     const calls = fakeWorker(true);
-    expect(() => browser.startWorker(script, start, ears)).toThrow('could not be cloned');
+    expect(() => browserWorkers.startWorker(script, start, ears)).toThrow('could not be cloned');
     expect(calls).toEqual(['postMessage', 'terminate']);
   });
 
@@ -208,7 +208,7 @@ describe('a worker of a page', () => {
       run();
     };
     vi.stubGlobal('navigator', { locks: { request } });
-    const end = browser.startWorker(script, start, ears).end();
+    const end = browserWorkers.startWorker(script, start, ears).end();
     void end.then(() => calls.push('ended'));
     await Promise.resolve();
     expect(calls).toEqual(['postMessage', 'terminate']);

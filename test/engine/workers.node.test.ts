@@ -18,8 +18,8 @@ import { createRuntime, linear, type Runtime, WorkerError } from '../../src/inde
 const started: { handle: WorkerHandle; ended: Promise<string> }[] = [];
 let refuse = '';
 
-vi.mock('../../src/platform/index.js', async (original) => {
-  const platform = await original<typeof import('../../src/platform/index.js')>();
+vi.mock('../../src/platform/workers.js', async (original) => {
+  const platform = await original<typeof import('../../src/platform/workers.js')>();
   const startWorker: typeof platform.startWorker = (script, start, { hear, lost }) => {
     if (refuse !== '') throw new Error(refuse);
     let end: (reason: string) => void = () => {};

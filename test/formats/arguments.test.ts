@@ -97,6 +97,18 @@ test('an error names the function that was called, not one within it', async () 
   await expectRefused(() => formats.openSafetensors(new Blob(['{}'])), 'FormatError: openSafetensors: ');
 });
 
+test('a config whose pattern is no Map of numbers is refused by name', async () => {
+  const whole = makeFile([makeModule('x', [4, 2, 3], 0.5)]);
+  const files = await formats.writePeft(whole);
+  const weights = files['adapter_model.safetensors'];
+  const { config } = await formats.readPeft({ weights, config: files['adapter_config.json'] });
+  for (const rankPattern of [{}, null, new Map([['x', '8']]), new Map([[8, 8]])])
+    await expectRefused(
+      () => formats.writePeft({ ...whole, config: { ...config!, rankPattern: wrong(rankPattern) } }),
+      'TypeError: writePeft: rank_pattern is ',
+    );
+});
+
 const anything = fc.oneof(
   fc.anything({
     withBigInt: true,

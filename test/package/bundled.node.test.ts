@@ -194,11 +194,11 @@ describe('the files of dist', () => {
       ]),
     );
     expect(found).toEqual([
+      ['engine/packaged-workers.js', "'../worker.js'"],
       ['engine/packaged.js', "'../../build/simd.wasm'"],
       ['engine/packaged.js', "'../../build/relaxed-simd.wasm'"],
       ['engine/packaged.js', "'../../build/simd-threads.wasm'"],
       ['engine/packaged.js', "'../../build/relaxed-simd-threads.wasm'"],
-      ['engine/packaged.js', "'../worker.js'"],
     ]);
   });
 

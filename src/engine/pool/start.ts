@@ -1,83 +1,16 @@
 /**
- * How many threads a runtime gets, and the start of its workers. What stands against threads is a sentence, never an
- * error: one thread does the same work. Called by `engine.ts`.
+ * The start of a pool's workers. A file that a page reads when it has asked for threads, by `packaged.ts`: nothing imports it
+ * otherwise.
  */
-import {
-  cores,
-  messageOf,
-  platform,
-  resolveUrl,
-  startWorker,
-  threadsObstacle,
-  type WorkerScript,
-  workersObstacle,
-} from '../../platform/index.js';
-import { checkInteger, describe } from '../../values/checks.js';
-import type { HostUrl } from '../../values/globals.js';
-import { urlOf } from '../../values/kind.js';
-import { packagedWorkers } from '../packaged.js';
+import { messageOf, platform, type WorkerScript } from '../../platform/index.js';
+import { startWorker, workersObstacle } from '../../platform/workers.js';
+import { packagedWorkers } from '../packaged-workers.js';
 import { endAll, Pool, type WorkerHandle } from './pool.js';
 import { controlOf, kernelNames, type WorkerMessage, type WorkerStart } from './protocol.js';
+import { mayBlock } from './threads.js';
 
-/**
- * The option `worker`: where the script lies that `lora-wasm/worker` names, or a function that starts a worker of it (a browser's
- * `Worker`, or one of `node:worker_threads`).
- */
-export type WorkerOption = HostUrl | string | (() => WorkerLike);
-
-/** What every kind of worker has. */
-export interface WorkerLike {
-  /** Sends the worker its part of the pool. */
-  postMessage(message: unknown): void;
-}
-
-/** The option `threads`. */
-export type ThreadsOption = 'auto' | number;
-
-/** Threads to try, and the reason for the number. */
-export interface ThreadsPlan {
-  readonly threads: number;
-  readonly reason: string;
-}
-
-/** More were not measured, and the products of a small model would not fill them. */
-const MOST_AUTO = 8;
-const MOST = 32;
 /** Milliseconds that the workers may take to start. */
 const START_LIMIT = 15_000;
-
-/** Whether this thread may sleep in `Atomics.wait`: everywhere but on a page's main thread. */
-export function mayBlock(): boolean {
-  try {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** @throws TypeError, RangeError unless asked is 'auto' or 1 to 32 */
-export function planThreads(asked: ThreadsOption): ThreadsPlan {
-  if (asked !== 'auto') {
-    if (typeof asked !== 'number')
-      throw new TypeError(
-        `createRuntime: threads is ${describe(asked)}, expected 'auto' or a number from 1 to ${MOST}`,
-      );
-    checkInteger('createRuntime: threads', asked, 1, MOST);
-    if (asked === 1) return { threads: 1, reason: 'asked for by threads: 1' };
-  }
-  const obstacle = threadsObstacle();
-  if (obstacle !== null) return { threads: 1, reason: obstacle };
-  if (asked !== 'auto') return { threads: asked, reason: `asked for by threads: ${asked}` };
-  if (!mayBlock())
-    return {
-      threads: 1,
-      reason: "a page's main thread may not wait for others: train in a worker, or ask for a number",
-    };
-  const found = cores();
-  if (found < 2) return { threads: 1, reason: 'this machine has one core' };
-  return { threads: Math.min(found, MOST_AUTO), reason: `this machine has ${found} cores` };
-}
 
 /** What the workers compute with. */
 export interface PoolSource {
@@ -88,25 +21,16 @@ export interface PoolSource {
   readonly patience?: number;
 }
 
-/** The scripts to try, one after the other: the caller's own and no other, or the package's. @throws TypeError, for an address that is none too */
-export function workerScripts(option: WorkerOption | undefined): WorkerScript[] {
-  if (option === undefined) return packagedWorkers(platform);
-  const url = typeof option === 'string' ? resolveUrl(option) : urlOf(option);
-  if (url !== null) return [{ url }];
-  if (typeof option === 'function') return [{ make: option, name: 'the one that worker made' }];
-  throw new TypeError(
-    `createRuntime: worker is ${describe(option)}, expected a URL, a string or a function that makes a Worker`,
-  );
-}
-
 /** Starts the workers and waits until each is ready. @returns a pool, or why there is none */
 export async function startPool(
   source: PoolSource,
   threads: number,
-  scripts: readonly WorkerScript[] = workerScripts(undefined),
+  script: WorkerScript | null = null,
 ): Promise<Pool | string> {
   const obstacle = await workersObstacle(threads - 1);
   if (obstacle !== null) return obstacle;
+  // The caller's own and no other, or the package's, one after the other.
+  const scripts = script === null ? packagedWorkers(platform) : [script];
   const control = controlOf();
   let pool: Pool | null = null;
   const team: Team = { workers: [], over: false, lost: () => {} };

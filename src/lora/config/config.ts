@@ -110,7 +110,7 @@ function selectionOf(where: string, config: LoraConfig): Selection {
   }
   const modulesToSave = namesOf(`${where}: modulesToSave`, given(where, config, 'modulesToSave', null));
   if (typeof modulesToSave === 'string')
-    throw new TypeError(`${where}: modulesToSave is '${modulesToSave}', expected an array of names`);
+    throw new TypeError(`${where}: modulesToSave is ${describe(modulesToSave)}, expected an array of names`);
   return {
     targetModules,
     excludeModules: namesOf(`${where}: excludeModules`, config.excludeModules ?? null),

@@ -123,17 +123,17 @@ const ROTATIONS: readonly Scenario[] = [
   {
     title: 'rotaryTable',
     covers: ['rotaryTable'],
-    build: (rt, draw) => ({
-      holders: [],
-      run() {
-        const half = draw.size(3);
-        const factors = new Float32Array(half).fill(2);
+    build(rt, draw) {
+      const half = draw.size(3);
+      const factors = new Float32Array(half).fill(2);
+      const run = () => {
         const table = rotaryTable(rt, { headDim: 2 * half, length: 4, theta: 10, factors });
         const values = table.cos.toArray();
         table.dispose();
         return values;
-      },
-    }),
+      };
+      return { holders: [], run };
+    },
   },
 ];
 
