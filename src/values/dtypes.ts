@@ -36,10 +36,23 @@ export const BLOCK_DTYPES = {
   iq4_nl: { code: 20, elements: 32, bytes: 18 },
   iq4_xs: { code: 23, elements: 256, bytes: 136 },
   mxfp4: { code: 39, elements: 32, bytes: 17 },
-} as const satisfies Record<string, DTypeInfo>;
+} as const satisfies Record<BlockDType, DTypeInfo>;
 
 /** A quantised type whose values can be computed. */
-export type BlockDType = keyof typeof BLOCK_DTYPES;
+export type BlockDType =
+  | 'q4_0'
+  | 'q4_1'
+  | 'q5_0'
+  | 'q5_1'
+  | 'q8_0'
+  | 'q2_K'
+  | 'q3_K'
+  | 'q4_K'
+  | 'q5_K'
+  | 'q6_K'
+  | 'iq4_nl'
+  | 'iq4_xs'
+  | 'mxfp4';
 
 /** Types that a tensor in linear memory can have: weights are f32, or frozen in f16 or bf16; class targets and token ids are i32. */
 export type DType = keyof typeof PLAIN_DTYPES;
