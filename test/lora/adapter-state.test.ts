@@ -102,6 +102,11 @@ describeRuntimes('adapters and their state', (rt) => {
     expect(() => LoraModel.attach(new Headed(rt()), config)).toThrow(/modulesToSave/);
   });
 
+  test('modulesToSave as a long text is cut in the message', () => {
+    const config = { ...CONFIG, modulesToSave: 'x'.repeat(100_000) } as unknown as LoraConfig;
+    expect(() => LoraModel.attach(new Headed(rt()), config)).toThrow(/^.{0,400}expected an array of names$/);
+  });
+
   test('a misspelt option throws; null means none', () => {
     expect(() =>
       LoraModel.attach(new Headed(rt()), { ...CONFIG, moduleToSave: ['x'] } as LoraConfig),

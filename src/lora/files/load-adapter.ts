@@ -5,7 +5,7 @@ import { readPeftConfig } from '../../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../../formats/peft-keys.js';
 import { readSafetensors } from '../../formats/safetensors-read.js';
 import type { Module } from '../../nn/module.js';
-import { fileInFolder, readBytes } from '../../platform/index.js';
+import { fileInFolder, ReadError, readBytes } from '../../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
 import type { HostBlob, HostUrl } from '../../values/globals.js';
 import { bytesOf, isBlob, urlOf } from '../../values/kind.js';
@@ -126,9 +126,9 @@ async function contents(
 ): Promise<{ config: object | string | Uint8Array; weights: Uint8Array }> {
   const address = typeof source === 'string' ? source : urlOf(source);
   if (address !== null) {
-    const config = await readBytes(fileInFolder(address, 'adapter_config.json'));
+    const config = await readFile(where, fileInFolder(address, 'adapter_config.json'));
     try {
-      return { config, weights: await readBytes(fileInFolder(address, 'adapter_model.safetensors')) };
+      return { config, weights: await readFile(where, fileInFolder(address, 'adapter_model.safetensors')) };
     } catch (cause) {
       const pickled = await readBytes(fileInFolder(address, 'adapter_model.bin')).then(
         () => true,
@@ -151,6 +151,21 @@ async function contents(
   return { config, weights: await weightsOf(where, given.weights) };
 }
 
+/** @throws AdapterError that says from where, and what stood against it */
+async function readFile(where: string, url: URL): Promise<Uint8Array> {
+  try {
+    return await readBytes(url);
+  } catch (cause) {
+    if (!(cause instanceof ReadError)) throw cause;
+    throw new AdapterError(
+      `${where}: ${url.href} could not be read (${cause.detail}), expected a file of an adapter`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
 /** Both files as they were given, by either pair of names. */
 function partsOf(source: object): { readonly config: unknown; readonly weights: unknown } {
   const [config, weights] =
@@ -166,7 +181,7 @@ async function weightsOf(where: string, weights: unknown): Promise<Uint8Array> {
   if (bytes !== null) return bytes;
   if (isBlob(weights)) return new Uint8Array(await weights.arrayBuffer());
   const url = urlOf(weights);
-  if (url !== null) return readBytes(url);
+  if (url !== null) return readFile(where, url);
   throw new TypeError(`${where}: weights is ${describe(weights)}, expected bytes, a Blob or a URL`);
 }
 
