@@ -1,5 +1,7 @@
 /** The parts of a language model in float64, plainly: what the kernels are held against. */
 
+import type { AttentionShape } from '../src/engine/attention.js';
+
 type Values = ArrayLike<number>;
 
 /** Rows [M,N] divided by their root mean square, and the rstd of each. */
@@ -76,18 +78,7 @@ export function rotate(
 }
 
 /** Sizes of an attention: B rows of T queries over S keys, `heads` heads of D elements that share `kvHeads` of keys and values. */
-export interface AttentionSizes {
-  readonly B: number;
-  readonly T: number;
-  readonly S: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly D: number;
-  readonly scale: number;
-  /** Keys that a query sees at most, itself among them; 0 for all. */
-  readonly window: number;
-  /** Number of the first query among the keys. */
-  readonly offset: number;
+export interface AttentionSizes extends AttentionShape {
   /** [B, T]: the first key that a query may see; absent 0. */
   readonly starts: Values | null;
 }

@@ -4,14 +4,10 @@
 // dv = pᵀ·dy (Dao and others, arXiv 2205.14135).
 import { optional, scratchOf, vector } from '../checks';
 import { exp4 } from '../nn/exp';
-import { checkAttention, hideEnds, least, leastFirst, most, moveLanes, panelsOf, placeLanes, queriesOf } from './attention';
+import { checkAttention, FACTOR, FIRST, hideEnds, LAST, least, leastFirst, most, moveLanes, panelsOf, placeLanes, queriesOf, SPARE } from './attention';
 import { firstKey, gather, LANES, MR, overColumns, overRows, packTiles, packTilesTransposed, scatter, STEP } from './attention-panels';
 
-/** As in `attention.ts`: what a panel keeps of its lanes. Logarithms and deltas of a panel of queries lie behind. */
-const FIRST: usize = 32;
-const LAST: usize = 64;
-const FACTOR: usize = 96;
-const SPARE: usize = 128;
+/** Behind what a panel keeps of its lanes: logarithms and deltas of a panel of queries. */
 const LOGS: usize = 192;
 const DELTAS: usize = 224;
 const LANE_BYTES: usize = 256;

@@ -9,10 +9,10 @@ import { firstKey, gather, LANES, MR, overColumns, overColumnsInPlace, overRows,
 
 /** What a panel keeps: addresses of its rows, first and last visible key of each lane, the largest score and the sum; and a spare. */
 const AT: usize = 0;
-const FIRST: usize = 32;
-const LAST: usize = 64;
-const FACTOR: usize = 96;
-const SPARE: usize = 128;
+export const FIRST: usize = 32;
+export const LAST: usize = 64;
+export const FACTOR: usize = 96;
+export const SPARE: usize = 128;
 const LANE_BYTES: usize = 192;
 
 /** Keys in one turn of the sum in f32; the turns are added in f64. */

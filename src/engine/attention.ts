@@ -48,9 +48,8 @@ function keysOf({ T, heads, kvHeads, window, offset }: AttentionShape, panel: nu
 }
 
 /** Where to cut: ranges of pieces whose costs are nearly equal, at most `parts`. */
-function cutEvenly({ units, costs }: Pieces, parts: number): [number, number][] {
+function cutEvenly({ units, costs, total }: Pieces, parts: number): [number, number][] {
   const count = units * costs.length;
-  const total = units * costs.reduce((sum, one) => sum + one, 0);
   const ranges: [number, number][] = [];
   let [from, done] = [0, 0];
   for (let i = 0; i < count; i++) {
@@ -62,34 +61,37 @@ function cutEvenly({ units, costs }: Pieces, parts: number): [number, number][] 
   return ranges;
 }
 
-/** Operations of the products, of which there are `products`. */
-function flopsOf(shape: AttentionShape, products: number): number {
-  const { B, kvHeads, D } = shape;
-  let keys = 0;
-  for (let panel = 0; panel < panelsOf(shape); panel++) keys += keysOf(shape, panel) * LANES;
-  return 2 * products * B * kvHeads * D * keys;
-}
-
 /** Pieces of work in a row: `units` times as many as there are costs. */
 interface Pieces {
   readonly units: number;
   readonly costs: readonly number[];
+  /** Of all pieces. */
+  readonly total: number;
+}
+
+function piecesOf(units: number, count: number, costOf: (panel: number) => number): Pieces {
+  const costs: number[] = [];
+  let sum = 0;
+  for (let panel = 0; panel < count; panel++) {
+    const cost = costOf(panel);
+    costs.push(cost);
+    sum += cost;
+  }
+  return { units, costs, total: units * sum };
 }
 
 /** Panels of queries: of every key head of every row of the batch. */
 function queryPanels(shape: AttentionShape): Pieces {
-  const costs = Array.from({ length: panelsOf(shape) }, (_, panel) => keysOf(shape, panel));
-  return { units: shape.B * shape.kvHeads, costs };
+  return piecesOf(shape.B * shape.kvHeads, panelsOf(shape), (panel) => keysOf(shape, panel));
 }
 
 /** Panels of keys, which cost as many queries as see them. */
-function keyPanels({ B, T, S, kvHeads, window, offset }: AttentionShape): Pieces {
-  const costs = Array.from({ length: Math.ceil(S / LANES) }, (_, panel) => {
+function keyPanels({ B, T, S, heads, kvHeads, window, offset }: AttentionShape): Pieces {
+  return piecesOf(B * kvHeads, Math.ceil(S / LANES), (panel) => {
     const from = Math.max(0, LANES * panel - offset);
     const to = window > 0 ? Math.min(T, LANES * panel + LANES - 1 - offset + window) : T;
-    return 1 + Math.max(0, to - from);
+    return (heads / kvHeads) * (1 + Math.max(0, to - from));
   });
-  return { units: B * kvHeads, costs };
 }
 
 /** What differs between the three kernels: which panels, how many products a panel's key costs, and where they write. */
@@ -114,7 +116,8 @@ function runJob(engine: Engine, shape: AttentionShape, inputs: AttentionInputs, 
   engine.sharing.run({
     kernel,
     outputs,
-    flops: flopsOf(shape, products),
+    // A cost is that of one row of the other side, of which a panel's eight lanes each take D elements a product.
+    flops: 2 * products * LANES * D * pieces.total,
     // Whole lines, so that the scratch of the next thread is aligned.
     bytes: Math.ceil(job.scratch / 64) * 64,
     whole: (scratch) => call(0, pieces.units * pieces.costs.length, scratch),

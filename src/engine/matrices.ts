@@ -168,8 +168,8 @@ export function normalise(
   k.layerNormForward(M, N, eps, pointer, stride, gamma, beta, y.pointer, y.stride, stats);
 }
 
-/** What the backward of a layer normalisation reads. */
-interface Normalised {
+/** What the backward of a normalisation of rows reads. */
+export interface Normalised {
   readonly x: Matrix;
   readonly stats: number;
   readonly dy: Matrix;

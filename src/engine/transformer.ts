@@ -1,6 +1,6 @@
 /** The kernels of a language model over whole matrices, laid out as bare numbers. Called by `ops`; attention is in `attention.ts`. */
 import type { Kernels } from './abi.js';
-import type { GradientMatrix, GradientVector } from './matrices.js';
+import type { GradientMatrix, GradientVector, Normalised } from './matrices.js';
 import type { Matrix } from './operands.js';
 
 /** y = x·rstd ⊙ gamma of every row, and stats[M]: rstd = 1/√(mean of x² + eps). */
@@ -11,13 +11,6 @@ export function rmsNormalise(
 ): void {
   const { rows: M, columns: N, pointer, stride } = x;
   k.rmsNormForward(M, N, eps, pointer, stride, gamma, y.pointer, y.stride, stats);
-}
-
-/** What the backward of a normalisation by root mean square reads. */
-interface Normalised {
-  readonly x: Matrix;
-  readonly stats: number;
-  readonly dy: Matrix;
 }
 
 /** dgamma (+)= Σ_m dy ⊙ x·rstd. */

@@ -43,30 +43,25 @@ function nibbleOf(bytes: Uint8Array, at: number, i: number): number {
   return (bytes[at + ((i >> 6) << 5) + (i & 31)]! >> (((i >> 5) & 1) << 2)) & 15;
 }
 
-/** d, dmin, 6-bit scales and minima for each run of 32, nibbles: d·s·q - dmin·m. */
-export const q4_K: BlockReader = (bytes, block, out, at) => {
-  const d = halfAt(bytes, block);
-  const least = halfAt(bytes, block + 2);
-  for (let j = 0; j < 8; j++) {
-    const scale = d * sixBits(bytes, block + 4, j, 0);
-    const minimum = least * sixBits(bytes, block + 4, j, 4);
-    for (let i = j * 32; i < j * 32 + 32; i++) out[at + i] = scale * nibbleOf(bytes, block + 16, i) - minimum;
-  }
-};
-
-/** As q4_K, with a fifth bit of every number before the nibbles. */
-export const q5_K: BlockReader = (bytes, block, out, at) => {
-  const d = halfAt(bytes, block);
-  const least = halfAt(bytes, block + 2);
-  for (let j = 0; j < 8; j++) {
-    const scale = d * sixBits(bytes, block + 4, j, 0);
-    const minimum = least * sixBits(bytes, block + 4, j, 4);
-    for (let i = j * 32; i < j * 32 + 32; i++) {
-      const fifth = ((bytes[block + 16 + (i & 31)]! >> j) & 1) << 4;
-      out[at + i] = scale * (nibbleOf(bytes, block + 48, i) | fifth) - minimum;
+/** d, dmin, 6-bit scales and minima for each run of 32, a fifth bit of every number where there is one, nibbles: d·s·q - dmin·m. */
+const runsOf32 =
+  (withFifth: boolean): BlockReader =>
+  (bytes, block, out, at) => {
+    const d = halfAt(bytes, block);
+    const least = halfAt(bytes, block + 2);
+    const nibbles = block + (withFifth ? 48 : 16);
+    for (let j = 0; j < 8; j++) {
+      const scale = d * sixBits(bytes, block + 4, j, 0);
+      const minimum = least * sixBits(bytes, block + 4, j, 4);
+      for (let i = j * 32; i < j * 32 + 32; i++) {
+        const fifth = withFifth ? ((bytes[block + 16 + (i & 31)]! >> j) & 1) << 4 : 0;
+        out[at + i] = scale * (nibbleOf(bytes, nibbles, i) | fifth) - minimum;
+      }
     }
-  }
-};
+  };
+
+export const q4_K = runsOf32(false);
+export const q5_K = runsOf32(true);
 
 /** Low nibbles, high pairs of bits, signed scales for each run of 16, d: d·s·(q - 32). */
 export const q6_K: BlockReader = (bytes, block, out, at) => {

@@ -20,9 +20,6 @@ export function layerReader(
   };
 }
 
-/** Of a key and its value. */
-const KINDS = ['string', 'number'];
-
 interface Key {
   readonly key: string;
   readonly value: number;
@@ -36,8 +33,13 @@ export class PatternValues {
 
   /** @throws FormatError when a key is no regular expression; TypeError for what is no Map of numbers, as a config of the caller's may have it */
   constructor(where: string, patterns: ReadonlyMap<string, number>) {
-    if (!isMap(patterns) || [...patterns].some((entry) => entry.some((part, i) => typeof part !== KINDS[i])))
+    if (!isMap(patterns))
       throw new TypeError(`${where} is ${describe(patterns)}, expected a Map from names to numbers`);
+    for (const [key, value] of patterns)
+      if (typeof key !== 'string' || typeof value !== 'number')
+        throw new TypeError(
+          `${where} has ${describe(value)} for ${describe(key)}, expected a number for a name`,
+        );
     this.#keys = [...patterns].map(([key, value]) => ({ key, value, pattern: keyPattern(where, key) }));
   }
 

@@ -4,19 +4,16 @@
  */
 import { expect, test } from 'vitest';
 import { gatherRows } from '../../src/engine/matrices.js';
-import { type Matrix, NO_RANK, type Weight, weightColumns } from '../../src/engine/operands.js';
+import { NO_RANK, type Weight, weightColumns } from '../../src/engine/operands.js';
 import { dequantise } from '../../src/formats/dequantise.js';
 import { BLOCK_DTYPES } from '../../src/values/dtypes.js';
 import { real } from '../support/numbers.js';
 import { once } from '../support/once.js';
 import { describeBuilds, weightOperand } from './harness.js';
+import { draw, TypedProducts } from './typed-products.js';
 
 const TYPES = ['q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q4_K', 'q5_K', 'q6_K'] as const;
 type Type = (typeof TYPES)[number];
-
-const RANKS = [0, 8, 64, 65];
-const FORWARD = [4, 6, 16 + 4, 16 + 5, 16 + 6];
-const INPUT = [16 + 4, 16 + 5, 16 + 6, 32 + 4, 32 + 5, 32 + 6, 48];
 
 /** Where the halves of a block lie. */
 const HALVES: Readonly<Record<Type, readonly number[]>> = {
@@ -53,25 +50,8 @@ const blocksOf = once((index: number, rows: number, columns: number) => {
   return { data, step, values };
 });
 
-/** Every pair, the second fastest. */
-const pairs = <A, B>(first: readonly A[], second: readonly B[]): [A, B][] =>
-  first.flatMap((a) => second.map((b): [A, B] => [a, b]));
-
 describeBuilds((h) => {
-  const sameBits = (a: Matrix, b: Matrix, what: string): void => {
-    const [left, right] = [h.values(a), h.values(b)];
-    const at = left.findIndex((v, i) => !Object.is(v, right[i]));
-    if (at >= 0) throw new Error(`${what}: element ${at} is ${left[at]}, expected ${right[at]}`);
-    expect(h.intact(a), what).toBe(true);
-  };
-  const clear = (rows: number, columns: number): Matrix =>
-    h.matrix(rows, columns, new Float32Array(rows * columns).fill(Number.NaN));
-  const numbers = once((n: number, seed: number): Float32Array => Float32Array.from(real(n, seed, 2)));
-  const ranked = (R: number, rows: number, right: [number, number]) => {
-    if (R === 0) return NO_RANK;
-    const left = h.matrix(rows, R, numbers(rows * R, 5));
-    return { left, right: h.matrix(...right, numbers(right[0] * right[1], 6)) };
-  };
+  const products = new TypedProducts(h);
   const place = (type: Type, rows: number, columns: number) => {
     const { data, step, values } = blocksOf(TYPES.indexOf(type), rows, columns);
     const typed: Weight = {
@@ -88,14 +68,14 @@ describeBuilds((h) => {
   test.each(TYPES)('%s: every value of every run is the one of the formats, bit for bit', (type) => {
     h.reset();
     const { typed, values } = place(type, 20, 512);
-    const y = clear(20, 512);
+    const y = products.clear(20, 512);
     gatherRows(h.kernels, h.i32(Array.from({ length: 20 }, (_, i) => i)), typed, y);
     const got = h.values(y);
     const wrong = values.findIndex((v, i) => !Object.is(v, got[i]));
     expect(wrong, `${got[wrong]}, expected ${values[wrong]}`).toBe(-1);
     expect(h.intact(y)).toBe(true);
     for (const width of [1, 3, 15, 16, 17, 31, 32, 33, 255, 257]) {
-      const part = clear(3, width);
+      const part = products.clear(3, width);
       gatherRows(h.kernels, h.i32([19, 0, 7]), { ...typed, columns: width }, part);
       const row = (n: number): number[] => [...values.slice(n * 512, n * 512 + width)];
       expect([...h.values(part)], `${width}`).toEqual([...row(19), ...row(0), ...row(7)]);
@@ -105,40 +85,20 @@ describeBuilds((h) => {
 
   test.each(TYPES)('%s: forward has the bits of the float32 product on every path', (type) => {
     const { elements } = BLOCK_DTYPES[type];
-    for (const [M, N, K] of [
+    const sizes = [
       [1, 27, elements],
       [7, 25, elements * (512 / elements + 1)],
-    ] as const) {
-      for (const [R, path] of h.some(pairs(RANKS, FORWARD))) {
-        h.reset();
-        const { typed, plain } = place(type, N, K);
-        const x = h.matrix(M, K, numbers(M * K, 1));
-        const [y, wanted] = [clear(M, N), clear(M, N)];
-        const rest = { x, low: ranked(R, M, [N, R]), colScale: 0, bias: h.f32(numbers(N, 8)) };
-        h.forward(path, { ...rest, w: plain, y: wanted });
-        h.forward(path, { ...rest, w: typed, y });
-        sameBits(y, wanted, `[${M}, ${N}, ${K}] R ${R} path ${path}`);
-      }
-    }
+    ] as const;
+    products.forward(sizes, (N, K) => place(type, N, K));
   });
 
   test.each(TYPES)('%s: the gradient of the input has the bits of the float32 product', (type) => {
     const { elements } = BLOCK_DTYPES[type];
-    for (const [M, N, K] of [
+    const sizes = [
       [1, 33, elements],
       [13, 530, elements],
-    ] as const) {
-      for (const [[R, path], accumulate] of h.some(pairs(pairs(RANKS, INPUT), [0, 1] as const))) {
-        h.reset();
-        const { typed, plain } = place(type, N, K);
-        const dy = h.matrix(M, N, numbers(M * N, 1));
-        const [dx, wanted] = [h.matrix(M, K, numbers(M * K, 2)), h.matrix(M, K, numbers(M * K, 2))];
-        const rest = { dy, low: ranked(R, M, [R, K]), accumulate };
-        h.backwardInput(path, { ...rest, w: plain, dx: wanted });
-        h.backwardInput(path, { ...rest, w: typed, dx });
-        sameBits(dx, wanted, `[${M}, ${N}, ${K}] R ${R} path ${path} accumulate ${accumulate}`);
-      }
-    }
+    ] as const;
+    products.inputGradient(sizes, (N, K) => place(type, N, K));
   });
 
   test.each(TYPES)('%s: columns from inside a block on have the bits of the whole', (type) => {
@@ -146,12 +106,12 @@ describeBuilds((h) => {
     for (const path of [16 + 6, 32 + 6, 48]) {
       h.reset();
       const { typed, plain } = place(type, 9, K);
-      const dy = h.matrix(3, 9, numbers(27, 1));
-      const [part, wanted] = [clear(3, 13), clear(3, 13)];
+      const dy = h.matrix(3, 9, draw(27, 1));
+      const [part, wanted] = [products.clear(3, 13), products.clear(3, 13)];
       const rest = { dy, low: NO_RANK, accumulate: 0 } as const;
       h.backwardInput(path, { ...rest, w: weightColumns(plain, 5, 13), dx: wanted });
       h.backwardInput(path, { ...rest, w: weightColumns(typed, 5, 13), dx: part });
-      sameBits(part, wanted, `path ${path}`);
+      products.sameBits(part, wanted, `path ${path}`);
     }
   });
 });

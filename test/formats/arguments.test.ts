@@ -105,7 +105,7 @@ test('a config whose pattern is no Map of numbers is refused by name', async () 
   for (const rankPattern of [{}, null, new Map([['x', '8']]), new Map([[8, 8]])])
     await expectRefused(
       () => formats.writePeft({ ...whole, config: { ...config!, rankPattern: wrong(rankPattern) } }),
-      'TypeError: writePeft: rank_pattern is ',
+      'TypeError: writePeft: rank_pattern ',
     );
 });
 
