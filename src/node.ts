@@ -10,13 +10,16 @@ import type { LoraModel } from './lora/lora-model.js';
 import type { Module } from './nn/module.js';
 import { readRange } from './platform/file-range.js';
 
-/** Writes a file so that a reader sees the old content or the new one, never a part: to a temporary name, then renamed. */
-export async function writeAtomic(path: string, bytes: Uint8Array): Promise<void> {
+/**
+ * Writes a file so that a reader sees the old content or the new one, never a part: to a temporary name, then renamed.
+ * @throws TypeError; file system errors, the file is then as before
+ */
+export async function writeAtomic(path: string, bytes: Uint8Array | ArrayBuffer): Promise<void> {
   checkText('writeAtomic: path', path);
-  bytesOf('writeAtomic: bytes', bytes);
+  const data = bytesOf('writeAtomic: bytes', bytes);
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
-    await writeFile(temporary, bytes);
+    await writeFile(temporary, data);
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });

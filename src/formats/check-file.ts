@@ -1,8 +1,9 @@
 /** A whole adapter that a caller hands to a writer: checked before anything of it is used. */
 
+import { describe } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
-import { checkObject, checkText, describe, field, wrongType } from './check.js';
+import { checkObject, checkText, field, wrongType } from './check.js';
 
 const FORMATS = ['peft', 'mlx', 'gguf', 'kohya', 'loralib'];
 const KINDS = ['linear', 'embedding', 'conv2d'];

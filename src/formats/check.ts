@@ -1,16 +1,9 @@
 /** Checks of what the functions of this room are called with: kinds, options by name, bytes. Errors begin with the function's name. */
 
-import { FormatError, messageText, printable } from '../values/format-error.js';
-import { bytesOf as bytesIn, isPlainObject } from '../values/kind.js';
+import { checkOptions, describe } from '../values/checks.js';
+import { FormatError, messageText } from '../values/format-error.js';
+import { bytesOf as bytesIn } from '../values/kind.js';
 import { isFiniteFloat } from './strength.js';
-
-/** A value in the words of an error message. */
-export function describe(value: unknown): string {
-  if (typeof value === 'string') return `'${value.length > 100 ? `${value.slice(0, 100)}...` : value}'`;
-  if (typeof value === 'function') return 'a function';
-  if (typeof value !== 'object' || value === null) return String(value);
-  return Array.isArray(value) ? `an array of ${value.length}` : `a ${tagOf(value)}`;
-}
 
 const tagOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1);
 
@@ -28,17 +21,6 @@ export function checkObject(where: string, value: unknown, expected: string): as
 /** A field of an object whose shape is not known yet. */
 export function field(value: object, name: string): unknown {
   return Reflect.get(value, name);
-}
-
-/** Refuses options that nobody knows, naming them and those there are. @throws TypeError */
-export function checkOptions(where: string, options: unknown, known: readonly string[]): void {
-  // What a Map or a class keeps to itself would be an option that nobody sees.
-  if (!isPlainObject(options)) throw wrongType(`${where}: options`, options, 'a plain object');
-  const unknown = Object.keys(options).find((key) => !known.includes(key));
-  if (unknown !== undefined)
-    throw new TypeError(
-      printable(`${where}: unknown option '${unknown.slice(0, 100)}', expected one of ${known.join(', ')}`),
-    );
 }
 
 /** Options of the writers. @throws TypeError */

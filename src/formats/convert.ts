@@ -1,7 +1,8 @@
 /** An adapter of one program as another's. What the target cannot hold is an error, or is left out and listed. */
 
+import { checkOptions, describe } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
-import { checkAlpha, checkBase, checkFlags, checkOptions, describe, underAsync } from './check.js';
+import { checkAlpha, checkBase, checkFlags, underAsync } from './check.js';
 import { type GgufBase, isReordered } from './gguf-base.js';
 import { ggufRules, writeGguf } from './gguf-lora.js';
 import { KOHYA_RULES, writeKohya } from './kohya.js';

@@ -1,12 +1,13 @@
 /** float32 values of the weights in GGUF files, by their type. Called by the readers of GGUF, by loaders of models, and by users. */
 
+import { describe } from '../values/checks.js';
 import type { BlockDType } from '../values/dtypes.js';
 import { FormatError } from '../values/format-error.js';
 import { decodeHalves, isHalf } from '../values/halves.js';
 import type { BlockReader } from './blocks-of-32.js';
 import * as small from './blocks-of-32.js';
 import * as large from './blocks-of-256.js';
-import { bytesOf, describe } from './check.js';
+import { bytesOf } from './check.js';
 import { type GgufDType, isReadable, READABLE, READABLE_NAMES } from './ggml-types.js';
 
 const READERS: Readonly<Record<BlockDType, BlockReader>> = { ...small, ...large };

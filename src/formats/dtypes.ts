@@ -1,9 +1,9 @@
 /** The safetensors dtypes: their widths, and those whose values are read. */
 
+import { describe } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
 import { decodeHalves, type HalfDType } from '../values/halves.js';
 import { typedArrayName } from '../values/kind.js';
-import { describe } from './check.js';
 
 /** Bits of an element, for every legal dtype. */
 export const DTYPE_BITS = {

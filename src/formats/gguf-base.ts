@@ -3,9 +3,10 @@
  * converter reorders the rows of Llama's query and key weights (rotary pairs side by side in place of two halves).
  */
 
+import { describe } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
 import { isMap } from '../values/kind.js';
-import { checkObject, checkText, describe, wrongType } from './check.js';
+import { checkObject, checkText, wrongType } from './check.js';
 import type { GgufFile } from './gguf-file.js';
 import { type Json, JsonNumber, parseJson } from './json.js';
 import type { LoraArray } from './lora-file.js';

@@ -3,8 +3,9 @@
  * Its convolutions factor another matrix than PEFT's and its MergedLinear another shape: neither is a pair [r, in], [out, r].
  */
 
+import { checkOptions } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
-import { checkAlpha, checkOptions, checkWriteOptions, under } from './check.js';
+import { checkAlpha, checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
 import { alphasBeside, FactorTable, withLayers } from './factors.js';
 import {

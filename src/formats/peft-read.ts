@@ -1,8 +1,9 @@
 /** Reading a PEFT adapter into the neutral description. Keys are taken apart by their ends, never by replacing text. */
 
 import { layerReader } from '../patterns/rules.js';
+import { checkOptions } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
-import { checkAlpha, checkObject, checkOptions } from './check.js';
+import { checkAlpha, checkObject } from './check.js';
 import { alphasBeside, withLayers } from './factors.js';
 import {
   bothHalves,

@@ -1,9 +1,11 @@
 /** Quantisation of float32 values to GGUF's q8_0 and q4_0, with the bits of the `gguf` package. Called by loaders of models, by merging and by users. */
+
+import { describe } from '../values/checks.js';
 import { BLOCK_DTYPES } from '../values/dtypes.js';
 import { FormatError } from '../values/format-error.js';
 import { encodeHalves } from '../values/halves.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
-import { describe, wrongType } from './check.js';
+import { wrongType } from './check.js';
 
 /** The types that values are quantised to. */
 export type QuantiseDType = 'q8_0' | 'q4_0';

@@ -1,7 +1,8 @@
 /** Telling whose adapter some files are, and reading it. */
 
+import { checkOptions } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
-import { bytesOf, checkAlpha, checkBase, checkObject, checkOptions, field, underAsync } from './check.js';
+import { bytesOf, checkAlpha, checkBase, checkObject, field, underAsync } from './check.js';
 import type { GgufBase } from './gguf-base.js';
 import { readGguf } from './gguf-lora.js';
 import { decodeUtf8, parseJson } from './json.js';

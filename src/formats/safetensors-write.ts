@@ -1,8 +1,9 @@
 /** Writing safetensors: widest dtype first, then by name, header padded with spaces, so that every tensor is aligned. */
 
 import type { ShapedArray } from '../values/arrays.js';
+import { checkOptions } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
-import { checkFlags, checkObject, checkOptions, checkText, field, wrongType } from './check.js';
+import { checkFlags, checkObject, checkText, field, wrongType } from './check.js';
 import { DTYPE_BITS, type Dtype, dtypeOf, isDtype, type TypedArray } from './dtypes.js';
 
 /** A tensor to write. */

@@ -88,7 +88,7 @@ export class Tensor implements Scoped {
         throw new TypeError(
           `Tensor.grad: the tensor is ${this.dtype}, expected f32 where there is a gradient`,
         );
-      void this.storage;
+      this.#checkLive('grad');
       value.keep();
     }
     this.#grad = value;

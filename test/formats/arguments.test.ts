@@ -46,7 +46,7 @@ describe('options', () => {
     );
     if (name !== 'convert')
       for (const options of [new Map(), [], 7, null, new (class Options {})()])
-        await expectRefused(() => call(wrong(options)), `TypeError: ${name}: options is`);
+        await expectRefused(() => call(wrong(options)), `TypeError: ${name}: options are`);
   });
 
   test.each<[string, Record<string, unknown>, string]>([

@@ -1,10 +1,10 @@
 /** Saving an adapter to a folder: what cannot be saved is told in the words of what was called, and nothing is written. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { AdapterError, createRuntime, FormatError, Linear, LoraModel, Sequential } from '../../src/index.js';
-import { saveAdapter } from '../../src/node.js';
+import { saveAdapter, writeAtomic } from '../../src/node.js';
 
 const rt = await createRuntime({ kernels: 'simd', threads: 1 });
 const attach = (): LoraModel =>
@@ -25,6 +25,22 @@ test('an adapter that is not there, or holds NaN, is not saved', async () => {
     expect(await readdir(folder)).toEqual([]);
     const paths = await saveAdapter(lora, undefined, folder, { allowNonFinite: true });
     expect((await readdir(folder)).map((name) => join(folder, name)).sort()).toEqual([...paths].sort());
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('writeAtomic writes the bytes of an array or a buffer, and leaves the old file where it cannot', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lora-wasm-save-'));
+  try {
+    const path = join(folder, 'bytes');
+    const { buffer } = Uint8Array.of(1, 2, 3);
+    for (const bytes of [buffer, new Uint8Array(buffer, 1)]) {
+      await writeAtomic(path, bytes);
+      expect([...(await readFile(path))]).toEqual([...new Uint8Array(bytes)]);
+    }
+    await expect(writeAtomic(join(path, 'within'), buffer)).rejects.toThrow('ENOTDIR');
+    expect(await readdir(folder)).toEqual(['bytes']);
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -111,7 +111,9 @@ test.each(BUILDS)('the kernels %s are at most 45 KB', (name) => {
 
 test('the README states the whole size', () => {
   const found =
-    /loads (\d+) KB, gzipped: (\d+) of JavaScript and (\d+) of kernels.*alone are ([\d.]+) KB.*starts threads, ([\d.]+) KB/.exec(README)!;
+    /loads (\d+) KB, gzipped: (\d+) of JavaScript and (\d+) of kernels.*alone are ([\d.]+) KB.*starts threads, ([\d.]+) KB/.exec(
+      README,
+    )!;
   const [whole, script, binary, alone, threads] = found.slice(1).map(Number) as [
     ...[number, number, number],
     ...[number, number],
