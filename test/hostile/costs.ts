@@ -1,7 +1,9 @@
 /** What files of others cost, in time and memory: ratios and counts that the suite cannot hold to a clock. */
+
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { RE2JS } from 're2js';
+import { medianOf } from '../../bench/core/measure.js';
 import { parsePeftConfig, parseSafetensors, readGguf, writeSafetensors } from '../../src/formats/index.js';
 import { createRuntime, Linear, LoraModel, Sequential } from '../../src/index.js';
 import { ggufBytes } from '../support/gguf.js';
@@ -10,16 +12,15 @@ import { milliseconds, type Row, type Section } from './section.js';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** The shortest of some times of each body in ms, taken by turns: others that use the machine only make it longer. */
-function shortest(bodies: readonly (() => unknown)[], times = 9): number[] {
-  const best = bodies.map(() => Number.POSITIVE_INFINITY);
-  for (let turn = 0; turn < times; turn++)
-    for (const [i, body] of bodies.entries()) {
+/** Times of each body in ms, turn by turn. */
+function timesOf(bodies: readonly (() => unknown)[], turns = 9): number[][] {
+  return Array.from({ length: turns }, () =>
+    bodies.map((body) => {
       const begin = performance.now();
       body();
-      best[i] = Math.min(best[i]!, performance.now() - begin);
-    }
-  return best;
+      return performance.now() - begin;
+    }),
+  );
 }
 
 function row(what: string, tried: string, fault: string | null, worst: string): Row {
@@ -40,10 +41,11 @@ function halves(): Row[] {
       ]),
     );
   const kinds = ['F32', 'F16', 'BF16'] as const;
-  const times = shortest(kinds.map(open).map((file) => () => file.f32('x')));
+  const turns = timesOf(kinds.map(open).map((file) => () => file.f32('x')));
   return kinds.slice(1).map((dtype, i) => {
-    const time = times[i + 1]!;
-    const ratio = time / times[0]!;
+    const time = medianOf(turns.map((times) => times[i + 1]!));
+    // Turn by turn: one lucky copy of float32, into pages that were there, is no measure for the others.
+    const ratio = medianOf(turns.map((times) => times[i + 1]! / times[0]!));
     const fault = ratio > 3 ? `${ratio.toFixed(1)} times the time of float32, expected at most 3` : null;
     return row(
       `reading ${dtype}`,
