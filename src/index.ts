@@ -22,12 +22,12 @@ export type {
 export { AdapterError } from './lora/errors.js';
 export type { AdapterFiles, ExportOptions } from './lora/files/export-adapter.js';
 export type { AdapterSource, LoadOptions, LoadReport } from './lora/files/load-adapter.js';
-export type { BaseLayer, LayerKind } from './lora/layer/base-layer.js';
-export type { LoraAdaptable } from './lora/layer/kinds.js';
-export { LoraConv2d } from './lora/layer/lora-conv2d.js';
-export { LoraEmbedding } from './lora/layer/lora-embedding.js';
-export type { LoraLayer } from './lora/layer/lora-layer.js';
-export { LoraLinear } from './lora/layer/lora-linear.js';
+export type { AdaptationOptions, BaseLayer, LayerAdaptation, LayerKind } from './lora/kinds/adaptation.js';
+export { type ConvLayer, conv2dAdaptation } from './lora/kinds/conv2d.js';
+export { embeddingAdaptation, type LookupLayer } from './lora/kinds/embedding.js';
+export { type LinearAdaptationOptions, linearAdaptation } from './lora/kinds/linear.js';
+export { LoraLayer } from './lora/layer/lora-layer.js';
+export { LoraConv2d, LoraEmbedding, type LoraLayersOf, LoraLinear } from './lora/layer/of-kind.js';
 export { LoraModel } from './lora/lora-model.js';
 export type { ChangedBase, LoraFactors, MergeOptions } from './lora/maths/factors.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d.js';

@@ -90,7 +90,8 @@ test("PEFT's adapter is loaded and saved, and the commands take what was saved",
   expect(existsSync(join(project, 'my-adapter-mlx/adapters.safetensors'))).toBe(true);
 });
 
-test('the block about several adapters runs', () => {
-  const [block] = blocksOf(readFileSync(join(ROOT, 'docs/adapters.md'), 'utf8'), 'ts');
-  expect(runBlock(block!)).toMatch(/\[ 3, 2 \]/);
+test('the blocks about several adapters and about layers of your own run', () => {
+  const [several, own] = blocksOf(readFileSync(join(ROOT, 'docs/adapters.md'), 'utf8'), 'ts');
+  expect(runBlock(several!)).toMatch(/\[ 3, 2 \]/);
+  expect(runBlock(own!)).toMatch(/\[ 3, 8 \] \[ '0', '1' \]/);
 });

@@ -2,16 +2,14 @@
  * LoraModel: named adapters over one frozen model. LoRA layers stand in the places of the targeted ones; the parameters
  * keep their names. An adapter's values lie in one block; switching moves names and references.
  */
-import { type Child, type Layer, Module, parametersOf } from '../nn/module.js';
-import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
+import { type Layer, Module } from '../nn/module.js';
 import { describe } from '../values/checks.js';
+import { addAdapter } from './attached/add-adapter.js';
 import { attachTo } from './attached/attach.js';
 import type { Attachment } from './attached/attachment.js';
-import { namedCopies } from './attached/copies.js';
-import { type GroupOptions, parameterGroups } from './attached/groups.js';
 import { type LoraReport, reportOf } from './attached/report.js';
-import { checkBatch, withRowNames } from './attached/row-names.js';
-import { type ParameterSummary, summarize } from './attached/summary.js';
+import { withRowNames } from './attached/row-names.js';
+import { activate, deleteAdapter, setScale } from './attached/switch.js';
 import { addCombined, type WeightedOptions } from './combining/add-weighted.js';
 import { type LoraConfig, resolveConfig } from './config/config.js';
 import { namesGiven } from './config/names.js';
@@ -20,28 +18,18 @@ import { type AdapterFiles, type ExportOptions, exportAdapter } from './files/ex
 import { type AdapterSource, type LoadOptions, type LoadReport, loadAdapter } from './files/load-adapter.js';
 import { LoraLayer } from './layer/lora-layer.js';
 import type { MergeOptions } from './maths/factors.js';
-import {
-  mergeAdapters,
-  mergeDifference,
-  mergeForGood,
-  unmergeAdapters,
-  unmergeForGood,
-} from './merging/merge-model.js';
+import { mergeForGood, unmergeForGood } from './merging/for-good.js';
+import { mergeAdapters, unmergeAdapters } from './merging/merge-model.js';
+import { mergeDifference } from './merging/verify.js';
+import { WrappedModel } from './wrapped-model.js';
 
 /**
  * A model with adapters in its layers: attach, train, switch, combine, merge, load and save them.
  * @typeParam M - class of the wrapped model
  */
-export class LoraModel<M extends Module = Layer> extends Module {
-  /** The model, with LoRA layers in place. */
-  readonly model: M;
-  readonly #attachment: Attachment<M>;
-
+export class LoraModel<M extends Module = Layer> extends WrappedModel<M> {
   private constructor(attachment: Attachment<M>) {
-    super();
-    this.#attachment = attachment;
-    this.model = attachment.model;
-    this.setMode(this.model.training);
+    super(attachment);
   }
 
   /**
@@ -68,34 +56,22 @@ export class LoraModel<M extends Module = Layer> extends Module {
 
   /** Names of all adapters. */
   get adapters(): string[] {
-    return this.#attachment.adapters.names;
+    return this.attachment.adapters.names;
   }
 
   /** Names of the active adapters. */
   get activeAdapters(): string[] {
-    return [...this.#attachment.adapters.active];
+    return [...this.attachment.adapters.active];
   }
 
   /** Names of the adapters that are merged in one layer at least; `report()` says in which. */
   get mergedAdapters(): string[] {
-    return this.#attachment.merged;
+    return this.attachment.merged;
   }
 
   /** Whether any adapter is merged in any layer. */
   get merged(): boolean {
     return this.mergedAdapters.length > 0;
-  }
-
-  /**
-   * The model's output with the active adapters.
-   * @param inputs - what the model's own `forward` takes: tensors, a cache, options
-   * @returns what the model's own `forward` gives
-   * @throws AdapterError inside `withAdapterNames` for a batch (the first tensor given) of another number of rows
-   */
-  override forward(...inputs: Parameters<M['forward']>): ReturnType<M['forward']> {
-    checkBatch(this.#attachment, this, inputs);
-    // The compiler sees the forward of every model here, and not that of M.
-    return this.#attachment.runtime.attempt(() => this.model.forward(...inputs)) as ReturnType<M['forward']>;
   }
 
   /**
@@ -105,56 +81,12 @@ export class LoraModel<M extends Module = Layer> extends Module {
    * lora.layer('encoder.0.attention.q').enabled = false;
    */
   layer(name: string): LoraLayer {
-    return this.#attachment.layer('LoraModel.layer', name);
-  }
-
-  override children(): Iterable<Child> {
-    return this.model.children();
-  }
-
-  override ownParameters(): Iterable<[string, Parameter]> {
-    return this.model.ownParameters();
-  }
-
-  /** Switches the tree, the wrapped model itself with it, to training mode (or out of it). */
-  override train(mode = true): this {
-    super.train(mode);
-    this.model.setMode(mode);
-    return this;
-  }
-
-  /** Every parameter: the model's under their own names, the adapters' beside them, their copies of biases and saved modules last. */
-  override namedParameters(): [string, Parameter][] {
-    const { adapters } = this.#attachment;
-    return [...parametersOf(this, adapters.originals()), ...namedCopies(adapters.all)];
-  }
-
-  /** The parameters that `backward()` gives gradients: what an optimiser takes. */
-  trainableParameters(): Parameter[] {
-    return this.parameters().filter((parameter) => parameter.requiresGrad);
-  }
-
-  /**
-   * The trainable parameters in groups for an optimiser: LoRA+ (arXiv 2402.12354) gives B a learning rate of its own, and
-   * biases, magnitudes and norms can be left out of weight decay.
-   * @example
-   * const optimizer = new AdamW(lora.parameterGroups({ lr: 1e-4, loraPlusLrRatio: 16 }));
-   */
-  parameterGroups(options: GroupOptions): ParameterGroup[] {
-    return parameterGroups('LoraModel.parameterGroups', this.namedParameters(), options);
-  }
-
-  /** Trainable and all parameters and their share, in PEFT's words and as it counts: a trained bias is one parameter. */
-  summary(): ParameterSummary {
-    return summarize(
-      this.parameters(),
-      this.#attachment.adapters.all.flatMap(({ copies }) => copies),
-    );
+    return this.attachment.places.get('LoraModel.layer', name);
   }
 
   /** What is wrapped, loaded, trainable, merged, at which scale, and what matched nothing; `toString()` gives lines of text. */
   report(): LoraReport {
-    return reportOf(this.#attachment);
+    return reportOf(this.attachment);
   }
 
   /**
@@ -163,7 +95,7 @@ export class LoraModel<M extends Module = Layer> extends Module {
    */
   addAdapter(name: string, config: LoraConfig): void {
     const where = 'LoraModel.addAdapter';
-    this.#attachment.add(where, name, resolveConfig(where, config));
+    addAdapter(this.attachment, where, { name, config: resolveConfig(where, config) });
   }
 
   /**
@@ -180,7 +112,7 @@ export class LoraModel<M extends Module = Layer> extends Module {
     weights: readonly number[],
     options: WeightedOptions = {},
   ): string {
-    return addCombined(this.#attachment, names, weights, options);
+    return addCombined(this.attachment, names, weights, options);
   }
 
   /**
@@ -189,7 +121,7 @@ export class LoraModel<M extends Module = Layer> extends Module {
    */
   setAdapter(names: string | readonly string[]): void {
     const where = 'LoraModel.setAdapter';
-    this.#attachment.activate(where, namesGiven(where, names));
+    activate(this.attachment, where, namesGiven(where, names));
   }
 
   /**
@@ -198,18 +130,18 @@ export class LoraModel<M extends Module = Layer> extends Module {
    * @throws TypeError, RangeError; AdapterError when it is merged or unknown
    */
   setScale(name: string, multiplier: number): void {
-    this.#attachment.setScale('LoraModel.setScale', name, multiplier);
+    setScale(this.attachment, 'LoraModel.setScale', name, multiplier);
   }
 
   /** Removes an adapter and gives its memory back; if it was active, it no longer is. @throws AdapterError when it is merged or unknown */
   deleteAdapter(name: string): void {
-    this.#attachment.delete('LoraModel.deleteAdapter', name);
+    deleteAdapter(this.attachment, 'LoraModel.deleteAdapter', name);
   }
 
   /** Changes which adapters train: exactly these. @throws AdapterError when there is no such adapter */
   setTrainable(names: string | readonly string[]): void {
     const where = 'LoraModel.setTrainable';
-    this.#attachment.adapters.train(where, namesGiven(where, names));
+    this.attachment.adapters.train(where, namesGiven(where, names));
   }
 
   /**
@@ -218,7 +150,10 @@ export class LoraModel<M extends Module = Layer> extends Module {
    * @throws TypeError when `fn` returns a promise; AdapterError when it switches, deletes, merges or unloads adapters
    */
   withAdaptersDisabled<T>(fn: () => T): T {
-    return this.#attachment.withAdaptersDisabled('LoraModel.withAdaptersDisabled', fn);
+    const { attachment } = this;
+    return attachment.guard.run('withAdaptersDisabled', 'LoraModel.withAdaptersDisabled', fn, (inner) =>
+      attachment.withBaseAlone(inner),
+    );
   }
 
   /**
@@ -236,7 +171,7 @@ export class LoraModel<M extends Module = Layer> extends Module {
    * const y = lora.eval().withAdapterNames(['french', '__base__', 'german'], () => lora.forward(x));
    */
   withAdapterNames<T>(names: readonly string[], fn: () => T): T {
-    return withRowNames(this.#attachment, this, names, fn);
+    return withRowNames(this.attachment, this, names, fn);
   }
 
   /**
@@ -245,12 +180,12 @@ export class LoraModel<M extends Module = Layer> extends Module {
    * @throws AdapterError when one is merged already or not active, or `safe` finds NaN or infinity; OutOfMemoryError; nothing is merged then
    */
   merge(names?: readonly string[], options: MergeOptions = {}): void {
-    mergeAdapters(this.#attachment, names, options);
+    mergeAdapters(this.attachment, names, options);
   }
 
   /** Takes adapters (all merged ones by default) out of the weights again: the kept bytes, with the others merged anew. @throws AdapterError, OutOfMemoryError; nothing has changed then */
   unmerge(names?: readonly string[]): void {
-    unmergeAdapters(this.#attachment, names);
+    unmergeAdapters(this.attachment, names);
   }
 
   /**
@@ -261,7 +196,7 @@ export class LoraModel<M extends Module = Layer> extends Module {
    * @throws AdapterError when no adapter is active; TypeError when the output holds no tensor; OutOfMemoryError
    */
   verifyMerge(...inputs: Parameters<M['forward']>): number {
-    return mergeDifference(this.#attachment, this, inputs);
+    return mergeDifference(this.attachment, this, inputs);
   }
 
   /**
@@ -270,21 +205,21 @@ export class LoraModel<M extends Module = Layer> extends Module {
    * @throws AdapterError, OutOfMemoryError; nothing has changed then
    */
   mergeAndUnload(options: MergeOptions = {}): M {
-    return mergeForGood(this.#attachment, options);
+    return mergeForGood(this.attachment, options);
   }
 
   /** Takes the adapters away and gives the plain model back, unfrozen as it was; the LoraModel is spent. */
   unload(): M {
-    return unmergeForGood(this.#attachment);
+    return unmergeForGood(this.attachment);
   }
 
   /** An adapter as PEFT's two files, as bytes. @throws AdapterError, FormatError when a weight is not finite */
   exportAdapter(name?: string, options: ExportOptions = {}): AdapterFiles {
-    const { adapters } = this.#attachment;
+    const { adapters } = this.attachment;
     const write = (): AdapterFiles => exportAdapter(adapters, name, options);
     // A merged LoRA bias may stand in the adapter's own copy of the bias.
     const inCopies = this.merged && adapters.activeCopies().length > 0;
-    return inCopies ? this.#attachment.withoutMerged(write) : write();
+    return inCopies ? this.attachment.withoutMerged(write) : write();
   }
 
   /**
@@ -295,10 +230,6 @@ export class LoraModel<M extends Module = Layer> extends Module {
    * @throws AdapterError, FormatError; the model is then unchanged
    */
   async loadAdapter(name: string, source: AdapterSource, options: LoadOptions = {}): Promise<LoadReport> {
-    return loadAdapter(this.#attachment, name, source, options);
-  }
-
-  override dispose(): void {
-    this.#attachment.dispose();
+    return loadAdapter(this.attachment, name, source, options);
   }
 }

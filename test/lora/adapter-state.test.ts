@@ -271,7 +271,7 @@ describeRuntimes('adapters and their state', (rt) => {
           rt(),
           leaf,
           () => {
-            layer.restartMasks();
+            layer.computing.restartMasks();
             return mseLoss(layer.forward(x), target, { reduction: 'sum' });
           },
           2e-2,

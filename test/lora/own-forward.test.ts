@@ -2,7 +2,9 @@
 import { expect, test } from 'vitest';
 import {
   AdapterError,
+  add,
   Conv2d,
+  conv2dAdaptation,
   createRuntime,
   Embedding,
   type Layer,
@@ -11,6 +13,8 @@ import {
   LoraEmbedding,
   LoraLinear,
   LoraModel,
+  linear,
+  linearAdaptation,
   type Module,
   type Runtime,
   Sequential,
@@ -40,22 +44,11 @@ class Negated extends Conv2d {
   }
 }
 
-class LoraDoubled extends LoraLinear {
-  override forward(x: Tensor): Tensor {
-    return scale(super.forward(x), 2);
-  }
-}
-
-class LoraNegated extends LoraConv2d {
-  override forward(x: Tensor): Tensor {
-    return scale(super.forward(x), -1);
-  }
-}
-
 class Adaptable extends Doubled {
-  static loraLayer(layer: Adaptable): LoraLinear {
-    return new LoraDoubled(layer);
-  }
+  static readonly adaptation = linearAdaptation<Adaptable>({
+    fanInFanOut: (layer) => layer.fanInFanOut,
+    forward: (_layer, product, x) => scale(product(x), 2),
+  });
 }
 
 /** Says nothing of its own, and computes what the class above it says. */
@@ -68,9 +61,16 @@ class Tripled extends Adaptable {
 }
 
 class AdaptableConv extends Negated {
-  static loraLayer(layer: AdaptableConv): LoraConv2d {
-    return new LoraNegated(layer);
-  }
+  static readonly adaptation = conv2dAdaptation<AdaptableConv>({
+    forward: (_layer, convolve, x) => scale(convolve(x), -1),
+  });
+}
+
+/** The product of an adapted layer, without what its class computes around it. */
+function productOf(layer: AnyLoraLayer, x: Tensor): Tensor {
+  const { A, B, scaling } = layer.factors('default');
+  const { weight, bias } = layer.base as Linear;
+  return add(linear(x, weight, bias), scale(linear(linear(x, A), B), scaling));
 }
 
 const ALL = { r: 2, targetModules: ['0', '1'] } as const;
@@ -116,7 +116,7 @@ test('a class under one that says how, with yet another forward, is refused unti
   const rt = await createRuntime();
   const model = new Sequential(new Tripled(rt, 3, 3));
   expect(() => LoraModel.attach(model, { targetModules: ['0'] })).toThrow(
-    'LoraModel.attach: 0 is a Adaptable (Tripled) with a forward of its own, which the LoRA layer of Adaptable would not compute',
+    'LoraModel.attach: 0 is a Adaptable (Tripled) with a forward of its own, which its LoRA layer would not compute',
   );
   expect(model.layers[0]).toBeInstanceOf(Tripled);
   rt.dispose();
@@ -142,13 +142,9 @@ test('a subclass that says how is adapted with its own forward, merged and given
   for (const layer of model.layers) stir(rt, layer as AnyLoraLayer);
   const on = valuesOf(rt, lora, x);
   expect(apart(on, base)).toBeGreaterThan(1e-3);
-  expect(valuesOf(rt, model.layers[1]!, x)).toEqual(
-    valuesOf(
-      rt,
-      { forward: (y: Tensor) => scale(LoraLinear.prototype.forward.call(model.layers[1], y), 2) } as Layer,
-      x,
-    ),
-  );
+  const adapted = model.layers[1] as AnyLoraLayer;
+  const twice = { forward: (y: Tensor) => scale(productOf(adapted, y), 2) } as Layer;
+  expect(apart(valuesOf(rt, adapted, x), valuesOf(rt, twice, x))).toBeLessThan(1e-5);
   lora.merge();
   expect(apart(valuesOf(rt, lora, x), on)).toBeLessThan(1e-5);
   const plain = lora.mergeAndUnload();
@@ -157,19 +153,18 @@ test('a subclass that says how is adapted with its own forward, merged and given
   rt.dispose();
 });
 
-test('what loraLayer gives is a new LoRA layer over the layer itself', async () => {
+test('a static adaptation that is no description is refused by name, and nothing has changed', async () => {
   const rt = await createRuntime();
-  const other = new Linear(rt, 3, 3);
-  for (const wrong of [null, other, new LoraLinear(other), LoraLinear.from(new Linear(rt, 3, 3))]) {
+  for (const wrong of [null, 7, {}, { kind: 'linear' }, new Linear(rt, 1, 1), () => linearAdaptation()]) {
     class Wrong extends Linear {
-      static loraLayer(): unknown {
-        return wrong;
-      }
+      static readonly adaptation: unknown = wrong;
     }
     const model = new Sequential(new Wrong(rt, 3, 3));
     expect(() => LoraModel.attach(model, { targetModules: ['0'] })).toThrow(
-      'expected a new LoRA layer over it',
+      /^LoraModel\.attach: 0: the static adaptation of Wrong is .+, expected what linearAdaptation, /s,
     );
+    expect(model.layers[0]).toBeInstanceOf(Wrong);
+    expect(model.parameters().every(({ requiresGrad }) => requiresGrad)).toBe(true);
   }
   rt.dispose();
 });

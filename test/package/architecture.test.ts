@@ -22,9 +22,11 @@ const LORA = [
   ['errors'],
   ['config'],
   ['maths'],
-  ['merging'],
+  ['kinds'],
   ['layer'],
-  ['attached', 'combining', 'files'],
+  ['attached'],
+  ['combining', 'files', 'merging'],
+  ['wrapped-model'],
   ['lora-model'],
 ];
 

@@ -7,7 +7,6 @@ import type { Runtime } from '../../tensor/runtime.js';
 import type { Shape } from '../../values/shape.js';
 import type { ResolvedConfig } from '../config/config.js';
 import { AdapterError } from '../errors.js';
-import { LoraLinear } from '../layer/lora-linear.js';
 import { type AdapterTensor, adapterTensors, type NamedFactors } from '../layer/tensors.js';
 import type { FactorShapes } from '../maths/factors.js';
 import { type CopySite, copySites, type OwnCopy } from './copies.js';
@@ -28,8 +27,12 @@ export function layoutOf(
   { layers }: AdapterPlan,
 ): AdapterLayout {
   return {
-    factors: layers.map(({ path, layer, options }) => layer.shapesFor(`${where}: ${path}`, options)),
-    ranges: layers.map(({ path, layer, options }) => layer.rangesFor(`${where}: ${path}`, options)),
+    factors: layers.map(({ path, layer: { base, state }, options }) =>
+      state.adaptation.shapes(`${where}: ${path}`, base, options),
+    ),
+    ranges: layers.map(({ path, layer: { base, state }, options }) =>
+      state.adaptation.ranges(`${where}: ${path}`, base, options),
+    ),
     sites: copySites(where, model, config, new Set(layers.map(({ path }) => path))),
   };
 }
@@ -84,7 +87,7 @@ export class Adapter {
     const bias = list.map((shapes) => (shapes.bias === null ? null : made.shift()!));
     const magnitude = list.map((shapes) => (shapes.magnitude === null ? null : made.shift()!));
     for (const [i, { layer, options }] of plan.layers.entries()) {
-      layer.addFactors(name, {
+      layer.state.add(name, {
         ...{ A: A[i]!, B: B[i]!, bias: bias[i]!, magnitude: magnitude[i]! },
         ...{ options, ranges: ranges[i]! },
       });
@@ -95,9 +98,9 @@ export class Adapter {
 
   /** Its layers with their factors. */
   get layers(): NamedFactors[] {
-    return this.plan.layers.map(({ path, layer }) => ({
-      ...{ path, kind: layer.kind, outputs: layer.outputs },
-      factors: layer.factors(this.name),
+    return this.plan.layers.map(({ path, layer: { kind, base, state } }) => ({
+      ...{ path, kind, outputs: state.adaptation.outputs(base) },
+      factors: state.get(this.name, 'factors'),
     }));
   }
 
@@ -121,11 +124,11 @@ export class Adapter {
 
   /** Whether weights of its layers are stored [in, out]. */
   get fanInFanOut(): boolean {
-    return this.plan.layers.some(({ layer }) => layer instanceof LoraLinear && layer.fanInFanOut);
+    return this.plan.layers.some(({ layer: { base, state } }) => state.adaptation.fanInFanOut(base));
   }
 
   dispose(): void {
-    for (const { layer } of this.plan.layers) layer.removeFactors(this.name);
+    for (const { layer } of this.plan.layers) layer.state.remove(this.name);
     this.block.dispose();
   }
 }

@@ -2,7 +2,9 @@
 import type { Module } from '../../nn/module.js';
 import { type LoraConfig, resolveConfig } from '../config/config.js';
 import { checkAdapterName } from './adapter-set.js';
+import { addAdapter } from './add-adapter.js';
 import { Attachment } from './attachment.js';
+import { activate } from './switch.js';
 
 /** @param config - of the adapter to add and activate, if any @throws TypeError, RangeError, AdapterError; the model is then unchanged */
 export function attachTo<M extends Module>(
@@ -16,11 +18,11 @@ export function attachTo<M extends Module>(
   const attachment = new Attachment(where, model);
   if (resolved === null) return attachment;
   try {
-    attachment.add(where, name, resolved);
+    addAdapter(attachment, where, { name, config: resolved });
   } catch (error) {
     attachment.detach();
     throw error;
   }
-  attachment.activate(where, [name]);
+  activate(attachment, where, [name]);
   return attachment;
 }

@@ -8,9 +8,8 @@ import { idleEntries } from '../config/saved-modules.js';
 import { type ModuleNames, matchesSuffix, selectTargets } from '../config/targets.js';
 import { AdapterError } from '../errors.js';
 import { childrenOf } from '../layer/children.js';
-import { isAdaptable, isLinear, wrap } from '../layer/kinds.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
-import { LoraLinear } from '../layer/lora-linear.js';
+import { kindOf, wrap } from '../layer/wrap.js';
 
 /** One layer of an adapter to be. */
 export interface PlannedLayer {
@@ -54,10 +53,11 @@ export function planAdapter(
 ): AdapterPlan {
   const children = childrenOf(model);
   const all = [...children.keys()];
+  const kinds = new Map(all.map((path) => [path, kindOf(children.get(path)!.module)]));
   const names: ModuleNames = {
     all,
-    adaptable: all.filter((path) => isAdaptable(children.get(path)!.module)),
-    linear: all.filter((path) => isLinear(children.get(path)!.module)),
+    adaptable: all.filter((path) => kinds.get(path) !== null),
+    linear: all.filter((path) => kinds.get(path) === 'linear'),
   };
   const { paths, excluded, unmatched, unfit } = selectTargets(where, names, config, strict);
   const idle = idleEntries(all, config.modulesToSave).map((entry) => `saved module '${entry}'`);
@@ -95,7 +95,8 @@ export function planAdapter(
     const options = layerOptionsOf(config, path, values[0]!.valueOf(path), values[1]!.valueOf(path));
     return { path, child, layer: wrap(`${where}: ${path}`, child.module), options };
   });
-  for (const { path, layer, options } of layers) layer.shapesFor(`${where}: ${path}`, options);
+  for (const { path, layer, options } of layers)
+    layer.state.adaptation.shapes(`${where}: ${path}`, layer.base, options);
   const notes = [...idle.map((entry) => `${entry} matches no module`), ...notesOf(config, layers)];
   return { layers, excluded, unused, unmatched: lost, unfit, idle, notes };
 }
@@ -103,7 +104,8 @@ export function planAdapter(
 function notesOf(config: ResolvedConfig, layers: readonly PlannedLayer[]): string[] {
   const notes: string[] = [];
   const contrary = layers.filter(
-    ({ layer }) => layer instanceof LoraLinear && layer.fanInFanOut !== config.fanInFanOut,
+    ({ layer: { kind, base, state } }) =>
+      kind === 'linear' && state.adaptation.fanInFanOut(base) !== config.fanInFanOut,
   );
   if (contrary.length > 0)
     notes.push(

@@ -1,6 +1,6 @@
 /** What `LoraModel.report()` says: what is wrapped, loaded, trainable, merged, at which scale, and what matched nothing. */
 import { dotted } from '../../nn/module.js';
-import type { LayerKind } from '../layer/base-layer.js';
+import type { LayerKind } from '../kinds/adaptation.js';
 import { strengthOf } from '../maths/factors.js';
 import type { Adapter } from './adapter.js';
 import type { Attachment } from './attachment.js';
@@ -59,7 +59,8 @@ export interface LoraReport {
 }
 
 export function reportOf(attachment: Attachment): LoraReport {
-  const { adapters, paths: wrapped } = attachment;
+  const { adapters, places } = attachment;
+  const wrapped = places.paths;
   const tied = [...attachment.tied().values()];
   const list = adapters.all.map((adapter) => adapterReport(adapter, adapters.active.includes(adapter.name)));
   return { adapters: list, wrapped, tied, toString: () => textOf(list, wrapped, tied) };

@@ -23,22 +23,22 @@ import type { OwnCopy } from './copies.js';
  */
 export function withRowNames<T>(attachment: Attachment, lora: Module, names: unknown, fn: () => T): T {
   const where = 'LoraModel.withAdapterNames';
-  attachment.checkFree(where);
+  attachment.guard.checkFree(where);
   const rows = checkRowNames(where, attachment, lora, names);
   const { adapters, layers } = attachment;
   const copied = copiesByModule(where, attachment, rows);
-  return attachment.runInside('withAdapterNames', where, fn, (inner) =>
+  return attachment.guard.run('withAdapterNames', where, fn, (inner) =>
     adapters.withOriginals(() => {
       const restore: (() => void)[] = [];
       attachment.rowNames = rows;
       try {
-        for (const layer of layers) layer.setRows({ names: rows, copies: copied.get(layer) ?? NONE });
+        for (const layer of layers) layer.computing.rows = { names: rows, copies: copied.get(layer) ?? NONE };
         for (const [module, copies] of copied)
           if (computesByRows(module)) restore.push(forwardByRows(module, { names: rows, copies }));
         return inner();
       } finally {
         attachment.rowNames = null;
-        for (const layer of layers) layer.setRows(null);
+        for (const layer of layers) layer.computing.rows = null;
         for (const back of restore) back();
       }
     }),

@@ -3,6 +3,7 @@ import { exactKey } from '../../patterns/rules.js';
 import type { Runtime } from '../../tensor/runtime.js';
 import { checkInteger, checkNumber, checkOptions, describe } from '../../values/checks.js';
 import type { Adapter } from '../attached/adapter.js';
+import { addAdapter } from '../attached/add-adapter.js';
 import type { Attachment } from '../attached/attachment.js';
 import { resolveConfig } from '../config/config.js';
 import { namesGiven } from '../config/names.js';
@@ -49,7 +50,7 @@ export function addCombined(
   options: WeightedOptions,
 ): string {
   const where = 'LoraModel.addWeightedAdapter';
-  attachment.checkAttached(where);
+  attachment.guard.checkAttached(where);
   // DARE's draws are taken back with the rest when there is no room for the sum.
   return attachment.runtime.attempt(() => combineAndAdd(where, attachment, names, weights, options));
 }
@@ -83,7 +84,10 @@ function combineAndAdd(
   const fusedSlices = new Map(
     [...slices].flatMap(([path, value]) => (value === null ? [] : [[path, value] as const])),
   );
-  const { adapter, undo } = attachment.add(where, name, { ...base, fusedSlices });
+  const { adapter, undo } = addAdapter(attachment, where, {
+    name,
+    config: { ...base, fusedSlices },
+  });
   adapter.trainable = false;
   try {
     for (const { path, factors } of adapter.layers) {

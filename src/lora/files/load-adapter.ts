@@ -9,12 +9,13 @@ import { fileInFolder, ReadError, readBytes } from '../../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
 import type { HostBlob, HostUrl } from '../../values/globals.js';
 import { bytesOf, isBlob, urlOf } from '../../values/kind.js';
+import { addAdapter } from '../attached/add-adapter.js';
 import type { Attachment } from '../attached/attachment.js';
 import type { AdapterPlan } from '../attached/plan.js';
 import { type LoraConfig, type ResolvedConfig, resolveConfig } from '../config/config.js';
 import type { InitLoraWeights } from '../config/layer-options.js';
 import { AdapterError } from '../errors.js';
-import { takesFromBase } from '../maths/initialise.js';
+import { takesFromBase } from '../layer/initialise.js';
 import type { AdapterFiles } from './export-adapter.js';
 import { FileValues } from './file-values.js';
 import { fromLoraFile, isLoraFile, type ReadFile } from './read-file.js';
@@ -60,16 +61,20 @@ export async function loadAdapter(
   options: LoadOptions,
 ): Promise<LoadReport> {
   const where = 'LoraModel.loadAdapter';
-  attachment.checkAttached(where);
+  attachment.guard.checkAttached(where);
   attachment.adapters.checkNewName(where, name);
   const { strict, prefix, trainable, base } = checkLoadOptions(where, options);
   const { config, tensors, warnings } = await read(where, source, attachment.model, options.prefix);
   const values = new FileValues(where, tensors, prefix, strict);
-  const { adapter, undo } = attachment.add(where, name, supported(where, config), {
-    strict,
-    initOf: (plan) => initToRun(where, config, base, plan),
-    fills: (path) => values.fills(path),
-    compare: (tensors, model) => values.compare(tensors, model),
+  const { adapter, undo } = addAdapter(attachment, where, {
+    name,
+    config: supported(where, config),
+    file: {
+      strict,
+      initOf: (plan) => initToRun(where, config, base, plan),
+      fills: (path) => values.fills(path),
+      compare: (tensors, model) => values.compare(tensors, model),
+    },
   });
   try {
     values.fill(adapter.tensors());
@@ -220,7 +225,7 @@ function initToRun(
   base: 'original' | 'changed',
   { layers }: AdapterPlan,
 ): boolean | string {
-  if (base === 'changed' || !layers.some(({ layer }) => takesFromBase(layer, init))) return true;
+  if (base === 'changed' || !layers.some(({ layer }) => takesFromBase(layer.state, init))) return true;
   if (init === 'pissa' || init === 'olora') return init;
   const why = String(init).startsWith('pissa_niter')
     ? 'drew random numbers that the file does not hold'

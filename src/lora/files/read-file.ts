@@ -6,14 +6,12 @@ import { kohyaName } from '../../formats/kohya-name.js';
 import type { LoraFile, LoraModule } from '../../formats/lora-file.js';
 import type { PeftConfig } from '../../formats/peft-config.js';
 import { peftForm } from '../../formats/peft-write.js';
-import { Embedding } from '../../nn/embedding.js';
 import type { Module } from '../../nn/module.js';
 import { escaped } from '../../patterns/rules.js';
 import { matchesSuffix } from '../config/targets.js';
 import { AdapterError } from '../errors.js';
 import { childrenOf } from '../layer/children.js';
-import { isAdaptable } from '../layer/kinds.js';
-import { LoraEmbedding } from '../layer/lora-embedding.js';
+import { kindOf } from '../layer/wrap.js';
 import type { NamedTensors } from './file-values.js';
 
 /** What an adapter's files hold. */
@@ -34,15 +32,14 @@ export function fromLoraFile(where: string, file: LoraFile, model: Module): Read
   // An adapter of PEFT's has its kinds and its targets with it.
   if (file.format === 'peft' && file.config !== null)
     return { config: form.config, tensors: tensorsOf(form.tensors), warnings: file.warnings };
-  const layers = new Map([...childrenOf(model)].filter(([, { module }]) => isAdaptable(module)));
-  const paths = [...layers.keys()];
+  const kinds = new Map([...childrenOf(model)].map(([path, { module }]) => [path, kindOf(module)]));
+  const paths = [...kinds.keys()].filter((path) => kinds.get(path) !== null);
   const named = file.format === 'kohya' ? dottedPaths(where, file.modules, paths) : file.modules;
   // A file that has no word for embeddings tells them by their names; the model knows.
   const modules = named.map((module) => {
-    const layer = layers.get(module.path)?.module;
-    if (layer === undefined || module.kind === 'conv2d') return module;
-    const lookup = layer instanceof Embedding || layer instanceof LoraEmbedding;
-    return { ...module, kind: lookup ? ('embedding' as const) : ('linear' as const) };
+    const kind = kinds.get(module.path) ?? null;
+    if (kind === null || module.kind === 'conv2d') return module;
+    return { ...module, kind: kind === 'embedding' ? ('embedding' as const) : ('linear' as const) };
   });
   const { config, tensors } = peftForm(where, { ...file, modules });
   return {

@@ -2,8 +2,8 @@
 import { type AdapterPart, peftAliases, peftSlot } from '../../formats/peft-keys.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { CopySite } from '../attached/copies.js';
+import type { LayerKind } from '../kinds/adaptation.js';
 import type { LoraFactors } from '../maths/factors.js';
-import type { LayerKind } from './base-layer.js';
 
 /** One layer of an adapter with its dotted name. */
 export interface NamedFactors {

@@ -1,14 +1,10 @@
-/** Merging adapters into the weights of a whole model and out again. What it means in one layer is `merge-state.ts`. */
-import type { Module } from '../../nn/module.js';
-import { collect } from '../../tensor/scope.js';
-import { Tensor } from '../../tensor/tensor.js';
-import { describe } from '../../values/checks.js';
+/** Merging adapters into the weights of a whole model and out again. What it means in one layer is `layer/merge-layer.ts`. */
 import type { Attachment } from '../attached/attachment.js';
 import { namesGiven } from '../config/names.js';
 import { AdapterError } from '../errors.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
+import type { MergeStep } from '../layer/merge-layer.js';
 import { checkMergeOptions, type MergeOptions } from '../maths/factors.js';
-import type { MergeStep } from './merge-layer.js';
 
 /** @throws AdapterError, OutOfMemoryError; nothing is merged then */
 export function mergeAdapters(
@@ -17,7 +13,7 @@ export function mergeAdapters(
   options: MergeOptions = {},
 ): void {
   const where = 'LoraModel.merge';
-  attachment.checkFree(where);
+  attachment.guard.checkFree(where);
   checkMergeOptions(where, options);
   mergeInTurn(attachment, where, mergeable(where, attachment, names), options).done();
 }
@@ -62,17 +58,17 @@ function mergeable(
 }
 
 /** Merges layer by layer; what was done is undone where one fails. @throws AdapterError, OutOfMemoryError */
-function mergeInTurn(
+export function mergeInTurn(
   attachment: Attachment,
   where: string,
   names: readonly string[],
   options: MergeOptions,
 ): MergeStep {
   attachment.markTied();
-  const { layers, paths } = attachment;
+  const { layers, paths } = attachment.places;
   return inTurn(layers, (layer, i) => {
     const here = missing(layer, names);
-    return here.length === 0 ? null : layer.mergeStep(`${where}: ${paths[i]}`, here, options);
+    return here.length === 0 ? null : layer.merging.merge(`${where}: ${paths[i]}`, here, options);
   });
 }
 
@@ -105,7 +101,7 @@ function inTurn(
 /** @throws AdapterError, OutOfMemoryError; nothing has changed then */
 export function unmergeAdapters(attachment: Attachment, names?: readonly string[]): void {
   const where = 'LoraModel.unmerge';
-  attachment.checkEnabled(where);
+  attachment.guard.checkEnabled(where);
   const { merged } = attachment;
   if (merged.length === 0) throw new AdapterError(`${where}: nothing is merged, expected merge() before`);
   const wanted = names === undefined ? merged : namesGiven(where, names);
@@ -121,72 +117,6 @@ export function unmergeAdapters(attachment: Attachment, names?: readonly string[
   const partly = new Map(
     touched.filter(({ rest }) => rest.length > 0).map(({ layer, rest }) => [layer, rest]),
   );
-  inTurn([...partly.keys()], (layer) => layer.keepMerged(where, partly.get(layer)!)).done();
+  inTurn([...partly.keys()], (layer) => layer.merging.keepOnly(where, partly.get(layer)!)).done();
   for (const { layer, rest } of touched) if (rest.length === 0) layer.unmerge();
-}
-
-/** @param lora - the LoraModel itself @returns max |merged - unmerged| over the output's elements @throws AdapterError, OutOfMemoryError */
-export function mergeDifference(attachment: Attachment, lora: Module, inputs: readonly unknown[]): number {
-  const where = 'LoraModel.verifyMerge';
-  attachment.checkFree(where);
-  const { adapters, model, runtime } = attachment;
-  if (adapters.active.length === 0)
-    throw new AdapterError(`${where}: no adapter is active, expected at least one`);
-  const modes = [model, ...lora.namedModules().map(([, module]) => module)].map((module) => ({
-    ...{ module, training: module.training },
-  }));
-  const output = (): number[] =>
-    runtime.scope(() => runtime.noGrad(() => valuesIn(where, model.forward(...inputs))));
-  lora.eval();
-  try {
-    return attachment.withoutMerged(() => {
-      const apart = output();
-      const step = mergeInTurn(attachment, where, adapters.active, {});
-      try {
-        const together = output();
-        return apart.reduce((most, value, i) => Math.max(most, Math.abs(value - together[i]!)), 0);
-      } finally {
-        step.undo();
-      }
-    });
-  } finally {
-    for (const { module, training } of modes) module.setMode(training);
-  }
-}
-
-/** The elements of every tensor in a model's output. @throws TypeError where there is none */
-function valuesIn(where: string, output: unknown): number[] {
-  const tensors: Tensor[] = [];
-  collect(output, (value) => (value instanceof Tensor && tensors.push(value) > 0 ? value : null), []);
-  if (tensors.length === 0)
-    throw new TypeError(
-      `${where}: the model's output is ${describe(output)}, expected a tensor or an object that holds some`,
-    );
-  return tensors.flatMap((tensor) => [...tensor.toArray()]);
-}
-
-/** Merges what takes part and is not merged yet, layer by layer, and gives the plain model back. @throws AdapterError, OutOfMemoryError; nothing has changed then */
-export function mergeForGood<M extends Module>(attachment: Attachment<M>, options: MergeOptions): M {
-  const where = 'LoraModel.mergeAndUnload';
-  attachment.checkFree(where);
-  checkMergeOptions(where, options);
-  const { adapters, merged } = attachment;
-  if (adapters.active.length === 0 && merged.length === 0)
-    throw new AdapterError(`${where}: no adapter is active, expected at least one to merge`);
-  const step = mergeInTurn(attachment, where, adapters.active, options);
-  try {
-    // What undoing would need is let go of at the end of it.
-    return attachment.finish(() => step.done());
-  } catch (error) {
-    step.undo();
-    throw error;
-  }
-}
-
-/** Takes out what is merged and gives the plain model back. Takes no memory. @throws AdapterError */
-export function unmergeForGood<M extends Module>(attachment: Attachment<M>): M {
-  const where = 'LoraModel.unload';
-  attachment.checkFree(where);
-  if (attachment.merged.length > 0) unmergeAdapters(attachment);
-  return attachment.detach();
 }

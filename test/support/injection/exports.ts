@@ -58,6 +58,8 @@ export function publicCalls(rt: api.Runtime): string[] {
   for (const [name, value] of Object.entries(api)) {
     if (isClass(value)) visit(value);
     else if (typeof value === 'function') names.add(name);
+    else if (typeof value === 'object')
+      for (const method of functionsOf(value)) names.add(`${name}.${method}`);
   }
   const [parameter] = new api.Linear(rt, 1, 1).parameters();
   for (const value of [rt, parameter!]) visit(value.constructor as Class);

@@ -86,7 +86,8 @@ const CASES: readonly LayerCase[] = [
  */
 export function trainStep(rt: Runtime, module: Layer, inputs: readonly Tensor[], target: Tensor): unknown {
   for (const [, part] of module.namedModules())
-    if (part instanceof Dropout || part instanceof LoraLayer) part.restartMasks();
+    if (part instanceof Dropout) part.restartMasks();
+    else if (part instanceof LoraLayer) part.computing.restartMasks();
   return rt.scope(() => {
     const loss = mseLoss(module.forward(...inputs), target);
     loss.backward();

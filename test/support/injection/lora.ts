@@ -53,7 +53,7 @@ function layerScenarios(kind: (typeof LAYER_KINDS)[number], options: LoraLayerOp
   return [
     {
       title: `${label}: from`,
-      covers: [title, `${title}.from`, 'LoraLayer', 'MatrixLoraLayer'],
+      covers: [`${title}.from`, 'LoraLayer', 'LoraLayer.from'],
       build(rt) {
         const base = kind.base(rt);
         return { holders: [base], run: () => kind.wrap(base, options) };
@@ -198,7 +198,7 @@ export function configured(net: Net, config: Partial<LoraConfig>): Scenario[] {
     },
     {
       title: `a step of training of ${label}`,
-      covers: ['LoraModel.forward', 'Tensor.backward'],
+      covers: ['WrappedModel.forward', 'Tensor.backward'],
       build(rt, draw) {
         const { model, x } = net.make(rt, draw);
         const lora = LoraModel.attach(model, full, 'a');
@@ -208,7 +208,7 @@ export function configured(net: Net, config: Partial<LoraConfig>): Scenario[] {
         return { holders: [lora, x, target], run: () => trainStep(rt, lora, [x], target) };
       },
     },
-    forwardScenario(label, ['LoraModel.forward'], (rt, draw) => {
+    forwardScenario(label, ['WrappedModel.forward'], (rt, draw) => {
       const { model, x } = net.make(rt, draw);
       return { module: LoraModel.attach(model, full, 'a'), x };
     }),
@@ -306,7 +306,7 @@ const MODEL_CALLS: readonly Scenario[] = [
     },
     CHANGED_BETWEEN,
   ),
-  ...onTwo('withAdapterNames', ['LoraModel.withAdapterNames', 'LoraModel.forward'], (lora, { rt, x }) => {
+  ...onTwo('withAdapterNames', ['LoraModel.withAdapterNames', 'WrappedModel.forward'], (lora, { rt, x }) => {
     lora.eval();
     const adapterNames = Array.from({ length: x.shape[0]! }, (_, i) => ['a', '__base__', 'b'][i % 3]!);
     return () =>

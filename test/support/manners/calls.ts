@@ -38,6 +38,7 @@ export function validCalls(world: World, files: Calls, folder: string): Calls {
 function operations({ rt, objects }: World): Calls {
   const t = Object.fromEntries(objects);
   const weight = Reflect.get(t.linear!, 'weight') as unknown;
+  const same = (_: unknown, product: (x: unknown) => unknown, x: unknown): unknown => product(x);
   return {
     ...Object.fromEntries(['add', 'sub', 'mul'].map((name) => [name, [[t.matrix, t.trained]]])),
     ...Object.fromEntries(
@@ -45,6 +46,9 @@ function operations({ rt, objects }: World): Calls {
     ),
     scale: [[t.matrix, 2]],
     gelu: [[t.matrix, options({ approximate: 'tanh' })]],
+    linearAdaptation: [[options({ fanInFanOut: false, forward: same })]],
+    embeddingAdaptation: [[options({ forward: same })]],
+    conv2dAdaptation: [[options({ forward: same })]],
     linear: [[t.rows, weight, Reflect.get(t.linear!, 'bias'), options({ fanInFanOut: false })]],
     conv2d: [
       [
@@ -137,6 +141,7 @@ function made({ rt, objects }: World): Calls {
       [t.linear, options(layer)],
       [t.linear, { r: 1, slices: options({ sizes: [1, 2], adapted: [true, false] }) }],
     ],
+    'LoraLayer.from': [[t.linear, options(layer)], [t.turned]],
     'LoraConv2d.from': [[t.conv, options(layer)]],
     'LoraEmbedding.from': [[t.embedding, options(layer)]],
     'LoraModel.attach': [[t.sequential, options(config()), 'mine']],
@@ -189,14 +194,14 @@ function members({ rt, objects }: World): Calls {
     'Tensor.requiresGrad =': [[true]],
     'Tensor.grad =': [[t.matrix], [null]],
     ...each([...layers, 'LoraLayer'], 'forward', [t.rows], [t.images], [t.ids], [t.matrix]),
-    ...each(['Module', 'LoraModel'], 'train', [true]),
+    ...each(['Module', 'WrappedModel'], 'train', [true]),
     'Module.loadStateDict': [[state, options({ strict: false })]],
     ...each(adapted, 'setScale', ['default', 2]),
     ...each(adapted, 'merge', [['default'], options({ safe: true })]),
     ...each(adapted, 'unmerge', [['default']]),
     'LoraLayer.factors': [['default']],
     'LoraLayer.deltaWeight': [['default']],
-    'LoraModel.forward': [[t.rows]],
+    'WrappedModel.forward': [[t.rows]],
     'LoraModel.layer': [['0']],
     'LoraModel.addAdapter': [['third', options(config())]],
     'LoraModel.addWeightedAdapter': [
@@ -212,7 +217,7 @@ function members({ rt, objects }: World): Calls {
         }),
       ],
     ],
-    'LoraModel.parameterGroups': [
+    'WrappedModel.parameterGroups': [
       [
         options({
           lr: 0.1,

@@ -47,6 +47,10 @@ export function findTargets(world: World): Target[] {
   };
   for (const [name, value] of ENTRIES.flatMap((entry) => Object.entries(entry)))
     if (typeof value === 'function' && !isClass(value)) add(functionTarget(name, value as Callable));
+  for (const [name, value] of ENTRIES.flatMap((entry) => Object.entries(entry)))
+    if (typeof value === 'object' && value !== null)
+      for (const [key, call] of Object.entries(value))
+        if (typeof call === 'function') add(functionTarget(`${name}.${key}`, call as Callable));
   for (const [name, made] of exportedClasses()) {
     const call: Target['call'] = (_world, _receiver, args) => new made(...args);
     if (internals().get(name)?.has('constructor') !== true)
@@ -83,6 +87,13 @@ function classesOf(object: object): { readonly name: string; readonly prototype:
   return classes;
 }
 
+/** What messages may call an object: its classes, and a LoRA layer by its kind. */
+function namesOf(object: object): string[] {
+  const names = classesOf(object).map(({ name }) => name);
+  if (!(object instanceof core.LoraLayer)) return names;
+  return [...names, { linear: 'LoraLinear', embedding: 'LoraEmbedding', conv2d: 'LoraConv2d' }[object.kind]];
+}
+
 /** Public methods, getters and setters of an object, each by the class that defines it. */
 function* memberTargets(receiver: string, object: object): Iterable<Target> {
   const classes = classesOf(object);
@@ -107,7 +118,7 @@ function* accessTargets(
   const shown = String(key);
   const of = (world: World, name: string | undefined): object => world.objects.get(name!)!;
   const called = (world: World, name: string | undefined): string[] => [
-    ...classesOf(of(world, name)).map((made) => `${made.name}.${shown}`),
+    ...namesOf(of(world, name)).map((made) => `${made}.${shown}`),
     shown,
   ];
   const base = { called, receivers: [receiver], name: `${owner}.${shown}` };

@@ -3,8 +3,8 @@ import { elementsOf, expandElements, withExpanded } from '../../ops/expanded.js'
 import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { AdapterError } from '../errors.js';
-import type { LoraLayer } from '../layer/lora-layer.js';
 import { type LoraFactors, type MergeOptions, strengthOf } from '../maths/factors.js';
+import type { LayerState } from './layer-state.js';
 
 /** A bias outside of linear memory. */
 export type Values = Float32Array<ArrayBuffer>;
@@ -30,23 +30,23 @@ export interface Addend {
 /** @param merged - what is merged already @throws AdapterError */
 export function checkMerge(
   where: string,
-  layer: LoraLayer,
+  layer: LayerState,
   merged: readonly string[],
   names: readonly string[],
 ): void {
   const again = names.find((name, i) => merged.includes(name) || names.indexOf(name) !== i);
   if (again !== undefined)
     throw new AdapterError(`${where}: adapter '${again}' is merged already, expected each once`);
-  const active = layer.activeAdapters;
+  const { active } = layer;
   const beside = [...new Set([...merged, ...names, ...active])];
-  const dora = beside.find((name) => layer.factors(name).magnitude !== null);
+  const dora = beside.find((name) => layer.get(name, 'merge').magnitude !== null);
   const other = beside.find((name) => name !== dora);
   if (names.length > 0 && dora !== undefined && other !== undefined)
     throw new AdapterError(
       `${where}: adapter '${other}' beside '${dora}', which is DoRA, expected DoRA merged alone`,
     );
   for (const name of names) {
-    const factors = layer.factors(name);
+    const factors = layer.get(name, 'merge');
     if (factors.changed !== null && !active.includes(name))
       throw new AdapterError(
         `${where}: adapter '${name}' has a base of its own and is not active, expected setAdapter() first`,
@@ -64,21 +64,22 @@ export function checkMerge(
  */
 export function sumOf(
   where: string,
-  layer: LoraLayer,
+  layer: LayerState,
   names: readonly string[],
   to: Addend,
   options: MergeOptions,
 ): Sum {
   const rt = layer.runtime;
+  const shape = layer.adaptation.deltaShape(layer.base);
   const bias = to.bias === null ? null : valuesOf(to.bias);
-  const weight = new ParameterBlock(rt, [layer.deltaShape], to.like.dtype).parameters[0]!;
+  const weight = new ParameterBlock(rt, [shape], to.like.dtype).parameters[0]!;
   weight.requiresGrad = false;
   try {
     // What a failed allocation leaves behind half-way goes with the scope.
     rt.scope(() => {
-      const sum = weight.dtype === 'f32' ? weight : rt.empty(layer.deltaShape, 'f32');
+      const sum = weight.dtype === 'f32' ? weight : rt.empty(shape, 'f32');
       begin(layer, to, sum);
-      for (const name of names) apply(layer, layer.factors(name), sum, bias);
+      for (const name of names) apply(layer, layer.get(name, 'merge'), sum, bias);
       if (sum !== weight) weight.round(sum);
     });
     if (options.safe === true && !(weight.allFinite() && (bias?.every(Number.isFinite) ?? true)))
@@ -98,30 +99,38 @@ export function valuesOf(bias: Parameter | Values): Values {
 }
 
 /** The weight that deltas are added to, as float32 in the shape of a delta. */
-function begin(layer: LoraLayer, { like, weight: bytes }: Addend, sum: Tensor): void {
-  const rt = layer.runtime;
+function begin(
+  { base, adaptation, runtime: rt }: LayerState,
+  { like, weight: bytes }: Addend,
+  sum: Tensor,
+): void {
   if (bytes !== null && like.dtype === 'f32' && like.size === sum.size) {
     sum.writeBytes(bytes);
     return;
   }
   const weight = bytes === null ? like : rt.empty(like.shape, like.dtype).writeBytes(bytes);
   if (like.size === sum.size) expandElements(rt, elementsOf(weight), sum.pointer);
-  else withExpanded(rt, elementsOf(weight), (pointer) => layer.expandWeight(pointer, sum.pointer));
+  else withExpanded(rt, elementsOf(weight), (pointer) => adaptation.expandWeight(base, pointer, sum.pointer));
 }
 
 /** sum += strength·delta, and DoRA's magnitude over it; bias += strength·lora_B.bias. */
-function apply(layer: LoraLayer, factors: LoraFactors, sum: Tensor, bias: Values | null): void {
-  const rt = layer.runtime;
+function apply(
+  { base, adaptation, runtime: rt }: LayerState,
+  factors: LoraFactors,
+  sum: Tensor,
+  bias: Values | null,
+): void {
   const { kernels } = rt.engine;
+  const outputs = adaptation.outputs(base);
   const { magnitude } = factors;
   if (magnitude !== null) {
-    const g = rt.empty([layer.outputs], 'f32');
-    layer.norms(factors, sum, g.pointer);
-    kernels.quotient(layer.outputs, magnitude.pointer, g.pointer, g.pointer);
-    layer.addDelta(factors, sum.pointer, sum.pointer);
-    layer.scaleOutputs(g.pointer, sum.pointer);
+    const g = rt.empty([outputs], 'f32');
+    adaptation.norms(base, factors, sum, g.pointer);
+    kernels.quotient(outputs, magnitude.pointer, g.pointer, g.pointer);
+    adaptation.addDelta(base, factors, sum.pointer, sum.pointer);
+    adaptation.scaleOutputs(base, g.pointer, sum.pointer);
     g.dispose();
-  } else if (strengthOf(factors) !== 0) layer.addDelta(factors, sum.pointer, sum.pointer);
+  } else if (strengthOf(factors) !== 0) adaptation.addDelta(base, factors, sum.pointer, sum.pointer);
   if (bias === null || factors.bias === null) return;
   const [own, s] = [factors.bias.toArray(), strengthOf(factors)];
   for (const [i, value] of own.entries()) bias[i]! += s * value;

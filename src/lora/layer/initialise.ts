@@ -7,8 +7,7 @@ import type { Runtime } from '../../tensor/runtime.js';
 import { transposed } from '../../values/arrays.js';
 import { type ResolvedLayerOptions, scalingOf } from '../config/layer-options.js';
 import { AdapterError } from '../errors.js';
-import type { LoraLayer } from '../layer/lora-layer.js';
-import type { LoraFactors } from './factors.js';
+import type { LoraFactors } from '../maths/factors.js';
 import {
   checkEvenRank,
   checkPissaScaling,
@@ -18,7 +17,8 @@ import {
   oloraFactors,
   orthogonalFactors,
   pissaFactors,
-} from './initial-factors.js';
+} from '../maths/initial-factors.js';
+import type { LayerState } from './layer-state.js';
 
 /**
  * Draws an adapter's factors anew. PiSSA and OLoRA take them out of `weight` and leave the rest as the adapter's own base,
@@ -29,26 +29,26 @@ import {
  */
 export function initialise(
   where: string,
-  layer: LoraLayer,
+  state: LayerState,
   name: string,
   weight: Parameter,
-  init: boolean | string = layer.factors(name).options.initLoraWeights,
+  init: boolean | string = state.get(name, 'factors').options.initLoraWeights,
 ): void {
-  const factors = layer.factors(name);
-  const rt = layer.runtime;
-  checkInitial(where, layer, factors.options, init);
-  if (layer.kind === 'embedding') lookupFactors(rt, factors, init);
+  const factors = state.get(name, 'factors');
+  const { base, adaptation, runtime: rt } = state;
+  checkInitial(where, state, factors.options, init);
+  if (adaptation.kind === 'embedding') lookupFactors(rt, factors, init);
   else if (init === true || init === false || init === 'gaussian') plainFactors(rt, factors, init);
-  else if (init === 'orthogonal') orthogonal(layer, factors);
-  else fromBase(layer, factors, weight, String(init));
+  else if (init === 'orthogonal') orthogonal(rt, factors);
+  else fromBase(state, factors, weight, String(init));
   const { magnitude, bias, changed } = factors;
   if (bias !== null && init !== false) rt.engine.kernels.fill(bias.size, 0, bias.pointer);
-  if (magnitude !== null) layer.norms(factors, changed?.weight ?? weight, magnitude.pointer);
+  if (magnitude !== null) adaptation.norms(base, factors, changed?.weight ?? weight, magnitude.pointer);
 }
 
 /** Whether an initialisation takes its factors out of this layer's weight. An embedding's never do, as in PEFT. */
-export function takesFromBase(layer: LoraLayer, init: boolean | string): boolean {
-  return layer.kind === 'linear' && changesBase(init);
+export function takesFromBase({ adaptation }: LayerState, init: boolean | string): boolean {
+  return adaptation.kind === 'linear' && changesBase(init);
 }
 
 /**
@@ -57,19 +57,19 @@ export function takesFromBase(layer: LoraLayer, init: boolean | string): boolean
  */
 export function checkInitial(
   where: string,
-  layer: LoraLayer,
+  { base, adaptation: { kind } }: LayerState,
   options: ResolvedLayerOptions,
   init: boolean | string,
 ): void {
-  if (layer.kind === 'embedding' || init === true || init === false || init === 'gaussian') return;
-  if (layer.kind !== 'linear' || options.slices !== null) {
-    const what = options.slices === null ? layer.base.constructor.name : 'fused projections';
+  if (kind === 'embedding' || init === true || init === false || init === 'gaussian') return;
+  if (kind !== 'linear' || options.slices !== null) {
+    const what = options.slices === null ? base.constructor.name : 'fused projections';
     throw new AdapterError(
       `${where}: initLoraWeights '${init}' on ${what}, expected true, false or 'gaussian' there`,
     );
   }
   const within = `${where}: initLoraWeights '${init}'`;
-  const [rows = 0, columns = 0] = layer.base.weight.shape;
+  const [rows = 0, columns = 0] = base.weight.shape;
   if (init === 'orthogonal') checkEvenRank(within, options.r);
   else checkTaken(within, rows, columns, options.r);
   if (String(init).startsWith('pissa')) checkPissaScaling(within, scalingOf(options));
@@ -108,16 +108,20 @@ function zero(rt: Runtime, parameter: Parameter): void {
   parameter.storage.version++;
 }
 
-function orthogonal({ runtime }: LoraLayer, { A, B, options }: LoraFactors): void {
-  const found = orthogonalFactors(B.shape[0]!, A.shape[1]!, options.r, randomOf(runtime));
+function orthogonal(rt: Runtime, { A, B, options }: LoraFactors): void {
+  const found = orthogonalFactors(B.shape[0]!, A.shape[1]!, options.r, randomOf(rt));
   A.set(found.A);
   B.set(found.B);
 }
 
-function fromBase(layer: LoraLayer, factors: LoraFactors, weight: Parameter, init: string): void {
-  const rt = layer.runtime;
+function fromBase(
+  { base, adaptation, runtime: rt }: LayerState,
+  factors: LoraFactors,
+  weight: Parameter,
+  init: string,
+): void {
   const [out, width] = [factors.B.shape[0]!, factors.A.shape[1]!];
-  const turned = 'fanInFanOut' in layer && layer.fanInFanOut === true;
+  const turned = adaptation.fanInFanOut(base);
   const stored = { shape: weight.shape, data: weight.toArray() as Float32Array };
   const found =
     turned && init === 'olora'

@@ -6,9 +6,9 @@
  */
 import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
 import { AdapterError } from '../errors.js';
-import type { BaseLayer } from '../layer/base-layer.js';
-import type { LoraLayer } from '../layer/lora-layer.js';
+import type { BaseLayer } from '../kinds/adaptation.js';
 import type { MergeOptions } from '../maths/factors.js';
+import type { LayerState } from './layer-state.js';
 import { type Addend, type Bytes, checkMerge, type Sum, sumOf, type Values, valuesOf } from './merge-sum.js';
 
 /** A change that was made: `undo` takes it back and cannot fail; `done` lets go of what undoing would need. */
@@ -39,12 +39,12 @@ interface Merged extends Kept {
 }
 
 export class MergeState {
-  readonly #layer: LoraLayer;
+  readonly #layer: LayerState;
   #merged: Merged | null = null;
   /** Whether another layer holds the same weight. */
   tied = false;
 
-  constructor(layer: LoraLayer) {
+  constructor(layer: LayerState) {
     this.#layer = layer;
   }
 
@@ -116,11 +116,14 @@ export class MergeState {
     }
   }
 
-  /** The base layer for good: a merged weight that lies elsewhere moves into it. @throws OutOfMemoryError; nothing has changed then */
-  finish(): Finish {
-    const layer = this.#layer;
-    const { base, weight } = layer;
-    const { standIn } = this;
+  /**
+   * The base layer for good: a merged weight that lies elsewhere moves into it.
+   * @param weight - what the layer computes with now: where it is off, the base's own
+   * @throws AdapterError, OutOfMemoryError; nothing has changed then
+   */
+  finish(weight: Parameter): Finish {
+    const { base, adaptation, runtime } = this.#layer;
+    const { standIn, tied } = this;
     const keep = (commit: () => BaseLayer, cancel = (): void => {}): Finish => ({
       commit: () => {
         this.#merged = null;
@@ -128,18 +131,15 @@ export class MergeState {
       },
       cancel,
     });
-    if (standIn !== null) return keep(() => layer.rebuilt(standIn));
+    if (standIn !== null) return keep(adaptation.withWeight(base, standIn, tied));
     if (weight === base.weight) return keep(() => base);
     // The adapter's own base goes with the adapter: its values move on, into the type that the base's have.
     const values = valuesOf(weight);
-    if (this.tied) {
+    if (tied) {
       // The other holders keep the weight they share.
-      const own = new ParameterBlock(layer.runtime, [weight.shape], base.weight.dtype).parameters[0]!;
+      const own = new ParameterBlock(runtime, [weight.shape], base.weight.dtype).parameters[0]!;
       own.set(values);
-      return keep(
-        () => layer.rebuilt(own),
-        () => own.block.dispose(),
-      );
+      return keep(adaptation.withWeight(base, own, tied), () => own.block.dispose());
     }
     return keep(() => {
       base.weight.set(values);

@@ -1,0 +1,73 @@
+/** Deltas and norms of a convolution's weight, [O, C] as a matrix where every output sees every channel, [O, C/groups] where it does not. */
+import { elementsOf, expandElements } from '../../ops/expanded.js';
+import type { Runtime } from '../../tensor/runtime.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { type LoraFactors, strengthOf } from './factors.js';
+
+/** O outputs over windows of C elements of all channels. */
+export interface ConvLayout {
+  readonly rt: Runtime;
+  readonly O: number;
+  readonly C: number;
+  readonly groups: number;
+}
+
+/** out = w + strength·delta, [O, C]: every group of B's outputs over its own rows of A; w may be 0 or out. */
+export function addConvDelta(
+  { rt, O, C, groups }: ConvLayout,
+  factors: LoraFactors,
+  w: number,
+  out: number,
+): void {
+  const { kernels } = rt.engine;
+  const { A, B } = factors;
+  if (w === 0) kernels.fill(O * C, 0, out);
+  else if (w !== out) kernels.scale(O * C, 1, w, out);
+  const [n, r] = [O / groups, A.shape[0]! / groups];
+  for (let g = 0; g < groups; g++) {
+    const [to, b, a] = [out + 4 * g * n * C, B.pointer + 4 * g * n * r, A.pointer + 4 * g * r * C];
+    kernels.loraMerge(n, C, r, strengthOf(factors), b, r, a, C, to, C, to, C);
+  }
+}
+
+/**
+ * ‖w + strength·delta‖ of every output. With groups these are PEFT's norms, not those of the delta that acts: B [out, r/groups]
+ * is read as a matrix [out/groups, r], its product with A [r, in·kh·kw] as one in the base weight's shape. So a row of it
+ * makes `groups` outputs, each from a share of A's columns. Adapters are trained with them, here and there: the magnitude
+ * fits no other.
+ * @param w - the weight that the base has, [O, C/groups]
+ */
+export function convNorms(
+  { rt, O, C, groups }: ConvLayout,
+  factors: LoraFactors,
+  w: Tensor,
+  out: number,
+): void {
+  const { kernels } = rt.engine;
+  const { A, B } = factors;
+  const [own, r] = [C / groups, A.shape[0]!];
+  const sum = rt.empty([O, own], 'f32');
+  expandElements(rt, elementsOf(w), sum.pointer);
+  for (let g = 0; g < groups; g++) {
+    const [a, to] = [A.pointer + 4 * g * own, sum.pointer + 4 * g * own];
+    kernels.loraMerge(O / groups, own, r, strengthOf(factors), B.pointer, r, a, C, to, C, to, C);
+  }
+  kernels.rowNorms(O, own, sum.pointer, own, out);
+  sum.dispose();
+}
+
+/** Multiplies every output of a weight [O, C] by its g. */
+export function scaleConvOutputs({ rt, O, C }: ConvLayout, g: number, weight: number): void {
+  rt.engine.kernels.affineRows(O, C, weight, C, g, 0, weight, C);
+}
+
+/** A float32 weight [O, C/groups] as one [O, C], zero where a group does not see. */
+export function expandGroups({ rt, O, C, groups }: ConvLayout, weight: number, to: number): void {
+  const { kernels } = rt.engine;
+  const [n, own] = [O / groups, C / groups];
+  kernels.fill(O * C, 0, to);
+  for (let g = 0; g < groups; g++) {
+    const from = weight + 4 * g * n * own;
+    kernels.loraScaleB(n, own, 1, from, own, to + 4 * (g * n * C + g * own), C);
+  }
+}
