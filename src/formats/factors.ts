@@ -33,14 +33,14 @@ export class FactorTable {
   /** The layers, checked. @throws FormatError for half a pair and for shapes that are none of LoRA's */
   modules(
     kindOf: (path: string, A: LoraArray) => LoraKind,
-    strength: (path: string, r: number) => Strength,
+    strength: (path: string, r: number, A: LoraArray) => Strength,
   ): LoraModule[] {
     return [...this.#layers].map(([path, { A, B }]) => {
       if (A === undefined || B === undefined)
         throw new FormatError(
           `${this.#where}: '${path}' has only ${A === undefined ? 'B' : 'A'}, expected A and B`,
         );
-      return loraModule(this.#where, path, kindOf(path, A), { A, B }, (r) => strength(path, r));
+      return loraModule(this.#where, path, kindOf(path, A), { A, B }, (r) => strength(path, r, A));
     });
   }
 }

@@ -8,6 +8,7 @@ import { transposed } from '../values/arrays.js';
 import { FormatError } from '../values/format-error.js';
 import { bytesOf, checkBase, checkWriteOptions } from './check.js';
 import { checkLoraFile } from './check-file.js';
+import { factorName, factorOf } from './factor-names.js';
 import { FactorTable, withLayers } from './factors.js';
 import { type GgufBase, ggufName, isReordered, pathOfGguf, reorderRows } from './gguf-base.js';
 import { formatGguf, ggufValues, openGgufAs } from './gguf-file.js';
@@ -58,12 +59,13 @@ export async function readGguf(bytes: Uint8Array, options: GgufOptions = {}): Pr
   const names = new Map<string, string>();
   for (const [tensorName, tensor] of tensors) {
     const values = await ggufValues(where, source, tensorName, tensor);
-    const found = /^(.+?)(?:\.weight)?\.lora_([ab])$/s.exec(tensorName);
+    const found = factorOf('gguf', tensorName);
     if (found === null) {
       extras.push({ name: tensorName, kind: 'unknown', tensor: values });
       continue;
     }
-    const [name, half] = [found[1]!, found[2] === 'a' ? 'A' : 'B'] as const;
+    const { half } = found;
+    const name = found.path.replace(/(?<=.)\.weight$/s, '');
     if (values.shape.length !== 2)
       throw new FormatError(
         `${where}: tensor '${tensorName}' is [${values.shape.join(', ')}], expected 2 dimensions`,
@@ -150,8 +152,8 @@ export async function writeGguf(
     const B = scaledB(module, alphas[i] === alpha ? 1 : plainAlpha(where, module) / alpha);
     const rows = base === null ? B : reorderRows(where, base, name, B, false);
     return [
-      [`${name}.weight.lora_a`, isTokens(name) ? transposed(module.A) : module.A],
-      [`${name}.weight.lora_b`, rows],
+      [factorName('gguf', `${name}.weight`, 'A'), isTokens(name) ? transposed(module.A) : module.A],
+      [factorName('gguf', `${name}.weight`, 'B'), rows],
     ];
   });
   if (new Set(tensors.map(([name]) => name)).size !== tensors.length)

@@ -7,6 +7,7 @@ import { describe } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
 import { checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
+import { factorName, factorOf, MAGNITUDE_END } from './factor-names.js';
 import { alphasBeside, FactorTable, withLayers } from './factors.js';
 import { parseJson, showJson } from './json.js';
 import { kohyaName } from './kohya-name.js';
@@ -35,14 +36,13 @@ export function readKohya(weights: Uint8Array | ArrayBuffer): LoraFile {
   const factors = new FactorTable(where);
   const others: ExtraTensor[] = [];
   for (const name of file.names) {
-    const found = /^(.+)\.lora_(down|up)\.weight$/s.exec(name);
+    const found = factorOf('kohya', name);
     if (found === null) {
-      const kind = name.endsWith('.dora_scale') ? 'magnitude' : 'unknown';
+      const kind = name.endsWith(MAGNITUDE_END.kohya) ? 'magnitude' : 'unknown';
       others.push({ name, kind, tensor: extraTensor(file, name) });
       continue;
     }
-    const half = found[2] === 'down' ? 'A' : 'B';
-    factors.add(found[1]!, half, { shape: file.info(name).shape, data: file.f32(name) });
+    factors.add(found.path, found.half, { shape: file.info(name).shape, data: file.f32(name) });
   }
   const { alphas, extras } = alphasBeside(where, file, others, factors.paths);
   for (const [path, alpha] of alphas)
@@ -102,8 +102,8 @@ export function writeKohya(file: LoraFile, options: LoraWriteOptions = {}): Uint
     const zero = Math.fround(own) === 0;
     const alpha = Float32Array.of(zero ? module.r : own);
     tensors.push(
-      [`${name}.lora_down.weight`, module.A],
-      [`${name}.lora_up.weight`, zero ? scaledB(module, 0) : module.B],
+      [factorName('kohya', name, 'A'), module.A],
+      [factorName('kohya', name, 'B'), zero ? scaledB(module, 0) : module.B],
       [`${name}.alpha`, { shape: [], data: alpha }],
     );
   }

@@ -60,19 +60,6 @@ export interface LoraFile {
   readonly warnings: readonly string[];
 }
 
-/** Halves of a module's factors while a file is read. */
-export interface Halves {
-  A?: LoraArray;
-  B?: LoraArray;
-}
-
-/** Both halves. @throws FormatError when one is missing */
-export function bothHalves(where: string, path: string, { A, B }: Halves): { A: LoraArray; B: LoraArray } {
-  if (A === undefined || B === undefined)
-    throw new FormatError(`${where}: '${path}' has only ${A === undefined ? 'B' : 'A'}, expected A and B`);
-  return { A, B };
-}
-
 /** A module of checked shapes. @throws FormatError */
 export function loraModule(
   where: string,

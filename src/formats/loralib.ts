@@ -7,6 +7,7 @@ import { checkOptions } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
 import { checkAlpha, checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
+import { factorName, factorOf } from './factor-names.js';
 import { alphasBeside, FactorTable, withLayers } from './factors.js';
 import {
   checkHeld,
@@ -38,14 +39,13 @@ export function readLoralib(weights: Uint8Array | ArrayBuffer, options: ReadOpti
   const factors = new FactorTable(where);
   const others: ExtraTensor[] = [];
   for (const name of file.names) {
-    const found = /^(.+)\.lora_([AB])$/s.exec(name);
+    const found = factorOf('loralib', name);
     if (found === null) {
       const kind = name.endsWith('.bias') ? 'bias' : 'unknown';
       others.push({ name, kind, tensor: extraTensor(file, name) });
       continue;
     }
-    const half = found[2] === 'A' ? 'A' : 'B';
-    factors.add(found[1]!, half, { shape: file.info(name).shape, data: file.f32(name) });
+    factors.add(found.path, found.half, { shape: file.info(name).shape, data: file.f32(name) });
   }
   const { paths } = factors;
   const { alphas, extras } = alphasBeside(where, file, others, paths, { given: options.alpha });
@@ -68,8 +68,8 @@ export function writeLoralib(
   const usual = commonest(file.modules.map((module) => plainAlpha(where, module)));
   const alpha = usual === 0 ? 1 : usual;
   const tensors = file.modules.flatMap((module): [string, WritableTensor][] => [
-    [`${module.path}.lora_A`, module.A],
-    [`${module.path}.lora_B`, scaledB(module, plainAlpha(where, module) / alpha)],
+    [factorName('loralib', module.path, 'A'), module.A],
+    [factorName('loralib', module.path, 'B'), scaledB(module, plainAlpha(where, module) / alpha)],
   ]);
   const names = new Set(tensors.map(([name]) => name));
   if (names.size !== tensors.length)

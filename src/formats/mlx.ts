@@ -7,6 +7,7 @@ import { transposed } from '../values/arrays.js';
 import { FormatError } from '../values/format-error.js';
 import { checkObject, checkWriteOptions, under } from './check.js';
 import { checkLoraFile } from './check-file.js';
+import { factorName, factorOf, MAGNITUDE_END } from './factor-names.js';
 import { FactorTable, withLayers } from './factors.js';
 import {
   checkHeld,
@@ -62,22 +63,24 @@ export function readMlx(source: {
   const factors = new FactorTable(where);
   const others: ExtraTensor[] = [];
   for (const name of file.names) {
-    const found = /^(.+)\.lora_([ab])$/s.exec(name);
+    const found = factorOf('mlx', name);
     const { shape } = file.info(name);
     // Layers of experts have factors of three dimensions.
     if (found === null || shape.length !== 2) {
-      const kind = name.endsWith('.m') ? 'magnitude' : 'unknown';
+      const kind = name.endsWith(MAGNITUDE_END.mlx) ? 'magnitude' : 'unknown';
       others.push({ name, kind, tensor: extraTensor(file, name) });
       continue;
     }
-    factors.add(found[1]!, found[2] === 'a' ? 'A' : 'B', transposed({ shape, data: file.f32(name) }));
+    factors.add(found.path, found.half, transposed({ shape, data: file.f32(name) }));
   }
   const { paths } = factors;
   checkUsed(`${where}: adapter_config.json`, config, paths);
   const extras = withLayers(others, paths);
-  const bare = config.dora ? paths.find((path) => !file.has(`${path}.m`)) : undefined;
+  const bare = config.dora ? paths.find((path) => !file.has(path + MAGNITUDE_END.mlx)) : undefined;
   if (bare !== undefined)
-    throw new FormatError(`${where}: '${bare}' has no magnitude '${bare}.m', expected one as DoRA has`);
+    throw new FormatError(
+      `${where}: '${bare}' has no magnitude '${bare}${MAGNITUDE_END.mlx}', expected one as DoRA has`,
+    );
   const { scale } = config;
   const modules = factors.modules(
     (path) => (isEmbeddingName(path) ? 'embedding' : 'linear'),
@@ -99,8 +102,8 @@ export function writeMlx(file: LoraFile, options: MlxOptions = {}): MlxFiles {
     const factor = scale === 1 ? scaleOf(where, module) : 1;
     const { A, B } = padded(module.A, scaledB(module, factor), rank);
     return [
-      [`${module.path}.lora_a`, transposed(A)],
-      [`${module.path}.lora_b`, transposed(B)],
+      [factorName('mlx', module.path, 'A'), transposed(A)],
+      [factorName('mlx', module.path, 'B'), transposed(B)],
     ];
   });
   // In a block a key is a name within the block; elsewhere, as of a head, the whole path.

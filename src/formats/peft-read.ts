@@ -4,32 +4,16 @@ import { layerReader } from '../patterns/rules.js';
 import { checkOptions } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
 import { checkAlpha, checkObject } from './check.js';
-import { alphasBeside, withLayers } from './factors.js';
-import {
-  bothHalves,
-  type ExtraKind,
-  type ExtraTensor,
-  type Halves,
-  type LoraFile,
-  type LoraKind,
-  loraModule,
-} from './lora-file.js';
+import { alphasBeside, FactorTable, withLayers } from './factors.js';
+import type { ExtraKind, ExtraTensor, LoraArray, LoraFile, LoraKind } from './lora-file.js';
 import type { PeftConfig } from './peft-config.js';
-import { readPeftConfig } from './peft-config-read.js';
-import { PEFT_PREFIX, partOfKey } from './peft-keys.js';
-import { readSafetensors, type SafetensorsFile } from './safetensors-read.js';
+import { PEFT_PREFIX, partOfKey, placeOfKey } from './peft-keys.js';
+import { openPeft, type PeftSource } from './peft-open.js';
+import type { SafetensorsFile } from './safetensors-read.js';
 import type { WritableTensor } from './safetensors-write.js';
-import { strengthOf } from './strength.js';
+import { type Strength, strengthOf } from './strength.js';
 
 const WHERE = 'readPeft';
-
-/** What a PEFT adapter is read from. */
-export interface PeftSource {
-  /** `adapter_config.json`: text, bytes or the parsed object; null when there is none, and then alpha is unknown. */
-  readonly config: string | object | Uint8Array | null;
-  /** `adapter_model.safetensors`. */
-  readonly weights: Uint8Array | ArrayBuffer;
-}
 
 /** Options of the readers. */
 export interface ReadOptions {
@@ -45,45 +29,23 @@ export function readPeft(source: PeftSource, options: ReadOptions = {}): LoraFil
   checkObject(`${WHERE}: source`, source, 'config and weights');
   checkOptions(WHERE, options, ['alpha']);
   checkAlpha(WHERE, options.alpha);
-  const file = readSafetensors(WHERE, source.weights);
-  const { config, warnings } =
-    source.config === null ? { config: null, warnings: [] } : readPeftConfig(WHERE, source.config);
+  const { config, tensors: file, warnings } = openPeft(WHERE, source);
   if (config !== null && options.alpha !== undefined)
     throw new FormatError(
       `${WHERE}: alpha ${options.alpha} was given, but adapter_config.json has its own, expected none`,
     );
-  const prefixed = file.names.filter((name) => name.startsWith(PEFT_PREFIX)).length;
-  if (prefixed > 0 && prefixed < file.names.length)
-    throw new FormatError(
-      `${WHERE}: '${file.names.find((name) => !name.startsWith(PEFT_PREFIX))}' does not begin with '${PEFT_PREFIX}' as others do`,
-    );
+  const skip = prefixLength(file.names);
   const unprefixed =
-    prefixed === 0 && file.names.length > 0
+    skip === 0 && file.names.length > 0
       ? [`${WHERE}: keys do not begin with '${PEFT_PREFIX}', and PEFT would not apply them; read as they are`]
       : [];
-  const skip = prefixed > 0 ? PEFT_PREFIX.length : 0;
-  const { factors, extras: others } = sortTensors(file, skip, config);
-  const paths = [...factors.keys()];
+  const { factors, kinds, extras: others } = sortTensors(file, skip, config);
+  const { paths } = factors;
   const { alphas, extras } = alphasBeside(WHERE, file, others, paths, { skip, given: options.alpha });
-  const settings = config === null ? null : layerReader('adapter_config.json', config);
-  const modules = [...factors].map(([path, { kind, halves }]) => {
-    const pair = bothHalves(WHERE, path, halves);
-    if (settings === null)
-      return loraModule(WHERE, path, kind, pair, (r) =>
-        strengthOf(alphas.get(path) ?? options.alpha ?? null, r),
-      );
-    const { r, alpha, scale } = settings(path);
-    if (pair.A.shape[0] !== r)
-      throw new FormatError(
-        `${WHERE}: '${path}' has A [${pair.A.shape.join(', ')}], expected the config's rank ${r} first`,
-      );
-    const beside = alphas.get(path);
-    if (beside !== undefined && beside !== Math.fround(alpha))
-      throw new FormatError(
-        `${WHERE}: the file's alpha of '${path}' is ${beside}, expected ${alpha} as adapter_config.json has it`,
-      );
-    return loraModule(WHERE, path, kind, pair, () => ({ alpha, scale }));
-  });
+  const modules = factors.modules(
+    (path) => kinds.get(path)!,
+    strengths(config, alphas, options.alpha ?? null),
+  );
   return {
     format: 'peft',
     modules,
@@ -93,13 +55,41 @@ export function readPeft(source: PeftSource, options: ReadOptions = {}): LoraFil
   };
 }
 
-interface Factors {
-  readonly kind: LoraKind;
-  readonly halves: Halves;
+/** How many characters stand before the paths. @throws FormatError where only some keys have PEFT's prefix */
+function prefixLength(names: readonly string[]): number {
+  const bare = names.find((name) => !name.startsWith(PEFT_PREFIX));
+  if (bare === undefined) return names.length === 0 ? 0 : PEFT_PREFIX.length;
+  if (names.some((name) => name.startsWith(PEFT_PREFIX)))
+    throw new FormatError(`${WHERE}: '${bare}' does not begin with '${PEFT_PREFIX}' as others do`);
+  return 0;
+}
+
+/** A layer's alpha and scale as the config has them, or without one as the file or the caller. @throws FormatError where they contradict each other */
+function strengths(
+  config: PeftConfig | null,
+  alphas: ReadonlyMap<string, number>,
+  given: number | null,
+): (path: string, rank: number, A: LoraArray) => Strength {
+  if (config === null) return (path, rank) => strengthOf(alphas.get(path) ?? given, rank);
+  const settings = layerReader('adapter_config.json', config);
+  return (path, rank, A) => {
+    const { r, alpha, scale } = settings(path);
+    if (rank !== r)
+      throw new FormatError(
+        `${WHERE}: '${path}' has A [${A.shape.join(', ')}], expected the config's rank ${r} first`,
+      );
+    const beside = alphas.get(path);
+    if (beside !== undefined && beside !== Math.fround(alpha))
+      throw new FormatError(
+        `${WHERE}: the file's alpha of '${path}' is ${beside}, expected ${alpha} as adapter_config.json has it`,
+      );
+    return { alpha, scale };
+  };
 }
 
 function sortTensors(file: SafetensorsFile, skip: number, config: PeftConfig | null) {
-  const factors = new Map<string, Factors>();
+  const factors = new FactorTable(WHERE);
+  const kinds = new Map<string, LoraKind>();
   const extras: ExtraTensor[] = [];
   for (const name of file.names) {
     const found = partOfKey(name.slice(skip));
@@ -110,13 +100,10 @@ function sortTensors(file: SafetensorsFile, skip: number, config: PeftConfig | n
       extras.push({ name, kind: extraKind(name.slice(skip), config), tensor: extraTensor(file, name) });
       continue;
     }
-    const halves: Halves = factors.get(found.path)?.halves ?? {};
-    if (halves[half] !== undefined)
-      throw new FormatError(`${WHERE}: '${found.path}' has two tensors ${half}, expected one`);
-    halves[half] = { shape, data: file.f32(name) };
-    factors.set(found.path, { kind, halves });
+    factors.add(found.path, half, { shape, data: file.f32(name) });
+    kinds.set(found.path, kind);
   }
-  return { factors, extras };
+  return { factors, kinds, extras };
 }
 
 /** A tensor as it is written again: half floats were widened, and are written as float32. */
@@ -134,11 +121,10 @@ function extraKind(key: string, config: PeftConfig | null): ExtraKind {
   const part = partOfKey(key)?.part;
   if (part === 'magnitude') return 'magnitude';
   if (part === 'bias') return 'lora_bias';
-  const segments = key.split('.');
-  if (segments.includes('original_module')) return 'base';
-  if (liesInSaved(segments.slice(0, -1), config?.modulesToSave ?? [])) return 'saved';
-  if (segments.at(-1) === 'bias') return 'bias';
-  return segments.at(-2) === 'base_layer' && segments.at(-1) === 'weight' ? 'base' : 'unknown';
+  const place = placeOfKey(key);
+  if (place === 'original') return 'base';
+  if (liesInSaved(key.split('.').slice(0, -1), config?.modulesToSave ?? [])) return 'saved';
+  return place === 'bias' ? 'bias' : place === 'wrapped' ? 'base' : 'unknown';
 }
 
 /** Whether a module, or one that it lies in, has a name that ends with an entry: those PEFT saves whole. */

@@ -3,6 +3,7 @@
 import { checkOptions } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
 import { bytesOf, checkAlpha, checkBase, checkObject, field, underAsync } from './check.js';
+import { factorOf } from './factor-names.js';
 import type { GgufBase } from './gguf-base.js';
 import { readGguf } from './gguf-lora.js';
 import { decodeUtf8, parseJson } from './json.js';
@@ -10,6 +11,7 @@ import { readKohya } from './kohya.js';
 import type { AdapterFormat, LoraFile } from './lora-file.js';
 import { readLoralib } from './loralib.js';
 import { readMlx } from './mlx.js';
+import { partOfKey } from './peft-keys.js';
 import { type ReadOptions, readPeft } from './peft-read.js';
 import { readSafetensors } from './safetensors-read.js';
 
@@ -27,7 +29,9 @@ export function detectFormat(input: AdapterBytes): AdapterFormat {
   const { weights, config } = checkInput(where, input);
   if (String.fromCharCode(...weights.subarray(0, 4)) === 'GGUF') return 'gguf';
   const { names } = readSafetensors(where, weights);
-  if (names.some((name) => /\.lora_(?:up|down)\.weight$/.test(name))) return 'kohya';
+  const some = (format: 'kohya' | 'loralib' | 'mlx'): boolean =>
+    names.some((name) => factorOf(format, name) !== null);
+  if (some('kohya')) return 'kohya';
   if (config !== null) {
     const root = parseJson(
       `${where}: adapter_config.json`,
@@ -37,11 +41,16 @@ export function detectFormat(input: AdapterBytes): AdapterFormat {
     if (root instanceof Map && root.has('lora_parameters')) return 'mlx';
     throw new FormatError(`${where}: adapter_config.json has neither peft_type nor lora_parameters`);
   }
-  if (names.some((name) => /\.lora_(?:[AB](?:\.[^.]+)?\.weight|embedding_[AB])$/.test(name))) return 'peft';
-  if (names.some((name) => /\.lora_[AB]$/.test(name))) return 'loralib';
-  if (names.some((name) => /\.lora_[ab]$/.test(name)))
+  if (names.some(isPeftFactor)) return 'peft';
+  if (some('loralib')) return 'loralib';
+  if (some('mlx'))
     throw new FormatError(`${where}: MLX's adapter_config.json is missing, expected it beside the weights`);
   throw new FormatError(`${where}: no tensor has a name of a LoRA factor, expected an adapter`);
+}
+
+function isPeftFactor(name: string): boolean {
+  const part = partOfKey(name)?.part;
+  return part === 'A' || part === 'B';
 }
 
 /**

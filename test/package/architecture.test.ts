@@ -109,6 +109,31 @@ test('the rooms of lora import downwards only', () => {
   expect(upwards(LORA, roomOf)).toEqual([]);
 });
 
+/** Where words of tensors' names may stand: the tables of them, and fields of PEFT's config that are called alike. */
+const TABLES = ['peft-keys', 'factor-names', 'peft-config', 'peft-config-read'].map(
+  (name) => `formats/${name}.ts`,
+);
+const WORDS =
+  /[`'".}]lora_(?:[ABab]\b|embedding_|magnitude_|up\b|down\b)|base_layer|original_module|modules_to_save|dora_scale/;
+
+test('what an adapter’s tensors are called stands in the tables of formats, and nowhere else', () => {
+  const spelling = FILES.filter((path) => {
+    const text = readFileSync(new URL(`src/${path}`, ROOT), 'utf8');
+    return WORDS.test(text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/ .*/g, ''));
+  });
+  expect(spelling.sort()).toEqual([...TABLES].sort());
+});
+
+test('PEFT’s two files are opened in one place and written in one, a model’s adapter too', () => {
+  const importers = (target: string): string[] =>
+    FILES.filter(
+      (path) => path !== 'formats/index.ts' && IMPORTS.get(path)!.includes(`formats/${target}.ts`),
+    );
+  expect(importers('peft-config-read')).toEqual(['formats/peft-open.ts']);
+  expect(importers('peft-config-write')).toEqual(['formats/peft-write.ts']);
+  expect(importers('peft-open')).toEqual(['formats/peft-read.ts', 'lora/files/load-adapter.ts']);
+});
+
 test('no files import each other in a circle', () => {
   expect(circles()).toEqual([]);
 });

@@ -2,6 +2,7 @@
  * Copies of base parameters that an adapter owns: trained biases and modules saved whole. While the adapter is active they
  * stand in the modules' own properties; switching moves references and copies nothing.
  */
+import { keyInWrapped, savedSlot } from '../../formats/peft-keys.js';
 import { dotted, type Module, type ParameterSlot } from '../../nn/module.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { ResolvedConfig } from '../config/config.js';
@@ -51,7 +52,7 @@ export function copySites(
       const full = dotted(path, slot.name);
       if (root !== null) sites.push({ path, slot, original, kind: 'saved', key: full, root });
       else if (slot.name === 'bias' && wantsBias(config, path, adapted)) {
-        const key = adapted.has(path) ? `${path}.base_layer.bias` : full;
+        const key = adapted.has(path) ? keyInWrapped(path, slot.name) : full;
         sites.push({ path, slot, original, kind: 'bias', key, root });
       }
     }
@@ -104,8 +105,8 @@ export function namedCopies(
 ): [string, Parameter][] {
   return adapters.flatMap(({ name, copies }) =>
     copies.map(({ path, slot, kind, own }): [string, Parameter] => {
-      const place = kind === 'saved' ? `modules_to_save.${name}` : `trained.${name}`;
-      return [dotted(path, `${place}.${slot.name}`), own];
+      const saved = kind === 'saved';
+      return [dotted(path, saved ? savedSlot(name, slot.name) : `trained.${name}.${slot.name}`), own];
     }),
   );
 }

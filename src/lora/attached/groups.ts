@@ -1,7 +1,11 @@
 /** Parameter groups for an optimiser: LoRA+'s learning rate for B, and what weight decay leaves out. */
 
+import { partOfKey } from '../../formats/peft-keys.js';
 import type { Parameter, ParameterGroup } from '../../tensor/parameter.js';
 import { checkBoolean, checkNumber, checkOptions } from '../../values/checks.js';
+
+/** What a parameter's name says that it is, where it is an adapter's. */
+type NamedPart = ReturnType<typeof partOfKey>;
 
 /** What `LoraModel.parameterGroups` takes: rates and decay for an optimiser's groups. */
 export interface GroupOptions {
@@ -40,9 +44,9 @@ export function parameterGroups(
   const groups = new Map<string, { lr: number; weightDecay: number; parameters: Parameter[] }>();
   for (const [name, parameter] of named) {
     if (!parameter.requiresGrad) continue;
-    const part = partOf(name, parameter);
-    const rate = part === 'embedding' ? embedding : part === 'A' ? lr : lr * loraPlusLrRatio;
-    const decay = isVector(name, parameter) && !decayVectors ? 0 : weightDecay;
+    const found = partOfKey(name);
+    const rate = found?.embedding ? embedding : isFast(found, parameter) ? lr * loraPlusLrRatio : lr;
+    const decay = isVector(found, parameter) && !decayVectors ? 0 : weightDecay;
     const key = `${rate} ${decay}`;
     const group = groups.get(key) ?? { lr: rate, weightDecay: decay, parameters: [] };
     group.parameters.push(parameter);
@@ -52,11 +56,10 @@ export function parameterGroups(
 }
 
 /** LoRA+ gives B, and every vector, the larger rate; embeddings have one of their own. */
-function partOf(name: string, parameter: Parameter): 'A' | 'B' | 'embedding' {
-  if (/(?:^|\.)lora_embedding_[AB]\.[^.]+$/.test(name)) return 'embedding';
-  return /(?:^|\.)lora_B\.[^.]+\.(?:weight|bias)$/.test(name) || parameter.shape.length === 1 ? 'B' : 'A';
+function isFast(found: NamedPart, { shape }: Parameter): boolean {
+  return found?.part === 'B' || shape.length === 1;
 }
 
-function isVector(name: string, parameter: Parameter): boolean {
-  return parameter.shape.length === 1 || /(?:^|\.)lora_magnitude_vector\./.test(name);
+function isVector(found: NamedPart, { shape }: Parameter): boolean {
+  return shape.length === 1 || found?.part === 'magnitude';
 }

@@ -2,6 +2,7 @@
  * Weights of the base that stand in an adapter's file. PEFT saves those of adapted embeddings and heads beside their factors.
  * They are this model's own or the adapter belongs to another base: nothing is overwritten.
  */
+import { nameInBase } from '../../formats/peft-keys.js';
 import { dotted, type Module } from '../../nn/module.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -40,7 +41,9 @@ function compare(
   const same: string[] = [];
   const different: string[] = [];
   for (const key of keys) {
-    const parameter = key.startsWith(prefix) ? parameters.get(nameOf(key.slice(prefix.length))) : undefined;
+    const parameter = key.startsWith(prefix)
+      ? parameters.get(nameInBase(key.slice(prefix.length)))
+      : undefined;
     if (parameter === undefined) continue;
     const { shape } = file.info(key);
     if (!sameShape(shape, parameter.shape))
@@ -58,18 +61,6 @@ function baseParameters(model: Module): Map<string, Parameter> {
     for (const [name, parameter] of plain.ownParameters()) parameters.set(dotted(path, name), parameter);
   }
   return parameters;
-}
-
-/**
- * The parameter's name in the plain model: PEFT puts `base_layer` before what a wrapped layer had, and `original_module`
- * before what is in a module that is saved whole, whose biases stand in files with `bias: "all"`.
- */
-function nameOf(key: string): string {
-  const segments = key.split('.');
-  if (segments.at(-2) === 'base_layer') segments.splice(-2, 1);
-  const original = segments.indexOf('original_module');
-  if (original > 0) segments.splice(original, 1);
-  return segments.join('.');
 }
 
 function equal(values: Float32Array, parameter: Tensor): boolean {

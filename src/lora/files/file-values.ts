@@ -2,6 +2,7 @@
  * The tensors of an adapter's file for an adapter that is to be: names and shapes are compared first, from the plan alone,
  * and copied once the adapter stands. Made by load-adapter.ts.
  */
+import { firstOfCopy } from '../../formats/peft-keys.js';
 import type { Module } from '../../nn/module.js';
 import { type Shape, sameShape, showShape } from '../../values/shape.js';
 import { AdapterError } from '../errors.js';
@@ -96,11 +97,8 @@ export class FileValues {
   /** With `bias: "all"` PEFT writes the biases of saved modules a second time, as they stand in its wrapper: passed over, as PEFT does. */
   #passSecondCopies(left: Set<string>): void {
     for (const name of left) {
-      const inner = /^(.+)\.modules_to_save(?:\.[^.]+)?\.((?:.+\.)?bias)$/.exec(name);
-      if (inner === null) continue;
-      const [, root, rest] = inner;
-      const key = `${root}.${rest}`.slice(this.#prefix.length);
-      if (this.#found.has(key)) left.delete(name);
+      const first = firstOfCopy(name);
+      if (first !== null && this.#found.has(first.slice(this.#prefix.length))) left.delete(name);
     }
   }
 }

@@ -1,9 +1,8 @@
 /** Loading an adapter's two files. Keys are built from the module tree; nothing is applied before all of it fits. */
 import type { LoraFile } from '../../formats/lora-file.js';
 import type { PeftConfig } from '../../formats/peft-config.js';
-import { readPeftConfig } from '../../formats/peft-config-read.js';
 import { PEFT_PREFIX } from '../../formats/peft-keys.js';
-import { readSafetensors } from '../../formats/safetensors-read.js';
+import { openPeft } from '../../formats/peft-open.js';
 import type { Module } from '../../nn/module.js';
 import { fileInFolder, ReadError, readBytes } from '../../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
@@ -120,15 +119,13 @@ async function read(
       );
     return fromLoraFile(where, source, model);
   }
-  const { config: json, weights } = await contents(where, source);
-  const { config, warnings } = readPeftConfig(where, json);
-  return { config, tensors: readSafetensors(where, weights), warnings };
+  return openPeft(where, await contents(where, source));
 }
 
 async function contents(
   where: string,
   source: Exclude<AdapterSource, LoraFile>,
-): Promise<{ config: object | string | Uint8Array; weights: Uint8Array }> {
+): Promise<{ config: object | string; weights: Uint8Array }> {
   const address = typeof source === 'string' ? source : urlOf(source);
   if (address !== null) {
     const config = await readFile(where, fileInFolder(address, 'adapter_config.json'));

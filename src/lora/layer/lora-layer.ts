@@ -3,6 +3,7 @@
  * owns what changes: the adapters there (layer-state.ts), what of them is merged (merge-layer.ts), and the forward
  * (layer-forward.ts). What a kind of layer computes is said by its description (kinds/).
  */
+import { ADAPTER_PARTS, slotInModel } from '../../formats/peft-keys.js';
 import { type Child, Module, type ParameterSlot } from '../../nn/module.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -115,14 +116,11 @@ export class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
 
   override *ownParameters(): Iterable<[string, Parameter]> {
     yield* this.base.ownParameters();
-    const place = this.kind === 'embedding' ? 'lora_embedding_' : 'lora_';
-    const end = this.kind === 'embedding' ? '' : '.weight';
-    for (const [name, { A, B, bias, magnitude }] of this.state.all) {
-      yield [`${place}A.${name}${end}`, A];
-      yield [`${place}B.${name}${end}`, B];
-      if (bias !== null) yield [`lora_B.${name}.bias`, bias];
-      if (magnitude !== null) yield [`lora_magnitude_vector.${name}.weight`, magnitude];
-    }
+    for (const [name, factors] of this.state.all)
+      for (const part of ADAPTER_PARTS) {
+        const parameter = factors[part];
+        if (parameter !== null) yield [slotInModel(this.kind, part, name), parameter];
+      }
   }
 
   override parameterSlots(): Iterable<ParameterSlot> {

@@ -1,5 +1,5 @@
 /** An adapter's tensors by the keys of PEFT's file, and the other spellings that files have for them. */
-import { type AdapterPart, peftAliases, peftSlot } from '../../formats/peft-keys.js';
+import { ADAPTER_PARTS, peftAliases, peftSlot, savedSlot } from '../../formats/peft-keys.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { CopySite } from '../attached/copies.js';
 import type { LayerKind } from '../kinds/adaptation.js';
@@ -40,19 +40,15 @@ export function adapterTensors<T>(
 ): AdapterTensor<T>[] {
   const tensors: AdapterTensor<T>[] = [];
   for (const { path, kind, factors } of layers) {
-    const put = (part: AdapterPart, held: T | null): void => {
-      if (held === null) return;
+    for (const part of ADAPTER_PARTS) {
+      const held = factors[part];
+      if (held === null) continue;
       const aliases = peftAliases(kind, part, names).map((alias) => `${path}.${alias}`);
       tensors.push({ key: `${path}.${peftSlot(kind, part)}`, held, aliases });
-    };
-    put('A', factors.A);
-    put('B', factors.B);
-    put('bias', factors.bias);
-    put('magnitude', factors.magnitude);
+    }
   }
   for (const { path, slot, kind, key, own } of copies) {
-    const within =
-      kind === 'saved' ? names.map((name) => `${path}.modules_to_save.${name}.${slot.name}`) : [];
+    const within = kind === 'saved' ? names.map((name) => `${path}.${savedSlot(name, slot.name)}`) : [];
     tensors.push({
       key,
       held: own,
