@@ -17,6 +17,7 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 const alias = [
   { find: /^lora-wasm$/, replacement: here('./src/index.ts') },
   { find: /^lora-wasm\/formats$/, replacement: here('./src/formats/index.ts') },
+  { find: /^lora-wasm\/models$/, replacement: here('./src/models/index.ts') },
   { find: /^lora-wasm\/node$/, replacement: here('./src/node.ts') },
 ];
 

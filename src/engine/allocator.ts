@@ -89,6 +89,11 @@ export class Allocator {
     for (const { pointer, bytes } of waiting) this.free(pointer, bytes);
   }
 
+  /** Bytes that the memory may reach. */
+  get limit(): number {
+    return this.#limit;
+  }
+
   use(): AllocatorUse {
     return { held: this.#held, blocks: this.#blocks };
   }

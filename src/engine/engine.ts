@@ -150,6 +150,11 @@ export class Engine {
     return { bytes: memory.buffer.byteLength, ...allocator.use() };
   }
 
+  /** Bytes that memory may grow to. */
+  get memoryLimit(): number {
+    return this.#use().allocator.limit;
+  }
+
   allocate(bytes: number): number {
     return this.#use().allocator.allocate(bytes);
   }

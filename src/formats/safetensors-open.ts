@@ -25,6 +25,12 @@ export class LazySafetensorsFile extends SafetensorsIndex {
     return 'LazySafetensorsFile';
   }
 
+  /** @internal Where a tensor's bytes lie in the file. @throws FormatError when there is no such tensor */
+  place(name: string): { readonly begin: number; readonly end: number } {
+    const { begin, end } = this.find('place', name).info;
+    return { begin: this.#dataStart + begin, end: this.#dataStart + end };
+  }
+
   async #read({ begin, end }: TensorInfo): Promise<Uint8Array<ArrayBuffer>> {
     return new Uint8Array(await this.#source.read(this.#dataStart + begin, this.#dataStart + end));
   }

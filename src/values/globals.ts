@@ -20,6 +20,15 @@ interface BlobLike {
   arrayBuffer(): Promise<ArrayBuffer>;
 }
 
+/** `AbortSignal`. */
+export type HostAbortSignal = OfHost<'AbortSignal', AbortSignalLike>;
+
+interface AbortSignalLike {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  throwIfAborted(): void;
+}
+
 /** `WebAssembly.Module`, which has no members to tell it by. */
 export type HostWasmModule = typeof globalThis extends {
   readonly WebAssembly: { readonly Module: { readonly prototype: infer Instance } };

@@ -10,6 +10,7 @@ const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 const ENTRIES: Readonly<Record<string, string>> = {
   'lora-wasm': 'index.js',
   'lora-wasm/formats': 'formats/index.js',
+  'lora-wasm/models': 'models/index.js',
 };
 
 export function builtPackage(): Plugin {

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import * as formats from '../../src/formats/index.js';
 import * as main from '../../src/index.js';
+import * as models from '../../src/models/index.js';
 import * as node from '../../src/node.js';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -23,7 +24,7 @@ const VARIABLES = [
   'factor',
 ];
 const BUILT_IN = ['TypeError', 'RangeError'];
-const EXPORTS: Readonly<Record<string, unknown>> = { ...main, ...formats, ...node };
+const EXPORTS: Readonly<Record<string, unknown>> = { ...main, ...formats, ...models, ...node };
 
 /** Names of methods and accessors, inherited ones too. */
 function membersOf(value: unknown): string[] {

@@ -18,6 +18,7 @@ const DECLARATIONS: Readonly<Record<string, string>> = {
   'lora-wasm/inline': 'inline/index.d.ts',
   'lora-wasm/inline, CommonJS': 'inline/index.d.cts',
   'lora-wasm/formats': 'formats/index.d.ts',
+  'lora-wasm/models': 'models/index.d.ts',
   'lora-wasm/node': 'node.d.ts',
 };
 const MODULES: Readonly<Record<string, string>> = {
@@ -25,6 +26,7 @@ const MODULES: Readonly<Record<string, string>> = {
   'lora-wasm/inline': 'inline/simd.js',
   'lora-wasm/inline, CommonJS': 'inline/simd.cjs',
   'lora-wasm/formats': 'formats/index.js',
+  'lora-wasm/models': 'models/index.js',
   'lora-wasm/node': 'node.js',
 };
 const ENTRIES = Object.keys(DECLARATIONS);

@@ -1,0 +1,179 @@
+/** CausalLM: a language model of the Llama family as a Module, under transformers' names. `loadModel` makes one. */
+import type { Embedding } from '../nn/embedding.js';
+import type { Linear } from '../nn/linear.js';
+import { Module } from '../nn/module.js';
+import type { RMSNorm } from '../nn/rms-norm.js';
+import type { Indices } from '../ops/indices.js';
+import { type RotaryTable, rotaryTable } from '../ops/rotary.js';
+import { checkTensor } from '../tensor/check.js';
+import type { Runtime } from '../tensor/runtime.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { checkInteger, describe } from '../values/checks.js';
+import { showShape } from '../values/shape.js';
+import type { ModelConfig } from './config.js';
+import { DecoderLayer, type RunContext } from './decoder-layer.js';
+import { KvCache } from './kv-cache.js';
+import type { WeightMaker } from './weights.js';
+
+/** Embedding, blocks and the last norm. */
+export class DecoderStack extends Module {
+  readonly embed_tokens: Embedding;
+  readonly layers: DecoderLayer[];
+  readonly norm: RMSNorm;
+
+  /** @internal */
+  constructor(make: WeightMaker, config: ModelConfig) {
+    super();
+    this.embed_tokens = make.embedding('model.embed_tokens', config.vocabSize, config.hiddenSize);
+    this.layers = Array.from({ length: config.numHiddenLayers }, (_, i) => new DecoderLayer(make, config, i));
+    this.norm = make.norm(config.hiddenSize, config.rmsNormEps);
+  }
+
+  /** Of each block's temporaries only what backward reads outlives it. @param ids - int32 [B, T] @returns [B, T, hidden] */
+  override forward(ids: Tensor, run: RunContext): Tensor {
+    let x = this.embed_tokens.forward(ids);
+    for (const layer of this.layers) {
+      const read = x;
+      x = read.runtime.scope(() => layer.forward(read, run));
+      read.dispose();
+    }
+    const y = this.norm.forward(x);
+    x.dispose();
+    return y;
+  }
+}
+
+/** A language model: token ids to logits. Its parameters are frozen; adapters attach over it as over any Module. */
+export class CausalLM extends Module {
+  readonly model: DecoderStack;
+  readonly lm_head: Linear;
+  /** @internal */ readonly runtime: Runtime;
+  readonly #config: ModelConfig;
+  readonly #table: RotaryTable;
+
+  /** @internal Use `loadModel`. @param length - positions that there is a table for */
+  constructor(make: WeightMaker, config: ModelConfig, length: number) {
+    super();
+    const { runtime } = make;
+    this.runtime = runtime;
+    this.#config = config;
+    this.model = new DecoderStack(make, config);
+    this.lm_head = config.tieWordEmbeddings
+      ? make.tied(this.model.embed_tokens)
+      : make.linear('lm_head', config.hiddenSize, config.vocabSize, false);
+    const { theta, factors } = config.rope;
+    this.#table = rotaryTable(runtime, {
+      ...{ headDim: config.headDim, length, theta },
+      ...(factors === null ? {} : { factors }),
+    });
+  }
+
+  /** Sizes and options of the model. */
+  get config(): ModelConfig {
+    return this.#config;
+  }
+
+  /** Tokens of a row at most. */
+  get maxLength(): number {
+    return this.#table.length;
+  }
+
+  /**
+   * @param ids - int32 [B, T], each below the vocabulary's size
+   * @param starts - int32 [B·T]: the first token that each may see, for packed rows; default 0
+   * @param positions - int32 [T] or [B·T]; default 0 to T - 1
+   * @returns logits [B, T, vocab]
+   * @throws TypeError, RangeError, OutOfMemoryError
+   */
+  override forward(ids: Tensor, starts?: Indices, positions?: Indices): Tensor {
+    return this.lm_head.forward(this.#hidden('CausalLM.forward', ids, starts, positions));
+  }
+
+  /** What the head reads: [B, T, hidden]. @param ids - as those of `forward` @throws TypeError, RangeError, OutOfMemoryError */
+  hidden(ids: Tensor, starts?: Indices, positions?: Indices): Tensor {
+    return this.#hidden('CausalLM.hidden', ids, starts, positions);
+  }
+
+  #hidden(where: string, ids: Tensor, starts?: Indices, positions?: Indices): Tensor {
+    this.#checkIds(where, ids, positions === undefined ? this.maxLength : Number.POSITIVE_INFINITY);
+    return this.model.forward(ids, {
+      ...{ table: this.#table, cache: null },
+      ...(starts === undefined ? {} : { starts }),
+      ...(positions === undefined ? {} : { positions }),
+    });
+  }
+
+  /**
+   * A cache for `decode`: so many tokens of each of `batch` rows.
+   * @param capacity - at most `maxLength`
+   * @throws TypeError, RangeError, OutOfMemoryError
+   */
+  cache(capacity: number, batch = 1): KvCache {
+    const where = 'CausalLM.cache';
+    checkInteger(`${where}: capacity`, capacity, 1, this.maxLength);
+    checkInteger(`${where}: batch`, batch, 1, 65536);
+    return new KvCache(this, capacity, batch);
+  }
+
+  /**
+   * Reads on: the ids that follow what the cache holds, which they are added to. Nothing is recorded.
+   * @param ids - int32 [B, T], B the cache's batch
+   * @returns logits of the last token, [B, vocab]
+   * @throws TypeError, RangeError, OutOfMemoryError; Error after dispose. The cache is as before then
+   */
+  decode(ids: Tensor, cache: KvCache): Tensor {
+    const where = 'CausalLM.decode';
+    if (!(cache instanceof KvCache) || cache.owner !== this)
+      throw new TypeError(
+        `${where}: cache is ${cache instanceof KvCache ? "another model's" : describe(cache)}, expected what cache() of this model gives`,
+      );
+    if (cache.disposed) throw new Error(`${where}: the cache was used after dispose()`);
+    const [B, T] = this.#checkIds(where, ids, cache.capacity);
+    if (B !== cache.batch)
+      throw new RangeError(`${where}: ids is ${showShape(ids.shape)}, expected [${cache.batch}, T]`);
+    if (cache.length + T > cache.capacity)
+      throw new RangeError(
+        `${where}: the cache holds ${cache.length} of ${cache.capacity} tokens, expected room for ${T}`,
+      );
+    const rt = this.runtime;
+    const positions = Int32Array.from({ length: T }, (_, t) => cache.length + t);
+    const run = (): Tensor => {
+      const all = this.model.forward(ids, { table: this.#table, positions, cache });
+      return this.lm_head.forward(lastRows(all));
+    };
+    const logits = rt.scope(() => rt.noGrad(run));
+    cache.advance(T);
+    return logits;
+  }
+
+  /** @param most - tokens of a row @throws TypeError, RangeError */
+  #checkIds(where: string, ids: Tensor, most: number): readonly [B: number, T: number] {
+    checkTensor(where, 'ids', ids, { dtype: 'i32', runtime: this.runtime });
+    const [B = 0, T = 0] = ids.shape;
+    if (ids.shape.length !== 2 || ids.size === 0)
+      throw new RangeError(
+        `${where}: ids is ${showShape(ids.shape)}, expected [batch, tokens] of one at least`,
+      );
+    if (T > most)
+      throw new RangeError(`${where}: ids is ${showShape(ids.shape)}, expected at most ${most} tokens a row`);
+    return [B, T];
+  }
+
+  /** Gives the memory of parameters and tables back. */
+  override dispose(): void {
+    super.dispose();
+    this.#table.dispose();
+  }
+}
+
+/** [B, T, N] to [B, N]: the last token of each row. */
+function lastRows(x: Tensor): Tensor {
+  const [B, T, N] = x.shape as [number, number, number];
+  const y = x.runtime.empty([B, N], 'f32');
+  const bytes = new Uint8Array(x.runtime.engine.memory.buffer);
+  for (let b = 0; b < B; b++) {
+    const start = x.pointer + 4 * N * (b * T + T - 1);
+    bytes.copyWithin(y.pointer + 4 * N * b, start, start + 4 * N);
+  }
+  return y;
+}

@@ -1,0 +1,170 @@
+/** loadModel: from a file or a folder's files to a model in memory. What does not fit is refused before its weights are read. */
+import { Allocator } from '../engine/allocator.js';
+import { OutOfMemoryError } from '../engine/errors.js';
+import type { ByteSource } from '../formats/source.js';
+import { checkRuntime } from '../tensor/check-runtime.js';
+import type { Parameter } from '../tensor/parameter.js';
+import type { Runtime } from '../tensor/runtime.js';
+import { checkInteger, checkOptions, describe } from '../values/checks.js';
+import { DISPOSE } from '../values/dispose.js';
+import type { HostAbortSignal } from '../values/globals.js';
+import { CausalLM } from './causal-lm.js';
+import type { ModelConfig } from './config.js';
+import { fill } from './load-weights.js';
+import { type PlannedTensor, plannedBytes, planTensors, type WeightsOption } from './plan.js';
+import type { ModelSource } from './source/model-source.js';
+import { openModel } from './source/open-model.js';
+import { WeightMaker } from './weights.js';
+
+/** Where a model comes from: a GGUF file, or the files of a folder by name (`config.json`, `model.safetensors`, ...). */
+export type ModelInput = ByteSource | ReadonlyMap<string, ByteSource>;
+
+/** What `loadModel` takes beside the source. */
+export interface LoadModelOptions {
+  /**
+   * Type of the matrices in memory: `'stored'`, as they lie in the file where tensors can have that type, else float32; or one
+   * that they are expanded or rounded to. Norms and biases are float32. Default `'stored'`.
+   */
+  readonly weights?: WeightsOption;
+  /** Tokens of a row at most: how long the table of rotary positions is. Default what the model allows, 8192 at most. */
+  readonly maxLength?: number;
+  /** Told of the bytes of weights read so far, and of all there are. */
+  readonly onProgress?: (loaded: number, total: number) => void;
+  /** Ends the loading with the signal's reason. */
+  readonly signal?: HostAbortSignal;
+}
+
+/** A model with what it is used with. */
+export interface LanguageModel {
+  readonly model: CausalLM;
+  readonly config: ModelConfig;
+  /** Tokens that end a text. */
+  readonly stopIds: readonly number[];
+  /** Gives all of its memory back. Harmless when repeated. */
+  dispose(): void;
+  /** The same as `dispose`, for `using`. */
+  [DISPOSE](): void;
+}
+
+const OPTIONS = ['weights', 'maxLength', 'onProgress', 'signal'];
+const WEIGHTS: readonly WeightsOption[] = ['stored', 'f32', 'f16', 'bf16'];
+const DEFAULT_LENGTH = 8192;
+
+/**
+ * Loads a language model of the Llama family; its parameters are frozen.
+ * @param source - a GGUF file: a Blob, a URL, or `{ size, read }`; or a Map of a folder's files, by name
+ * @throws FormatError for what the files do not allow; OutOfMemoryError before weights are read; TypeError, RangeError; errors of the
+ * source. Nothing is left in memory then.
+ * @example
+ * const { model } = await loadModel(rt, new URL('file:///models/tiny.gguf'));
+ * const logits = model.forward(rt.tensor(new Int32Array([1, 2, 3]), [1, 3]));
+ */
+export async function loadModel(
+  rt: Runtime,
+  source: ModelInput,
+  options: LoadModelOptions = {},
+): Promise<LanguageModel> {
+  const where = 'loadModel';
+  checkRuntime(where, rt);
+  checkLoadOptions(where, options);
+  return loadOpened(where, rt, await openModel(where, source), options);
+}
+
+/** @throws TypeError */
+function checkLoadOptions(where: string, options: LoadModelOptions): void {
+  checkOptions(where, options, OPTIONS);
+  const { weights = 'stored', onProgress, signal } = options;
+  if (!WEIGHTS.includes(weights))
+    throw new TypeError(
+      `${where}: weights is ${describe(weights)}, expected ${WEIGHTS.map((name) => `'${name}'`).join(', ')}`,
+    );
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw new TypeError(`${where}: onProgress is ${describe(onProgress)}, expected a function`);
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function')
+    throw new TypeError(`${where}: signal is ${describe(signal)}, expected an AbortSignal`);
+}
+
+/** @internal Loads what was opened, with checked options: everything is compared first, then memory is taken, then the weights are read. */
+export async function loadOpened(
+  where: string,
+  rt: Runtime,
+  { config, tensors }: ModelSource,
+  { weights = 'stored', maxLength, onProgress, signal }: LoadModelOptions,
+): Promise<LanguageModel> {
+  const most = config.maxPositionEmbeddings;
+  const length = checkInteger(`${where}: maxLength`, maxLength ?? Math.min(most, DEFAULT_LENGTH), 1, most);
+  signal?.throwIfAborted();
+  const planned = planTensors(where, config, tensors, weights);
+  checkRoom(where, rt, config, planned, length);
+  const model = build(rt, config, planned, length);
+  try {
+    await fillAll(model.namedParameters(), planned, { onProgress, signal });
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+  const dispose = (): void => model.dispose();
+  return { model: model.eval(), config, stopIds: config.eosTokenIds, dispose, [DISPOSE]: dispose };
+}
+
+/** Refuses at once what cannot fit, whatever else lies in memory. @throws OutOfMemoryError */
+function checkRoom(
+  where: string,
+  rt: Runtime,
+  { headDim }: ModelConfig,
+  planned: ReadonlyMap<string, PlannedTensor>,
+  length: number,
+): void {
+  const table = 2 * Allocator.roundUp(4 * length * (headDim / 2));
+  const wanted = plannedBytes(planned, Allocator.roundUp) + table;
+  const { held } = rt.memory();
+  const allowed = rt.engine.memoryLimit;
+  if (held + wanted <= allowed) return;
+  throw new OutOfMemoryError(
+    wanted,
+    held,
+    allowed,
+    `${where}: the model takes ${wanted} bytes, holding ${held}, allowed ${allowed}; expected a smaller model, or weights of a smaller type`,
+  );
+}
+
+/** Makes the model, its parameters empty. @throws OutOfMemoryError; nothing is left behind then */
+function build(
+  rt: Runtime,
+  config: ModelConfig,
+  planned: ReadonlyMap<string, PlannedTensor>,
+  length: number,
+): CausalLM {
+  const make = new WeightMaker(rt, (name) => planned.get(name)!.dtype);
+  const { layers } = rt.engine;
+  try {
+    return new CausalLM(make, config, length);
+  } catch (error) {
+    make.disposeAll();
+    throw error;
+  } finally {
+    // Nothing here is random: what is drawn next does not depend on the model's biases.
+    rt.engine.layers = layers;
+  }
+}
+
+async function fillAll(
+  parameters: readonly (readonly [string, Parameter])[],
+  planned: ReadonlyMap<string, PlannedTensor>,
+  {
+    onProgress,
+    signal,
+  }: { onProgress: LoadModelOptions['onProgress'] | undefined; signal: HostAbortSignal | undefined },
+): Promise<void> {
+  const jobs = parameters.map(([name, parameter]) => [parameter, planned.get(name)!.stored] as const);
+  // In the order of the file.
+  jobs.sort(([, a], [, b]) => a.begin - b.begin);
+  const total = jobs.reduce((sum, [, { begin, end }]) => sum + end - begin, 0);
+  let loaded = 0;
+  for (const [parameter, stored] of jobs)
+    await fill(parameter, stored, (bytes) => {
+      signal?.throwIfAborted();
+      loaded += bytes;
+      onProgress?.(loaded, total);
+    });
+}

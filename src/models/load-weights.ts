@@ -1,0 +1,72 @@
+/** Fills a parameter from where it lies, piece by piece: the whole file is never in JavaScript. Called by `load-model.ts`. */
+import { dequantiseAs } from '../formats/dequantise.js';
+import { READABLE } from '../formats/ggml-types.js';
+import type { Parameter } from '../tensor/parameter.js';
+import { FormatError } from '../values/format-error.js';
+import { encodeHalves, isHalf } from '../values/halves.js';
+import type { StoredTensor } from './source/model-source.js';
+
+/** Bytes of a piece: whole rows, or of a longer row whole blocks. */
+const PIECE = 2 ** 20;
+
+/**
+ * Copies a tensor into its parameter, of the same shape and of any type.
+ * @param read - told of bytes as they come; what it throws ends the copying
+ * @throws FormatError for numbers that are not finite, or too large for the parameter's type; errors of the source
+ */
+export async function fill(
+  parameter: Parameter,
+  stored: StoredTensor,
+  read: (bytes: number) => void,
+): Promise<void> {
+  const { where, label, type, shape, file, begin, pairedHeads } = stored;
+  const what = `${where}: tensor '${label}'`;
+  const columns = shape.at(-1)!;
+  const rows = parameter.size / columns;
+  // A bias of queries or keys is reordered by single elements.
+  const [units, unit] = shape.length === 1 ? [columns, 1] : [rows, columns];
+  const step = stepOf(unit, type, pairedHeads > 0);
+  const held = (elements: number): number => elements * (isHalf(parameter.dtype) ? 2 : 4);
+  const { elements: perBlock, bytes: blockBytes } = READABLE[type];
+  const bytesOf = (elements: number): number => (elements / perBlock) * blockBytes;
+  for (let at = 0; at < parameter.size; at += step) {
+    const count = Math.min(step, parameter.size - at);
+    const bytes = await file.read(begin + bytesOf(at), begin + bytesOf(at + count));
+    const values = converted(what, bytes, type, parameter.dtype);
+    if (pairedHeads === 0) parameter.writeBytes(values, held(at));
+    else
+      for (let i = 0; i < count; i += unit) {
+        const row = ownRow((at + i) / unit, units / pairedHeads);
+        parameter.writeBytes(values.subarray(held(i), held(i + unit)), held(row * unit));
+      }
+    read(bytes.length);
+  }
+  if (!parameter.allFinite())
+    throw new FormatError(
+      `${what} holds numbers that are not finite${type === parameter.dtype ? '' : ` as ${parameter.dtype}`}, expected none`,
+    );
+}
+
+/** Elements of a piece. @param whole - whether rows may not be cut */
+function stepOf(unit: number, type: StoredTensor['type'], whole: boolean): number {
+  const { elements, bytes } = READABLE[type];
+  const room = Math.floor(PIECE / bytes) * elements;
+  if (unit <= room) return Math.floor(room / unit) * unit;
+  return whole ? unit : room;
+}
+
+/** Where llama.cpp's row goes: within a head, row 2j + t is row t·half + j. */
+function ownRow(row: number, headDim: number): number {
+  const within = row % headDim;
+  return row - within + (within % 2) * (headDim / 2) + Math.floor(within / 2);
+}
+
+/** Bytes of one type as those of another. */
+function converted(what: string, bytes: Uint8Array, from: StoredTensor['type'], to: string): Uint8Array {
+  if (from === to) return bytes;
+  const values = dequantiseAs(what, from, bytes);
+  if (!isHalf(to)) return new Uint8Array(values.buffer);
+  const halves = new Uint16Array(values.length);
+  encodeHalves(to, values, halves);
+  return new Uint8Array(halves.buffer);
+}

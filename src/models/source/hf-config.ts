@@ -1,0 +1,141 @@
+/** transformers' `config.json` as a `ModelConfig`. */
+import { FormatError } from '../../values/format-error.js';
+import { isPlainObject } from '../../values/kind.js';
+import {
+  checkConfig,
+  linearFactors,
+  llama3Factors,
+  type ModelConfig,
+  type ModelType,
+  type RopeConfig,
+} from '../config.js';
+import { type Fields, fieldsOf, refuseField } from './fields.js';
+
+const TYPES: readonly string[] = ['llama', 'mistral', 'qwen2', 'qwen3'];
+
+/** Fields that change what a model computes wherever they are not null, false or this. */
+const NEUTRAL: Readonly<Record<string, unknown>> = {
+  partial_rotary_factor: 1,
+  pretraining_tp: 1,
+  num_experts: 0,
+  num_local_experts: 0,
+};
+const SUSPECT =
+  /expert|moe|soft_?cap|multiplier|logit.*scal|scal.*logit|embedding_scale|partial_rotary|rotary_pct|clip_qkv|quantization_config|pretraining_tp|kv_lora|use_qk_norm|no_rope/;
+
+/** @param text - of `config.json` @throws FormatError */
+export function configFromHf(where: string, text: string): ModelConfig {
+  const root = objectOf(where, text);
+  const fields = fieldsOf(where, (name) => root[name]);
+  const modelType = fields.raw('model_type');
+  if (!isModelType(modelType))
+    return refuseField(where, 'model_type', modelType, `one of ${TYPES.join(', ')}`);
+  for (const [name, value] of Object.entries(root))
+    if (SUSPECT.test(name) && value !== null && value !== false && value !== (NEUTRAL[name] ?? null))
+      refuseField(where, name, value, 'none');
+  const act = fields.raw('hidden_act') ?? 'silu';
+  if (act !== 'silu' && act !== 'swish') refuseField(where, 'hidden_act', act, "'silu'");
+  const hiddenSize = fields.count('hidden_size');
+  const numAttentionHeads = fields.count('num_attention_heads');
+  const numHiddenLayers = fields.count('num_hidden_layers');
+  const headDim = fields.count('head_dim', modelType === 'qwen3' ? 128 : hiddenSize / numAttentionHeads);
+  const maxPositionEmbeddings = fields.count('max_position_embeddings');
+  const attentionBias = fields.flag('attention_bias', false);
+  return checkConfig(where, {
+    modelType,
+    vocabSize: fields.count('vocab_size'),
+    hiddenSize,
+    intermediateSize: fields.count('intermediate_size'),
+    numHiddenLayers,
+    numAttentionHeads,
+    numKeyValueHeads: fields.count('num_key_value_heads', numAttentionHeads),
+    headDim,
+    maxPositionEmbeddings,
+    rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
+    tieWordEmbeddings: fields.flag('tie_word_embeddings', false),
+    qkvBias: modelType === 'qwen2' || attentionBias,
+    outBias: modelType !== 'qwen2' && attentionBias,
+    mlpBias: fields.flag('mlp_bias', false),
+    qkNorm: modelType === 'qwen3',
+    rope: ropeOf(where, fields, headDim, maxPositionEmbeddings),
+    windows: windowsOf(where, fields, modelType, numHiddenLayers),
+    eosTokenIds: idsOf(where, fields.raw('eos_token_id')),
+  });
+}
+
+/** The root of a JSON text. @throws FormatError */
+export function objectOf(where: string, text: string): Record<string, unknown> {
+  let root: unknown;
+  try {
+    root = JSON.parse(text);
+  } catch (cause) {
+    throw new FormatError(`${where}: is no JSON (${cause instanceof Error ? cause.message : cause})`, {
+      cause,
+    });
+  }
+  if (!isPlainObject(root)) throw new FormatError(`${where}: is no object, expected one`);
+  return { ...(root as object) };
+}
+
+const isModelType = (value: unknown): value is ModelType =>
+  typeof value === 'string' && TYPES.includes(value);
+
+/** `rope_parameters`, or `rope_theta` with `rope_scaling` beside it. */
+function ropeOf(where: string, fields: Fields, headDim: number, length: number): RopeConfig {
+  const name = fields.raw('rope_parameters') === undefined ? 'rope_scaling' : 'rope_parameters';
+  const given = fields.raw(name) ?? {};
+  if (!isPlainObject(given)) refuseField(where, name, given, 'an object');
+  const values: Record<string, unknown> = { ...(given as object) };
+  const rope = fieldsOf(where, (field) => values[field], `${name}.`);
+  const theta = rope.positive('rope_theta', fields.positive('rope_theta', 10_000));
+  const type = rope.raw('rope_type') ?? rope.raw('type') ?? 'default';
+  const partial = rope.raw('partial_rotary_factor') ?? 1;
+  if (partial !== 1) refuseField(where, `${name}.partial_rotary_factor`, partial, '1');
+  if (type === 'default') return { theta, factors: null };
+  if (type === 'linear') return { theta, factors: linearFactors(headDim, rope.positive('factor')) };
+  if (type !== 'llama3')
+    return refuseField(where, `${name}.rope_type`, type, "'default', 'linear' or 'llama3'");
+  const scaling = {
+    factor: rope.positive('factor'),
+    lowFreqFactor: rope.positive('low_freq_factor'),
+    highFreqFactor: rope.positive('high_freq_factor'),
+    originalLength: rope.count('original_max_position_embeddings', length),
+  };
+  return { theta, factors: llama3Factors(headDim, theta, scaling) };
+}
+
+/** What `layer_types` says of each layer; without it, what the architecture does. */
+function windowsOf(
+  where: string,
+  fields: Fields,
+  modelType: ModelType,
+  layers: number,
+): readonly (number | null)[] {
+  const mistral = modelType === 'mistral';
+  const used = mistral || fields.flag('use_sliding_window', false);
+  const given = fields.raw('sliding_window');
+  const window = !used || given === undefined ? null : fields.count('sliding_window');
+  const types = fields.raw('layer_types');
+  if (types === undefined) {
+    const first = fields.raw('max_window_layers') ?? 28;
+    if (typeof first !== 'number') return refuseField(where, 'max_window_layers', first, 'a number');
+    const from = mistral ? 0 : first;
+    return Array.from({ length: layers }, (_, i) => (i >= from ? window : null));
+  }
+  if (!Array.isArray(types)) return refuseField(where, 'layer_types', types, 'an array');
+  return types.map((type, i) => {
+    if (type === 'full_attention') return null;
+    if (type !== 'sliding_attention' || window === null)
+      return refuseField(where, `layer_types[${i}]`, type, "'full_attention'");
+    return window;
+  });
+}
+
+function idsOf(where: string, value: unknown): number[] {
+  const ids: unknown[] = value === undefined ? [] : Array.isArray(value) ? value : [value];
+  return ids.map((id) =>
+    typeof id === 'number' && Number.isSafeInteger(id) && id >= 0
+      ? id
+      : refuseField(where, 'eos_token_id', value, 'ids from 0 up'),
+  );
+}

@@ -1,0 +1,95 @@
+/** A model in a folder as transformers writes it: `config.json`, safetensors in one file or in shards with an index, text files. */
+import type { GgufDType } from '../../formats/ggml-types.js';
+import { openSafetensorsAs } from '../../formats/safetensors-open.js';
+import { type ByteSource, openSource, type RandomAccess } from '../../formats/source.js';
+import { FormatError, listed } from '../../values/format-error.js';
+import { isPlainObject } from '../../values/kind.js';
+import { configFromHf, objectOf } from './hf-config.js';
+import type { ModelSource, StoredTensor } from './model-source.js';
+
+const WHOLE = 'model.safetensors';
+const INDEX = 'model.safetensors.index.json';
+const TEXTS = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'chat_template.jinja',
+  'generation_config.json',
+] as const;
+const TYPES: Readonly<Record<string, GgufDType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+/** Buffers that older files hold and no model reads. */
+const IGNORED = /\.rotary_emb\.inv_freq$/;
+
+/** @param files - by name @throws FormatError; errors of the sources */
+export async function openHfModel(
+  where: string,
+  files: ReadonlyMap<string, ByteSource>,
+): Promise<ModelSource> {
+  const text = async (name: string): Promise<string | null> => {
+    const source = files.get(name);
+    if (source === undefined) return null;
+    const opened = await openSource(`${where}: ${name}`, source);
+    return new TextDecoder().decode(await opened.read(0, opened.size));
+  };
+  const configText = await text('config.json');
+  if (configText === null) throw new FormatError(`${where}: there is no config.json, expected one`);
+  const config = configFromHf(`${where}: config.json`, configText);
+  const tensors = new Map<string, StoredTensor>();
+  const indexText = await text(INDEX);
+  const index = indexText === null ? null : indexOf(`${where}: ${INDEX}`, indexText);
+  for (const name of index === null ? [WHOLE] : new Set(index.values())) {
+    const source = files.get(name);
+    if (source === undefined)
+      throw new FormatError(
+        `${where}: there is no ${name}, expected it beside config.json; there are ${listed([...files.keys()])}`,
+      );
+    await addTensors(`${where}: ${name}`, await openSource(`${where}: ${name}`, source), tensors, (tensor) =>
+      index === null ? true : index.get(tensor) === name,
+    );
+  }
+  for (const [tensor, file] of index ?? [])
+    if (!tensors.has(tensor) && !IGNORED.test(tensor))
+      throw new FormatError(`${where}: ${INDEX}: tensor '${tensor}' is not in ${file}, expected it there`);
+  const texts = new Map<string, string>();
+  for (const name of TEXTS) {
+    const found = await text(name);
+    if (found !== null) texts.set(name, found);
+  }
+  return { config, tensors, metadata: null, texts };
+}
+
+async function addTensors(
+  where: string,
+  file: RandomAccess,
+  tensors: Map<string, StoredTensor>,
+  belongs: (name: string) => boolean,
+): Promise<void> {
+  const opened = await openSafetensorsAs(where, file);
+  for (const name of opened.names) {
+    if (IGNORED.test(name)) continue;
+    if (!belongs(name) || tensors.has(name))
+      throw new FormatError(
+        `${where}: tensor '${name}' is not listed for this file, expected it in one file`,
+      );
+    const { dtype, shape } = opened.info(name);
+    const type = TYPES[dtype];
+    if (type === undefined)
+      throw new FormatError(`${where}: tensor '${name}' is ${dtype}, expected F32, F16 or BF16`);
+    const { begin, end } = opened.place(name);
+    tensors.set(name, { where, label: name, type, shape, file, begin, end, pairedHeads: 0 });
+  }
+}
+
+/** The shard of each tensor. @throws FormatError for a shard outside of the folder */
+function indexOf(where: string, text: string): Map<string, string> {
+  const { weight_map: map } = objectOf(where, text);
+  if (!isPlainObject(map)) throw new FormatError(`${where}: weight_map is no object, expected one`);
+  return new Map(
+    Object.entries(map as object).map(([tensor, file]): [string, string] => {
+      if (typeof file !== 'string' || !/^[^/\\:]+\.safetensors$/.test(file))
+        throw new FormatError(
+          `${where}: tensor '${tensor}' is in ${JSON.stringify(file)}, expected a file of this folder, *.safetensors`,
+        );
+      return [tensor, file];
+    }),
+  );
+}
