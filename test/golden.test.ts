@@ -4,8 +4,9 @@
  */
 import { test } from 'vitest';
 import { onEveryBuild } from './golden-support/builds.js';
-import { OPTIMIZERS, PEFT, QUANT } from './golden-support/cases.js';
+import { GGUF, OPTIMIZERS, PEFT, QUANT, TINY } from './golden-support/cases.js';
 import { checkCrossEntropy, checkOptimizer } from './golden-support/core.js';
+import { checkGgufCase, checkTinyCase } from './golden-support/language.js';
 import { checkPeftCase } from './golden-support/peft.js';
 import { checkQuantCase } from './golden-support/quant.js';
 
@@ -16,3 +17,7 @@ test('core/xent', () => onEveryBuild(checkCrossEntropy));
 test.each(PEFT)('peft/%s', (name) => onEveryBuild((rt) => checkPeftCase(rt, name)));
 
 test.each(QUANT)('quant/%s', (name) => checkQuantCase(name));
+
+test.each(GGUF)('gguf/%s', (label) => onEveryBuild((rt) => checkGgufCase(rt, label)));
+
+test.each(TINY)('tiny/%s', (name) => onEveryBuild((rt) => checkTinyCase(rt, name)));

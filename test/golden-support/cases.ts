@@ -1,4 +1,4 @@
-/** Names of the golden cases: what lies in the golden folder's `core/`, `peft/` and `quant/`. */
+/** Names of the golden cases: what lies in the golden folder's `core/`, `peft/`, `quant/`, `gguf/` and `tiny/`. */
 
 export const OPTIMIZERS = ['adam', 'adam_decay', 'adamw', 'sgd', 'sgd_momentum', 'sgd_nesterov_decay'];
 
@@ -43,4 +43,23 @@ export const QUANT = [
   'Q5_K',
   'Q6_K',
   'Q8_0',
+];
+
+/** Files of `gguf/`, and the folder with the same model. */
+export const GGUF = ['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'q5_1', 'hf'];
+
+export const TINY = [
+  'bf16',
+  'f16',
+  'llama',
+  'llama3_rope',
+  'llama_bias',
+  'llama_linear_rope',
+  'llama_one_kv_head',
+  'llama_tied',
+  'mistral',
+  'mistral_window',
+  'qwen2',
+  'qwen3',
+  'sharded',
 ];

@@ -19,9 +19,14 @@ const asked = process.env.GOLDEN_DIR;
 const FOLDER =
   asked === undefined || asked === '' ? fileURLToPath(new URL('../golden', import.meta.url)) : resolve(asked);
 
+/** Where a file of the golden folder lies. */
+export function goldenPath(path: string): string {
+  return resolve(FOLDER, path);
+}
+
 /** Bytes of a file of the golden folder. */
 export function goldenBytes(path: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(readFileSync(resolve(FOLDER, path)));
+  return new Uint8Array(readFileSync(goldenPath(path)));
 }
 
 /** A JSON file of the golden folder; the caller names its form. */
