@@ -1,7 +1,8 @@
 // How the elements of a weight lie in memory, by its type, and their expansion to f32: the only file that knows. Types have ggml's
 // numbers, as in GGUF files and in src/engine's table. A type is asked for once a panel, strip or row, never once an element.
-import { blockBytes, blockElements, blockRow, isBlocks } from './blocks';
+import { blockBytes, blockElements, expandBlocks, isBlocks } from './blocks';
 import { rowsOf } from './checks';
+import { halves } from './halves';
 
 export const F32: i32 = 0;
 const F16: i32 = 1;
@@ -17,7 +18,7 @@ export function expand(type: i32, rows: i32, columns: i32, w: usize, wStep: usiz
   } else if (type === BF16) {
     for (let i = 0; i < rows; i++, w += wStep, out += outStep) brainRow(columns, w + ((<usize>from) << 1), out);
   } else if (isBlocks(type)) {
-    for (let i = 0; i < rows; i++, w += wStep, out += outStep) blockRow(type, columns, w, from, out);
+    expandBlocks(type, rows, columns, w, wStep, from, out, outStep);
   } else {
     for (let i = 0; i < rows; i++, w += wStep, out += outStep) memory.copy(out, w + ((<usize>from) << 2), (<usize>columns) << 2);
   }
@@ -30,43 +31,11 @@ function brainRow(columns: i32, w: usize, out: usize): void {
   for (let left = columns & 3; left > 0; left--, out += 4, w += 2) store<u32>(out, <u32>load<u16>(w) << 16);
 }
 
-/** Bits of a half: magnitude, exponent and what turns its exponent into that of an f32. Kept in memory for `load32_splat`. */
-const HALF_BITS = memory.data<u32>([0x7fff, 0x0f800000, 0x38000000, 0x00800000, 0x38800000, 0x80000000]);
-
-// @ts-ignore: decorator
-@inline
-function halfBits(index: usize): v128 {
-  return v128.load32_splat(HALF_BITS + (index << 2));
-}
-
-/** A row of halves. Subnormal numbers never pass through a multiplication, which is slow for them; infinity and NaN stay. */
+/** A row of halves. */
 function halfRow(columns: i32, w: usize, out: usize): void {
-  const magnitude = halfBits(0);
-  const exponent = halfBits(1);
-  const bias = halfBits(2);
-  const step = halfBits(3);
-  const smallest = halfBits(4);
-  const sign = halfBits(5);
-  const zero = i32x4.splat(0);
   const whole = out + ((<usize>(columns & ~3)) << 2);
-  for (; out < whole; out += 16, w += 8) v128.store(out, half(v128.load16x4_u(w), magnitude, exponent, bias, step, smallest, sign, zero));
-  for (let left = columns & 3; left > 0; left--, out += 4, w += 2) {
-    const one = half(i32x4.splat(load<u16>(w)), magnitude, exponent, bias, step, smallest, sign, zero);
-    v128.store32_lane(out, one, 0);
-  }
-}
-
-/** Four halves, each in the low bits of a lane. */
-// @ts-ignore: decorator
-@inline
-function half(h: v128, magnitude: v128, exponent: v128, bias: v128, step: v128, smallest: v128, sign: v128, zero: v128): v128 {
-  const shifted = i32x4.shl(v128.and(h, magnitude), 13);
-  const power = v128.and(shifted, exponent);
-  const largest = v128.and(i32x4.eq(power, exponent), bias);
-  const normal = i32x4.add(i32x4.add(shifted, bias), largest);
-  const subnormal = f32x4.sub(i32x4.add(normal, step), smallest);
-  const value = v128.bitselect(subnormal, normal, i32x4.eq(power, zero));
-  return v128.or(value, v128.and(i32x4.shl(h, 16), sign));
+  for (; out < whole; out += 16, w += 8) v128.store(out, halves(v128.load16x4_u(w)));
+  for (let left = columns & 3; left > 0; left--, out += 4, w += 2) v128.store32_lane(out, halves(i32x4.splat(load<u16>(w))), 0);
 }
 
 /** Asserted of a weight, in the debug build: a type that is known, rows inside memory, a stride of whole elements. */

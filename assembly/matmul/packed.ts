@@ -3,7 +3,9 @@
 // for all row tiles of the block, unless B is used as it lies. The low-rank pair H, G is R more steps of the last block, while
 // the sums are still in registers; only where it does not fit (R > RANK) or B is read in place is it a pass of its own.
 // B may be a weight of any type: its panels are expanded as they are packed, with the bits of the product over the expanded weight.
-// Scratch: one block of A, two panels of B, one tile for the edges, and a strip where B is expanded.
+// Quantised columns come in runs of 32, which share their scales: there four panels are packed at once.
+// Scratch: one block of A, two or four panels of B, one tile for the edges, and a strip where B is expanded.
+import { expandRun, isBlocks } from '../blocks';
 import { F32 } from '../weights';
 import { DEPTH, NEXT_PANEL, packColumnPair, packColumns, packRows, packRowsTransposed, packTransposed, packWeightColumns, packWeightTransposed, RANK, STRIP_BYTES } from './pack';
 import { tile } from './tiles';
@@ -14,9 +16,13 @@ const ROWS: i32 = 300;
 /** Bytes of a tile for the edges. */
 const CORNER_BYTES: usize = 6 * 8 * 4;
 
+/** Bytes from a panel to the next of four: no two begin on the same lines of the first-level cache. */
+const NEXT_OF_FOUR: i32 = NEXT_PANEL + 1088;
+
 /** Bytes of scratch for a product whose B has this type. */
 export function packedScratch(bType: i32): usize {
-  return 4 * <usize>(ROWS * (DEPTH + RANK)) + 2 * NEXT_PANEL + CORNER_BYTES + (bType === F32 ? 0 : STRIP_BYTES);
+  const panels = isBlocks(bType) ? 4 * NEXT_OF_FOUR : 2 * NEXT_PANEL;
+  return 4 * <usize>(ROWS * (DEPTH + RANK)) + panels + CORNER_BYTES + (bType === F32 ? 0 : STRIP_BYTES);
 }
 
 /** How B lies: as its transpose [N, D], or as [D, N], copied or read in place. G lies as B does. */
@@ -41,6 +47,9 @@ export function packedProduct(MR: i32, aTransposed: i32, bKind: i32, M: i32, N: 
   // Whole blocks of 32, the grain of quantised rows: a weight of any type is cut where f32 is.
   const deep = piece(D, DEPTH, D & 31 ? 4 : 32);
   const panels = scratch + ((<usize>(ROWS * (DEPTH + RANK))) << 2);
+  const inRuns = bKind !== B_TRANSPOSED && isBlocks(bType);
+  const nextPanel: usize = inRuns ? NEXT_OF_FOUR : NEXT_PANEL;
+  const corner = panels + (inRuns ? 4 * NEXT_OF_FOUR : 2 * NEXT_PANEL);
   let d = 0;
   do {
     const depth = min(deep, D - d);
@@ -53,18 +62,20 @@ export function packedProduct(MR: i32, aTransposed: i32, bKind: i32, M: i32, N: 
       const aAt = a + (aTransposed ? ((<usize>m) << 2) + <usize>d * aStep : <usize>m * aStep + ((<usize>d) << 2));
       packBlock(MR, aTransposed, rows, depth, rank, aAt, aStep, h + <usize>m * hStep, hStep, scratch);
       const cAt = c + <usize>m * ldc;
-      for (let n = 0; n < N; n += 16) {
-        const columns = min(16, N - n);
+      for (let n = 0; n < N; ) {
+        const columns = min(inRuns ? 32 - ((bColumn + n) & 31) : 16, N - n);
         const at = (<usize>n) << 2;
+        n += columns;
         if (bKind === B_IN_PLACE && columns === 16) {
           const bAt = bRow + ((<usize>bColumn) << 2) + at;
-          rowTiles(MR, rows, 8, depth, scratch, bAt, bStep, add, cAt + at, ldc, panels);
-          rowTiles(MR, rows, 8, depth, scratch, bAt + 32, bStep, add, cAt + at + 32, ldc, panels);
+          rowTiles(MR, rows, 8, depth, scratch, bAt, bStep, add, cAt + at, ldc, corner);
+          rowTiles(MR, rows, 8, depth, scratch, bAt + 32, bStep, add, cAt + at + 32, ldc, corner);
           continue;
         }
-        packPanels(bKind, columns, depth, rank, bType, bRow, bStep, bColumn, g, gStep, n, panels);
-        rowTiles(MR, rows, min(8, columns), depth + rank, scratch, panels, 32, add, cAt + at, ldc, panels);
-        if (columns > 8) rowTiles(MR, rows, columns - 8, depth + rank, scratch, panels + NEXT_PANEL, 32, add, cAt + at + 32, ldc, panels);
+        packPanels(bKind, columns, depth, rank, bType, bRow, bStep, bColumn, g, gStep, n - columns, panels, nextPanel, corner);
+        for (let j = 0, panel = panels; j < columns; j += 8, panel += nextPanel) {
+          rowTiles(MR, rows, min(8, columns - j), depth + rank, scratch, panel, 32, add, cAt + at + ((<usize>j) << 2), ldc, corner);
+        }
       }
     }
     d += deep;
@@ -99,35 +110,35 @@ function packBlock(MR: i32, aTransposed: i32, rows: i32, depth: i32, rank: i32, 
   }
 }
 
-/** Two panels of B from column n on, G's steps behind B's; `from` is B's element at the block's start: of its depth where it lies turned, else its first column. */
-function packPanels(bKind: i32, columns: i32, depth: i32, rank: i32, bType: i32, b: usize, bStep: usize, from: i32, g: usize, gStep: usize, n: i32, panels: usize): void {
-  const next = panels + NEXT_PANEL;
+/**
+ * Panels of eight of B's columns from column n on, `nextPanel` bytes apart, G's steps behind B's; `from` is B's element at the block's start: of its
+ * depth where it lies turned, else its first column. The strip lies behind the corner.
+ */
+function packPanels(bKind: i32, columns: i32, depth: i32, rank: i32, bType: i32, b: usize, bStep: usize, from: i32, g: usize, gStep: usize, n: i32, panels: usize, nextPanel: usize, corner: usize): void {
   const tail = (<usize>depth) << 5;
-  if (bKind === B_TRANSPOSED) {
-    const strip = next + NEXT_PANEL + CORNER_BYTES;
-    for (let half = 0; half < columns; half += 8) {
-      const to = half === 0 ? panels : next;
-      packWeightTransposed(bType, min(8, columns - half), depth, b + <usize>(n + half) * bStep, bStep, from, to, strip);
-      packTransposed(min(8, columns - half), rank, g + <usize>(n + half) * gStep, gStep, to + tail);
-    }
-    return;
-  }
   const at = (<usize>n) << 2;
-  if (columns === 16 && bType === F32) {
-    packColumnPair(depth, b + ((<usize>from) << 2) + at, bStep, panels, next);
-    packColumnPair(rank, g + at, gStep, panels + tail, next + tail);
+  if (bKind !== B_TRANSPOSED && columns === 16 && bType === F32) {
+    packColumnPair(depth, b + ((<usize>from) << 2) + at, bStep, panels, panels + nextPanel);
+    packColumnPair(rank, g + at, gStep, panels + tail, panels + nextPanel + tail);
     return;
   }
-  for (let half = 0; half < columns; half += 8) {
-    const to = half === 0 ? panels : next;
-    packWeightColumns(bType, min(8, columns - half), depth, b, bStep, from + n + half, to);
-    packColumns(min(8, columns - half), rank, g + at + ((<usize>half) << 2), gStep, to + tail);
+  // Only quantised columns come in as many.
+  const run = columns === 32;
+  if (run) expandRun(bType, depth, b, bStep, from + n, panels, 32, nextPanel);
+  for (let j = 0; j < columns; j += 8, panels += nextPanel) {
+    const real = min(8, columns - j);
+    if (bKind === B_TRANSPOSED) {
+      packWeightTransposed(bType, real, depth, b + <usize>(n + j) * bStep, bStep, from, panels, corner + CORNER_BYTES);
+      packTransposed(real, rank, g + <usize>(n + j) * gStep, gStep, panels + tail);
+    } else {
+      if (!run) packWeightColumns(bType, real, depth, b, bStep, from + n + j, panels);
+      packColumns(real, rank, g + at + ((<usize>j) << 2), gStep, panels + tail);
+    }
   }
 }
 
 /** All tiles of one panel of B. A narrow panel's tiles are computed whole in a corner of the scratch, their real part copied. */
-function rowTiles(MR: i32, rows: i32, columns: i32, steps: i32, a: usize, b: usize, bStep: usize, add: i32, c: usize, ldc: usize, panels: usize): void {
-  const corner = panels + 2 * NEXT_PANEL;
+function rowTiles(MR: i32, rows: i32, columns: i32, steps: i32, a: usize, b: usize, bStep: usize, add: i32, c: usize, ldc: usize, corner: usize): void {
   for (let i = 0; i < rows; ) {
     const count = tileRows(MR, rows - i);
     const at = c + <usize>i * ldc;

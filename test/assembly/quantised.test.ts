@@ -102,16 +102,22 @@ describeBuilds((h) => {
   });
 
   test.each(TYPES)('%s: columns from inside a block on have the bits of the whole', (type) => {
-    const K = BLOCK_DTYPES[type].elements;
-    for (const path of [16 + 6, 32 + 6, 48]) {
-      h.reset();
-      const { typed, plain } = place(type, 9, K);
-      const dy = h.matrix(3, 9, draw(27, 1));
-      const [part, wanted] = [products.clear(3, 13), products.clear(3, 13)];
-      const rest = { dy, low: NO_RANK, accumulate: 0 } as const;
-      h.backwardInput(path, { ...rest, w: weightColumns(plain, 5, 13), dx: wanted });
-      h.backwardInput(path, { ...rest, w: weightColumns(typed, 5, 13), dx: part });
-      products.sameBits(part, wanted, `path ${path}`);
-    }
+    const K = 3 * BLOCK_DTYPES[type].elements;
+    for (const [from, columns] of [
+      [5, 13],
+      [16, 64],
+      [31, 34],
+      [32, K - 32],
+    ] as const)
+      for (const path of [16 + 6, 32 + 6, 48]) {
+        h.reset();
+        const { typed, plain } = place(type, 9, K);
+        const dy = h.matrix(3, 9, draw(27, 1));
+        const [part, wanted] = [products.clear(3, columns), products.clear(3, columns)];
+        const rest = { dy, low: NO_RANK, accumulate: 0 } as const;
+        h.backwardInput(path, { ...rest, w: weightColumns(plain, from, columns), dx: wanted });
+        h.backwardInput(path, { ...rest, w: weightColumns(typed, from, columns), dx: part });
+        products.sameBits(part, wanted, `columns ${from} to ${from + columns}, path ${path}`);
+      }
   });
 });

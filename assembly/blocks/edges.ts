@@ -1,36 +1,6 @@
-// Weights in the blocks of GGUF's quantised types, expanded to f32. In every such type 16 neighbouring elements, from a multiple of
-// 16 on, share a scale and, in some types, a minimum: a value is scale·q, then plus the minimum, never fused, which is the order of
-// ggml's reference. The host guarantees rows of whole blocks. Called by weights.ts.
-
-export const Q4_0: i32 = 2;
-export const Q4_1: i32 = 3;
-export const Q5_0: i32 = 6;
-export const Q5_1: i32 = 7;
-export const Q8_0: i32 = 8;
-export const Q4_K: i32 = 12;
-export const Q5_K: i32 = 13;
-export const Q6_K: i32 = 14;
-
-/** Whether the type is one whose blocks are expanded here. */
-export function isBlocks(type: i32): bool {
-  return type === Q8_0 || type === Q4_0 || type === Q4_1 || type === Q5_0 || type === Q5_1 || type === Q4_K || type === Q5_K || type === Q6_K;
-}
-
-/** Elements of a block. */
-export function blockElements(type: i32): i32 {
-  return type >= Q4_K ? 256 : 32;
-}
-
-/** Bytes of a block. */
-export function blockBytes(type: i32): i32 {
-  if (type === Q8_0) return 34;
-  if (type === Q4_0) return 18;
-  if (type === Q4_1) return 20;
-  if (type === Q5_0) return 22;
-  if (type === Q5_1) return 24;
-  if (type === Q4_K) return 144;
-  return type === Q5_K ? 176 : 210;
-}
+// Some elements of a row of blocks, one by one: what lies before and behind the whole runs of 32 that small.ts and large.ts expand.
+// A value is scale·q, then plus the minimum, never fused, which is the order of ggml's reference. Called by index.ts.
+import { blockBytes, blockElements, hasFifth, hasMinimum, nibblesAt, Q5_K, Q6_K, Q8_0 } from './types';
 
 /** out[j] = the elements of a row at w from element `from` on, `columns` of them, from anywhere to anywhere. */
 export function blockRow(type: i32, columns: i32, w: usize, from: i32, out: usize): void {
@@ -47,7 +17,7 @@ export function blockRow(type: i32, columns: i32, w: usize, from: i32, out: usiz
 }
 
 /** A half by its bits; infinity and NaN stay. */
-function half(at: usize): f32 {
+export function half(at: usize): f32 {
   const h = <u32>load<u16>(at);
   const sign = (h & 0x8000) << 16;
   const exponent = (h >> 10) & 31;
@@ -63,12 +33,11 @@ function smallRun(type: i32, block: usize, i: i32, count: i32, out: usize): void
     for (let k = i; k < i + count; k++, out += 4) store<f32>(out, d * <f32>load<i8>(block + <usize>k, 2));
     return;
   }
-  const withMinimum = type === Q4_1 || type === Q5_1;
-  const five = type >= Q5_0;
+  const withMinimum = hasMinimum(type);
+  const five = hasFifth(type);
   const shift = i >= 16 ? 4 : 0;
-  const head: usize = withMinimum ? 4 : 2;
-  const bits: u32 = five ? load<u32>(block + head) : 0;
-  const nibbles = block + head + (five ? 4 : 0);
+  const nibbles = block + nibblesAt(type);
+  const bits: u32 = five ? load<u32>(nibbles - 4) : 0;
   const m: f32 = withMinimum ? half(block + 2) : 0;
   const zero = withMinimum ? 0 : five ? 16 : 8;
   for (let k = i; k < i + count; k++, out += 4) {
@@ -103,7 +72,7 @@ function largeRun(type: i32, block: usize, i: i32, count: i32, out: usize): void
 }
 
 /** Scale of run j of 32, or its minimum with `part` 4: the first four lie whole, the others in two parts. */
-function sixBits(at: usize, j: i32, part: i32): i32 {
+export function sixBits(at: usize, j: i32, part: i32): i32 {
   if (j < 4) return <i32>load<u8>(at + <usize>(part + j)) & 63;
   const pair = <i32>load<u8>(at + <usize>(4 + j));
   return (part === 0 ? pair & 15 : pair >> 4) | ((<i32>load<u8>(at + <usize>(part + j - 4)) >> 6) << 4);
