@@ -9,6 +9,8 @@ import { checkCrossEntropy, checkOptimizer } from './golden-support/core.js';
 import { checkGgufCase, checkTinyCase } from './golden-support/language.js';
 import { checkPeftCase } from './golden-support/peft.js';
 import { checkQuantCase } from './golden-support/quant.js';
+import { HAS_SMOLLM2 } from './golden-support/smollm2.js';
+import { checkChats, checkTokens } from './golden-support/smollm2-text.js';
 
 test.each(OPTIMIZERS)('core/%s', (name) => onEveryBuild((rt) => checkOptimizer(rt, name)));
 
@@ -21,3 +23,7 @@ test.each(QUANT)('quant/%s', (name) => checkQuantCase(name));
 test.each(GGUF)('gguf/%s', (label) => onEveryBuild((rt) => checkGgufCase(rt, label)));
 
 test.each(TINY)('tiny/%s', (name) => onEveryBuild((rt) => checkTinyCase(rt, name)));
+
+test.skipIf(!HAS_SMOLLM2)('smollm2/tokens', checkTokens);
+
+test.skipIf(!HAS_SMOLLM2)('smollm2/chats', checkChats);

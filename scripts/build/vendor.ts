@@ -9,10 +9,12 @@ import { checkRe2js, replaceInOrder, trimRe2js } from './trim-re2js.js';
 
 const VENDOR = `${DIST}vendor/`;
 /** The files that a package is put into. */
-const FILES = ['feature-detect', 'loader', 'ml-matrix', 're2js'];
+const FILES = ['feature-detect', 'jinja', 'loader', 'ml-matrix', 're2js', 'tokenizers'];
 /** Helpers of the bundles, which are inside them afterwards; the loader's package has its licence in the compiler's. */
 const LICENCES = [
   ['@assemblyscript/loader', 'assemblyscript'],
+  ['@huggingface/jinja', '@huggingface/jinja'],
+  ['@huggingface/tokenizers', '@huggingface/tokenizers'],
   ['ml-matrix', 'ml-matrix'],
   ['re2js', 're2js'],
   ['wasm-feature-detect', 'wasm-feature-detect'],
