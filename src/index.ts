@@ -32,6 +32,7 @@ export { LoraModel } from './lora/lora-model.js';
 export type { ChangedBase, LoraFactors, MergeOptions } from './lora/maths/factors.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d.js';
 export { Dropout } from './nn/dropout.js';
+export type { DropoutPlace, DropoutState } from './nn/dropout-state.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export { LayerNorm, type LayerNormOptions } from './nn/layer-norm.js';
 export { Flatten, GELU, MaxPool2d, ReLU, Sequential, Sigmoid, Tanh } from './nn/layers.js';
@@ -68,11 +69,20 @@ export { argmax, type MeanOptions, mean, reshape, softmax, sum } from './ops/red
 export { rmsNorm } from './ops/rms-norm.js';
 export { type RotaryOptions, type RotaryTable, rotaryTable, rotate } from './ops/rotary.js';
 export { swiglu } from './ops/swiglu.js';
+export type { Optimizer } from './optim/base.js';
 export { clipGradNorm } from './optim/clip.js';
+export type { NamedParameters } from './optim/named-state.js';
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions, type Trainables } from './optim/optimizer.js';
+export { type Schedule, type ScheduleKind, schedule } from './optim/schedule.js';
 export type { ElementSource } from './tensor/elements.js';
 export type { Parameter, ParameterGroup } from './tensor/parameter.js';
-export { createRuntime, type MemoryUse, type Runtime, type TensorOptions } from './tensor/runtime.js';
+export {
+  createRuntime,
+  type MemoryUse,
+  type RandomState,
+  type Runtime,
+  type TensorOptions,
+} from './tensor/runtime.js';
 export type { Tensor } from './tensor/tensor.js';
 export type { WeightDType } from './values/dtypes.js';
 export { FormatError } from './values/format-error.js';

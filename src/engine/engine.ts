@@ -87,9 +87,9 @@ export class Engine {
   layers = 0;
   /** Tensors of random numbers drawn so far: the next one's place. */
   draws = 0;
-  readonly seed: number;
-  readonly seedLow: number;
-  readonly seedHigh: number;
+  seed = 0;
+  seedLow = 0;
+  seedHigh = 0;
   readonly #build: RuntimeInfo['kernels'];
   readonly #reason: string;
   readonly #maxMemoryMB: number;
@@ -110,6 +110,11 @@ export class Engine {
     this.threading = threading;
     this.sharing = new Sharing(this, threading.pool);
     this.products = new Products(this, this.sharing);
+    this.setSeed(seed);
+  }
+
+  /** @param seed - an integer from 0 to 2^53 - 1 */
+  setSeed(seed: number): void {
     this.seed = seed;
     this.seedLow = seed | 0;
     this.seedHigh = Math.floor(seed / 2 ** 32) | 0;

@@ -6,6 +6,7 @@ import { checkRuntime } from '../tensor/check-runtime.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkNumber } from '../values/checks.js';
+import { MaskCounter } from './mask-counter.js';
 import { Module } from './module.js';
 
 /**
@@ -16,8 +17,7 @@ export class Dropout extends Module {
   /** The probability of zero. */
   readonly p: number;
   readonly #runtime: Runtime;
-  readonly #maskLayer: number;
-  #maskStep = 0;
+  readonly #masks: MaskCounter;
 
   /**
    * @param runtime - whose seed the masks follow
@@ -29,7 +29,7 @@ export class Dropout extends Module {
     checkRuntime('Dropout', runtime);
     this.p = checkNumber('Dropout: p', p, 0, 1);
     this.#runtime = runtime;
-    this.#maskLayer = runtime.engine.layers++;
+    this.#masks = new MaskCounter(runtime);
   }
 
   /** In training a new mask at every call. In evaluation, or for p = 0, x itself. @throws TypeError */
@@ -37,18 +37,11 @@ export class Dropout extends Module {
     if (checkTensors('Dropout.forward', { x }) !== this.#runtime)
       throw new TypeError('Dropout.forward: x belongs to another runtime than the layer, expected its own');
     if (!this.training || this.p === 0) return x;
-    const step = this.#maskStep;
-    const y = dropout('Dropout.forward', x, this.p, this.#maskLayer, step);
-    this.#maskStep++;
-    // Where a forward around this one fails, its next try has this mask again.
-    x.runtime.ifFails(() => {
-      this.#maskStep = step;
-    });
-    return y;
+    return x.runtime.attempt(() => dropout('Dropout.forward', x, this.p, this.#masks.take()));
   }
 
-  /** @internal The masks begin anew: the next training forward has the first one again. */
-  restartMasks(): void {
-    this.#maskStep = 0;
+  /** @internal */
+  override get masks(): MaskCounter {
+    return this.#masks;
   }
 }

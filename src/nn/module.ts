@@ -15,6 +15,8 @@ import { decodeHalves, isHalf } from '../values/halves.js';
 import { isMap, isPlainObject, typedArrayName } from '../values/kind.js';
 import { type Shape, sameShape, showShape } from '../values/shape.js';
 import { placesIn } from './contents.js';
+import { checkPlaces, type DropoutPlace, type DropoutState } from './dropout-state.js';
+import type { MaskCounter } from './mask-counter.js';
 
 /** A child of a module: its name, and a way to put another in its place. */
 export interface Child {
@@ -150,6 +152,40 @@ export abstract class Module {
     return { missing, unexpected };
   }
 
+  /** @internal Where this module's own dropout masks stand; null for one that has none. */
+  get masks(): MaskCounter | null {
+    return null;
+  }
+
+  /**
+   * Where the masks of every layer that drops stand, by its dotted name: what a checkpoint needs beside `rt.randomState()`, so
+   * that training goes on with the masks that it would have had. JSON holds it.
+   */
+  dropoutState(): DropoutState {
+    return Object.fromEntries(
+      maskedIn(this).map(([name, { layer, step }]): [string, DropoutPlace] => [name, { layer, step }]),
+    );
+  }
+
+  /**
+   * Puts masks where `dropoutState()` found them. Everything is checked before anything is changed.
+   * @param state - a place for every layer that drops, and for no other
+   * @throws TypeError, RangeError
+   */
+  loadDropoutState(state: DropoutState): void {
+    const where = `${this.constructor.name}.loadDropoutState`;
+    const masked = maskedIn(this);
+    const places = checkPlaces(
+      where,
+      state,
+      masked.map(([name]) => name),
+    );
+    for (const [i, [, masks]] of masked.entries()) {
+      masks.layer = places[i]!.layer;
+      masks.step = places[i]!.step;
+    }
+  }
+
   /** Switches the tree to training mode (or out of it). */
   train(mode = true): this {
     if (typeof mode !== 'boolean')
@@ -199,8 +235,8 @@ function stateOf(parameter: Parameter): StateArray {
   return { dtype: dtype === 'f16' ? 'F16' : 'BF16', shape, data: new Uint16Array(buffer) };
 }
 
-/** A state dict's entries by name, not looked at yet. @throws TypeError */
-function entriesOf(where: string, state: unknown): Map<string, unknown> {
+/** @internal A state dict's entries by name, not looked at yet. @throws TypeError */
+export function entriesOf(where: string, state: unknown): Map<string, unknown> {
   if (isMap(state)) {
     const names = [...state.keys()];
     const wrong = names.findIndex((name) => typeof name !== 'string');
@@ -225,6 +261,13 @@ function elementsFor(where: string, name: string, parameter: Parameter, entry: u
       `${where}: ${name} is ${describe(shape)} with ${count} elements, expected ${showShape(parameter.shape)}`,
     );
   return readElements(`${where}: ${name}`, valuesOf(entry, data), count, parameter.dtype);
+}
+
+/** The counters of masks in a tree, with the names of their layers. */
+function maskedIn(root: Module): [string, MaskCounter][] {
+  return root
+    .namedModules()
+    .flatMap(([name, { masks }]): [string, MaskCounter][] => (masks === null ? [] : [[name, masks]]));
 }
 
 /** An entry's data as values: words that its dtype says are the bits of numbers, expanded. They round back to the same bits, but for a NaN's. */

@@ -1,27 +1,45 @@
 /** Dropout with a mask of the runtime's counter-based generator: backward draws the same mask again and keeps nothing. */
 import { RANDOM_STREAM } from '../engine/engine.js';
+import type { Runtime } from '../tensor/runtime.js';
+import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkTensors } from './check.js';
 
+/** A mask's place in the generator: the same numbers give the same mask. The seed stands here as it was at the forward. */
+export interface MaskPlace {
+  readonly seedLow: number;
+  readonly seedHigh: number;
+  readonly layer: number;
+  readonly step: number;
+}
+
 /**
  * y = x ⊙ mask/(1 - p), the mask 0 with probability p.
- * @param layer - the mask's place in the generator's counter, as is `step`: the same numbers give the same mask
  * @throws TypeError
  */
-export function dropout(where: string, x: Tensor, p: number, layer: number, step: number): Tensor {
+export function dropout(where: string, x: Tensor, p: number, mask: MaskPlace): Tensor {
   const rt = checkTensors(where, { x });
-  const { kernels, seedLow, seedHigh } = rt.engine;
-  const masked = (n: number, from: number, accumulate: 0 | 1, to: number): void =>
-    kernels.dropout(n, seedLow, seedHigh, RANDOM_STREAM.dropout, layer, step, p, from, accumulate, to);
   const y = rt.empty(x.shape, 'f32');
-  masked(y.size, x.pointer, 0, y.pointer);
+  masked(rt, { p, mask }, y.size, x.pointer, { pointer: y.pointer, accumulate: 0 });
   return rt.record(y, {
     name: where,
     inputs: { x },
     keep: {},
     backward({ dy, grad }) {
       const dx = grad('x');
-      if (dx !== null) masked(dy.size, dy.pointer, dx.accumulate, dx.pointer);
+      if (dx !== null) masked(rt, { p, mask }, dy.size, dy.pointer, dx);
     },
   });
+}
+
+/** y (+)= x ⊙ mask/(1 - p) over n elements. */
+export function masked(
+  { engine }: Runtime,
+  { p, mask: { seedLow, seedHigh, layer, step } }: { readonly p: number; readonly mask: MaskPlace },
+  n: number,
+  x: number,
+  y: GradTarget,
+): void {
+  const place = [seedLow, seedHigh, RANDOM_STREAM.dropout, layer, step] as const;
+  engine.kernels.dropout(n, ...place, p, x, y.accumulate, y.pointer);
 }

@@ -2,12 +2,12 @@
  * What the LoRA operations share: one adapter's part in an operation, its dropped input, and how the ranks of several
  * adapters, or of one adapter's output ranges, lie side by side in one product.
  */
-import { RANDOM_STREAM } from '../engine/engine.js';
 import { scaleTo } from '../engine/matrices.js';
 import { columnsOf, type Matrix, matrix } from '../engine/operands.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { type MaskPlace, masked as maskedTo } from './dropout.js';
 import type { OutputRange } from './linear-products.js';
 
 export type { OutputRange } from './linear-products.js';
@@ -23,9 +23,7 @@ export interface LoraTerm {
   readonly scaling: number;
   /** Probability with which an element of x is dropped on this branch; 0 outside training. */
   readonly dropout: number;
-  /** The mask's place in the generator's counter. */
-  readonly maskLayer: number;
-  readonly maskStep: number;
+  readonly mask: MaskPlace;
   /** The outputs that are adapted, in order; null for all. */
   readonly ranges: readonly OutputRange[] | null;
 }
@@ -96,10 +94,7 @@ export function withMasked(rt: Runtime, term: LoraTerm, x: Matrix, use: (masked:
 
 /** y (+)= x·mask/(1 - p) over n elements: the term's mask, the same at every call. */
 export function drop(rt: Runtime, term: LoraTerm, n: number, x: number, y: GradTarget): void {
-  const { kernels, seedLow, seedHigh } = rt.engine;
-  const { maskLayer, maskStep, dropout } = term;
-  const place = [seedLow, seedHigh, RANDOM_STREAM.dropout, maskLayer, maskStep] as const;
-  kernels.dropout(n, ...place, dropout, x, y.accumulate, y.pointer);
+  maskedTo(rt, { p: term.dropout, mask: term.mask }, n, x, y);
 }
 
 /** The columns of a stacked matrix [rows, R] that belong to `parts`, side by side: in place where they are neighbours, else copied. */

@@ -1,11 +1,19 @@
 /** What the optimisers share: groups with their rates and moments, and when the moments are given back. */
 import type { Kernels } from '../engine/abi.js';
+import type { NamedArray, StateDict } from '../nn/module.js';
 import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Storage } from '../tensor/storage.js';
 import { checkNumber } from '../values/checks.js';
 import { DISPOSE } from '../values/dispose.js';
 import { checkGroups, type ResolvedGroup } from './groups.js';
+import {
+  exportStates,
+  importStates,
+  type NamedParameters,
+  type NamedStates,
+  namedStates,
+} from './named-state.js';
 import { Rates } from './rates.js';
 import { ParameterState, type Run } from './state.js';
 
@@ -34,19 +42,27 @@ interface Group {
 
 export abstract class Optimizer {
   readonly #name: string;
+  readonly #momentNames: readonly string[];
   readonly #groups: readonly Group[];
   readonly #rates: Rates;
   /** The moments; null once they were given back. */
   #moments: readonly Storage[] | null;
 
-  protected constructor(name: string, given: Trainables, lr: number, weightDecay: number, arrays: number) {
+  /** @param moments - what each state array is called in `exportState`, in PyTorch's words */
+  protected constructor(
+    name: string,
+    given: Trainables,
+    { lr, weightDecay }: StepSettings,
+    moments: readonly string[],
+  ) {
     checkNumber(`${name}: lr`, lr, 0, MAX);
     checkNumber(`${name}: weightDecay`, weightDecay, 0, MAX);
     const groups = checkGroups(name, given, { lr, weightDecay });
     const { runtime } = groups.find(({ parameters }) => parameters.length > 0)!.parameters[0]!;
     this.#name = name;
+    this.#momentNames = moments;
     this.#rates = new Rates(groups.map((group) => group.lr));
-    this.#groups = makeStates(runtime, groups, arrays);
+    this.#groups = makeStates(runtime, groups, moments.length);
     this.#moments = this.#groups.flatMap(({ state }) => state.storages);
     forgotten.register(this, this.#moments, this);
   }
@@ -102,6 +118,42 @@ export abstract class Optimizer {
   /** Forgets the gradients, as PyTorch's `zero_grad`: they are null until the next backward. */
   zeroGrad(): void {
     for (const { state } of this.#groups) state.zeroGrad();
+  }
+
+  /**
+   * Copies of the moments, and of the steps that each parameter has had, by the parameters' names: what a checkpoint needs of an
+   * optimiser beside its options, and `writeSafetensors` takes. The learning rates are not in it.
+   * @param model - the module that the parameters belong to, or their names: pairs, as `namedParameters()` gives them
+   * @returns under `<name>.exp_avg` and `<name>.exp_avg_sq` (Adam, AdamW) or `<name>.momentum_buffer` (SGD with momentum) float32 of
+   * the parameter's shape, under `<name>.step` int32 of shape []
+   * @throws TypeError; RangeError for a parameter of the optimiser that has no name there; Error after dispose
+   */
+  exportState(model: NamedParameters): StateDict {
+    const where = `${this.#name}.exportState`;
+    return exportStates(this.#named(where, model));
+  }
+
+  /**
+   * Overwrites moments and steps by what `exportState` gave, for this optimiser or another of the same kind over parameters of the same names.
+   * Everything is checked before anything is changed.
+   * @param model - as for `exportState`
+   * @param state - arrays by name: all of this optimiser's, and no other
+   * @throws TypeError, RangeError; Error after dispose
+   */
+  importState(
+    model: NamedParameters,
+    state: ReadonlyMap<string, NamedArray> | Readonly<Record<string, NamedArray>>,
+  ): void {
+    const where = `${this.#name}.importState`;
+    importStates(this.#named(where, model), state);
+  }
+
+  /** Where each parameter's state lies, by its name. @throws TypeError, RangeError; Error after dispose */
+  #named(where: string, model: NamedParameters): NamedStates {
+    if (this.#moments === null) throw new Error(`${where}: used after dispose()`);
+    const states = this.#groups.map(({ state }) => state);
+    for (const state of states) state.checkLive(where);
+    return namedStates(where, { states, moments: this.#momentNames }, model);
   }
 
   /** Gives the memory of the moments back; the parameters stay. An optimiser that is dropped gives it back some time later. */

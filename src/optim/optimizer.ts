@@ -37,7 +37,7 @@ export class SGD extends Optimizer {
         `SGD: nesterov with momentum ${momentum} and dampening ${dampening}, expected momentum above 0 and dampening 0`,
       );
     }
-    super('SGD', parameters, lr, weightDecay, momentum === 0 ? 0 : 1);
+    super('SGD', parameters, { lr, weightDecay }, momentum === 0 ? [] : ['momentum_buffer']);
     this.#options = { momentum, dampening, nesterov };
   }
 
@@ -75,7 +75,7 @@ abstract class AdamBase extends Optimizer {
       if (beta === 1) throw new RangeError(`${name}: betas[${i}] is 1, expected a number below 1`);
     }
     checkNumber(`${name}: eps`, eps, 0, MAX);
-    super(name, parameters, lr, weightDecay, 2);
+    super(name, parameters, { lr, weightDecay }, ['exp_avg', 'exp_avg_sq']);
     this.#decoupled = decoupled;
     this.#options = { betas, eps };
   }

@@ -19,7 +19,7 @@ export interface Run {
 }
 
 /** A parameter and its place in the state. */
-interface Slot {
+export interface Slot {
   readonly parameter: Parameter;
   /** Bytes from the start of each state array. */
   readonly offset: number;
@@ -50,6 +50,16 @@ export class ParameterState {
   /** The state arrays, for who releases them. */
   get storages(): readonly Storage[] {
     return this.#state;
+  }
+
+  /** The parameters with the steps that each has had. */
+  get slots(): readonly Slot[] {
+    return this.#slots;
+  }
+
+  /** Addresses of a parameter's part of each state array, of the parameter's size. */
+  pointersOf({ offset }: Slot): number[] {
+    return this.#state.map(({ pointer }) => pointer + offset);
   }
 
   /** How many parameters could be stepped. @throws Error for a parameter that is gone */

@@ -10,7 +10,7 @@ import {
   type RuntimeInfo,
   type RuntimeOptions,
 } from '../engine/engine.js';
-import { checkBoolean, checkNumber, checkOptions, describe } from '../values/checks.js';
+import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../values/checks.js';
 import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
 import { bytesOf, DTYPES } from '../values/dtypes.js';
@@ -44,6 +44,15 @@ export interface MemoryUse {
   readonly blocks: number;
   /** Live tensors. */
   readonly tensors: number;
+}
+
+/** Where a runtime's random numbers stand: what `rt.randomState()` gives, and JSON holds. */
+export interface RandomState {
+  readonly seed: number;
+  /** Tensors drawn so far by `uniform` and `normal`. */
+  readonly draws: number;
+  /** Places given to layers and parameters so far, whose initial values and masks follow them. */
+  readonly layers: number;
 }
 
 /** Kernels, memory and random numbers of their own. `createRuntime` makes one; layers take it, tensors belong to it. */
@@ -185,6 +194,30 @@ export class Runtime {
     const tensor = this.empty(checkShape('Runtime.normal', shape), 'f32');
     this.fillNormal(tensor, RANDOM_STREAM.user, this.engine.draws++, std);
     return tensor;
+  }
+
+  /**
+   * Where the random numbers stand: seed, and how many were drawn. With it, and the `dropoutState()` of a model, a run goes on
+   * with the numbers that it would have had.
+   */
+  randomState(): RandomState {
+    this.#checkLive('randomState');
+    const { seed, draws, layers } = this.engine;
+    return { seed, draws, layers };
+  }
+
+  /** Puts the random numbers where `randomState()` found them, in this runtime or another. @throws TypeError, RangeError */
+  setRandomState(state: RandomState): void {
+    const where = 'Runtime.setRandomState';
+    this.#checkLive('setRandomState');
+    checkOptions(where, state, ['seed', 'draws', 'layers']);
+    const { seed, draws, layers } = state;
+    checkInteger(`${where}: seed`, seed, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger(`${where}: draws`, draws, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger(`${where}: layers`, layers, 0, Number.MAX_SAFE_INTEGER);
+    this.engine.setSeed(seed);
+    this.engine.draws = draws;
+    this.engine.layers = layers;
   }
 
   /**

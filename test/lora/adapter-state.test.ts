@@ -271,7 +271,7 @@ describeRuntimes('adapters and their state', (rt) => {
           rt(),
           leaf,
           () => {
-            layer.computing.restartMasks();
+            layer.masks.step = 0;
             return mseLoss(layer.forward(x), target, { reduction: 'sum' });
           },
           2e-2,

@@ -172,6 +172,6 @@ function addDense(layer: AnyLoraLayer, sum: Float64Array, weight: ArrayLike<numb
 
 /** The loss with the mask of the first call, every time: evaluation in all but the mask. */
 function masked(layer: AnyLoraLayer, x: Tensor, target: Tensor): Tensor {
-  layer.computing.restartMasks();
+  layer.masks.step = 0;
   return mseLoss((layer as Layer).forward(x), target, { reduction: 'sum' });
 }

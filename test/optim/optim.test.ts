@@ -69,6 +69,33 @@ describeRuntimes('optimisers', (rt) => {
     expect(optimizer.lr).toBe(1);
   });
 
+  test('the norm has one order of summation, wherever the gradients lie', () => {
+    const values = (size: number): Float32Array =>
+      Float32Array.from({ length: size }, (_, i) => Math.sin(i) * 10 ** (i % 4));
+    const sizes = [
+      [3, 5],
+      [7, 1],
+      [2, 3],
+      [1, 1],
+    ] as const;
+    const model = new Sequential(...sizes.map(([n, m]) => new Linear(rt(), n, m)));
+    const apart = model.parameters().map(({ shape }) => {
+      rt().zeros([3]).keep();
+      return rt().parameter(null, shape);
+    });
+    const give = (parameters: readonly Parameter[]): number => {
+      for (const one of parameters) one.grad = rt().tensor(values(one.size), one.shape);
+      return clipGradNorm(parameters, Number.POSITIVE_INFINITY);
+    };
+    const norm = give(model.parameters());
+    expect(give(apart)).toBe(norm);
+    const squares = model
+      .parameters()
+      .map(({ size }) => values(size).reduce((sum, value) => sum + value * value, 0));
+    const exact = Math.sqrt(squares.reduce((sum, value) => sum + value, 0));
+    expect(Math.abs(norm - exact)).toBeLessThanOrEqual(exact * 16 * 2 ** -23);
+  });
+
   test('clipGradNorm gives the norm and scales what exceeds it', () => {
     const { weight, bias } = new Linear(rt(), 2, 1);
     weight.set([1.5, 0]);

@@ -2,6 +2,8 @@
  * One layer's forward: what its class computes, over a product with the terms of the adapters that take part, each with dropout
  * masks of its own, or over each row of the batch with its own adapter. The arithmetic is the description's.
  */
+import { MaskCounter } from '../../nn/mask-counter.js';
+import type { MaskPlace } from '../../ops/dropout.js';
 import type { LoraTerm } from '../../ops/lora-terms.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -24,8 +26,7 @@ const NO_TERMS: readonly LoraTerm[] = [];
 export class LayerForward {
   readonly #state: LayerState;
   readonly #mode: ForwardMode;
-  readonly #maskLayer: number;
-  #maskStep = 0;
+  readonly masks: MaskCounter;
   /** Names of the adapters that the weight has in it already. */
   readonly #merged: () => readonly string[];
   /** What the rows of the next batch use, or null for the active adapters. */
@@ -35,12 +36,7 @@ export class LayerForward {
     this.#state = state;
     this.#mode = mode;
     this.#merged = merged;
-    this.#maskLayer = state.runtime.engine.layers++;
-  }
-
-  /** The dropout masks begin anew: the next training forward has the first one again. */
-  restartMasks(): void {
-    this.#maskStep = 0;
+    this.masks = new MaskCounter(state.runtime);
   }
 
   /** @throws TypeError, RangeError, AdapterError */
@@ -86,8 +82,8 @@ export class LayerForward {
     const { base, adaptation, runtime } = this.#state;
     if (names.length === 0)
       return adaptation.product(base, x, { weight, terms: NO_TERMS, dora: null, planRows });
-    const step = this.#mode.training ? this.#takeStep() : 0;
-    const terms = names.map((name, i) => this.#term(name, step * 256 + i));
+    const step = this.#mode.training ? this.masks.take().step : 0;
+    const terms = names.map((name, i) => this.#term(name, this.masks.at(step * 256 + i)));
     const first = this.#state.get(names[0]!, 'forward');
     const { magnitude } = first;
     if (magnitude === null) return adaptation.product(base, x, { weight, terms, dora: null, planRows });
@@ -98,22 +94,13 @@ export class LayerForward {
     return y;
   }
 
-  #term(name: string, maskStep: number): LoraTerm {
+  #term(name: string, mask: MaskPlace): LoraTerm {
     const factors = this.#state.get(name, 'forward');
     const { A, B, bias, ranges, options } = factors;
     const drops = this.#mode.training && this.#state.adaptation.kind !== 'embedding';
     const dropout = drops ? options.loraDropout : 0;
     const scaling = strengthOf(factors);
-    return { A, B, bias, ranges, scaling, dropout, maskLayer: this.#maskLayer, maskStep };
-  }
-
-  /** The number of the next masks; a forward that fails gives it back. */
-  #takeStep(): number {
-    const step = this.#maskStep++;
-    this.#state.runtime.ifFails(() => {
-      this.#maskStep = step;
-    });
-    return step;
+    return { A, B, bias, ranges, scaling, dropout, mask };
   }
 
   /** Each row with its own adapter, on the path of the whole batch. */

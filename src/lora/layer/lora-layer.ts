@@ -4,6 +4,7 @@
  * (layer-forward.ts). What a kind of layer computes is said by its description (kinds/).
  */
 import { ADAPTER_PARTS, slotInModel } from '../../formats/peft-keys.js';
+import type { MaskCounter } from '../../nn/mask-counter.js';
 import { type Child, Module, type ParameterSlot } from '../../nn/module.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -108,6 +109,11 @@ export class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
     if (this.merging.names.includes(name))
       throw new AdapterError(`${where}: adapter '${name}' is merged, expected unmerge() first`);
     factors.multiplier = multiplier;
+  }
+
+  /** @internal */
+  override get masks(): MaskCounter {
+    return this.computing.masks;
   }
 
   override children(): Iterable<Child> {

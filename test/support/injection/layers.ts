@@ -86,8 +86,8 @@ const CASES: readonly LayerCase[] = [
  */
 export function trainStep(rt: Runtime, module: Layer, inputs: readonly Tensor[], target: Tensor): unknown {
   for (const [, part] of module.namedModules())
-    if (part instanceof Dropout) part.restartMasks();
-    else if (part instanceof LoraLayer) part.computing.restartMasks();
+    if (part instanceof Dropout) part.masks.step = 0;
+    else if (part instanceof LoraLayer) part.masks.step = 0;
   return rt.scope(() => {
     const loss = mseLoss(module.forward(...inputs), target);
     loss.backward();

@@ -92,6 +92,7 @@ function operations({ rt, objects }: World): Calls {
     mean: [[t.matrix, [0, -1], options({ keepDims: true })]],
     reshape: [[t.matrix, [3, 2]]],
     clipGradNorm: [[[weight], 1]],
+    schedule: [['cosine', 10, 2]],
     defineOperation: [[{ name: 'same', forward: (_: unknown, x: unknown) => x, backward: () => [null] }]],
     'defineOperation()': [[t.matrix], [t.trained]],
     createRuntime: [[options({ kernels: 'simd', maxMemoryMB: 64, seed: 1, threads: 1 })]],
@@ -252,6 +253,10 @@ function members({ rt, objects }: World): Calls {
     ],
     'Optimizer.lr =': [[0.1]],
     'Optimizer.scaleLr': [[0.5]],
+    'Optimizer.exportState': [[t.lora], [[['a', Reflect.get(t.linear!, 'weight')]]]],
+    'Optimizer.importState': [[t.lora, { a: state.weight }]],
+    'Runtime.setRandomState': [[options({ seed: 1, draws: 2, layers: 3 })]],
+    'Module.loadDropoutState': [[{}], [{ '': { layer: 1, step: 2 } }]],
   };
 }
 
