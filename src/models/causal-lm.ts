@@ -73,6 +73,11 @@ export class CausalLM extends Module {
     return this.#config;
   }
 
+  /** The head: `'all-linear'` leaves it out. */
+  override get outputEmbeddings(): Module {
+    return this.lm_head;
+  }
+
   /** Tokens of a row at most. */
   get maxLength(): number {
     return this.#table.length;

@@ -66,6 +66,14 @@ export abstract class Module {
   /** The output. A module takes what it needs (tensors, a cache, options by name) and gives what it has: its own `forward` says what. */
   abstract forward(...inputs: unknown[]): unknown;
 
+  /**
+   * The layer that turns what a language model computes into logits: `'all-linear'` leaves it out, as PEFT does. Null for what has
+   * none; a model that has one overrides this.
+   */
+  get outputEmbeddings(): Module | null {
+    return null;
+  }
+
   /** Whether the layer is in training mode (dropout is on). */
   get training(): boolean {
     return this.#training;

@@ -44,6 +44,8 @@ export interface PlanOptions {
   readonly loaded: boolean;
 }
 
+const headOf = (module: Module): Module | null => module.outputEmbeddings;
+
 /** @throws AdapterError */
 export function planAdapter(
   where: string,
@@ -53,11 +55,12 @@ export function planAdapter(
 ): AdapterPlan {
   const children = childrenOf(model);
   const all = [...children.keys()];
+  const heads = new Set([model, ...[...children.values()].map(({ module }) => module)].map(headOf));
   const kinds = new Map(all.map((path) => [path, kindOf(children.get(path)!.module)]));
   const names: ModuleNames = {
     all,
     adaptable: all.filter((path) => kinds.get(path) !== null),
-    linear: all.filter((path) => kinds.get(path) === 'linear'),
+    linear: all.filter((path) => kinds.get(path) === 'linear' && !heads.has(children.get(path)!.module)),
   };
   const { paths, excluded, unmatched, unfit } = selectTargets(where, names, config, strict);
   const idle = idleEntries(all, config.modulesToSave).map((entry) => `saved module '${entry}'`);

@@ -14,7 +14,7 @@ import { matchesSuffix, type Selection } from './targets.js';
 
 /** Options of an adapter over a model. */
 export interface LoraConfig extends LoraLayerOptions {
-  /** Names or dotted suffixes of the layers to adapt, one pattern that must match a whole name, or `'all-linear'`. */
+  /** Names or dotted suffixes of the layers to adapt, one pattern that must match a whole name, or `'all-linear'`: every linear one but a model's `outputEmbeddings`. */
   readonly targetModules: readonly string[] | string;
   /** Names, suffixes or a pattern of layers to leave out. Default none. */
   readonly excludeModules?: readonly string[] | string | null;

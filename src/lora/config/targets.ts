@@ -22,7 +22,7 @@ export interface ModuleNames {
   readonly all: readonly string[];
   /** Those that can be adapted. */
   readonly adaptable: readonly string[];
-  /** Those that `'all-linear'` means. */
+  /** Those that `'all-linear'` means: the linear ones but a language model's head. */
   readonly linear: readonly string[];
 }
 

@@ -1,14 +1,14 @@
 /** An adapter as PEFT's two files. PiSSA and OLoRA are converted to a plain adapter of the original base, unless told otherwise. */
 
-import { under } from '../../formats/check.js';
+import { checkText, under } from '../../formats/check.js';
 import type { PeftConfig } from '../../formats/peft-config.js';
 import { PEFT_PREFIX, peftKey, peftSlot } from '../../formats/peft-keys.js';
-import { changesBase } from '../../formats/peft-words.js';
+import { changesBase, TASK_TYPES } from '../../formats/peft-words.js';
 import { writePeftForm } from '../../formats/peft-write.js';
 import type { WritableTensor } from '../../formats/safetensors-write.js';
 import { PATTERN_LIMIT } from '../../patterns/pattern.js';
 import { escaped, exactKey } from '../../patterns/rules.js';
-import { checkBoolean, checkOptions } from '../../values/checks.js';
+import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
 import type { AdapterSet } from '../attached/adapter-set.js';
 import type { OwnCopy } from '../attached/copies.js';
 import type { AdapterPlan } from '../attached/plan.js';
@@ -29,6 +29,10 @@ export interface ExportOptions {
   readonly convert?: boolean;
   /** Write NaN and infinity. Default false: they are an error. */
   readonly allowNonFinite?: boolean;
+  /** PEFT's `task_type`, such as `'CAUSAL_LM'`. Default what the adapter was loaded with, else null. */
+  readonly taskType?: string | null;
+  /** PEFT's `base_model_name_or_path`: the model that the adapter goes with. Default what the adapter was loaded with, else null. */
+  readonly baseModelNameOrPath?: string | null;
 }
 
 /** @throws AdapterError for an unknown name, FormatError when a weight is not finite */
@@ -38,13 +42,35 @@ export function exportAdapter(
   options: ExportOptions,
 ): AdapterFiles {
   const where = 'LoraModel.exportAdapter';
-  checkOptions(where, options, ['convert', 'allowNonFinite']);
+  checkOptions(where, options, ['convert', 'allowNonFinite', 'taskType', 'baseModelNameOrPath']);
   checkBoolean(`${where}: convert`, options.convert ?? true);
   checkBoolean(`${where}: allowNonFinite`, options.allowNonFinite ?? false);
   const adapter = adapters.get(where, name);
   const { fanInFanOut, plan } = adapter;
   const config = plan.unfit.length === 0 ? adapter.config : exactTargets(adapter.config, plan);
-  return under(where, () => exportFiles({ ...config, fanInFanOut }, adapter, options));
+  const otherFields = withGiven(where, config.otherFields, options);
+  return under(where, () => exportFiles({ ...config, fanInFanOut, otherFields }, adapter, options));
+}
+
+/** Fields that say what the adapter is for, where they are given. @throws TypeError */
+function withGiven(
+  where: string,
+  fields: PeftConfig['otherFields'] = new Map(),
+  { taskType, baseModelNameOrPath }: ExportOptions,
+): PeftConfig['otherFields'] {
+  const all = new Map(fields);
+  if (taskType !== undefined) {
+    if (taskType !== null && !TASK_TYPES.some((word) => word === taskType))
+      throw new TypeError(
+        `${where}: taskType is ${describe(taskType)}, expected null or one of ${TASK_TYPES.join(', ')}`,
+      );
+    all.set('task_type', taskType);
+  }
+  if (baseModelNameOrPath !== undefined) {
+    if (baseModelNameOrPath !== null) checkText(`${where}: baseModelNameOrPath`, baseModelNameOrPath);
+    all.set('base_model_name_or_path', baseModelNameOrPath);
+  }
+  return all;
 }
 
 /** PEFT refuses a target that matches what cannot be adapted as well, such as a list of layers: the layers by their whole names. */

@@ -31,7 +31,12 @@ export function areOptions(value: unknown): value is Readonly<Record<string, unk
 /** Right calls of functions, constructors and members, by the target's name. @param files - those of `fileCalls` */
 export function validCalls(world: World, files: Calls, folder: string): Calls {
   const lora = world.objects.get('lora');
-  const save = [lora, 'default', folder, options({ convert: true, allowNonFinite: false })];
+  const save = [
+    lora,
+    'default',
+    folder,
+    options({ convert: true, allowNonFinite: false, taskType: 'CAUSAL_LM', baseModelNameOrPath: 'base' }),
+  ];
   return { ...files, ...operations(world), ...made(world), ...members(world), saveAdapter: [save] };
 }
 
