@@ -62,6 +62,11 @@ export { type EmbeddingOperationOptions, embedding } from './ops/embedding.js';
 export type { Indices } from './ops/indices.js';
 export { layerNorm } from './ops/layer-norm.js';
 export { type LinearOperationOptions, linear } from './ops/linear.js';
+export {
+  type LinearCrossEntropyOptions,
+  type LogitsHead,
+  linearCrossEntropy,
+} from './ops/linear-cross-entropy.js';
 export type { OutputRange } from './ops/linear-products.js';
 export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from './ops/loss.js';
 export { type MaxPool2dOptions, maxPool2d } from './ops/max-pool2d.js';

@@ -68,6 +68,7 @@ const NO_ALLOCATION: Readonly<Record<string, readonly string[]>> = {
     'Optimizer.exportState',
     'Optimizer.importState',
     'schedule',
+    'Runtime.resetPeakMemory',
     'Tensor.keep',
     'Tensor.item',
     'Tensor.toString',

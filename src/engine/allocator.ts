@@ -18,6 +18,8 @@ export interface AllocatorUse {
   readonly held: number;
   /** Live blocks. */
   readonly blocks: number;
+  /** Most bytes in live blocks at once since the memory was made, or since `resetPeak`. */
+  readonly peak: number;
 }
 
 interface Hole {
@@ -36,6 +38,7 @@ export class Allocator {
   #end: number;
   #held = 0;
   #blocks = 0;
+  #peak = 0;
 
   /**
    * @param heapBase - first byte that may be used
@@ -60,6 +63,7 @@ export class Allocator {
     const size = Allocator.roundUp(bytes);
     const pointer = size > SMALL_LIMIT ? this.#takeLarge(size, bytes) : this.#takeSmall(size);
     this.#held += size;
+    this.#peak = Math.max(this.#peak, this.#held);
     this.#blocks++;
     return pointer;
   }
@@ -95,7 +99,12 @@ export class Allocator {
   }
 
   use(): AllocatorUse {
-    return { held: this.#held, blocks: this.#blocks };
+    return { held: this.#held, blocks: this.#blocks, peak: this.#peak };
+  }
+
+  /** From now on `peak` counts from what is held now. */
+  resetPeak(): void {
+    this.#peak = this.#held;
   }
 
   #isFenced(pointer: number, size: number): boolean {

@@ -5,7 +5,7 @@
 import { messageOf, platform, type WorkerScript } from '../platform/index.js';
 import { checkInteger, checkOptions, describe } from '../values/checks.js';
 import type { Kernels } from './abi.js';
-import { Allocator } from './allocator.js';
+import { Allocator, type AllocatorUse } from './allocator.js';
 import { OutOfMemoryError } from './errors.js';
 import type { Span } from './operands.js';
 import { packagedBuild, packagedPool } from './packaged.js';
@@ -149,8 +149,8 @@ export class Engine {
     return this.#live === null;
   }
 
-  /** Bytes of linear memory, bytes in live blocks, live blocks. */
-  use(): { bytes: number; held: number; blocks: number } {
+  /** Bytes of linear memory, and what of it is in use. */
+  use(): AllocatorUse & { readonly bytes: number } {
     const { memory, allocator } = this.#use();
     return { bytes: memory.buffer.byteLength, ...allocator.use() };
   }
@@ -158,6 +158,10 @@ export class Engine {
   /** Bytes that memory may grow to. */
   get memoryLimit(): number {
     return this.#use().allocator.limit;
+  }
+
+  resetPeak(): void {
+    this.#use().allocator.resetPeak();
   }
 
   allocate(bytes: number): number {

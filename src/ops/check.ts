@@ -40,8 +40,8 @@ export function asRows(where: string, name: string, x: Tensor): { rows: number; 
 }
 
 /** The type of a product's weight: one that the kernels read. @throws TypeError, Error */
-export function checkWeight(where: string, weight: Tensor, runtime: Runtime): WeightDType {
-  const { dtype } = checkTensor(where, 'weight', weight, { runtime });
-  if (dtype === 'i32') throw new TypeError(`${where}: weight is i32, expected ${WEIGHT_DTYPES.join(', ')}`);
+export function checkWeight(where: string, weight: Tensor, runtime: Runtime, name = 'weight'): WeightDType {
+  const { dtype } = checkTensor(where, name, weight, { runtime });
+  if (dtype === 'i32') throw new TypeError(`${where}: ${name} is i32, expected ${WEIGHT_DTYPES.join(', ')}`);
   return dtype;
 }

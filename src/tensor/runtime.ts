@@ -40,6 +40,8 @@ export interface MemoryUse {
   readonly bytes: number;
   /** Bytes in live blocks. */
   readonly held: number;
+  /** Most bytes in live blocks at once, so far or since `resetPeakMemory()`: tensors, what the tape keeps, scratch. */
+  readonly peak: number;
   /** Live blocks. */
   readonly blocks: number;
   /** Live tensors. */
@@ -60,6 +62,7 @@ export class Runtime {
   /** @internal */ readonly engine: Engine;
   #scope: Scope | null = null;
   #gradEnabled = true;
+  #rowsApart: string | null = null;
   /** How to take back what the running attempt did besides making tensors; null outside of one. */
   #undo: (() => void)[] | null = null;
 
@@ -77,6 +80,12 @@ export class Runtime {
   memory(): MemoryUse {
     this.#checkLive('memory');
     return { ...this.engine.use(), tensors: this.engine.liveTensors };
+  }
+
+  /** From now on `memory().peak` counts from what is held now. */
+  resetPeakMemory(): void {
+    this.#checkLive('resetPeakMemory');
+    this.engine.resetPeak();
   }
 
   /** Drops the kernels and their memory; every tensor of this runtime is gone. Harmless when repeated. */
@@ -302,6 +311,22 @@ export class Runtime {
     this.#undo?.push(back);
   }
 
+  /** @internal Runs `fn`, in which the rows of a batch are apart from one another: layers whose rows differ refuse. */
+  rowsApart<T>(where: string, fn: () => T): T {
+    const before = this.#rowsApart;
+    this.#rowsApart = where;
+    try {
+      return fn();
+    } finally {
+      this.#rowsApart = before;
+    }
+  }
+
+  /** @internal The call that takes rows apart now, or null. */
+  get apart(): string | null {
+    return this.#rowsApart;
+  }
+
   /** Whether operations are recorded now. */
   get gradEnabled(): boolean {
     return this.#gradEnabled;
@@ -393,9 +418,11 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 }
 
 function wantsGradient(inputs: OperationInputs): boolean {
+  const wants = (one: Tensor | TapeNode | null): boolean =>
+    one instanceof TapeNode || (one?.requiresGrad ?? false);
   for (const name in inputs) {
     const one = inputs[name]!;
-    if (one instanceof Tensor ? one.requiresGrad : (one?.some((input) => input?.requiresGrad) ?? false))
+    if (one === null || one instanceof Tensor || one instanceof TapeNode ? wants(one) : one.some(wants))
       return true;
   }
   return false;

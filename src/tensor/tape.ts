@@ -20,8 +20,8 @@ type Named<T> = Readonly<Record<string, T | readonly T[]>>;
 /** A list is asked for by name and place. */
 type Index<T> = T extends readonly unknown[] ? [i: number] : [];
 
-/** An operation's inputs: what may want a gradient. */
-export type OperationInputs = Named<Tensor | null>;
+/** An operation's inputs: what may want a gradient; by its node where the tensor itself is not at hand. */
+export type OperationInputs = Named<Tensor | TapeNode | null>;
 
 /** What backward reads: kept as it is until then; null where this call needs it not. */
 export type OperationKeep = Named<Tensor | null>;
@@ -69,6 +69,11 @@ export type Edge = Tensor | TapeNode | null;
 
 let nextId = 0;
 
+/** The nodes that are made from now on have this number or a later one. */
+export function nodesSoFar(): number {
+  return nextId;
+}
+
 /** Releases what a node saved that was dropped outside of every scope, with the graph around it. */
 const forgotten = new FinalizationRegistry<readonly Saved[]>(releaseAll);
 
@@ -80,13 +85,19 @@ function releaseAll(saved: readonly Saved[]): void {
 type ByName<T> = Record<string, T | readonly T[]>;
 
 /** What stands under the same names, made of each tensor. */
-function eachOf<T>(named: Named<Tensor | null>, make: (tensor: Tensor | null) => T): ByName<T> {
+function eachOf<S, T>(named: Named<S>, make: (one: S) => T): ByName<T> {
   const made: ByName<T> = {};
   for (const name in named) {
     const one = named[name]!;
-    made[name] = Array.isArray(one) ? one.map(make) : make(one as Tensor | null);
+    made[name] = Array.isArray(one) ? one.map(make) : make(one as S);
   }
   return made;
+}
+
+/** What wants the gradient of an input; null for nobody. */
+function edgeTo(input: Tensor | TapeNode | null): Edge {
+  if (input === null || input instanceof TapeNode) return input;
+  return input.requiresGrad ? (input.node ?? input) : null;
 }
 
 export class TapeNode implements Scoped {
@@ -111,7 +122,7 @@ export class TapeNode implements Scoped {
     this.shape = shape;
     const edges: Edge[] = [];
     this.#inputs = eachOf(inputs, (input) => {
-      const edge = input?.requiresGrad ? (input.node ?? input) : null;
+      const edge = edgeTo(input);
       edges.push(edge);
       return edge;
     });

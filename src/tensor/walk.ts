@@ -9,13 +9,20 @@ import type { Runtime } from './runtime.js';
 import { type AnyContext, type Edge, type GradTarget, TapeNode } from './tape.js';
 import type { Tensor } from './tensor.js';
 
-/** Nodes below `root`, latest first: an order in which every node comes before what it was computed from. */
-function order(root: TapeNode): TapeNode[] {
-  const seen = new Set<TapeNode>([root]);
-  const queue = [root];
+/** Where a gradient goes that leaves the part of the graph which is walked. */
+export type Outside = (edge: Tensor | TapeNode) => GradTarget;
+
+/** Nodes from number `since` on below `root`, latest first: an order in which every node comes before what it was computed from. */
+function order(root: TapeNode, since = 0): TapeNode[] {
+  const seen = new Set<TapeNode>();
+  const queue: TapeNode[] = [];
+  if (root.id >= since) {
+    seen.add(root);
+    queue.push(root);
+  }
   for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
     for (const edge of node.edges) {
-      if (edge instanceof TapeNode && !seen.has(edge)) {
+      if (edge instanceof TapeNode && edge.id >= since && !seen.has(edge)) {
         seen.add(edge);
         queue.push(edge);
       }
@@ -47,9 +54,8 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
   try {
     runtime.scope(() => {
       const seed = gradient?.detach() ?? runtime.full(root.shape, 1);
-      const walk = new Walk(runtime, gathered);
-      if (root.node === null) walk.give(root, seed);
-      else walk.over(nodes, root.node, seed);
+      const walk = new Walk(runtime, 0, (edge) => gathered.placeOf(leafOf(edge)));
+      walk.over(nodes, root.node ?? root, seed);
     });
     gathered.handOver();
   } catch (error) {
@@ -60,27 +66,47 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
   }
 }
 
+function leafOf(edge: Tensor | TapeNode): Tensor {
+  if (edge instanceof TapeNode) throw new Error(`backward: ${edge.name} lies outside of the walk`);
+  return edge;
+}
+
+/**
+ * Walks back from `root` over the nodes from number `since` on, at once and apart from every `grad`: what was computed before them, and
+ * leaves, get their gradients at the places that `outside` gives.
+ * @param gradient - of root
+ */
+export function partialBackward(root: Tensor, gradient: Tensor, since: number, outside: Outside): void {
+  const { runtime, node } = root;
+  const nodes = node === null ? [] : order(node, since);
+  for (const one of nodes) one.check();
+  runtime.scope(() => new Walk(runtime, since, outside).over(nodes, node ?? root, gradient));
+}
+
 /** One walk back over the tape: the gradients that wait for their nodes, and places for new ones. */
 class Walk {
   readonly #runtime: Runtime;
-  readonly #gathered: Gathered;
+  readonly #since: number;
+  readonly #outside: Outside;
   readonly #pending = new Map<TapeNode, Tensor>();
   #node: TapeNode | null = null;
 
-  constructor(runtime: Runtime, gathered: Gathered) {
+  /** @param since - number of the first node that is walked over */
+  constructor(runtime: Runtime, since: number, outside: Outside) {
     this.#runtime = runtime;
-    this.#gathered = gathered;
+    this.#since = since;
+    this.#outside = outside;
   }
 
-  /** Runs the nodes in their order, from the gradient of the first one's output on. */
-  over(nodes: readonly TapeNode[], root: TapeNode, seed: Tensor): void {
-    this.#pending.set(root, seed);
+  /** Runs the nodes in their order, from the gradient of the root on. */
+  over(nodes: readonly TapeNode[], root: TapeNode | Tensor, seed: Tensor): void {
+    this.give(root, seed);
     for (const node of nodes) this.#run(node);
   }
 
   /** Adds a gradient as a whole to what waits at an edge. */
   give(edge: Tensor | TapeNode, gradient: Tensor): void {
-    if (edge instanceof TapeNode && !this.#pending.has(edge)) {
+    if (this.#isInside(edge) && !this.#pending.has(edge)) {
       this.#pending.set(edge, gradient.detach());
       return;
     }
@@ -122,7 +148,11 @@ class Walk {
   };
 
   #placeOf(edge: Tensor | TapeNode): GradTarget {
-    return edge instanceof TapeNode ? this.#placeOfNode(edge) : this.#gathered.placeOf(edge);
+    return this.#isInside(edge) ? this.#placeOfNode(edge) : this.#outside(edge);
+  }
+
+  #isInside(edge: Tensor | TapeNode): edge is TapeNode {
+    return edge instanceof TapeNode && edge.id >= this.#since;
   }
 
   #placeOfNode(node: TapeNode): GradTarget {

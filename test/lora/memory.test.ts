@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { Linear, type LoraLayerOptions, LoraModel, mseLoss, Sequential } from '../../src/index.js';
 import { LAYER_KINDS, stir, valuesOf } from '../support/layers.js';
-import { describeRuntimes } from '../support/runtimes.js';
+import { describeRuntimes, inUse } from '../support/runtimes.js';
 
 describeRuntimes('memory', (rt) => {
   const options: LoraLayerOptions[] = [
@@ -32,9 +32,9 @@ describeRuntimes('memory', (rt) => {
         };
         turn();
         turn();
-        const before = rt().memory();
+        const before = inUse(rt());
         for (let i = 0; i < 20; i++) turn();
-        expect(rt().memory(), JSON.stringify(option)).toEqual(before);
+        expect(inUse(rt()), JSON.stringify(option)).toEqual(before);
       }
     });
   }
@@ -72,9 +72,9 @@ describeRuntimes('memory', (rt) => {
       ).rejects.toThrow();
     };
     await turn();
-    const before = rt().memory();
+    const before = inUse(rt());
     for (let i = 0; i < 10; i++) await turn();
-    expect(rt().memory()).toEqual(before);
+    expect(inUse(rt())).toEqual(before);
     expect(lora.adapters).toEqual(['carrying', 'a', 'b']);
   });
 });

@@ -11,7 +11,7 @@ import {
   tanh,
 } from '../../src/index.js';
 import { FailingAllocator } from '../support/failing-allocator.js';
-import { describeRuntimes, gradientError } from '../support/runtimes.js';
+import { describeRuntimes, gradientError, inUse } from '../support/runtimes.js';
 
 const wrong = <T>(value: unknown): T => value as T;
 
@@ -59,7 +59,7 @@ describeRuntimes('an operation of one’s own', (rt) => {
 
   test('gives back what it made when it fails half-way', () => {
     const x = rt().tensor([1, 2], [2], { requiresGrad: true }).keep();
-    const before = rt().memory();
+    const before = inUse(rt());
     const fails = defineOperation({
       name: 'fails',
       forward({ a }: { a: Tensor }) {
@@ -69,7 +69,7 @@ describeRuntimes('an operation of one’s own', (rt) => {
       backward: () => ({}),
     });
     expect(() => fails({ a: x })).toThrow(/half-way/);
-    expect(rt().memory()).toEqual(before);
+    expect(inUse(rt())).toEqual(before);
     x.dispose();
   });
 
@@ -147,18 +147,18 @@ describe('an operation of one’s own that is wrong', async () => {
     ['no backward', of({ name: 'mine', forward }), 'backward of mine is undefined, expected a function'],
     ['no name', of({ forward }), 'defineOperation: name is undefined, expected a string'],
   ])('%s', (_, run, message) => {
-    const before = rt.memory();
+    const before = inUse(rt);
     expect(() => rt.scope(run)).toThrow(message);
-    expect(rt.memory()).toEqual(before);
+    expect(inUse(rt)).toEqual(before);
   });
 
   test('memory that runs out inside forward leaves nothing', () => {
-    const before = rt.memory();
+    const before = inUse(rt);
     for (const failAt of [1, 2, 3]) {
       const allocator = new FailingAllocator(rt, failAt);
       expect(() => sum(squaredTanh({ x }))).toThrow(/allocate/);
       allocator.stop();
-      if (failAt < 3) expect(rt.memory()).toEqual(before);
+      if (failAt < 3) expect(inUse(rt)).toEqual(before);
     }
   });
 });

@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test, vi } from 'vitest';
 import { AdamW, createRuntime, Linear, OutOfMemoryError, SGD } from '../../src/index.js';
+import { inUse } from '../support/runtimes.js';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
@@ -11,7 +12,7 @@ const rt = await createRuntime({ kernels: 'simd', threads: 1 });
 
 test('a constructor that runs out of memory holds nothing, whichever allocation fails', () => {
   const groups = [4, 5].map((n) => ({ parameters: new Linear(rt, n, n).parameters(), lr: 0.1 }));
-  const before = rt.memory();
+  const before = inUse(rt);
   const { engine } = rt;
   const allocate = engine.allocate.bind(engine);
   let failures = 0;
@@ -31,7 +32,7 @@ test('a constructor that runs out of memory holds nothing, whichever allocation 
       spy.mockRestore();
     }
     made?.dispose();
-    expect(rt.memory()).toEqual(before);
+    expect(inUse(rt)).toEqual(before);
     if (made !== null) break;
   }
   expect(failures).toBe(4);

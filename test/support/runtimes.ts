@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe } from 'vitest';
 import { relaxedSimd } from 'wasm-feature-detect';
-import { createRuntime, type Runtime, type Tensor } from '../../src/index.js';
+import { createRuntime, type MemoryUse, type Runtime, type Tensor } from '../../src/index.js';
 
 const relaxed = await relaxedSimd();
 
@@ -28,6 +28,12 @@ export function describeRuntimes(name: string, body: (rt: () => Runtime) => void
       });
     }
   }
+}
+
+/** What memory is in use, whatever it once was: for states that must be as before. */
+export function inUse(rt: Runtime): Omit<MemoryUse, 'peak'> {
+  const { peak: _, ...use } = rt.memory();
+  return use;
 }
 
 /** Largest absolute value of a tensor's gradient against central differences of `loss` in that tensor. */

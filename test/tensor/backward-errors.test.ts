@@ -25,6 +25,7 @@ import {
   type Tensor,
 } from '../../src/index.js';
 import { FailingAllocator, failEachAllocation } from '../support/failing-allocator.js';
+import { inUse } from '../support/runtimes.js';
 
 const rt: Runtime = await createRuntime({ kernels: 'simd', threads: 1, seed: 3 });
 
@@ -96,10 +97,10 @@ describe.each(CASES)('an allocation that fails in backward, $name', ({ model, co
     step();
     const undisturbed = gradientsOf(leaves);
     forget(leaves);
-    const before = rt.memory();
+    const before = inUse(rt);
     const runs = await failEachAllocation(rt, step, () => {
       expect(gradientsOf(leaves)).toEqual(leaves.map(() => null));
-      expect(rt.memory()).toEqual(before);
+      expect(inUse(rt)).toEqual(before);
     });
     expect(runs).toBeGreaterThan(6);
     expect(gradientsOf(leaves)).toEqual(undisturbed);
@@ -109,22 +110,22 @@ describe.each(CASES)('an allocation that fails in backward, $name', ({ model, co
 
   test('leaves gradients that were there as they were', async () => {
     step();
-    const [before, memory] = [gradientsOf(leaves), rt.memory()];
+    const [before, memory] = [gradientsOf(leaves), inUse(rt)];
     expect(before.filter((gradient) => gradient !== null).length).toBeGreaterThan(3);
     await failEachAllocation(rt, step, () => {
       expect(gradientsOf(leaves)).toEqual(before);
-      expect(rt.memory()).toEqual(memory);
+      expect(inUse(rt)).toEqual(memory);
     });
     expect(gradientsOf(leaves)).not.toEqual(before);
-    expect(rt.memory()).toEqual(memory);
+    expect(inUse(rt)).toEqual(memory);
     forget(leaves);
   });
 
   test('gives a fresh block of gradients back', async () => {
     const fresh = LoraModel.attach(model(), { r: 2, targetModules: 'all-linear', ...config });
     const run = (): void => rt.scope(() => sum(fresh.forward(x)).backward());
-    const before = rt.memory();
-    await failEachAllocation(rt, run, () => expect(rt.memory()).toEqual(before));
+    const before = inUse(rt);
+    await failEachAllocation(rt, run, () => expect(inUse(rt)).toEqual(before));
     expect(rt.memory().blocks).toBe(before.blocks + 1);
     fresh.dispose();
   });
@@ -169,11 +170,11 @@ describe('a backward that failed', () => {
     });
     y.grad = rt.tensor([10, 20]);
     const run = (): void => rt.scope(() => sum(mul(mul(broken({ a: x }), y), y)).backward());
-    const before = rt.memory();
+    const before = inUse(rt);
     expect(run).toThrow(/thrown on purpose/);
     expect(x.grad).toBeNull();
     expect([...y.grad!.toArray()]).toEqual([10, 20]);
-    expect(rt.memory()).toEqual(before);
+    expect(inUse(rt)).toEqual(before);
     x.dispose();
     y.dispose();
   });
@@ -229,7 +230,7 @@ describe('a backward inside an operation’s backward', () => {
   test('leaves nothing when the outer one fails after it', () => {
     const [w, v, x] = [leafOf([1, 2]), leafOf([1, 2]), leafOf([5, 6])];
     v.grad = rt.tensor([7, 8]);
-    const before = rt.memory();
+    const before = inUse(rt);
     rt.scope(() => {
       const inner = sum(mul(w, v));
       const op = around(() => {
@@ -240,7 +241,7 @@ describe('a backward inside an operation’s backward', () => {
     });
     expect(gradientsOf([w, x])).toEqual([null, null]);
     expect([...v.grad!.toArray()]).toEqual([7, 8]);
-    expect(rt.memory()).toEqual(before);
+    expect(inUse(rt)).toEqual(before);
     for (const leaf of [w, v, x]) leaf.dispose();
   });
 
@@ -382,9 +383,9 @@ test('scratch that cannot grow is as large as before', () => {
   using own = new FailingAllocator(rt, 2);
   const bytes = 2 ** 21;
   rt.engine.scratch(bytes);
-  const before = rt.memory();
+  const before = inUse(rt);
   expect(() => rt.engine.scratch(2 * bytes)).toThrow(OutOfMemoryError);
-  expect(rt.memory()).toEqual(before);
+  expect(inUse(rt)).toEqual(before);
   const { count } = own;
   rt.engine.scratch(bytes);
   expect(own.count).toBe(count);

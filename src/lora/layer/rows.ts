@@ -27,6 +27,11 @@ export function byRows(
   adapts: (name: string) => boolean,
   compute: (name: string, part: Tensor) => Tensor,
 ): Tensor {
+  const { apart } = x.runtime;
+  if (apart !== null)
+    throw new AdapterError(
+      `${where}: adapterNames inside ${apart}, which takes the rows apart, expected the same adapters for all rows`,
+    );
   const n = x.shape[0] ?? 0;
   if (n === 0 || n % names.length !== 0)
     throw new AdapterError(

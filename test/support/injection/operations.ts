@@ -10,6 +10,7 @@ import {
   gelu,
   layerNorm,
   linear,
+  linearCrossEntropy,
   maxPool2d,
   mean,
   mseLoss,
@@ -165,6 +166,17 @@ export const OPERATIONS: readonly Scenario[] = [
         return [leaf(rt, [rows, classes]), indices(rt, [rows], classes)];
       },
       (a, b) => crossEntropy(a!, b!, { reduction }),
+      `, ${reduction}`,
+    ),
+  ),
+  ...REDUCTIONS.flatMap((reduction) =>
+    scenariosOf(
+      'linearCrossEntropy',
+      (rt, draw) => {
+        const [rows, classes, width] = [draw.size(70), draw.size(5), draw.size(6)];
+        return [leaf(rt, [rows, width]), leaf(rt, [classes, width]), indices(rt, [rows], classes)];
+      },
+      (x, w, labels) => linearCrossEntropy(x!, w!, labels!, { reduction, ignoreIndex: 1 }),
       `, ${reduction}`,
     ),
   ),

@@ -93,6 +93,10 @@ function operations({ rt, objects }: World): Calls {
       [t.states, t.table, t.ids],
     ],
     crossEntropy: [[t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })]],
+    linearCrossEntropy: [
+      [t.matrix, t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })],
+      [t.rows, t.linear, Int32Array.of(0, 1)],
+    ],
     mseLoss: [[t.matrix, t.trained, options({ reduction: 'none' })]],
     mean: [[t.matrix, [0, -1], options({ keepDims: true })]],
     reshape: [[t.matrix, [3, 2]]],
