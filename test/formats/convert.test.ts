@@ -52,6 +52,18 @@ const alphaIn = (warnings: readonly string[]): { alpha: number } | object => {
   return text === undefined ? {} : { alpha: Number(text) };
 };
 
+test.each(['lora_embedding_B', 'lora_embedding_B.default', 'lora_A.weight', 'lora_B.other.weight'])(
+  'an adapter without a config is PEFT’s by a factor that it calls %s, as its reader reads it',
+  (slot) => {
+    const tensor = { shape: [1, 1], data: Float32Array.of(1) };
+    const bytes = (name: string) => ({ weights: writeSafetensors([[name, tensor]]), config: null });
+    expect(detectFormat(bytes(`a.${slot}`))).toBe('peft');
+    expect(() => detectFormat(bytes('a.lora_magnitude_vector'))).toThrow(
+      'no tensor has a name of a LoRA factor',
+    );
+  },
+);
+
 describe.each([
   ['mixed ranks and alphas', plain],
   ['rsLoRA', stabilised],
