@@ -4,14 +4,14 @@
  * has a scenario, or a reason why it cannot allocate.
  */
 import { readFile } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { createRuntime } from '../src/index.js';
 import { publicCalls } from './support/injection/exports.js';
 import { LAYERS } from './support/injection/layers.js';
 import { LORA } from './support/injection/lora.js';
 import { OPERATIONS } from './support/injection/operations.js';
 import { REST } from './support/injection/rest.js';
-import { inject, runtimesOf } from './support/injection/run.js';
+import { inject, Pair, runtimesOf } from './support/injection/run.js';
 import { FIXED } from './support/injection/scenario.js';
 
 const GROUPS = { operations: OPERATIONS, layers: LAYERS, 'the runtime and optimisers': REST, adapters: LORA };
@@ -75,9 +75,9 @@ const NO_ALLOCATION: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-const make = await runtimesOf(
-  await WebAssembly.compile(await readFile(new URL('../build/simd.wasm', import.meta.url))),
-);
+const wasm = await WebAssembly.compile(await readFile(new URL('../build/simd.wasm', import.meta.url)));
+const pair = new Pair(await runtimesOf(wasm));
+afterAll(() => pair.dispose());
 
 test('every public call has a scenario, or a reason why it cannot allocate', async () => {
   using rt = await createRuntime({ threads: 1 });
@@ -94,7 +94,7 @@ describe.each(Object.entries(GROUPS))('an allocation fails in %s', (_group, scen
   test.each(scenarios.map((scenario) => [scenario.title, scenario] as const))(
     '%s',
     async (_title, scenario) => {
-      const { faults } = await inject(scenario, make, () => FIXED);
+      const { faults } = await inject(scenario, pair, () => FIXED);
       expect(faults).toEqual([]);
     },
   );

@@ -5,7 +5,7 @@ import { LAYERS } from '../support/injection/layers.js';
 import { configured, LORA, NETS } from '../support/injection/lora.js';
 import { OPERATIONS } from '../support/injection/operations.js';
 import { REST } from '../support/injection/rest.js';
-import { inject, runtimesOf } from '../support/injection/run.js';
+import { inject, Pair, runtimesOf } from '../support/injection/run.js';
 import type { Draw, Scenario } from '../support/injection/scenario.js';
 import { Random, type Row, type Section, said } from './section.js';
 
@@ -62,8 +62,9 @@ export const memory: Section = {
     while (more()) {
       const scenario = randomScenario(random);
       const seed = random.seed();
+      const pair = new Pair(await runtimesOf(wasm, seed));
       try {
-        const outcome = await inject(scenario, await runtimesOf(wasm, seed), () => drawOf(new Random(seed)));
+        const outcome = await inject(scenario, pair, () => drawOf(new Random(seed)));
         scenarios++;
         injected += outcome.injected;
         most = Math.max(most, outcome.injected);
@@ -73,6 +74,8 @@ export const memory: Section = {
         if (error instanceof Error && /expected/.test(error.message) && error.name !== 'OutOfMemoryError')
           refused++;
         else faults.push(`${scenario.title}, seed ${seed}: ${said(error)}`);
+      } finally {
+        pair.dispose();
       }
     }
     const tried = `${injected} errors in ${scenarios} random scenarios (${refused} combinations of options refused)`;

@@ -19,6 +19,49 @@ export async function runtimesOf(wasm: WebAssembly.Module, seed = 3): Promise<Ma
   return () => createRuntime({ kernels: 'simd', threads: 1, seed, wasm });
 }
 
+/**
+ * Two runtimes in one state, on which scenario after scenario runs: what one has made stays, held here, so that nothing of it is
+ * given back between two looks at the memory. New ones come after some scenarios, and after a fault.
+ */
+export class Pair {
+  calm!: Runtime;
+  rt!: Runtime;
+  readonly #make: MakeRuntime;
+  #held: unknown[] = [];
+  #left = 0;
+
+  constructor(make: MakeRuntime) {
+    this.#make = make;
+  }
+
+  /** Before a scenario. */
+  async ready(): Promise<void> {
+    if (this.#left-- > 0) return;
+    this.dispose();
+    [this.calm, this.rt] = [await this.#make(), await this.#make()];
+    for (const rt of [this.calm, this.rt]) warmScratch(rt);
+    this.#left = SCENARIOS_EACH - 1;
+  }
+
+  hold(...made: unknown[]): void {
+    this.#held.push(...made);
+  }
+
+  /** The next scenario gets new ones. */
+  spoil(): void {
+    this.#left = 0;
+  }
+
+  dispose(): void {
+    this.calm?.dispose();
+    this.rt?.dispose();
+    this.#held = [];
+  }
+}
+
+/** Making a runtime takes longer than most scenarios. */
+const SCENARIOS_EACH = 25;
+
 /** The first lines that differ, in short. */
 function difference(what: string, found: readonly string[], wanted: readonly string[]): string[] {
   if (found.length !== wanted.length) return [`${what}: ${found.length} lines, expected ${wanted.length}`];
@@ -32,15 +75,14 @@ function difference(what: string, found: readonly string[], wanted: readonly str
  * last, and the state that it leaves, must be those of an undisturbed run from the same start.
  * @param draw - makes the same sizes and choices at each call
  */
-export async function inject(scenario: Scenario, make: MakeRuntime, draw: () => Draw): Promise<Outcome> {
-  using calm = await make();
-  warmScratch(calm);
+export async function inject(scenario: Scenario, pair: Pair, draw: () => Draw): Promise<Outcome> {
+  await pair.ready();
+  const { calm, rt } = pair;
   const wanted = await scenario.build(calm, draw());
-  const wantedResult = textOf(await wanted.run());
+  const calmResult = await wanted.run();
+  const wantedResult = textOf(calmResult);
   const wantedState = textOf(wanted.holders);
 
-  using rt = await make();
-  warmScratch(rt);
   const { holders, run, versions } = await scenario.build(rt, draw());
   const before = stateOf(rt, holders, versions);
   const faults: string[] = [];
@@ -59,5 +101,7 @@ export async function inject(scenario: Scenario, make: MakeRuntime, draw: () => 
   );
   faults.push(...difference('result of the retry', textOf(result), wantedResult));
   faults.push(...difference('state after the retry', textOf(holders), wantedState));
+  pair.hold(wanted, calmResult, holders, run, result);
+  if (faults.length > 0) pair.spoil();
   return { injected, faults };
 }
