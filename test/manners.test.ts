@@ -31,7 +31,7 @@ test('an option that nobody knows, or of a wrong kind, is refused; the right cal
 test('every exported class has an instance among the objects that are called, and every gap is a target', async () => {
   const worlds = new Worlds();
   const world = await worlds.next();
-  const objects = [...world.objects.values()];
+  const objects = Object.values(world.objects.byName);
   const targets = findTargets(world).map(({ name }) => name);
   worlds.end();
   const lacking = exportedClasses().filter(([, made]) => !objects.some((one) => one instanceof made));

@@ -14,7 +14,8 @@ import {
 import type { LoraFile } from '../../../src/formats/lora-file.js';
 import { files, type World } from './world.js';
 
-export type Calls = Readonly<Record<string, readonly (readonly unknown[])[]>>;
+/** By the target's name; made when they are asked for, as the objects are that they need. */
+export type Calls = Readonly<Record<string, () => readonly (readonly unknown[])[]>>;
 
 const known = new WeakSet<object>();
 
@@ -30,44 +31,40 @@ export function areOptions(value: unknown): value is Readonly<Record<string, unk
 
 /** Right calls of functions, constructors and members, by the target's name. @param files - those of `fileCalls` */
 export function validCalls(world: World, files: Calls, folder: string): Calls {
-  const lora = world.objects.get('lora');
-  const save = [
-    lora,
-    'default',
-    folder,
-    options({ convert: true, allowNonFinite: false, taskType: 'CAUSAL_LM', baseModelNameOrPath: 'base' }),
+  const saveAdapter: Calls[string] = () => [
+    [
+      world.objects.get('lora'),
+      'default',
+      folder,
+      options({ convert: true, allowNonFinite: false, taskType: 'CAUSAL_LM', baseModelNameOrPath: 'base' }),
+    ],
   ];
-  return { ...files, ...operations(world), ...made(world), ...members(world), saveAdapter: [save] };
+  return { ...files, ...operations(world), ...made(world), ...members(world), saveAdapter };
 }
 
 function operations({ rt, objects }: World): Calls {
-  const t = Object.fromEntries(objects);
-  const weight = Reflect.get(t.linear!, 'weight') as unknown;
+  const t = objects.byName;
+  const of = (name: string, key: string): unknown => Reflect.get(objects.get(name)!, key);
   const same = (_: unknown, product: (x: unknown) => unknown, x: unknown): unknown => product(x);
   return {
-    ...Object.fromEntries(['add', 'sub', 'mul'].map((name) => [name, [[t.matrix, t.trained]]])),
+    ...Object.fromEntries(['add', 'sub', 'mul'].map((name) => [name, () => [[t.matrix, t.trained]]])),
     ...Object.fromEntries(
-      ['relu', 'tanh', 'sigmoid', 'softmax', 'argmax', 'sum'].map((n) => [n, [[t.matrix]]]),
+      ['relu', 'tanh', 'sigmoid', 'softmax', 'argmax', 'sum'].map((n) => [n, () => [[t.matrix]]]),
     ),
-    scale: [[t.matrix, 2]],
-    gelu: [[t.matrix, options({ approximate: 'tanh' })]],
-    linearAdaptation: [[options({ fanInFanOut: false, forward: same })]],
-    embeddingAdaptation: [[options({ forward: same })]],
-    conv2dAdaptation: [[options({ forward: same })]],
-    linear: [[t.rows, weight, Reflect.get(t.linear!, 'bias'), options({ fanInFanOut: false })]],
-    conv2d: [
-      [
-        t.images,
-        Reflect.get(t.conv!, 'weight'),
-        null,
-        options({ stride: 1, padding: [1, 0], dilation: 1, groups: 1 }),
-      ],
+    scale: () => [[t.matrix, 2]],
+    gelu: () => [[t.matrix, options({ approximate: 'tanh' })]],
+    linearAdaptation: () => [[options({ fanInFanOut: false, forward: same })]],
+    embeddingAdaptation: () => [[options({ forward: same })]],
+    conv2dAdaptation: () => [[options({ forward: same })]],
+    linear: () => [[t.rows, of('linear', 'weight'), of('linear', 'bias'), options({ fanInFanOut: false })]],
+    conv2d: () => [
+      [t.images, of('conv', 'weight'), null, options({ stride: 1, padding: [1, 0], dilation: 1, groups: 1 })],
     ],
-    maxPool2d: [[t.images, 2, options({ stride: [1, 2], padding: 1, dilation: 1 })]],
-    embedding: [[t.ids, Reflect.get(t.embedding!, 'weight'), options({ paddingIdx: 0 })]],
-    layerNorm: [[t.matrix, [3], t.row, t.row, 1e-5]],
-    rmsNorm: [[t.matrix, t.row, 1e-6]],
-    causalAttention: [
+    maxPool2d: () => [[t.images, 2, options({ stride: [1, 2], padding: 1, dilation: 1 })]],
+    embedding: () => [[t.ids, of('embedding', 'weight'), options({ paddingIdx: 0 })]],
+    layerNorm: () => [[t.matrix, [3], t.row, t.row, 1e-5]],
+    rmsNorm: () => [[t.matrix, t.row, 1e-6]],
+    causalAttention: () => [
       [
         t.states,
         t.states,
@@ -75,8 +72,8 @@ function operations({ rt, objects }: World): Calls {
         options({ heads: 2, kvHeads: 2, scale: 0.5, window: 2, starts: new Int32Array(4), offset: 0 }),
       ],
     ],
-    swiglu: [[t.matrix, t.trained]],
-    rotaryTable: [
+    swiglu: () => [[t.matrix, t.trained]],
+    rotaryTable: () => [
       [
         rt,
         options({
@@ -88,36 +85,38 @@ function operations({ rt, objects }: World): Calls {
         }),
       ],
     ],
-    rotate: [
+    rotate: () => [
       [t.states, t.table, Int32Array.of(1, 0)],
       [t.states, t.table, t.ids],
     ],
-    crossEntropy: [[t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })]],
-    linearCrossEntropy: [
+    crossEntropy: () => [[t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })]],
+    linearCrossEntropy: () => [
       [t.matrix, t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })],
       [t.rows, t.linear, Int32Array.of(0, 1)],
     ],
-    mseLoss: [[t.matrix, t.trained, options({ reduction: 'none' })]],
-    mean: [[t.matrix, [0, -1], options({ keepDims: true })]],
-    reshape: [[t.matrix, [3, 2]]],
-    clipGradNorm: [[[weight], 1]],
-    schedule: [['cosine', 10, 2]],
-    defineOperation: [[{ name: 'same', forward: (_: unknown, x: unknown) => x, backward: () => [null] }]],
-    'defineOperation()': [[t.matrix], [t.trained]],
-    createRuntime: [[options({ kernels: 'simd', maxMemoryMB: 64, seed: 1, threads: 1 })]],
+    mseLoss: () => [[t.matrix, t.trained, options({ reduction: 'none' })]],
+    mean: () => [[t.matrix, [0, -1], options({ keepDims: true })]],
+    reshape: () => [[t.matrix, [3, 2]]],
+    clipGradNorm: () => [[[of('linear', 'weight')], 1]],
+    schedule: () => [['cosine', 10, 2]],
+    defineOperation: () => [
+      [{ name: 'same', forward: (_: unknown, x: unknown) => x, backward: () => [null] }],
+    ],
+    'defineOperation()': () => [[t.matrix], [t.trained]],
+    createRuntime: () => [[options({ kernels: 'simd', maxMemoryMB: 64, seed: 1, threads: 1 })]],
   };
 }
 
 const ADAPTER = { r: 2, loraAlpha: 4, loraDropout: 0.1, useRslora: true, initLoraWeights: 'gaussian' };
 
 function made({ rt, objects }: World): Calls {
-  const t = Object.fromEntries(objects);
+  const t = objects.byName;
   const layer = { ...ADAPTER, useDora: false, loraBias: false };
-  const trained = Reflect.get(t.linear!, 'weight') as unknown;
-  const bias = Reflect.get(t.linear!, 'bias') as unknown;
+  const trained = (): unknown => Reflect.get(t.linear!, 'weight');
+  const bias = (): unknown => Reflect.get(t.linear!, 'bias');
   return {
-    'new Linear': [[rt, 4, 3, options({ bias: true, fanInFanOut: false, dtype: 'bf16' })]],
-    'new Conv2d': [
+    'new Linear': () => [[rt, 4, 3, options({ bias: true, fanInFanOut: false, dtype: 'bf16' })]],
+    'new Conv2d': () => [
       [
         rt,
         4,
@@ -126,35 +125,35 @@ function made({ rt, objects }: World): Calls {
         options({ stride: 1, padding: 0, dilation: 1, groups: 2, bias: true, dtype: 'f16' }),
       ],
     ],
-    'new Embedding': [[rt, 7, 4, options({ paddingIdx: -1, dtype: 'bf16' })]],
-    'new LayerNorm': [[rt, [3, 2], options({ eps: 1e-5, affine: true, bias: true })]],
-    'new RMSNorm': [[rt, 3, options({ eps: 1e-6 })]],
-    'new Dropout': [[rt, 0.5]],
-    'new Flatten': [[1]],
-    'new GELU': [[options({ approximate: 'none' })]],
-    'new MaxPool2d': [[2, options({ stride: 2, padding: 1, dilation: 1 })]],
-    'new Sequential': [[t.relu, t.gelu]],
-    'new SGD': [
-      [[trained], options({ lr: 0.1, momentum: 0.9, dampening: 0, nesterov: true, weightDecay: 0 })],
+    'new Embedding': () => [[rt, 7, 4, options({ paddingIdx: -1, dtype: 'bf16' })]],
+    'new LayerNorm': () => [[rt, [3, 2], options({ eps: 1e-5, affine: true, bias: true })]],
+    'new RMSNorm': () => [[rt, 3, options({ eps: 1e-6 })]],
+    'new Dropout': () => [[rt, 0.5]],
+    'new Flatten': () => [[1]],
+    'new GELU': () => [[options({ approximate: 'none' })]],
+    'new MaxPool2d': () => [[2, options({ stride: 2, padding: 1, dilation: 1 })]],
+    'new Sequential': () => [[t.relu, t.gelu]],
+    'new SGD': () => [
+      [[trained()], options({ lr: 0.1, momentum: 0.9, dampening: 0, nesterov: true, weightDecay: 0 })],
       [
-        [options({ parameters: [trained], lr: 0.1, weightDecay: 0 }), { parameters: [bias] }],
+        [options({ parameters: [trained()], lr: 0.1, weightDecay: 0 }), { parameters: [bias()] }],
         options({ lr: 0.2 }),
       ],
     ],
     ...Object.fromEntries(
       ['new Adam', 'new AdamW'].map((name) => [
         name,
-        [[[trained], options({ lr: 0.1, betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1 })]],
+        () => [[[trained()], options({ lr: 0.1, betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1 })]],
       ]),
     ),
-    'LoraLinear.from': [
+    'LoraLinear.from': () => [
       [t.linear, options(layer)],
       [t.linear, { r: 1, slices: options({ sizes: [1, 2], adapted: [true, false] }) }],
     ],
-    'LoraLayer.from': [[t.linear, options(layer)], [t.turned]],
-    'LoraConv2d.from': [[t.conv, options(layer)]],
-    'LoraEmbedding.from': [[t.embedding, options(layer)]],
-    'LoraModel.attach': [[t.sequential, options(config()), 'mine']],
+    'LoraLayer.from': () => [[t.linear, options(layer)], [t.turned]],
+    'LoraConv2d.from': () => [[t.conv, options(layer)]],
+    'LoraEmbedding.from': () => [[t.embedding, options(layer)]],
+    'LoraModel.attach': () => [[t.sequential, options(config()), 'mine']],
   };
 }
 
@@ -166,7 +165,7 @@ function config(): object {
 }
 
 function members({ rt, objects }: World): Calls {
-  const t = Object.fromEntries(objects);
+  const t = objects.byName;
   const state = {
     weight: { shape: [3, 4], data: new Float32Array(12) },
     bias: { shape: [3], data: [1, 2, 3] },
@@ -183,38 +182,38 @@ function members({ rt, objects }: World): Calls {
     'Sequential',
   ];
   const adapted = ['LoraLayer', 'LoraModel'];
-  const each = (names: readonly string[], member: string, ...calls: unknown[][]): Calls =>
+  const each = (names: readonly string[], member: string, calls: Calls[string]): Calls =>
     Object.fromEntries(names.map((name) => [`${name}.${member}`, calls]));
   return {
-    'Runtime.tensor': [[[1, 2, 3], [3, 1], options({ dtype: 'f32', requiresGrad: true })]],
-    'Runtime.parameter': [
+    'Runtime.tensor': () => [[[1, 2, 3], [3, 1], options({ dtype: 'f32', requiresGrad: true })]],
+    'Runtime.parameter': () => [
       [[1, 2, 3], [3, 1], options({ dtype: 'f32', requiresGrad: true })],
       [null, [2], options({ dtype: 'bf16' })],
     ],
-    'Runtime.zeros': [[[2, 2], options({ dtype: 'i32', requiresGrad: false })]],
-    'Runtime.full': [[[2], 1]],
-    'Runtime.uniform': [[[2], 0, 1]],
-    'Runtime.normal': [[[2], 1]],
-    'Runtime.scope': [[() => rt.zeros([1])], [() => ({ x: rt.zeros([1]) })]],
-    'Runtime.noGrad': [[() => 1]],
-    'Tensor.set': [[new Float32Array(6)], [t.matrix]],
-    'Tensor.writeBytes': [[new Uint8Array(4), 8]],
-    'Tensor.copyTo': [[new Float32Array(6)]],
-    'Tensor.backward': [[], [t.matrix]],
-    'Tensor.requiresGrad =': [[true]],
-    'Tensor.grad =': [[t.matrix], [null]],
-    ...each([...layers, 'LoraLayer'], 'forward', [t.rows], [t.images], [t.ids], [t.matrix]),
-    ...each(['Module', 'WrappedModel'], 'train', [true]),
-    'Module.loadStateDict': [[state, options({ strict: false })]],
-    ...each(adapted, 'setScale', ['default', 2]),
-    ...each(adapted, 'merge', [['default'], options({ safe: true })]),
-    ...each(adapted, 'unmerge', [['default']]),
-    'LoraLayer.factors': [['default']],
-    'LoraLayer.deltaWeight': [['default']],
-    'WrappedModel.forward': [[t.rows]],
-    'LoraModel.layer': [['0']],
-    'LoraModel.addAdapter': [['third', options(config())]],
-    'LoraModel.addWeightedAdapter': [
+    'Runtime.zeros': () => [[[2, 2], options({ dtype: 'i32', requiresGrad: false })]],
+    'Runtime.full': () => [[[2], 1]],
+    'Runtime.uniform': () => [[[2], 0, 1]],
+    'Runtime.normal': () => [[[2], 1]],
+    'Runtime.scope': () => [[() => rt.zeros([1])], [() => ({ x: rt.zeros([1]) })]],
+    'Runtime.noGrad': () => [[() => 1]],
+    'Tensor.set': () => [[new Float32Array(6)], [t.matrix]],
+    'Tensor.writeBytes': () => [[new Uint8Array(4), 8]],
+    'Tensor.copyTo': () => [[new Float32Array(6)]],
+    'Tensor.backward': () => [[], [t.matrix]],
+    'Tensor.requiresGrad =': () => [[true]],
+    'Tensor.grad =': () => [[t.matrix], [null]],
+    ...each([...layers, 'LoraLayer'], 'forward', () => [[t.rows], [t.images], [t.ids], [t.matrix]]),
+    ...each(['Module', 'WrappedModel'], 'train', () => [[true]]),
+    'Module.loadStateDict': () => [[state, options({ strict: false })]],
+    ...each(adapted, 'setScale', () => [['default', 2]]),
+    ...each(adapted, 'merge', () => [[['default'], options({ safe: true })]]),
+    ...each(adapted, 'unmerge', () => [[['default']]]),
+    'LoraLayer.factors': () => [['default']],
+    'LoraLayer.deltaWeight': () => [['default']],
+    'WrappedModel.forward': () => [[t.rows]],
+    'LoraModel.layer': () => [['0']],
+    'LoraModel.addAdapter': () => [['third', options(config())]],
+    'LoraModel.addWeightedAdapter': () => [
       [
         ['default', 'second'],
         [1, 0.5],
@@ -227,7 +226,7 @@ function members({ rt, objects }: World): Calls {
         }),
       ],
     ],
-    'WrappedModel.parameterGroups': [
+    'WrappedModel.parameterGroups': () => [
       [
         options({
           lr: 0.1,
@@ -238,15 +237,15 @@ function members({ rt, objects }: World): Calls {
         }),
       ],
     ],
-    'LoraModel.setAdapter': [['default'], [['default', 'second']]],
-    'LoraModel.setTrainable': [['default'], [['default']]],
-    'LoraModel.deleteAdapter': [['second']],
-    'LoraModel.withAdaptersDisabled': [[() => 1]],
-    'LoraModel.withAdapterNames': [[['default', '__base__'], () => 1]],
-    'LoraModel.verifyMerge': [[t.rows]],
-    'LoraModel.mergeAndUnload': [[options({ safe: true })]],
-    'LoraModel.exportAdapter': [['default', options({ convert: true, allowNonFinite: false })]],
-    'LoraModel.loadAdapter': [
+    'LoraModel.setAdapter': () => [['default'], [['default', 'second']]],
+    'LoraModel.setTrainable': () => [['default'], [['default']]],
+    'LoraModel.deleteAdapter': () => [['second']],
+    'LoraModel.withAdaptersDisabled': () => [[() => 1]],
+    'LoraModel.withAdapterNames': () => [[['default', '__base__'], () => 1]],
+    'LoraModel.verifyMerge': () => [[t.rows]],
+    'LoraModel.mergeAndUnload': () => [[options({ safe: true })]],
+    'LoraModel.exportAdapter': () => [['default', options({ convert: true, allowNonFinite: false })]],
+    'LoraModel.loadAdapter': () => [
       [
         'read',
         {
@@ -260,12 +259,12 @@ function members({ rt, objects }: World): Calls {
         options({ trainable: true, strict: true, prefix: 'base_model.model.', base: 'original' }),
       ],
     ],
-    'Optimizer.lr =': [[0.1]],
-    'Optimizer.scaleLr': [[0.5]],
-    'Optimizer.exportState': [[t.lora], [[['a', Reflect.get(t.linear!, 'weight')]]]],
-    'Optimizer.importState': [[t.lora, { a: state.weight }]],
-    'Runtime.setRandomState': [[options({ seed: 1, draws: 2, layers: 3 })]],
-    'Module.loadDropoutState': [[{}], [{ '': { layer: 1, step: 2 } }]],
+    'Optimizer.lr =': () => [[0.1]],
+    'Optimizer.scaleLr': () => [[0.5]],
+    'Optimizer.exportState': () => [[t.lora], [[['a', Reflect.get(t.linear!, 'weight')]]]],
+    'Optimizer.importState': () => [[t.lora, { a: state.weight }]],
+    'Runtime.setRandomState': () => [[options({ seed: 1, draws: 2, layers: 3 })]],
+    'Module.loadDropoutState': () => [[{}], [{ '': { layer: 1, step: 2 } }]],
   };
 }
 
@@ -275,37 +274,38 @@ export async function fileCalls(world: World, folder: string): Promise<Calls> {
   const { file, base } = plainFile();
   const peft = { config: own['adapter_config.json'], weights: own['adapter_model.safetensors'] };
   const mlx = writeMlx(file);
+  const gguf = (await writeGguf(file)).bytes;
   const tensors = [['a', { shape: [2], data: new Float32Array(2) }]];
   const write = { allowNonFinite: false };
   const input: AdapterBytes = { weights: writePeft(file)['adapter_model.safetensors'], config: peft.config };
   const convertible = { to: 'peft', base: null, dropUnsupported: true, force: false };
   return {
-    convert: [[input, options(convertible)]],
-    readAdapter: [[{ ...input, config: null }, options({ alpha: 4, base: null })]],
-    detectFormat: [[input]],
-    readPeft: [[{ ...peft, config: null }, options({ alpha: 4 })], [peft]],
-    writePeft: [[file, options({ ...write })]],
-    readMlx: [[{ config: mlx['adapter_config.json'], weights: mlx['adapters.safetensors'] }]],
-    writeMlx: [[file, options({ ...write, tied: false })]],
-    readKohya: [[writeKohya(file)]],
-    writeKohya: [[file, options({ ...write })]],
-    readLoralib: [[writeLoralib(file).weights, options({ alpha: 4 })]],
-    writeLoralib: [[file, options({ ...write })]],
-    readGguf: [[(await writeGguf(file)).bytes, options({ base })]],
-    writeGguf: [[file, options({ ...write, base })]],
-    deltaWeight: [[file.modules[0]]],
-    deltaNorm: [[file.modules[0]]],
-    norm: [[file.modules[0]!.A]],
-    dequantise: [['q8_0', new Uint8Array(34)]],
-    quantise: [['q8_0', new Float32Array(32)]],
-    parsePeftConfig: [[new TextDecoder().decode(peft.config)]],
-    parseSafetensors: [[peft.weights]],
-    openSafetensors: [[new Blob([peft.weights])]],
-    writeSafetensors: [[tensors, options({ ...write, metadata: { format: 'pt' } })]],
-    kohyaName: [['layers.0']],
-    peftKey: [['layers.0', 'lora_A.weight', 'x.']],
-    baseFromConfig: [['{"model_type": "llama", "num_attention_heads": 2}']],
-    writeAtomic: [[`${folder}/bytes`, peft.weights]],
+    convert: () => [[input, options(convertible)]],
+    readAdapter: () => [[{ ...input, config: null }, options({ alpha: 4, base: null })]],
+    detectFormat: () => [[input]],
+    readPeft: () => [[{ ...peft, config: null }, options({ alpha: 4 })], [peft]],
+    writePeft: () => [[file, options({ ...write })]],
+    readMlx: () => [[{ config: mlx['adapter_config.json'], weights: mlx['adapters.safetensors'] }]],
+    writeMlx: () => [[file, options({ ...write, tied: false })]],
+    readKohya: () => [[writeKohya(file)]],
+    writeKohya: () => [[file, options({ ...write })]],
+    readLoralib: () => [[writeLoralib(file).weights, options({ alpha: 4 })]],
+    writeLoralib: () => [[file, options({ ...write })]],
+    readGguf: () => [[gguf, options({ base })]],
+    writeGguf: () => [[file, options({ ...write, base })]],
+    deltaWeight: () => [[file.modules[0]]],
+    deltaNorm: () => [[file.modules[0]]],
+    norm: () => [[file.modules[0]!.A]],
+    dequantise: () => [['q8_0', new Uint8Array(34)]],
+    quantise: () => [['q8_0', new Float32Array(32)]],
+    parsePeftConfig: () => [[new TextDecoder().decode(peft.config)]],
+    parseSafetensors: () => [[peft.weights]],
+    openSafetensors: () => [[new Blob([peft.weights])]],
+    writeSafetensors: () => [[tensors, options({ ...write, metadata: { format: 'pt' } })]],
+    kohyaName: () => [['layers.0']],
+    peftKey: () => [['layers.0', 'lora_A.weight', 'x.']],
+    baseFromConfig: () => [['{"model_type": "llama", "num_attention_heads": 2}']],
+    writeAtomic: () => [[`${folder}/bytes`, peft.weights]],
   };
 }
 

@@ -30,7 +30,7 @@ export interface RunOptions {
 export async function run({ seed, runs, chosen = () => true }: RunOptions): Promise<Outcome> {
   await using bench = await Bench.open();
   const targets = findTargets(bench.world).filter(({ name }) => chosen(name));
-  const names = [...bench.world.objects.keys()];
+  const names = Object.keys(bench.world.objects.byName);
   const faults = new Map<string, string>();
   let calls = 0;
   for (const target of targets) {
@@ -94,6 +94,8 @@ export class Bench {
       return CALLERS.get(target.name) === i && typeof value === 'string' ? value.slice(0, 50) : value;
     });
     const { engine } = this.world.rt;
+    // A receiver that is made now takes memory too.
+    if (receiver !== undefined) this.world.objects.get(receiver);
     const held = engine.use().blocks;
     let thrown: unknown;
     let failed = false;
@@ -116,7 +118,7 @@ export class Bench {
   }
 
   rightCalls(name: string): readonly (readonly unknown[])[] {
-    return this.#calls[name] ?? [];
+    return this.#calls[name]?.() ?? [];
   }
 
   /** The first receiver that takes the target's right call `nth`, or the error of the last one. */

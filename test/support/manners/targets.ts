@@ -59,7 +59,7 @@ export function findTargets(world: World): Target[] {
       if (typeof value === 'function' && key !== 'prototype')
         add(functionTarget(`${name}.${key}`, (value as Callable).bind(made)));
   }
-  for (const [receiver, value] of world.objects)
+  for (const [receiver, value] of Object.entries(world.objects.byName))
     if (typeof value === 'function') add({ ...operationTarget(value as Callable), receivers: [receiver] });
     else for (const target of memberTargets(receiver, value)) add(target);
   return [...targets.values()];

@@ -1,6 +1,6 @@
 /**
  * What the calls are made on and with: runtimes, tensors, modules, adapted models, optimisers and files, each in the states
- * that a user can bring it to. Made anew after every call that succeeded; a call that failed must have changed nothing.
+ * that a user can bring it to. A world anew after every call that succeeded; a call that failed must have changed nothing.
  */
 import * as formats from '../../../src/formats/index.js';
 import {
@@ -35,15 +35,42 @@ import {
   type Tensor,
 } from '../../../src/index.js';
 
-/** The objects of one round of calls, by name. */
+/** How each object is made, of others where it needs them. */
+type Makers = Readonly<Record<string, (others: Readonly<Record<string, object>>) => object>>;
+
+/** Objects by name, each made when it is asked for first: most calls need few. */
+export class Objects {
+  /** The same as properties. */
+  readonly byName: Readonly<Record<string, object>>;
+
+  constructor(makers: Makers) {
+    const made = new Map<string, object>();
+    const byName: Record<string, object> = {};
+    for (const [name, make] of Object.entries(makers))
+      Object.defineProperty(byName, name, {
+        get: () => {
+          if (!made.has(name)) made.set(name, make(byName));
+          return made.get(name)!;
+        },
+        enumerable: true,
+      });
+    this.byName = byName;
+  }
+
+  get(name: string): object | undefined {
+    return Object.hasOwn(this.byName, name) ? this.byName[name] : undefined;
+  }
+}
+
+/** The objects of one round of calls. */
 export interface World {
   readonly rt: Runtime;
-  readonly objects: ReadonlyMap<string, object>;
+  readonly objects: Objects;
 }
 
 /** An adapter's two files. */
 export function files(world: World): AdapterFiles {
-  return world.objects.get('files') as AdapterFiles;
+  return world.objects.byName.files as AdapterFiles;
 }
 
 /** Little, so that what asks for much is refused at once. */
@@ -63,15 +90,17 @@ export class Worlds {
       this.#rt === null ||
       this.#rt.engine.disposed ||
       this.#other!.engine.disposed ||
-      this.#made++ % 50 === 0
+      this.#made++ % 100 === 0
     ) {
       this.end();
       [this.#rt, this.#other, this.#gone] = [await runtime(), await runtime(), await runtime()];
       this.#gone.dispose();
     }
-    const world = makeWorld(this.#rt, this.#other!, this.#gone!);
-    this.#lazy ??= await formats.openSafetensors(new Blob([files(world)['adapter_model.safetensors']]));
-    return { ...world, objects: new Map([...world.objects, ['lazy', this.#lazy]]) };
+    const [rt, other, gone] = [this.#rt, this.#other!, this.#gone!];
+    const makers = makersOf(rt, other, gone);
+    this.#lazy ??= await lazyFile(new Objects(makers).byName.files as AdapterFiles);
+    const lazy = this.#lazy;
+    return { rt, objects: new Objects({ ...makers, lazy: () => lazy }) };
   }
 
   end(): void {
@@ -80,88 +109,103 @@ export class Worlds {
   }
 }
 
+const lazyFile = (files: AdapterFiles): Promise<object> =>
+  formats.openSafetensors(new Blob([files['adapter_model.safetensors']]));
+
 const runtime = (): Promise<Runtime> => createRuntime({ kernels: 'simd', threads: 1, maxMemoryMB: MEMORY });
 
-function makeWorld(rt: Runtime, other: Runtime, gone: Runtime): World {
+function makersOf(rt: Runtime, other: Runtime, gone: Runtime): Makers {
+  return {
+    ...{ rt: () => rt, other: () => other, gone: () => gone },
+    ...models(rt),
+    ...tensors(rt, other),
+    ...layers(rt),
+    foreignLayer: () => new Linear(other, 4, 3),
+    adamw: ({ lora }) => new AdamW((lora as LoraModel).parameterGroups({ lr: 0.1, loraPlusLrRatio: 4 })),
+    adam: () => new Adam(new Linear(rt, 2, 2).parameters(), { lr: 0.1 }),
+    sgd: () => new SGD(new Linear(rt, 2, 2).parameters(), { lr: 0.1, momentum: 0.9 }),
+    spent: () => disposed(new SGD(new Linear(rt, 2, 2).parameters(), { lr: 0.1 })),
+    square: () =>
+      defineOperation({
+        name: 'square',
+        forward: ({ x }: { x: Tensor }) => ({ y: mul(x, x), keep: { x } }),
+        backward: ({ dy, kept }) => ({ x: mul(dy, scale(kept.x, 2)) }),
+      }),
+    files: ({ lora }) => (lora as LoraModel).exportAdapter(),
+    safetensors: ({ files }) =>
+      formats.parseSafetensors((files as AdapterFiles)['adapter_model.safetensors']),
+  };
+}
+
+function disposed<T extends { dispose(): void }>(made: T): T {
+  made.dispose();
+  return made;
+}
+
+/** Models with adapters in each of their states. */
+function models(rt: Runtime): Makers {
   const attach = (): LoraModel =>
     LoraModel.attach(new Sequential(new Linear(rt, 4, 3), new Linear(rt, 3, 2)), {
       ...{ r: 2, targetModules: 'all-linear' },
     });
-  const lora = attach();
-  lora.addAdapter('second', { r: 2, targetModules: ['0'] });
-  const merged = attach();
-  for (const [, parameter] of merged.namedParameters()) parameter.requiresGrad = false;
-  merged.merge();
-  const unloaded = attach();
-  unloaded.unload();
-  const deleted = attach();
-  deleted.deleteAdapter('default');
-  const spent = new SGD(new Linear(rt, 2, 2).parameters(), { lr: 0.1 });
-  spent.dispose();
-  const disposed = rt.zeros([2, 3]);
-  disposed.dispose();
-  const empty = new Linear(rt, 4, 3);
-  empty.dispose();
-  const trained = rt.full([2, 3], 0.5);
-  trained.requiresGrad = true;
-  const files = lora.exportAdapter();
-  const objects: Record<string, object> = {
-    ...{ rt, other, gone, lora, merged, unloaded, deleted, spent, disposed, empty, trained },
-    ...tensors(rt, other, trained),
-    ...layers(rt),
-    foreignLayer: new Linear(other, 4, 3),
-    evaluated: attach().eval(),
-    adamw: new AdamW(lora.parameterGroups({ lr: 0.1, loraPlusLrRatio: 4 })),
-    adam: new Adam(new Linear(rt, 2, 2).parameters(), { lr: 0.1 }),
-    sgd: new SGD(new Linear(rt, 2, 2).parameters(), { lr: 0.1, momentum: 0.9 }),
-    square: defineOperation({
-      name: 'square',
-      forward: ({ x }: { x: Tensor }) => ({ y: mul(x, x), keep: { x } }),
-      backward: ({ dy, kept }) => ({ x: mul(dy, scale(kept.x, 2)) }),
+  const changed = (change: (model: LoraModel) => unknown) => (): LoraModel => {
+    const model = attach();
+    change(model);
+    return model;
+  };
+  return {
+    lora: changed((model) => model.addAdapter('second', { r: 2, targetModules: ['0'] })),
+    merged: changed((model) => {
+      for (const [, parameter] of model.namedParameters()) parameter.requiresGrad = false;
+      model.merge();
     }),
-    safetensors: formats.parseSafetensors(files['adapter_model.safetensors']),
-    files,
-  };
-  return { rt, objects: new Map(Object.entries(objects)) };
-}
-
-function tensors(rt: Runtime, other: Runtime, trained: Tensor): Record<string, Tensor> {
-  return {
-    matrix: rt.full([2, 3], 0.5),
-    rows: rt.full([5, 4], 0.25),
-    row: rt.full([3], 2),
-    scalar: rt.full([], 1),
-    nothing: rt.zeros([0]),
-    noRows: rt.zeros([0, 4]),
-    images: rt.full([2, 4, 5, 5], 0.1),
-    states: rt.full([2, 2, 8], 0.5),
-    ids: rt.tensor(Int32Array.of(0, 1)),
-    far: rt.tensor(Int32Array.of(0, 1000, -1)),
-    foreign: other.full([2, 3], 1),
-    loss: sum(mul(trained, trained)),
-    computed: mul(trained, trained),
+    unloaded: changed((model) => model.unload()),
+    deleted: changed((model) => model.deleteAdapter('default')),
+    evaluated: changed((model) => model.eval()),
   };
 }
 
-function layers(rt: Runtime): Record<string, object> {
+function tensors(rt: Runtime, other: Runtime): Makers {
+  const squares = (x: object | undefined): Tensor => mul(x as Tensor, x as Tensor);
   return {
-    linear: new Linear(rt, 4, 3),
-    turned: new Linear(rt, 3, 3, { bias: false, fanInFanOut: true }),
-    conv: new Conv2d(rt, 4, 2, 3),
-    embedding: new Embedding(rt, 7, 4),
-    norm: new LayerNorm(rt, 3),
-    rms: new RMSNorm(rt, 3),
-    table: rotaryTable(rt, { headDim: 4, length: 6, theta: 100 }),
-    dropout: new Dropout(rt, 0.5),
-    flatten: new Flatten(),
-    gelu: new GELU(),
-    relu: new ReLU(),
-    tanh: new Tanh(),
-    sigmoid: new Sigmoid(),
-    pool: new MaxPool2d(2),
-    sequential: new Sequential(new Linear(rt, 4, 3), new ReLU()),
-    loraLinear: LoraLinear.from(new Linear(rt, 4, 3), { r: 2 }),
-    loraConv: LoraConv2d.from(new Conv2d(rt, 4, 2, 3), { r: 2 }),
-    loraEmbedding: LoraEmbedding.from(new Embedding(rt, 7, 4), { r: 2 }),
+    trained: () => Object.assign(rt.full([2, 3], 0.5), { requiresGrad: true }),
+    disposed: () => disposed(rt.zeros([2, 3])),
+    matrix: () => rt.full([2, 3], 0.5),
+    rows: () => rt.full([5, 4], 0.25),
+    row: () => rt.full([3], 2),
+    scalar: () => rt.full([], 1),
+    nothing: () => rt.zeros([0]),
+    noRows: () => rt.zeros([0, 4]),
+    images: () => rt.full([2, 4, 5, 5], 0.1),
+    states: () => rt.full([2, 2, 8], 0.5),
+    ids: () => rt.tensor(Int32Array.of(0, 1)),
+    far: () => rt.tensor(Int32Array.of(0, 1000, -1)),
+    foreign: () => other.full([2, 3], 1),
+    loss: ({ trained }) => sum(squares(trained)),
+    computed: ({ trained }) => squares(trained),
+  };
+}
+
+function layers(rt: Runtime): Makers {
+  return {
+    empty: () => disposed(new Linear(rt, 4, 3)),
+    linear: () => new Linear(rt, 4, 3),
+    turned: () => new Linear(rt, 3, 3, { bias: false, fanInFanOut: true }),
+    conv: () => new Conv2d(rt, 4, 2, 3),
+    embedding: () => new Embedding(rt, 7, 4),
+    norm: () => new LayerNorm(rt, 3),
+    rms: () => new RMSNorm(rt, 3),
+    table: () => rotaryTable(rt, { headDim: 4, length: 6, theta: 100 }),
+    dropout: () => new Dropout(rt, 0.5),
+    flatten: () => new Flatten(),
+    gelu: () => new GELU(),
+    relu: () => new ReLU(),
+    tanh: () => new Tanh(),
+    sigmoid: () => new Sigmoid(),
+    pool: () => new MaxPool2d(2),
+    sequential: () => new Sequential(new Linear(rt, 4, 3), new ReLU()),
+    loraLinear: () => LoraLinear.from(new Linear(rt, 4, 3), { r: 2 }),
+    loraConv: () => LoraConv2d.from(new Conv2d(rt, 4, 2, 3), { r: 2 }),
+    loraEmbedding: () => LoraEmbedding.from(new Embedding(rt, 7, 4), { r: 2 }),
   };
 }
