@@ -3,13 +3,14 @@
  * this layout. Each test reads its files itself, so a missing file fails the case that needs it.
  */
 import { test } from 'vitest';
-import { onEveryBuild } from './golden-support/builds.js';
+import { onBestBuild, onEveryBuild } from './golden-support/builds.js';
 import { GGUF, OPTIMIZERS, PEFT, QUANT, TINY } from './golden-support/cases.js';
 import { checkCrossEntropy, checkOptimizer } from './golden-support/core.js';
 import { checkGgufCase, checkTinyCase } from './golden-support/language.js';
 import { checkPeftCase } from './golden-support/peft.js';
 import { checkQuantCase } from './golden-support/quant.js';
 import { HAS_SMOLLM2 } from './golden-support/smollm2.js';
+import { checkGreedy } from './golden-support/smollm2-greedy.js';
 import { checkChats, checkTokens } from './golden-support/smollm2-text.js';
 
 test.each(OPTIMIZERS)('core/%s', (name) => onEveryBuild((rt) => checkOptimizer(rt, name)));
@@ -27,3 +28,5 @@ test.each(TINY)('tiny/%s', (name) => onEveryBuild((rt) => checkTinyCase(rt, name
 test.skipIf(!HAS_SMOLLM2)('smollm2/tokens', checkTokens);
 
 test.skipIf(!HAS_SMOLLM2)('smollm2/chats', checkChats);
+
+test.skipIf(!HAS_SMOLLM2)('smollm2/greedy', () => onBestBuild(checkGreedy));

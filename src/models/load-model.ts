@@ -14,6 +14,9 @@ import { fill } from './load-weights.js';
 import { type PlannedTensor, plannedBytes, planTensors, type WeightsOption } from './plan.js';
 import type { ModelSource } from './source/model-source.js';
 import { openModel } from './source/open-model.js';
+import type { ChatTemplate } from './text/chat-template.js';
+import { textOf } from './text/of-source.js';
+import type { TextTokenizer } from './text/text-tokenizer.js';
 import { WeightMaker } from './weights.js';
 
 /** Where a model comes from: a GGUF file, or the files of a folder by name (`config.json`, `model.safetensors`, ...). */
@@ -28,6 +31,11 @@ export interface LoadModelOptions {
   readonly weights?: WeightsOption;
   /** Tokens of a row at most: how long the table of rotary positions is. Default what the model allows, 8192 at most. */
   readonly maxLength?: number;
+  /**
+   * In place of the tokenizer of the model's files: one, or where a `tokenizer.json` lies; null for none. For a GGUF file whose
+   * tokenizer is not rebuilt.
+   */
+  readonly tokenizer?: TextTokenizer | ByteSource | null;
   /** Told of the bytes of weights read so far, and of all there are. */
   readonly onProgress?: (loaded: number, total: number) => void;
   /** Ends the loading with the signal's reason. */
@@ -38,6 +46,10 @@ export interface LoadModelOptions {
 export interface LanguageModel {
   readonly model: CausalLM;
   readonly config: ModelConfig;
+  /** Text to ids and back; null where the model's files hold none. */
+  readonly tokenizer: TextTokenizer | null;
+  /** Messages to text; null where the model's files hold no template. */
+  readonly chat: ChatTemplate | null;
   /** Tokens that end a text. */
   readonly stopIds: readonly number[];
   /** Gives all of its memory back. Harmless when repeated. */
@@ -46,7 +58,7 @@ export interface LanguageModel {
   [DISPOSE](): void;
 }
 
-const OPTIONS = ['weights', 'maxLength', 'onProgress', 'signal'];
+const OPTIONS = ['weights', 'maxLength', 'tokenizer', 'onProgress', 'signal'];
 const WEIGHTS: readonly WeightsOption[] = ['stored', 'f32', 'f16', 'bf16'];
 const DEFAULT_LENGTH = 8192;
 
@@ -88,12 +100,14 @@ function checkLoadOptions(where: string, options: LoadModelOptions): void {
 export async function loadOpened(
   where: string,
   rt: Runtime,
-  { config, tensors }: ModelSource,
-  { weights = 'stored', maxLength, onProgress, signal }: LoadModelOptions,
+  source: ModelSource,
+  { weights = 'stored', maxLength, tokenizer, onProgress, signal }: LoadModelOptions,
 ): Promise<LanguageModel> {
+  const { config, tensors } = source;
   const most = config.maxPositionEmbeddings;
   const length = checkInteger(`${where}: maxLength`, maxLength ?? Math.min(most, DEFAULT_LENGTH), 1, most);
   signal?.throwIfAborted();
+  const text = await textOf(where, source, tokenizer);
   const planned = planTensors(where, config, tensors, weights);
   checkRoom(where, rt, config, planned, length);
   const model = build(rt, config, planned, length);
@@ -104,7 +118,7 @@ export async function loadOpened(
     throw error;
   }
   const dispose = (): void => model.dispose();
-  return { model: model.eval(), config, stopIds: config.eosTokenIds, dispose, [DISPOSE]: dispose };
+  return { model: model.eval(), config, ...text, dispose, [DISPOSE]: dispose };
 }
 
 /** Refuses at once what cannot fit, whatever else lies in memory. @throws OutOfMemoryError */

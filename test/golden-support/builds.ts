@@ -23,3 +23,13 @@ export async function onEveryBuild(check: (rt: Runtime) => void | Promise<void>)
     }
   }
 }
+
+/** Runs a case that takes long once, on the build that a program would get. */
+export async function onBestBuild(check: (rt: Runtime) => void | Promise<void>): Promise<void> {
+  const rt = await createRuntime();
+  try {
+    await check(rt);
+  } finally {
+    rt.dispose();
+  }
+}

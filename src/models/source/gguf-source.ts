@@ -76,7 +76,7 @@ export async function openGgufModel(where: string, file: RandomAccess): Promise<
     const name = nameOf(where, label);
     found.set(name, { where, label, type: dtype, shape, file, begin, end, pairedHeads });
   }
-  return { config, tensors: found, metadata, texts: new Map() };
+  return { config, tensors: found, metadata: new Map(metadata), texts: new Map() };
 }
 
 /** The architecture of a file that holds a whole model and says nothing that is not understood. @throws FormatError */

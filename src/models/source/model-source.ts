@@ -24,8 +24,8 @@ export interface ModelSource {
   readonly config: ModelConfig;
   /** By transformers' names. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** GGUF's metadata; null for a folder. */
-  readonly metadata: ReadonlyMap<string, unknown> | null;
+  /** GGUF's metadata, of which large arrays are dropped once they are read; null for a folder. */
+  readonly metadata: Map<string, unknown> | null;
   /** A folder's text files that were there, by name. */
   readonly texts: ReadonlyMap<string, string>;
 }

@@ -3,6 +3,7 @@ import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
 import { FormatError } from '../../values/format-error.js';
 import { isPlainObject } from '../../values/kind.js';
 import { type JinjaTemplate, Template } from '../../vendor/jinja.js';
+import { objectOf } from '../source/hf-config.js';
 
 /** One turn of a conversation. */
 export interface ChatMessage {
@@ -86,12 +87,12 @@ export function checkMessages(where: string, messages: unknown): asserts message
  * @param config - the text of `tokenizer_config.json`, whose field may be a text or a list of named ones
  * @param file - that of `chat_template.jinja`, which goes first
  * @returns null where neither has one
+ * @throws FormatError
  */
-export function templateOfFiles(config: string | null, file: string | null): string | null {
+export function templateOfFiles(where: string, config: string | null, file: string | null): string | null {
   if (file !== null) return file;
   if (config === null) return null;
-  const fields: unknown = JSON.parse(config);
-  const found = isPlainObject(fields) ? fields.chat_template : undefined;
+  const { chat_template: found } = objectOf(`${where}: tokenizer_config.json`, config);
   if (typeof found === 'string') return found;
   if (!Array.isArray(found)) return null;
   const named = found.filter(

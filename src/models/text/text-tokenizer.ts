@@ -57,7 +57,11 @@ export class TextTokenizer {
    * @throws FormatError for a kind that is not rebuilt, which asks for `tokenizer.json`; TypeError
    */
   static fromGguf(metadata: ReadonlyMap<string, unknown>): TextTokenizer {
-    const where = 'TextTokenizer.fromGguf';
+    return TextTokenizer.ofHeader('TextTokenizer.fromGguf', metadata);
+  }
+
+  /** @internal The same for a function of another name. */
+  static ofHeader(where: string, metadata: ReadonlyMap<string, unknown>): TextTokenizer {
     return new TextTokenizer(where, jsonOfGguf(where, metadata));
   }
 

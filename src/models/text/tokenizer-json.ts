@@ -1,6 +1,8 @@
 /** `tokenizer.json` and `tokenizer_config.json`, checked as far as the library takes them for granted. `text-tokenizer.ts` calls it. */
+import { describe } from '../../values/checks.js';
 import { FormatError } from '../../values/format-error.js';
 import { isPlainObject } from '../../values/kind.js';
+import { objectOf } from '../source/hf-config.js';
 import { portableCut } from './pre-tokenizers.js';
 
 /** A token that is matched whole. */
@@ -71,15 +73,8 @@ export function builtFromJson(where: string, tokenizer: string, config: string |
 }
 
 function parsed(where: string, text: string): Readonly<Record<string, unknown>> {
-  if (typeof text !== 'string') throw new TypeError(`${where} is ${typeof text}, expected its text`);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(`${where}: no JSON: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  if (!isPlainObject(value)) throw new FormatError(`${where}: no object, expected one`);
-  return value;
+  if (typeof text !== 'string') throw new TypeError(`${where} is ${describe(text)}, expected its text`);
+  return objectOf(where, text);
 }
 
 const isId = (value: unknown): value is number =>

@@ -52,14 +52,15 @@ describe('refused is', () => {
 
 test("a folder's template is that of its own file, or of tokenizer_config.json, the default where it lists some", () => {
   const config = (template: unknown) => JSON.stringify({ chat_template: template });
-  expect(templateOfFiles(config('a'), 'b')).toBe('b');
-  expect(templateOfFiles(config('a'), null)).toBe('a');
+  expect(templateOfFiles('folder', config('a'), 'b')).toBe('b');
+  expect(templateOfFiles('folder', config('a'), null)).toBe('a');
   const named = [
     { name: 'tools', template: 't' },
     { name: 'default', template: 'd' },
   ];
-  expect(templateOfFiles(config(named), null)).toBe('d');
-  expect(templateOfFiles(config(named.slice(0, 1)), null)).toBe('t');
-  expect(templateOfFiles('{}', null)).toBeNull();
-  expect(templateOfFiles(null, null)).toBeNull();
+  expect(templateOfFiles('folder', config(named), null)).toBe('d');
+  expect(templateOfFiles('folder', config(named.slice(0, 1)), null)).toBe('t');
+  expect(templateOfFiles('folder', '{}', null)).toBeNull();
+  expect(templateOfFiles('folder', null, null)).toBeNull();
+  expect(() => templateOfFiles('folder', '{', null)).toThrow(/folder: tokenizer_config\.json: is no JSON/);
 });

@@ -123,8 +123,8 @@ describe('a header without a tokenizer that is rebuilt asks for tokenizer.json',
 
 describe('a tokenizer.json is refused with', () => {
   test.each([
-    ['no JSON', '{', /tokenizer\.json: no JSON/],
-    ['no object', '[]', /tokenizer\.json: no object/],
+    ['no JSON', '{', /tokenizer\.json: is no JSON/],
+    ['no object', '[]', /tokenizer\.json: is no object/],
     ['no model', '{}', /there is no model/],
     ['no vocabulary', '{"model":{"type":"BPE"}}', /model\.vocab is none/],
     ['ids that are none', '{"model":{"type":"BPE","vocab":{"a":-1},"merges":[]}}', /model\.vocab is none/],

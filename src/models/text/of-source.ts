@@ -1,0 +1,92 @@
+/** What of a model's files is text: its tokenizer, its chat template, and the tokens that end a text. `load-model.ts` calls it. */
+import { type ByteSource, openSource } from '../../formats/source.js';
+import { objectOf } from '../source/hf-config.js';
+import type { ModelSource } from '../source/model-source.js';
+import { ChatTemplate, templateOfFiles } from './chat-template.js';
+import { TextTokenizer } from './text-tokenizer.js';
+import { builtFromJson } from './tokenizer-json.js';
+
+/** Text in and out of a model. */
+export interface ModelText {
+  readonly tokenizer: TextTokenizer | null;
+  readonly chat: ChatTemplate | null;
+  readonly stopIds: readonly number[];
+}
+
+/** Arrays of a header that the tokenizer is made of, and that nothing else reads: some 20 MB. */
+const ARRAYS = ['tokens', 'token_type', 'merges', 'scores'];
+const ROLES = { bos_token: 'bos', eos_token: 'eos', unk_token: 'unknown', pad_token: 'padding' };
+/** The ends of a text, of a turn and of a message. */
+const ENDS = ['eos', 'eot', 'eom'];
+
+/**
+ * Reads it, and drops the header's arrays.
+ * @param given - a tokenizer, or where `tokenizer.json` lies; null for none; undefined for that of the model's files
+ * @throws FormatError, TypeError; errors of the source
+ */
+export async function textOf(
+  where: string,
+  source: ModelSource,
+  given: TextTokenizer | ByteSource | null | undefined,
+): Promise<ModelText> {
+  const { metadata, texts, config } = source;
+  const own = given instanceof TextTokenizer || given === null ? given : await read(where, source, given);
+  for (const name of ARRAYS) metadata?.delete(`tokenizer.ggml.${name}`);
+  const special = new Map(own?.special);
+  const header = (name: string): unknown => metadata?.get(`tokenizer.ggml.${name}_token_id`);
+  for (const [role, name] of Object.entries(ROLES)) {
+    const id = header(name);
+    const token = typeof id === 'number' ? own?.tokenOf(id) : null;
+    if (token != null && !special.has(role)) special.set(role, token);
+  }
+  const end = special.get('eos_token');
+  const ends = [
+    ...config.eosTokenIds,
+    ...ENDS.map(header),
+    ...generationEnds(where, texts.get('generation_config.json')),
+    end === undefined ? null : own?.idOf(end),
+  ].filter((id): id is number => typeof id === 'number');
+  return { tokenizer: own, chat: chatOf(where, source, special), stopIds: [...new Set(ends)] };
+}
+
+async function read(
+  where: string,
+  { metadata, texts }: ModelSource,
+  given: ByteSource | undefined,
+): Promise<TextTokenizer | null> {
+  const config = texts.get('tokenizer_config.json') ?? null;
+  if (given !== undefined) {
+    const opened = await openSource(`${where}: tokenizer`, given);
+    const text = new TextDecoder().decode(await opened.read(0, opened.size));
+    return new TextTokenizer(`${where}: tokenizer`, builtFromJson(`${where}: tokenizer`, text, config));
+  }
+  if (metadata !== null)
+    return metadata.has('tokenizer.ggml.model') ? TextTokenizer.ofHeader(where, metadata) : null;
+  const text = texts.get('tokenizer.json');
+  if (text === undefined) return null;
+  return new TextTokenizer(`${where}: tokenizer.json`, builtFromJson(where, text, config));
+}
+
+function chatOf(
+  where: string,
+  { metadata, texts }: ModelSource,
+  special: ReadonlyMap<string, string>,
+): ChatTemplate | null {
+  const found =
+    metadata === null
+      ? templateOfFiles(
+          where,
+          texts.get('tokenizer_config.json') ?? null,
+          texts.get('chat_template.jinja') ?? null,
+        )
+      : metadata.get('tokenizer.chat_template');
+  if (typeof found !== 'string') return null;
+  return new ChatTemplate(found, special);
+}
+
+/** Ends that `generation_config.json` names. */
+function generationEnds(where: string, text: string | undefined): unknown[] {
+  if (text === undefined) return [];
+  const { eos_token_id: ends } = objectOf(`${where}: generation_config.json`, text);
+  return Array.isArray(ends) ? ends : [ends];
+}
