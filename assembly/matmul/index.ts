@@ -1,8 +1,11 @@
 // The three products of a linear layer, row-major f32 but for the weight, which has a type (weights.ts). `path` comes from
 // src/engine/plan.ts: its low four bits are the tile's rows MR (packed) or columns NR (dot), the next four say how: dot, packed,
-// packed with W in place, or streamed. At the same path a weight of any type gives the bits of the product over its expansion.
+// packed with W in place, streamed, or direct: blocks read as they lie. At the same path but the last a weight of any type gives the bits of the product over its expansion.
 import { matrix, optional, scratchOf, sizes, vector } from '../checks';
+import { Q4_1 } from '../blocks/types';
+import { FUSED } from '../simd';
 import { checkType, checkWeight, expand, F32 } from '../weights';
+import { directProduct, directScratch, isDirect } from './direct';
 import { dotProduct } from './dot';
 import { B_COPIED, B_IN_PLACE, B_TRANSPOSED, packedProduct, packedScratch } from './packed';
 import { streamProduct, streamScratch, streamWeight } from './stream';
@@ -13,9 +16,13 @@ const DOT_ELEMENTS: i32 = 1 << 18;
 const STRIP_ROWS: i32 = 24;
 const STRIP_ELEMENTS: i32 = 1 << 16;
 
+/** Columns of the widest dot tile that stays in registers (bench/variants). */
+const WIDEST: i32 = FUSED ? 6 : 4;
+
 const DOT: i32 = 0;
 const IN_PLACE: i32 = 2;
 const STREAM: i32 = 3;
+const DIRECT: i32 = 4;
 
 /** Bytes of scratch of a product on this path over a weight of this type with rows of K elements; for `linearBackwardWeight` the type is f32. */
 export function productScratch(path: i32, type: i32, K: i32): usize {
@@ -24,14 +31,16 @@ export function productScratch(path: i32, type: i32, K: i32): usize {
     known('productScratch', path, type);
   }
   if (path >> 4 === STREAM) return streamScratch(type, K);
+  if (path >> 4 === DIRECT) return directScratch(K);
   if (path >> 4 === DOT) return type === F32 ? 0 : ((<usize>stripRows(K)) * K) << 2;
   return packedScratch(type);
 }
 
 /** A path of src/engine/plan.ts and a type of a weight. */
 function known(where: string, path: i32, type: i32): void {
-  if (path >>> 4 > STREAM) abort('a path is one of plan.ts', where, path, (STREAM << 4) + 15);
+  if (path >>> 4 > DIRECT) abort('a path is one of plan.ts', where, path, (DIRECT << 4) + 15);
   checkType(where, type);
+  if (path >>> 4 === DIRECT && !isDirect(type)) abort('a type that is read as it lies', where, type, Q4_1);
 }
 
 // @ts-ignore: decorator
@@ -59,7 +68,10 @@ export function linearForward(path: i32, M: i32, N: i32, K: i32, R: i32, x: usiz
   }
   const width = path & 15;
   const step = <usize>wStep;
-  if (path >> 4 !== DOT) {
+  if (path >> 4 === DIRECT) {
+    if (R > 0) dotRows(WIDEST, M, N, R, 0, h, ldh, b, ldb, 0, 0, 0, 0, y, ldy);
+    directProduct(type, M, N, K, x, (<usize>ldx) << 2, w, step, R, y, (<usize>ldy) << 2, scratch);
+  } else if (path >> 4 !== DOT) {
     packedProduct(width, 0, B_TRANSPOSED, M, N, K, R, x, (<usize>ldx) << 2, type, w, step, 0, h, (<usize>ldh) << 2, b, (<usize>ldb) << 2, 0, y, (<usize>ldy) << 2, scratch);
   } else if (type === F32) {
     dotRows(width, M, N, K, R, x, ldx, w, wStep >> 2, h, ldh, b, ldb, y, ldy);

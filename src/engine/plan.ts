@@ -3,12 +3,19 @@
  * how work is split). A path is a number, an argument of the kernel: `assembly/matmul/index.ts` is its side, and says with
  * `productScratch` how much scratch a path needs.
  */
+import { BLOCK_DTYPES, PLAIN_DTYPES } from '../values/dtypes.js';
 import type { Grain } from './split.js';
 
 const DOT = 0 << 4;
 const COPIED = 1 << 4;
 const IN_PLACE = 2 << 4;
 const STREAM = 3 << 4;
+const DIRECT = 4 << 4;
+
+/** Types whose blocks one row of x meets as they lie: nothing is expanded, and fewer bytes come from memory than of float32. */
+const DIRECT_CODES: ReadonlySet<number> = new Set(
+  (['q4_0', 'q4_1', 'q8_0'] as const).map((dtype) => BLOCK_DTYPES[dtype].code),
+);
 
 /** Rows of the widest tile that V8 keeps in registers, by level (bench/variants). */
 const TILE_ROWS = [5, 6] as const;
@@ -25,8 +32,17 @@ function collides(rowLength: number): boolean {
 /**
  * y = x·Wᵀ + h·Bᵀ. level: 0 simd, 1 relaxed-simd. The dot tiles read both operands as they lie and are the faster ones for few
  * rows; packing repays itself from so many rows on, and sooner where a dot is short, very long, or W's rows collide.
+ * @param code - ggml's number of W's type
  */
-export function planForward(level: number, M: number, N: number, K: number, _R: number): number {
+export function planForward(
+  level: number,
+  M: number,
+  N: number,
+  K: number,
+  _R: number,
+  code: number = PLAIN_DTYPES.f32.code,
+): number {
+  if (M === 1 && DIRECT_CODES.has(code)) return DIRECT;
   if (level === 0) return M < 24 ? DOT | 4 : packed(level, COPIED);
   const awkward = K <= 256 || K >= 8192 || collides(K);
   const rows = K <= 32 ? 4 : awkward ? 24 : 96;
@@ -52,5 +68,6 @@ export function planBackwardWeight(level: number, M: number, _N: number, _K: num
 export function grainOf(path: number): Grain {
   const width = path & 15;
   if (path === STREAM) return { rows: 2, columns: 16 };
+  if (path === DIRECT) return { rows: 1, columns: 16 };
   return (path & ~15) === DOT ? { rows: 2, columns: width === 6 ? 48 : 16 } : { rows: width, columns: 16 };
 }

@@ -35,7 +35,7 @@ export class Products {
    */
   forward(operands: ForwardOperands, planRows = operands.x.rows): void {
     const { x, w, low } = operands;
-    const path = planForward(this.#engine.level, planRows, w.rows, x.columns, low.left.columns);
+    const path = planForward(this.#engine.level, planRows, w.rows, x.columns, low.left.columns, w.code);
     this.#run(path, w.code, x.columns, forwardCall(path, operands));
   }
 

@@ -121,8 +121,12 @@ describeBuilds((h) => {
       'gatherRows: table: a stride is a multiple of an element, got 18, limit 4',
     ],
     'a path that is none': [
-      () => h.kernels.productScratch(64, 0, 4),
-      'productScratch: a path is one of plan.ts, got 64',
+      () => h.kernels.productScratch(80, 0, 4),
+      'productScratch: a path is one of plan.ts, got 80',
+    ],
+    'a type that is not read as it lies': [
+      () => h.kernels.productScratch(64, 1, 4),
+      'productScratch: a type that is read as it lies, got 1',
     ],
     'a label beyond the classes': [
       () => crossEntropyTo(h.kernels, labelled(on(2, 3), [0, 3]), vector()),
