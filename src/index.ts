@@ -80,14 +80,9 @@ export type { NamedParameters } from './optim/named-state.js';
 export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions, type Trainables } from './optim/optimizer.js';
 export { type Schedule, type ScheduleKind, schedule } from './optim/schedule.js';
 export type { ElementSource } from './tensor/elements.js';
+export type { TensorOptions } from './tensor/make.js';
 export type { Parameter, ParameterGroup } from './tensor/parameter.js';
-export {
-  createRuntime,
-  type MemoryUse,
-  type RandomState,
-  type Runtime,
-  type TensorOptions,
-} from './tensor/runtime.js';
+export { createRuntime, type MemoryUse, type RandomState, type Runtime } from './tensor/runtime.js';
 export type { Tensor } from './tensor/tensor.js';
 export type { WeightDType } from './values/dtypes.js';
 export { FormatError } from './values/format-error.js';

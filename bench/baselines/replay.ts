@@ -89,7 +89,7 @@ function resetOf(rt: Runtime, calls: readonly KernelCall[]): () => void {
     const [n, values, , first, second] = args as [number, number, number, number, number];
     return [values, first, second].map((pointer) => ({
       pointer,
-      bytes: rt.engine.copyBytes(pointer, 4 * n),
+      bytes: new Uint8Array(rt.engine.memory.buffer, pointer, 4 * n).slice(),
     }));
   });
   return () => {

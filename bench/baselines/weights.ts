@@ -14,19 +14,21 @@ import {
 } from '../../reference/products.js';
 import { randomArray } from '../../reference/random.js';
 import { matrix, NO_RANK, weight } from '../../src/engine/operands.js';
-import type { WeightDType } from '../../src/values/dtypes.js';
+import type { QuantisedDType, WeightDType } from '../../src/values/dtypes.js';
 import { measure, pairedRatio } from '../core/measure.js';
 import { ownRow, type Row, shapeText } from '../core/records.js';
 import type { Context } from './forward.js';
 
-const DTYPES: readonly WeightDType[] = ['f32', 'f16', 'bf16'];
+/** Types of weights whose elements are numbers by themselves. */
+type PlainDType = Exclude<WeightDType, QuantisedDType>;
+const DTYPES: readonly PlainDType[] = ['f32', 'f16', 'bf16'];
 const [FORWARD, GRADIENT, MERGE] = ['product', 'input gradient', 'merge and unmerge'];
 const RANK = 8;
 const SCALING = 2;
 /** Half a step of each type beside its numbers, where these are no smaller than its subnormals. */
-const HALF_STEP: Readonly<Record<WeightDType, number>> = { f32: 2 ** -24, f16: 2 ** -11, bf16: 2 ** -8 };
+const HALF_STEP: Readonly<Record<PlainDType, number>> = { f32: 2 ** -24, f16: 2 ** -11, bf16: 2 ** -8 };
 
-function overWeight(operation: string, dtype: WeightDType): string {
+function overWeight(operation: string, dtype: PlainDType): string {
   return `${operation}, ${dtype} weight`;
 }
 
@@ -38,7 +40,7 @@ export const WEIGHT_OPERATIONS: readonly string[] = [FORWARD!, GRADIENT!, MERGE!
 /** One operation over a weight of one type. */
 interface Entry {
   readonly operation: string;
-  readonly dtype: WeightDType;
+  readonly dtype: PlainDType;
   readonly run: () => void;
 }
 
@@ -62,8 +64,8 @@ export function weightProductRows(context: Context, M: number, N: number, K: num
     } as const;
     const { products } = rt.engine;
     return [
-      { operation: FORWARD!, dtype: dtype as WeightDType, run: () => products.forward(forward) },
-      { operation: GRADIENT!, dtype: dtype as WeightDType, run: () => products.backwardInput(gradient) },
+      { operation: FORWARD!, dtype: dtype as PlainDType, run: () => products.forward(forward) },
+      { operation: GRADIENT!, dtype: dtype as PlainDType, run: () => products.backwardInput(gradient) },
     ];
   });
   for (const { operation, dtype, run } of entries) {
@@ -107,7 +109,7 @@ export function weightMergeRows(context: Context, d: number): Row[] {
 }
 
 /** A LoRA layer over a weight of this type, and what its merged weight must be. */
-function mergeable(rt: Runtime, ws: Float32Array, d: number, dtype: WeightDType) {
+function mergeable(rt: Runtime, ws: Float32Array, d: number, dtype: PlainDType) {
   const base = new Linear(rt, d, d, { bias: false, weight: rt.parameter(ws, [d, d], { dtype }) });
   const old = base.weight.toArray();
   const layer = LoraLinear.from(base, { r: RANK, loraAlpha: RANK * SCALING });

@@ -220,19 +220,13 @@ export class Engine {
     return this.#u16;
   }
 
-  /** Bytes out of linear memory, as an ordinary array of its own. */
-  copyBytes(pointer: number, bytes: number): Uint8Array<ArrayBuffer> {
-    const copy = new Uint8Array(bytes);
-    copy.set(new Uint8Array(this.memory.buffer, pointer, bytes));
-    return copy;
-  }
-
   /** Drops the instance and its memory, and ends the workers. */
   dispose(): void {
     void this.threading.pool?.close('the runtime was disposed of');
     this.#live = null;
     this.#f32 = new Float32Array(0);
     this.#i32 = new Int32Array(0);
+    this.#u16 = new Uint16Array(0);
   }
 
   #takeScratch(bytes: number): void {

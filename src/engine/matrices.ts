@@ -3,7 +3,7 @@
  * Vectors are addresses of as many elements as the matrix has rows or columns; 0 stands for one that is absent. The three
  * products of a layer are in `products.ts`. Called by `ops` and `lora`.
  */
-import { PLAIN_DTYPES, rowBytes, type WeightDType } from '../values/dtypes.js';
+import { DTYPE_INFO, rowBytes, type WeightDType } from '../values/dtypes.js';
 import type { Kernels } from './abi.js';
 import type { Matrix, Weight } from './operands.js';
 import type { ScratchSource } from './sharing.js';
@@ -29,7 +29,7 @@ export function expandTo(engine: Scratch, { pointer, dtype, from, count }: Eleme
   }
   const first = engine.scratch(4);
   kernels.fill(1, 0, first);
-  kernels.gatherRows(1, count, first, PLAIN_DTYPES[dtype].code, at, rowBytes(count, dtype), out, count);
+  kernels.gatherRows(1, count, first, DTYPE_INFO[dtype].code, at, rowBytes(count, dtype), out, count);
 }
 
 /** A gradient's place as a vector, and whether it is added to. */

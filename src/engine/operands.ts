@@ -2,7 +2,7 @@
  * Operands of the products, as the layers above the binary interface see them: matrices in linear memory, and weights, whose
  * elements have a type. Rows and columns of an operand are another operand. `calls.ts` lays them out as a kernel's arguments.
  */
-import { PLAIN_DTYPES, rowBytes, type WeightDType } from '../values/dtypes.js';
+import { DTYPE_INFO, rowBytes, type WeightDType } from '../values/dtypes.js';
 
 /** A row-major float32 matrix. */
 export interface Matrix {
@@ -46,7 +46,7 @@ export function weight(
   dtype: WeightDType = 'f32',
   stride = columns,
 ): Weight {
-  const { code } = PLAIN_DTYPES[dtype];
+  const { code } = DTYPE_INFO[dtype];
   return { pointer, rows, columns, code, step: rowBytes(stride, dtype), from: 0 };
 }
 

@@ -3,7 +3,7 @@
  * how work is split). A path is a number, an argument of the kernel: `assembly/matmul/index.ts` is its side, and says with
  * `productScratch` how much scratch a path needs.
  */
-import { BLOCK_DTYPES, PLAIN_DTYPES } from '../values/dtypes.js';
+import { DTYPE_INFO } from '../values/dtypes.js';
 import type { Grain } from './split.js';
 
 const DOT = 0 << 4;
@@ -14,7 +14,7 @@ const DIRECT = 4 << 4;
 
 /** Types whose blocks one row of x meets as they lie: nothing is expanded, and fewer bytes come from memory than of float32. */
 const DIRECT_CODES: ReadonlySet<number> = new Set(
-  (['q4_0', 'q4_1', 'q8_0'] as const).map((dtype) => BLOCK_DTYPES[dtype].code),
+  (['q4_0', 'q4_1', 'q8_0'] as const).map((dtype) => DTYPE_INFO[dtype].code),
 );
 
 /** Rows of the widest tile that V8 keeps in registers, by level (bench/variants). */
@@ -40,7 +40,7 @@ export function planForward(
   N: number,
   K: number,
   _R: number,
-  code: number = PLAIN_DTYPES.f32.code,
+  code: number = DTYPE_INFO.f32.code,
 ): number {
   if (M === 1 && DIRECT_CODES.has(code)) return DIRECT;
   if (level === 0) return M < 24 ? DOT | 4 : packed(level, COPIED);

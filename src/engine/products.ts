@@ -3,7 +3,7 @@
  * the kernel, or cuts the output into shares for the threads of the pool (`sharing.ts`). Called by `ops`.
  */
 
-import { PLAIN_DTYPES } from '../values/dtypes.js';
+import { DTYPE_INFO } from '../values/dtypes.js';
 import {
   type BackwardInputOperands,
   type BackwardWeightOperands,
@@ -18,7 +18,7 @@ import { grainOf, planBackwardInput, planBackwardWeight, planForward } from './p
 import type { ScratchSource, Sharing } from './sharing.js';
 import { cutOutput } from './split.js';
 
-const F32 = PLAIN_DTYPES.f32.code;
+const F32 = DTYPE_INFO.f32.code;
 
 export class Products {
   readonly #engine: ScratchSource;

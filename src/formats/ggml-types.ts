@@ -2,7 +2,7 @@
  * The types of GGUF files by ggml's numbers: their names, and how many elements and bytes a block has. Those that nobody reads
  * here are listed too, so that a file of them is measured and its types are called by name.
  */
-import { BLOCK_DTYPES, type BlockDType, PLAIN_DTYPES } from '../values/dtypes.js';
+import { type BlockDType, DTYPE_INFO, type DTypeInfo } from '../values/dtypes.js';
 
 /** A type whose values can be read as float32. */
 export type GgufDType = 'f32' | 'f16' | 'bf16' | BlockDType;
@@ -14,7 +14,18 @@ export interface GgmlType {
   readonly bytes: number;
 }
 
-const { f32, f16, bf16 } = PLAIN_DTYPES;
+const { f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q4_K, q5_K, q6_K } = DTYPE_INFO;
+
+/** The quantised types whose values can be read; the kernels expand those that tensors can have. */
+export const BLOCK_DTYPES: Readonly<Record<BlockDType, DTypeInfo>> = {
+  ...{ q4_0, q4_1, q5_0, q5_1, q8_0 },
+  q2_K: { code: 10, elements: 256, bytes: 84 },
+  q3_K: { code: 11, elements: 256, bytes: 110 },
+  ...{ q4_K, q5_K, q6_K },
+  iq4_nl: { code: 20, elements: 32, bytes: 18 },
+  iq4_xs: { code: 23, elements: 256, bytes: 136 },
+  mxfp4: { code: 39, elements: 32, bytes: 17 },
+};
 
 /** The types whose values can be read. */
 export const READABLE = { f32, f16, bf16, ...BLOCK_DTYPES };
@@ -27,7 +38,7 @@ const OTHERS = `9 q8_1 32 40, 15 q8_K 256 292, 16 iq2_xxs 256 66, 17 iq2_xs 256 
 /** Every type by its number. */
 const BY_NUMBER: ReadonlyMap<number, GgmlType> = new Map([
   ...Object.entries(READABLE).map(
-    ([name, { code, elements, bytes }]) => [code as number, { name, elements, bytes }] as const,
+    ([name, { code, elements, bytes }]) => [code, { name, elements, bytes }] as const,
   ),
   ...OTHERS.split(',').map((line) => {
     const [code, name, elements, bytes] = line.trim().split(' ') as [string, string, string, string];

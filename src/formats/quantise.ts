@@ -1,7 +1,7 @@
 /** Quantisation of float32 values to GGUF's q8_0 and q4_0, with the bits of the `gguf` package. Called by loaders of models, by merging and by users. */
 
 import { describe } from '../values/checks.js';
-import { BLOCK_DTYPES } from '../values/dtypes.js';
+import { DTYPE_INFO } from '../values/dtypes.js';
 import { FormatError } from '../values/format-error.js';
 import { encodeHalves } from '../values/halves.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
@@ -32,7 +32,7 @@ export function quantise(type: QuantiseDType, values: Float32Array): Uint8Array<
   const length = typedArrayLength(values);
   if (length % 32 !== 0)
     throw new FormatError(`quantise: ${length} values for ${type}, expected whole blocks of 32`);
-  const { bytes } = BLOCK_DTYPES[type];
+  const { bytes } = DTYPE_INFO[type];
   const out = new Uint8Array((length / 32) * bytes);
   const write = type === 'q8_0' ? writeEight : writeFour;
   const scale = new Uint16Array(1);

@@ -1,6 +1,7 @@
 /** Fills a parameter from where it lies, piece by piece: the whole file is never in JavaScript. Called by `load-model.ts`. */
 import { dequantiseAs } from '../formats/dequantise.js';
 import { READABLE } from '../formats/ggml-types.js';
+import { allFinite } from '../tensor/finite.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { FormatError } from '../values/format-error.js';
 import { encodeHalves, isHalf } from '../values/halves.js';
@@ -41,7 +42,7 @@ export async function fill(
       }
     read(bytes.length);
   }
-  if (!parameter.allFinite())
+  if (!allFinite(parameter))
     throw new FormatError(
       `${what} holds numbers that are not finite${type === parameter.dtype ? '' : ` as ${parameter.dtype}`}, expected none`,
     );

@@ -18,8 +18,8 @@ export interface Conv2dOptions extends Conv2dOperationOptions {
   /** A parameter to share, [out, in/groups, kh, kw], taken as it is. Default: a new one. */
   readonly weight?: Parameter;
   /**
-   * Type of a new weight's elements. Default `'f32'`. One of `'f16'` or `'bf16'` is frozen: it takes half the memory, is
-   * expanded to float32 for the time of a call, and adapters train beside it.
+   * Type of a new weight's elements. Default `'f32'`. Any other is frozen: it takes less memory, is expanded to float32 for the
+   * time of a call, and adapters train beside it. Rows of a quantised one, along a window's width, are whole blocks.
    */
   readonly dtype?: WeightDType;
 }

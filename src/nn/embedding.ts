@@ -18,8 +18,9 @@ export interface EmbeddingOptions {
   /** A parameter to share, [numEmbeddings, embeddingDim], taken as it is. Default: a new one. */
   readonly weight?: Parameter;
   /**
-   * Type of a new weight's elements. Default `'f32'`. One of `'f16'` or `'bf16'` is frozen: it takes half the memory, computes
-   * with the bits of its values in float32, and adapters train beside it.
+   * Type of a new weight's elements. Default `'f32'`. Any other is frozen: it takes less memory, computes with the bits of its
+   * values in float32, and adapters train beside it. A quantised one (`'q8_0'`, `'q4_K'` ...) starts as zeros, which
+   * `weight.writeBytes` fills with the blocks of a GGUF file; its rows are whole blocks.
    */
   readonly dtype?: WeightDType;
 }
@@ -58,9 +59,7 @@ export class Embedding extends Module {
     }
     this.weight = makeParameters(runtime, [plan])[0]!;
     try {
-      drawInto(runtime, this.weight, (to) =>
-        runtime.fillNormal(to, RANDOM_STREAM.init, runtime.engine.layers++, 1),
-      );
+      drawInto(runtime, this.weight, (to, layer) => runtime.fillNormal(to, RANDOM_STREAM.init, layer, 1));
     } catch (error) {
       this.weight.block.dispose();
       throw error;

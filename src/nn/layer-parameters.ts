@@ -1,11 +1,11 @@
 /** A layer's own parameters, each in a block of its own: all of them are made, or none. Called by the layers' constructors. */
 import { RANDOM_STREAM } from '../engine/engine.js';
+import { wordsOf } from '../tensor/content.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { describe } from '../values/checks.js';
-import { WEIGHT_DTYPES, type WeightDType } from '../values/dtypes.js';
-import type { Shape } from '../values/shape.js';
+import { checkDType, isQuantised, WEIGHT_DTYPES, type WeightDType } from '../values/dtypes.js';
+import { checkRows, type Shape } from '../values/shape.js';
 import { checkSharedWeight } from './shared-weight.js';
 
 /** What a layer's options say of its weight. */
@@ -22,18 +22,18 @@ export interface WeightPlan {
   readonly shared: Parameter | null;
 }
 
-/** @throws TypeError, RangeError for a weight to share of another shape, runtime or dtype */
+/** @throws TypeError, RangeError for a weight to share of another shape, runtime or dtype, and for rows that are no whole blocks */
 export function checkWeightOptions(
   where: string,
   runtime: Runtime,
   { weight, dtype }: WeightOptions,
   shape: Shape,
 ): WeightPlan {
-  if (dtype !== undefined && !WEIGHT_DTYPES.includes(dtype))
-    throw new TypeError(
-      `${where}: dtype is ${describe(dtype)}, expected ${WEIGHT_DTYPES.map((name) => `'${name}'`).join(', ')}`,
-    );
-  if (weight === undefined) return { shape, dtype: dtype ?? 'f32', shared: null };
+  if (dtype !== undefined) checkDType(where, dtype, WEIGHT_DTYPES);
+  if (weight === undefined) {
+    checkRows(where, shape, dtype ?? 'f32');
+    return { shape, dtype: dtype ?? 'f32', shared: null };
+  }
   const shared = checkSharedWeight(where, runtime, weight, shape, dtype);
   return { shape, dtype: dtype ?? 'f32', shared };
 }
@@ -63,15 +63,25 @@ export function makeParameters(
   }
 }
 
-/** Draws a parameter anew: what `draw` writes to a float32 tensor, rounded where the parameter has 16 bits. @throws OutOfMemoryError */
-export function drawInto(runtime: Runtime, parameter: Parameter, draw: (to: Tensor) => void): void {
+/**
+ * Draws a parameter anew, at the next layer's place in the generator's counter: what `draw` writes to a float32 tensor, rounded
+ * where the parameter has 16 bits. A quantised one has its place and stays zero: it is there to be filled.
+ * @throws OutOfMemoryError
+ */
+export function drawInto(
+  runtime: Runtime,
+  parameter: Parameter,
+  draw: (to: Tensor, layer: number) => void,
+): void {
+  const layer = runtime.engine.layers++;
+  if (isQuantised(parameter.dtype)) return;
   if (parameter.dtype === 'f32') {
-    draw(parameter);
+    draw(parameter, layer);
     return;
   }
   const drawn = runtime.empty(parameter.shape, 'f32');
-  draw(drawn);
-  parameter.round(drawn);
+  draw(drawn, layer);
+  parameter.write(wordsOf(drawn));
   drawn.dispose();
 }
 
@@ -97,8 +107,8 @@ export function drawWeightAndBias(
   try {
     for (const parameter of made) {
       if (parameter === null) continue;
-      drawInto(runtime, parameter, (to) =>
-        runtime.fillUniform(to, RANDOM_STREAM.init, runtime.engine.layers++, -bound, bound),
+      drawInto(runtime, parameter, (to, layer) =>
+        runtime.fillUniform(to, RANDOM_STREAM.init, layer, -bound, bound),
       );
     }
   } catch (error) {

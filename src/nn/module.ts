@@ -4,6 +4,7 @@
  * `ownParameters`.
  */
 
+import { wordsOf } from '../tensor/content.js';
 import { countElements, type ElementSource, readElements } from '../tensor/elements.js';
 import { Parameter } from '../tensor/parameter.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -11,7 +12,8 @@ import type { ShapedArray } from '../values/arrays.js';
 import { checkBoolean, checkOptions, describe } from '../values/checks.js';
 import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
-import { decodeHalves, isHalf } from '../values/halves.js';
+import { bytesOf, isQuantised, type QuantisedDType } from '../values/dtypes.js';
+import { isHalf } from '../values/halves.js';
 import { isMap, isPlainObject, typedArrayName } from '../values/kind.js';
 import { type Shape, sameShape, showShape } from '../values/shape.js';
 import { placesIn } from './contents.js';
@@ -35,11 +37,12 @@ export interface ParameterSlot {
 /** An array with its shape: what `stateDict` gives and `loadStateDict` takes, and what the formats read and write. */
 export type NamedArray = ShapedArray<ElementSource>;
 
-/** A parameter's elements as a file holds them: those of 16 bits by their bits, in words. */
+/** A parameter's elements as a file holds them: those of 16 bits by their bits, in words, quantised ones by the bytes of their blocks. */
 export type StateArray = { readonly shape: Shape } & (
   | { readonly dtype: 'F32'; readonly data: Float32Array<ArrayBuffer> }
   | { readonly dtype: 'I32'; readonly data: Int32Array<ArrayBuffer> }
   | { readonly dtype: 'F16' | 'BF16'; readonly data: Uint16Array<ArrayBuffer> }
+  | { readonly dtype: Uppercase<QuantisedDType>; readonly data: Uint8Array<ArrayBuffer> }
 );
 
 /** What `stateDict` gives: copies, by dotted name. */
@@ -118,7 +121,7 @@ export abstract class Module {
     return this.namedParameters().map(([, parameter]) => parameter);
   }
 
-  /** Copies of every parameter, by name; `writeSafetensors` takes them as they are. @throws Error after dispose */
+  /** Copies of every parameter, by name; `writeSafetensors` takes them as they are, but for quantised ones. @throws Error after dispose */
   stateDict(): StateDict {
     const where = `${this.constructor.name}.stateDict`;
     return new Map(
@@ -132,7 +135,8 @@ export abstract class Module {
   /**
    * Overwrites parameters by name; their dtypes stay, and those of 16 bits round. Everything is checked before anything is changed.
    * @param state - arrays by name, in the parameter's shape: numbers, typed arrays, 64-bit integers that the dtype holds
-   * exactly; a Uint16Array whose `dtype` is `'F16'` or `'BF16'` holds their bits, as `stateDict` gives them
+   * exactly; a Uint16Array whose `dtype` is `'F16'` or `'BF16'` holds their bits, as `stateDict` gives them. A quantised
+   * parameter takes the blocks of its own type alone
    * @param options - `strict` (default true) refuses missing and unexpected names
    * @returns the names that did not find each other
    * @throws TypeError, RangeError
@@ -235,12 +239,10 @@ export abstract class Module {
   }
 }
 
+/** The dtypes of files are those of tensors in capitals, and a copy of what lies in memory has the array that each takes. */
 function stateOf(parameter: Parameter): StateArray {
   const { shape, dtype } = parameter;
-  const { buffer } = parameter.bytes();
-  if (dtype === 'f32') return { dtype: 'F32', shape, data: new Float32Array(buffer) };
-  if (dtype === 'i32') return { dtype: 'I32', shape, data: new Int32Array(buffer) };
-  return { dtype: dtype === 'f16' ? 'F16' : 'BF16', shape, data: new Uint16Array(buffer) };
+  return { dtype: dtype.toUpperCase(), shape, data: wordsOf(parameter).slice() } as StateArray;
 }
 
 /** @internal A state dict's entries by name, not looked at yet. @throws TypeError */
@@ -263,12 +265,25 @@ function elementsFor(where: string, name: string, parameter: Parameter, entry: u
     throw new TypeError(`${where}: ${name} is ${describe(entry)}, expected { shape, data }`);
   const { shape, data } = entry;
   if (parameter.disposed) throw new Error(`${where}: ${name} was used after dispose()`);
+  const { dtype, size } = parameter;
+  // Blocks of the parameter's own type go in as they are; numbers are not quantised here.
+  const own = isQuantised(dtype) && dtypeIn(entry) === dtype.toLowerCase();
+  const blocks = own && typedArrayName(data) === 'Uint8Array' ? (data as Uint8Array) : null;
   const count = countElements(`${where}: ${name}`, 'data', data);
-  if (!Array.isArray(shape) || !sameShape(shape, parameter.shape) || count !== parameter.size)
+  if (
+    !Array.isArray(shape) ||
+    !sameShape(shape, parameter.shape) ||
+    count !== (blocks === null ? size : bytesOf(parameter.shape, dtype))
+  )
     throw new RangeError(
       `${where}: ${name} is ${describe(shape)} with ${count} elements, expected ${showShape(parameter.shape)}`,
     );
-  return readElements(`${where}: ${name}`, valuesOf(entry, data), count, parameter.dtype);
+  return blocks ?? readElements(`${where}: ${name}`, valuesOf(parameter, entry, data), count, dtype);
+}
+
+/** The dtype that an entry names, in lower case. */
+function dtypeIn(entry: object): string {
+  return 'dtype' in entry && typeof entry.dtype === 'string' ? entry.dtype.toLowerCase() : '';
 }
 
 /** The counters of masks in a tree, with the names of their layers. */
@@ -279,13 +294,17 @@ function maskedIn(root: Module): [string, MaskCounter][] {
 }
 
 /** An entry's data as values: words that its dtype says are the bits of numbers, expanded. They round back to the same bits, but for a NaN's. */
-function valuesOf(entry: object, data: unknown): unknown {
-  const dtype = 'dtype' in entry && typeof entry.dtype === 'string' ? entry.dtype.toLowerCase() : '';
+function valuesOf({ runtime }: Parameter, entry: object, data: unknown): unknown {
+  const dtype = dtypeIn(entry);
   if (!isHalf(dtype) || typedArrayName(data) !== 'Uint16Array') return data;
   const bits = data as Uint16Array;
-  const values = new Float32Array(bits.length);
-  decodeHalves(dtype, bits, values);
-  return values;
+  const held = runtime.empty([bits.length], dtype);
+  wordsOf(held).set(bits);
+  try {
+    return held.toArray();
+  } finally {
+    held.dispose();
+  }
 }
 
 /** @internal What `namedParameters` gives. @param meant - the parameter that counts where another stands for the time being */

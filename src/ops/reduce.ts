@@ -5,7 +5,7 @@ import { gradientMatrix } from '../engine/matrices.js';
 import { matrix } from '../engine/operands.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkBoolean, checkInteger, checkOptions, describe } from '../values/checks.js';
-import { checkShape, type Shape, showShape, sizeOf } from '../values/shape.js';
+import { checkRows, checkShape, type Shape, showShape, sizeOf } from '../values/shape.js';
 import { asRows, checkTensors } from './check.js';
 
 function scaledSum(name: string, x: Tensor, s: number): Tensor {
@@ -129,6 +129,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
       `reshape: x is ${showShape(x.shape)} with ${x.size} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`,
     );
   }
+  checkRows('reshape', dims, x.dtype);
   const y = rt.adopt(new Tensor(rt, x.storage.retain(), x.offset, dims, x.dtype));
   return rt.record(y, {
     name: 'reshape',

@@ -80,7 +80,7 @@ export function exportStates({ moments, entries }: NamedStates): StateDict {
     const { shape, size } = slot.parameter;
     const { engine } = state.runtime;
     for (const [i, pointer] of state.pointersOf(slot).entries()) {
-      const data = new Float32Array(engine.copyBytes(pointer, 4 * size).buffer);
+      const data = engine.f32().slice(pointer / 4, pointer / 4 + size);
       arrays.set(`${name}.${moments[i]}`, { dtype: 'F32', shape, data });
     }
     arrays.set(`${name}.step`, { dtype: 'I32', shape: [], data: Int32Array.of(slot.steps) });

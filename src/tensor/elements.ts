@@ -3,7 +3,8 @@
  * written: what comes out of here can be copied into memory and nothing can go wrong on the way.
  */
 import { describe } from '../values/checks.js';
-import { isHalf, roundHalf } from '../values/halves.js';
+import { isQuantised } from '../values/dtypes.js';
+import { type HalfDType, isHalf } from '../values/halves.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
 import type { DType } from '../values/shape.js';
 
@@ -48,9 +49,13 @@ export function dtypeOfSource(source: unknown): DType {
  * The elements of a source, to be copied by a typed array's `set`: the source itself where that needs no change, as every
  * Float32Array for float32, else a copy that is right. Plain arrays may hold numbers alone; a hole is none.
  * @param count - what `countElements` gave
- * @throws TypeError for an element that is no number, RangeError for one that `dtype` cannot hold
+ * @throws TypeError for an element that is no number and for a quantised dtype, which holds none; RangeError for one that `dtype` cannot hold
  */
 export function readElements(where: string, source: unknown, count: number, dtype: DType): ArrayLike<number> {
+  if (isQuantised(dtype))
+    throw new TypeError(
+      `${where}: got numbers for ${dtype}, expected the bytes of its blocks, by writeBytes()`,
+    );
   const name = typedArrayName(source);
   if (name === null) return numbersOf(where, source as ArrayLike<unknown>, count, dtype);
   if (BIG.has(name)) return integersOf(where, source as BigInt64Array, count, dtype);
@@ -93,14 +98,20 @@ function integersOf(
   for (let i = 0; i < count; i++) {
     const value = source[i]!;
     values[i] = Number(value);
-    if (isHalf(dtype)) values[i] = roundHalf(dtype, values[i]!);
-    if (!Number.isFinite(values[i]!) || BigInt(values[i]!) !== value) {
+    if (BigInt(values[i]!) !== value || (isHalf(dtype) && !holds(dtype, values[i]!))) {
       const name = isHalf(dtype) ? dtype : 'float32';
       const expected = dtype === 'i32' ? 'a 32-bit integer' : `an integer that ${name} holds exactly`;
       throw new RangeError(`${where}: element ${i} is ${value}, expected ${expected}`);
     }
   }
   return values;
+}
+
+/** Whether a type of 16 bits holds a 64-bit integer: it has few significant bits, to which the sum is rounded. */
+function holds(dtype: HalfDType, value: number): boolean {
+  const [bits, most] = dtype === 'f16' ? [11, 65504] : [8, 2 ** 64];
+  const far = value * 2 ** (53 - bits);
+  return Math.abs(value) <= most && value + far - far === value;
 }
 
 /** @throws RangeError when a value is not a 32-bit integer */

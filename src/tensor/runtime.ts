@@ -10,13 +10,14 @@ import {
   type RuntimeInfo,
   type RuntimeOptions,
 } from '../engine/engine.js';
-import { checkBoolean, checkInteger, checkNumber, checkOptions, describe } from '../values/checks.js';
+import { checkInteger, checkNumber, checkOptions, describe } from '../values/checks.js';
 import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
-import { bytesOf, DTYPES } from '../values/dtypes.js';
-import { checkShape, type DType, type Shape, showShape, sizeOf } from '../values/shape.js';
-import { countElements, dtypeOfSource, type ElementSource, readElements } from './elements.js';
-import { type Parameter, ParameterBlock } from './parameter.js';
+import { bytesOf } from '../values/dtypes.js';
+import { checkShape, type DType, type Shape } from '../values/shape.js';
+import type { ElementSource } from './elements.js';
+import { makeParameter, makeTensor, makeZeros, type TensorOptions } from './make.js';
+import type { Parameter } from './parameter.js';
 import { collect, Scope, type Scoped } from './scope.js';
 import { Storage } from './storage.js';
 import { type Operation, type OperationInputs, type OperationKeep, TapeNode } from './tape.js';
@@ -25,14 +26,6 @@ import { backward } from './walk.js';
 
 /** Largest finite float32. */
 const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
-
-/** Options of `rt.tensor`, `rt.zeros` and their kin. */
-export interface TensorOptions {
-  /** Default: `'i32'` for an Int32Array and arrays of 64-bit integers, else `'f32'`. `'f16'` and `'bf16'` are for frozen weights. */
-  readonly dtype?: DType;
-  /** Whether `backward()` gives the tensor a gradient. Default false; a parameter's is true where its dtype is `'f32'`. */
-  readonly requiresGrad?: boolean;
-}
 
 /** What `rt.memory()` says. */
 export interface MemoryUse {
@@ -113,20 +106,8 @@ export class Runtime {
    * const x = rt.tensor([1, 2, 3, 4], [2, 2]);
    */
   tensor(data: ElementSource, shape?: Shape, options: TensorOptions = {}): Tensor {
-    const where = 'Runtime.tensor';
     this.#checkLive('tensor');
-    const count = countElements(where, 'data', data);
-    const dims = checkShape(where, shape ?? [count]);
-    if (sizeOf(dims) !== count) {
-      throw new RangeError(
-        `${where}: data has ${count} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`,
-      );
-    }
-    const { dtype, requiresGrad } = this.#options(where, options, dtypeOfSource(data));
-    const elements = readElements(where, data, count, dtype);
-    const tensor = this.empty(dims, dtype).write(elements);
-    tensor.requiresGrad = requiresGrad;
-    return tensor;
+    return makeTensor(this, data, shape, options);
   }
 
   /**
@@ -135,36 +116,18 @@ export class Runtime {
    * @param shape - default `[data.length]`; needed where data is null
    * @throws TypeError, RangeError, OutOfMemoryError
    * @example
-   * const weight = rt.parameter(null, [4096, 4096], { dtype: 'bf16' });
+   * const weight = rt.parameter(null, [4096, 4096], { dtype: 'q4_K' });
+   * for await (const piece of stream) { weight.writeBytes(piece, at); at += piece.length; }
    */
   parameter(data: ElementSource | null, shape?: Shape, options: TensorOptions = {}): Parameter {
-    const where = 'Runtime.parameter';
     this.#checkLive('parameter');
-    const count = data === null ? null : countElements(where, 'data', data);
-    const dims = checkShape(where, shape ?? (count === null ? shape : [count]));
-    if (count !== null && sizeOf(dims) !== count)
-      throw new RangeError(
-        `${where}: data has ${count} elements, expected ${sizeOf(dims)} for ${showShape(dims)}`,
-      );
-    const fallback = data === null ? 'f32' : dtypeOfSource(data);
-    const { dtype, requiresGrad } = this.#options(where, options, fallback, (own) => own === 'f32');
-    const elements = data === null ? null : readElements(where, data, count!, dtype);
-    const parameter = new ParameterBlock(this, [dims], dtype).parameters[0]!;
-    // No layer holds it yet.
-    parameter.holders = 0;
-    if (elements !== null) parameter.write(elements);
-    parameter.requiresGrad = requiresGrad;
-    return parameter;
+    return makeParameter(this, data, shape, options);
   }
 
   /** A tensor of zeros. @throws TypeError, RangeError, OutOfMemoryError */
   zeros(shape: Shape, options: TensorOptions = {}): Tensor {
     this.#checkLive('zeros');
-    const { dtype, requiresGrad } = this.#options('Runtime.zeros', options, 'f32');
-    const tensor = this.empty(checkShape('Runtime.zeros', shape), dtype);
-    new Uint8Array(this.engine.memory.buffer, tensor.pointer, bytesOf(tensor.shape, dtype)).fill(0);
-    tensor.requiresGrad = requiresGrad;
-    return tensor;
+    return makeZeros(this, shape, options);
   }
 
   /** A float32 tensor filled with `value`, any number. @throws TypeError, RangeError, OutOfMemoryError */
@@ -235,8 +198,7 @@ export class Runtime {
    * @throws TypeError when `fn` returns a promise
    */
   scope<T>(fn: () => T): T {
-    if (typeof fn !== 'function')
-      throw new TypeError(`Runtime.scope: got ${describe(fn)}, expected a function`);
+    checkFunction('Runtime.scope', fn);
     const scope = new Scope(this.#scope);
     this.#scope = scope;
     const escaping: Scoped[] = [];
@@ -254,8 +216,7 @@ export class Runtime {
 
   /** Runs a synchronous function without recording anything on the tape. @throws TypeError when `fn` returns a promise */
   noGrad<T>(fn: () => T): T {
-    if (typeof fn !== 'function')
-      throw new TypeError(`Runtime.noGrad: got ${describe(fn)}, expected a function`);
+    checkFunction('Runtime.noGrad', fn);
     const before = this.#gradEnabled;
     this.#gradEnabled = false;
     try {
@@ -385,26 +346,6 @@ export class Runtime {
   #checkLive(what: string): void {
     if (this.engine.disposed) throw new Error(`Runtime.${what}: the runtime was used after dispose()`);
   }
-
-  /** Options of a new tensor, complete. @throws TypeError */
-  #options(
-    where: string,
-    options: TensorOptions,
-    fallback: DType,
-    trains = (_dtype: DType): boolean => false,
-  ): Required<TensorOptions> {
-    checkOptions(where, options, ['dtype', 'requiresGrad']);
-    const { dtype = fallback } = options;
-    if (!DTYPES.includes(dtype))
-      throw new TypeError(
-        `${where}: dtype is ${describe(dtype)}, expected ${DTYPES.map((name) => `'${name}'`).join(', ')}`,
-      );
-    const { requiresGrad = trains(dtype) } = options;
-    checkBoolean(`${where}: requiresGrad`, requiresGrad);
-    if (requiresGrad && dtype !== 'f32')
-      throw new TypeError(`${where}: requiresGrad where dtype is ${dtype}, expected f32`);
-    return { dtype, requiresGrad };
-  }
 }
 
 /**
@@ -415,6 +356,11 @@ export class Runtime {
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   return new Runtime(await createEngine(options));
+}
+
+/** @throws TypeError */
+function checkFunction(where: string, fn: unknown): void {
+  if (typeof fn !== 'function') throw new TypeError(`${where}: got ${describe(fn)}, expected a function`);
 }
 
 function wantsGradient(inputs: OperationInputs): boolean {

@@ -6,10 +6,10 @@
 import { checkInteger, describe } from '../values/checks.js';
 import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
-import { bytesOf, PLAIN_DTYPES } from '../values/dtypes.js';
-import { decodeHalves, encodeHalves, finiteHalves, isHalf } from '../values/halves.js';
+import { bytesOf } from '../values/dtypes.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
-import { type DType, type Shape, sameShape, showShape, sizeOf } from '../values/shape.js';
+import { checkCount, type DType, type Shape, showShape, sizeOf } from '../values/shape.js';
+import { copyFrom, readTo, wordsOf, writeTo } from './content.js';
 import { countElements, type ElementSource, readElements } from './elements.js';
 import { checkExpected, gradientOf, notATensor } from './expected.js';
 import type { Runtime } from './runtime.js';
@@ -110,7 +110,7 @@ export class Tensor implements Scoped {
     return this.storage.pointer + this.offset;
   }
 
-  /** The elements, copied, in row-major order; those of f16 and bf16 as float32. */
+  /** The elements, copied, in row-major order; those of f16, bf16 and quantised types as float32. @throws OutOfMemoryError for quantised ones */
   toArray(): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
     this.#checkLive('toArray');
     const copy = this.dtype === 'i32' ? new Int32Array(this.size) : new Float32Array(this.size);
@@ -119,64 +119,47 @@ export class Tensor implements Scoped {
 
   /**
    * Copies the elements into `target`, of the kind and length that `toArray()` gives, and returns it.
-   * @throws TypeError, RangeError
+   * @throws TypeError, RangeError; OutOfMemoryError for quantised ones
    */
   copyTo<T extends Float32Array | Int32Array>(target: T): T {
     this.#checkLive('copyTo');
-    if (typedArrayName(target) !== (this.dtype === 'i32' ? 'Int32Array' : 'Float32Array'))
-      throw new TypeError(`Tensor.copyTo: target is ${describe(target)}, expected ${this.#arrayName()}`);
+    const array = this.dtype === 'i32' ? 'an Int32Array' : 'a Float32Array';
+    if (!array.endsWith(` ${typedArrayName(target)}`))
+      throw new TypeError(`Tensor.copyTo: target is ${describe(target)}, expected ${array}`);
     const count = typedArrayLength(target);
-    if (count !== this.size) {
-      throw new RangeError(
-        `Tensor.copyTo: target has ${count} elements, expected ${this.size} for ${showShape(this.shape)}`,
-      );
-    }
-    if (count === 0) return target;
-    const elements = this.#elements();
-    if (isHalf(this.dtype)) decodeHalves(this.dtype, elements as Uint16Array, target as Float32Array);
-    else target.set(elements);
+    checkCount('Tensor.copyTo', 'target', count, this.shape);
+    if (count > 0) readTo(this, target);
     return target;
   }
 
   /**
    * Overwrites the elements with those of `source`: an array of numbers, a typed array (64-bit integers where they fit), or
    * a tensor of the same dtype and shape, of this or another runtime. Where the dtype has 16 bits, numbers are rounded to
-   * the nearest, ties to even. Everything is checked before anything changes.
+   * the nearest, ties to even; a quantised tensor takes tensors alone. Everything is checked before anything changes.
    * @throws TypeError, RangeError
    */
   set(source: ElementSource | Tensor): this {
     this.#checkLive('set');
     if (source instanceof Tensor) {
-      source.#checkLive('set', 'source');
-      if (source.dtype !== this.dtype)
-        throw new TypeError(`Tensor.set: source is ${source.dtype}, expected ${this.dtype}`);
-      if (!sameShape(source.shape, this.shape)) {
-        throw new RangeError(
-          `Tensor.set: source is ${showShape(source.shape)}, expected ${showShape(this.shape)}`,
-        );
-      }
-      return this.#put(source.#elements());
+      const { dtype, shape } = this;
+      checkExpected('Tensor.set', 'source', source, { dtype, shape });
+      copyFrom(this, source);
+      return this;
     }
     const count = countElements('Tensor.set', 'source', source);
-    if (count !== this.size) {
-      throw new RangeError(
-        `Tensor.set: source has ${count} elements, expected ${this.size} for ${showShape(this.shape)}`,
-      );
-    }
+    checkCount('Tensor.set', 'source', count, this.shape);
     return this.write(readElements('Tensor.set', source, count, this.dtype));
   }
 
-  /** @internal Copies what `readElements` gave, rounded where the dtype has 16 bits: nothing that could fail. */
+  /** @internal Copies what `readElements` gave, rounded where the dtype has 16 bits, or the bytes of quantised blocks: nothing that could fail. */
   write(elements: ArrayLike<number>): this {
-    if (!isHalf(this.dtype)) return this.#put(elements);
-    encodeHalves(this.dtype, elements, this.#elements() as Uint16Array);
-    this.storage.version++;
+    writeTo(this, elements);
     return this;
   }
 
   /**
-   * Overwrites a part of the elements with bytes as files hold them: little-endian, row-major. So a weight can be read from a
-   * file piece by piece, into its place, without a copy of the whole.
+   * Overwrites a part of the elements with bytes as files hold them: little-endian, row-major; quantised ones in the blocks of
+   * GGUF files. So a weight can be read from a file piece by piece, into its place, without a copy of the whole.
    * @param offset - byte of the tensor where they go, default 0; a piece may begin and end anywhere
    * @throws TypeError, RangeError for bytes that reach past the end
    * @example
@@ -198,28 +181,9 @@ export class Tensor implements Scoped {
     return this;
   }
 
-  /** @internal Rounds the elements of a float32 tensor of this size into this one of 16 bits. */
-  round(source: Tensor): void {
-    this.write(source.#elements());
-  }
-
-  /** @internal Whether no element is infinite or NaN; of floating-point dtypes. */
-  allFinite(): boolean {
-    if (isHalf(this.dtype)) return finiteHalves(this.dtype, this.#elements() as Uint16Array);
-    return this.runtime.engine.kernels.allFinite(this.size, this.pointer) === 1;
-  }
-
   /** @internal A copy of the elements as they lie: what `writeBytes` puts back. */
   bytes(): Uint8Array<ArrayBuffer> {
-    return this.runtime.engine.copyBytes(this.pointer, bytesOf(this.shape, this.dtype));
-  }
-
-  /** Copies elements as they lie. */
-  #put(elements: ArrayLike<number>): this {
-    // A detached buffer of no elements is nothing to copy.
-    if (this.size > 0) this.#view().set(elements, this.#start);
-    this.storage.version++;
-    return this;
+    return new Uint8Array(wordsOf(this).slice().buffer as ArrayBuffer);
   }
 
   /** The value of a tensor with one element. @throws RangeError */
@@ -322,32 +286,12 @@ export class Tensor implements Scoped {
     return `Tensor(${showShape(this.shape)} ${this.dtype}${this.requiresGrad ? ', requiresGrad' : ''})`;
   }
 
-  /** @param what - the member that was called @param name - of the tensor, where it is an argument @throws Error */
-  #checkLive(what: string, name = 'the tensor'): void {
+  /** @param what - the member that was called @throws Error */
+  #checkLive(what: string): void {
     if (this.#storage === null)
       throw new Error(
-        `Tensor.${what}: ${name} ${showShape(this.shape)} ${this.dtype} was used after dispose()`,
+        `Tensor.${what}: the tensor ${showShape(this.shape)} ${this.dtype} was used after dispose()`,
       );
     if (this.runtime.engine.disposed) throw new Error(`Tensor.${what}: the runtime was used after dispose()`);
-  }
-
-  /** The elements where they lie: valid until the next allocation. */
-  #elements(): Float32Array | Int32Array | Uint16Array {
-    return this.#view().subarray(this.#start, this.#start + this.size);
-  }
-
-  /** Index of the first element in `#view()`. */
-  get #start(): number {
-    return this.pointer / PLAIN_DTYPES[this.dtype].bytes;
-  }
-
-  #view(): Float32Array | Int32Array | Uint16Array {
-    const { engine } = this.runtime;
-    if (isHalf(this.dtype)) return engine.u16();
-    return this.dtype === 'i32' ? engine.i32() : engine.f32();
-  }
-
-  #arrayName(): string {
-    return this.dtype === 'i32' ? 'an Int32Array' : 'a Float32Array';
   }
 }

@@ -1,18 +1,11 @@
 /** Shapes: checking, counting, printing. */
 import { describe } from './checks.js';
-import { bytesOf } from './dtypes.js';
+import { bytesOf, DTYPE_INFO, type DType, sizeOf } from './dtypes.js';
 
-export type { DType } from './dtypes.js';
+export { type DType, sizeOf } from './dtypes.js';
 
 /** Sizes by dimension, the slowest first; `[]` is a single number. */
 export type Shape = readonly number[];
-
-/** Number of elements; 1 for a scalar. */
-export function sizeOf(shape: Shape): number {
-  let size = 1;
-  for (const dim of shape) size *= dim;
-  return size;
-}
 
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, i) => dim === b[i]);
@@ -36,4 +29,21 @@ export function checkShape(where: string, shape: unknown): number[] {
   if (!Number.isSafeInteger(bytesOf(copy, 'f32')))
     throw new RangeError(`${where}: shape is ${describe(copy)}, expected fewer elements`);
   return [...copy];
+}
+
+/** @throws RangeError unless the rows of a shape, its last dimension, are whole blocks */
+export function checkRows(where: string, shape: Shape, dtype: DType): void {
+  const { elements } = DTYPE_INFO[dtype];
+  if ((shape.at(-1) ?? 1) % elements !== 0)
+    throw new RangeError(
+      `${where}: shape is ${showShape(shape)}, expected rows of whole blocks of ${elements} for ${dtype}`,
+    );
+}
+
+/** @param name - of what holds the elements @throws RangeError unless there are as many as a shape has */
+export function checkCount(where: string, name: string, count: number, shape: Shape): void {
+  if (count !== sizeOf(shape))
+    throw new RangeError(
+      `${where}: ${name} has ${count} elements, expected ${sizeOf(shape)} for ${showShape(shape)}`,
+    );
 }

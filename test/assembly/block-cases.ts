@@ -1,6 +1,6 @@
 /** Random blocks of the quantised types that the kernels read, with every kind of scale, and the values that the formats give them. */
 import { dequantise } from '../../src/formats/dequantise.js';
-import { BLOCK_DTYPES } from '../../src/values/dtypes.js';
+import { DTYPE_INFO } from '../../src/values/dtypes.js';
 import { real } from '../support/numbers.js';
 import { once } from '../support/once.js';
 
@@ -24,7 +24,7 @@ const SCALES = [0x0001, 0x83ff, 0x0400, 0x0000, 0x8000, 0x2c66, 0xa8f1, 0x1234, 
 /** Rows of random blocks, a whole block behind each row that is no part of it. */
 export const blocksOf = once((index: number, rows: number, columns: number) => {
   const type = TYPES[index]!;
-  const { elements, bytes } = BLOCK_DTYPES[type];
+  const { elements, bytes } = DTYPE_INFO[type];
   const step = (columns / elements + 1) * bytes;
   const words = real(rows * step, 11 + index, 1);
   const data = Uint8Array.from(words, (v) => Math.floor(Math.abs(v) * 1e6) & 255);

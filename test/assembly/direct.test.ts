@@ -6,32 +6,32 @@ import { expect, test } from 'vitest';
 import { addProduct, asColumns, asRows, newSums, roundingBound } from '../../reference/products.js';
 import { type LowRank, matrix, NO_RANK, type Weight, weightRows } from '../../src/engine/operands.js';
 import { grainOf, planForward } from '../../src/engine/plan.js';
-import { BLOCK_DTYPES } from '../../src/values/dtypes.js';
+import { DTYPE_INFO } from '../../src/values/dtypes.js';
 import { whole } from '../support/numbers.js';
 import { blocksOf, TYPES, type Type } from './block-cases.js';
 import { describeBuilds, type Harness } from './harness.js';
 import { draw } from './typed-products.js';
 
 const PATH = 64;
-const DIRECT = TYPES.filter((type) => planForward(1, 1, 64, 64, 0, BLOCK_DTYPES[type].code) === PATH);
+const DIRECT = TYPES.filter((type) => planForward(1, 1, 64, 64, 0, DTYPE_INFO[type].code) === PATH);
 const COUNTS = [1, 2, 3, 4, 5, 7, 8, 9, 31];
 
 test('one row of x goes over blocks of every type that is read as it lies', () => {
   expect(DIRECT).toEqual(['q8_0', 'q4_0', 'q4_1']);
-  expect(planForward(0, 1, 64, 64, 0, BLOCK_DTYPES.q4_1.code)).toBe(PATH);
-  expect(planForward(1, 2, 64, 64, 0, BLOCK_DTYPES.q4_1.code)).not.toBe(PATH);
+  expect(planForward(0, 1, 64, 64, 0, DTYPE_INFO.q4_1.code)).toBe(PATH);
+  expect(planForward(1, 2, 64, 64, 0, DTYPE_INFO.q4_1.code)).not.toBe(PATH);
   expect(grainOf(PATH)).toEqual({ rows: 1, columns: 16 });
 });
 
 function placed(h: Harness, type: Type, rows: number, columns: number): { w: Weight; values: Float32Array } {
   const { data, step, values } = blocksOf(TYPES.indexOf(type), rows, columns);
-  const { code } = BLOCK_DTYPES[type];
+  const { code } = DTYPE_INFO[type];
   return { w: { pointer: h.bytes(data), rows, columns, code, step, from: 0 }, values };
 }
 
 /** Blocks of scale 1 and minimum 2 whose numbers are as they come: every value is whole. */
 function wholeBlocks(h: Harness, type: Type, rows: number, columns: number): { w: Weight; values: number[] } {
-  const { elements, bytes, code } = BLOCK_DTYPES[type];
+  const { elements, bytes, code } = DTYPE_INFO[type];
   const step = (columns / elements) * bytes;
   const data = Uint8Array.from(whole(rows * step, 3, 127), (v) => v & 255);
   for (let at = 0; at < data.length; at += bytes) {

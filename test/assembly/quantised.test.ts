@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest';
 import { gatherRows } from '../../src/engine/matrices.js';
 import { NO_RANK, type Weight, weightColumns } from '../../src/engine/operands.js';
-import { BLOCK_DTYPES } from '../../src/values/dtypes.js';
+import { DTYPE_INFO } from '../../src/values/dtypes.js';
 import { blocksOf, TYPES, type Type } from './block-cases.js';
 import { describeBuilds, weightOperand } from './harness.js';
 import { draw, TypedProducts } from './typed-products.js';
@@ -18,7 +18,7 @@ describeBuilds((h) => {
       pointer: h.bytes(data),
       rows,
       columns,
-      code: BLOCK_DTYPES[type].code,
+      code: DTYPE_INFO[type].code,
       step,
       from: 0,
     };
@@ -44,7 +44,7 @@ describeBuilds((h) => {
   });
 
   test.each(TYPES)('%s: forward has the bits of the float32 product on every path', (type) => {
-    const { elements } = BLOCK_DTYPES[type];
+    const { elements } = DTYPE_INFO[type];
     const sizes = [
       [1, 27, elements],
       [7, 25, elements * (512 / elements + 1)],
@@ -53,7 +53,7 @@ describeBuilds((h) => {
   });
 
   test.each(TYPES)('%s: the gradient of the input has the bits of the float32 product', (type) => {
-    const { elements } = BLOCK_DTYPES[type];
+    const { elements } = DTYPE_INFO[type];
     const sizes = [
       [1, 33, elements],
       [13, 530, elements],
@@ -62,7 +62,7 @@ describeBuilds((h) => {
   });
 
   test.each(TYPES)('%s: columns from inside a block on have the bits of the whole', (type) => {
-    const K = 3 * BLOCK_DTYPES[type].elements;
+    const K = 3 * DTYPE_INFO[type].elements;
     for (const [from, columns] of [
       [5, 13],
       [16, 64],

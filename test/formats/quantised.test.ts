@@ -1,8 +1,8 @@
 /** Quantised weights of GGUF files: what is refused, what passes through, and where their tensors end. */
 import { describe, expect, test } from 'vitest';
 import type { READABLE } from '../../src/formats/ggml-types.js';
+import { BLOCK_DTYPES } from '../../src/formats/ggml-types.js';
 import { dequantise, FormatError, openGguf, quantise, readGguf } from '../../src/formats/index.js';
-import { BLOCK_DTYPES } from '../../src/values/dtypes.js';
 import { ggufBytes } from '../support/gguf.js';
 
 const source = (bytes: Uint8Array) => ({

@@ -1,7 +1,11 @@
 /** Tensors and parameters of every dtype: values in and out, sizes in memory, bytes piece by piece, and what refuses them. */
 import { expect, test } from 'vitest';
+import { dequantise } from '../../src/formats/index.js';
 import { add, createRuntime, gelu, relu, reshape, type Tensor } from '../../src/index.js';
+import { allFinite, nonFiniteBlock } from '../../src/tensor/finite.js';
 import { ParameterBlock } from '../../src/tensor/parameter.js';
+import { DTYPE_INFO } from '../../src/values/dtypes.js';
+import { QUANTISED, quantised } from '../support/blocks.js';
 import { floatOf, nearest } from '../support/halves.js';
 import { describeRuntimes } from '../support/runtimes.js';
 
@@ -117,8 +121,117 @@ describeRuntimes('dtypes of 16 bits', (rt) => {
       'Runtime.tensor: element 1 is 257, expected an integer that bf16 holds exactly',
     );
     expect(() => rt().tensor(BigInt64Array.of(10n ** 6n), [1], { dtype: 'f16' })).toThrow(RangeError);
-    expect(() => rt().tensor([1], [1], { dtype: 'q8_0' as 'f32' })).toThrow(
-      "Runtime.tensor: dtype is 'q8_0', expected 'f32', 'f16', 'bf16', 'i32'",
+    expect(() => rt().tensor([1], [1], { dtype: 'q2_K' as 'f32' })).toThrow(
+      "Runtime.tensor: dtype is 'q2_K', expected 'f32', 'f16', 'bf16', 'i32', 'q8_0', 'q4_0'",
     );
   });
+
+  test('an integer of 64 bits goes into 16 bits where they hold it, whatever its size', () => {
+    for (const [dtype, bits, most] of [
+      ['f16', 11, 65504n],
+      ['bf16', 8, 2n ** 63n],
+    ] as const)
+      for (const [shift, odd] of [0n, 1n, 4n, 5n, 30n, 50n].flatMap((by) =>
+        [127n, 129n, 255n, 257n, 2047n, 2049n].map((n) => [by, n]),
+      )) {
+        const value = (odd! << shift!) * (odd! % 3n === 0n ? -1n : 1n);
+        if (value >= 2n ** 63n || value < -(2n ** 63n)) continue;
+        const fits = odd!.toString(2).length <= bits && (value < 0n ? -value : value) <= most;
+        const make = (): Tensor => rt().tensor(BigInt64Array.of(value), [1], { dtype });
+        if (fits) expect(make().item()).toBe(Number(value));
+        else expect(make, `${dtype} ${value}`).toThrow(RangeError);
+      }
+  });
+});
+
+describeRuntimes('quantised dtypes', (rt) => {
+  test.each(QUANTISED)(
+    '%s: bytes fill a parameter piece by piece, and come back as the values that formats give',
+    (dtype) => {
+      const { elements } = DTYPE_INFO[dtype];
+      // More elements than are expanded at a time.
+      const shape = [40, 256];
+      const filled = quantised(rt(), dtype, shape);
+      const bytes = filled.bytes();
+      expect(bytes.length).toBe((40 * 256 * DTYPE_INFO[dtype].bytes) / elements);
+      const [before, weight, after] = new ParameterBlock(rt(), [[elements], shape, [elements]], dtype)
+        .parameters;
+      const neighbour = quantised(rt(), dtype, [elements], 9).bytes();
+      for (const beside of [before!, after!]) beside.writeBytes(neighbour);
+      for (let at = 0, n = 1; at < bytes.length; at += n, n = (n * 3) % 1717)
+        weight!.writeBytes(bytes.subarray(at, at + n), at);
+      expect(weight!.bytes()).toEqual(bytes);
+      expect(weight!.toArray()).toEqual(dequantise(dtype, bytes));
+      expect(weight!.copyTo(new Float32Array(40 * 256))).toEqual(dequantise(dtype, bytes));
+      for (const beside of [before!, after!]) expect(beside.bytes()).toEqual(neighbour);
+      const same = reshape(weight!, [20, 512]);
+      expect([same.dtype, same.detach().toArray()]).toEqual([dtype, weight!.toArray()]);
+      expect(rt().parameter(null, shape, { dtype }).set(weight!).bytes()).toEqual(bytes);
+      expect(
+        rt()
+          .zeros(shape, { dtype })
+          .toArray()
+          .every((value) => value === 0),
+      ).toBe(true);
+    },
+  );
+
+  test.each(QUANTISED)(
+    '%s: what is no row of whole blocks, no frozen parameter, or made of numbers is refused',
+    (dtype) => {
+      const { elements } = DTYPE_INFO[dtype];
+      const whole = `expected rows of whole blocks of ${elements} for ${dtype}`;
+      for (const shape of [[elements, elements + 1], [4, 1], [], [elements, 8, 4]]) {
+        const shown = `shape is [${shape.join(', ')}], ${whole}`;
+        expect(() => rt().parameter(null, shape, { dtype })).toThrow(
+          new RangeError(`Runtime.parameter: ${shown}`),
+        );
+        expect(() => rt().zeros(shape, { dtype })).toThrow(new RangeError(`Runtime.zeros: ${shown}`));
+      }
+      const weight = rt().parameter(null, [2, elements], { dtype });
+      expect(() => reshape(weight, [elements, 2])).toThrow(`reshape: shape is [${elements}, 2], ${whole}`);
+      expect(weight.requiresGrad).toBe(false);
+      expect(() => {
+        weight.requiresGrad = true;
+      }).toThrow(new TypeError(`Tensor.requiresGrad: dtype is ${dtype}, expected f32`));
+      expect(() => rt().parameter(null, [elements], { dtype, requiresGrad: true })).toThrow(TypeError);
+      const numbers = new Float32Array(2 * elements);
+      for (const [where, call] of [
+        ['Runtime.tensor', () => rt().tensor(numbers, [2, elements], { dtype })],
+        ['Runtime.parameter', () => rt().parameter(numbers, [2, elements], { dtype })],
+        ['Tensor.set', () => weight.set(numbers)],
+      ] as const)
+        expect(call).toThrow(
+          new TypeError(
+            `${where}: got numbers for ${dtype}, expected the bytes of its blocks, by writeBytes()`,
+          ),
+        );
+      expect(() => weight.set(rt().zeros([2, elements]))).toThrow(
+        `Tensor.set: source is f32, expected ${dtype}`,
+      );
+      expect(() => relu(weight)).toThrow(new TypeError(`relu: x is ${dtype}, expected f32`));
+    },
+  );
+
+  test.each(QUANTISED)(
+    '%s: a scale or minimum that is not finite is found, in the first block that has one',
+    (dtype) => {
+      const { elements, bytes } = DTYPE_INFO[dtype];
+      const weight = quantised(rt(), dtype, [3, 2 * elements]);
+      expect([allFinite(weight), nonFiniteBlock(weight)]).toEqual([true, -1]);
+      const places = weight.bytes();
+      for (const block of [5, 4, 0])
+        for (let at = 0; at + 1 < bytes; at++)
+          for (const half of [0x7c00, 0xfc01]) {
+            weight.writeBytes(Uint8Array.of(half & 255, half >> 8), block * bytes + at);
+            const values = dequantise(dtype, weight.bytes());
+            const found = nonFiniteBlock(weight);
+            const first = values.findIndex((value) => !Number.isFinite(value));
+            // A scale of infinity times zero is NaN: whatever the numbers are, some value shows it.
+            expect(found, `${at}`).toBe(first === -1 ? -1 : Math.floor(first / elements));
+            expect(allFinite(weight)).toBe(found === -1);
+            weight.writeBytes(places);
+          }
+    },
+  );
 });

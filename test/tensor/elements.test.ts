@@ -163,7 +163,7 @@ test('a tensor is set to one of another runtime, and to none that is gone', asyn
   const from = other.tensor([1, 2, 3]);
   expect([...target.set(from).toArray()]).toEqual([1, 2, 3]);
   from.dispose();
-  expect(() => target.set(from)).toThrow('Tensor.set: source [3] f32 was used after dispose()');
+  expect(() => target.set(from)).toThrow('Tensor.set: source [3] was used after dispose()');
 });
 
 test('an array that says it is longer than it is writes nothing', () => {

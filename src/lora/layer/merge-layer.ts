@@ -9,7 +9,16 @@ import { AdapterError } from '../errors.js';
 import type { BaseLayer } from '../kinds/adaptation.js';
 import type { MergeOptions } from '../maths/factors.js';
 import type { LayerState } from './layer-state.js';
-import { type Addend, type Bytes, checkMerge, type Sum, sumOf, type Values, valuesOf } from './merge-sum.js';
+import {
+  type Addend,
+  type Bytes,
+  checkMerge,
+  checkNumbers,
+  type Sum,
+  sumOf,
+  type Values,
+  valuesOf,
+} from './merge-sum.js';
 
 /** A change that was made: `undo` takes it back and cannot fail; `done` lets go of what undoing would need. */
 export interface MergeStep {
@@ -118,10 +127,11 @@ export class MergeState {
 
   /**
    * The base layer for good: a merged weight that lies elsewhere moves into it.
+   * @param where - who asks, for an error
    * @param weight - what the layer computes with now: where it is off, the base's own
    * @throws AdapterError, OutOfMemoryError; nothing has changed then
    */
-  finish(weight: Parameter): Finish {
+  finish(where: string, weight: Parameter): Finish {
     const { base, adaptation, runtime } = this.#layer;
     const { standIn, tied } = this;
     const keep = (commit: () => BaseLayer, cancel = (): void => {}): Finish => ({
@@ -133,6 +143,7 @@ export class MergeState {
     });
     if (standIn !== null) return keep(adaptation.withWeight(base, standIn, tied));
     if (weight === base.weight) return keep(() => base);
+    checkNumbers(where, 'base weight', base.weight);
     // The adapter's own base goes with the adapter: its values move on, into the type that the base's have.
     const values = valuesOf(weight);
     if (tied) {

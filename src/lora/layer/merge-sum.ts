@@ -1,7 +1,10 @@
 /** What merging adapters into a layer comes to: whether they may be, and the weight with their deltas in it, made apart. */
 import { elementsOf, expandElements, withExpanded } from '../../ops/expanded.js';
+import { wordsOf } from '../../tensor/content.js';
+import { allFinite } from '../../tensor/finite.js';
 import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { isQuantised } from '../../values/dtypes.js';
 import { AdapterError } from '../errors.js';
 import { type LoraFactors, type MergeOptions, strengthOf } from '../maths/factors.js';
 import type { LayerState } from './layer-state.js';
@@ -27,6 +30,12 @@ export interface Addend {
   readonly bias: Parameter | Values | null;
 }
 
+/** @throws AdapterError for a parameter that holds quantised blocks, into which numbers cannot be put */
+export function checkNumbers(where: string, name: string, { dtype }: Parameter): void {
+  if (isQuantised(dtype))
+    throw new AdapterError(`${where}: ${name} is ${dtype}, expected f32, f16 or bf16 to merge into`);
+}
+
 /** @param merged - what is merged already @throws AdapterError */
 export function checkMerge(
   where: string,
@@ -38,6 +47,7 @@ export function checkMerge(
   if (again !== undefined)
     throw new AdapterError(`${where}: adapter '${again}' is merged already, expected each once`);
   const { active } = layer;
+  if (names.length > 0) checkNumbers(where, 'weight', layer.unmergedWeight);
   const beside = [...new Set([...merged, ...names, ...active])];
   const dora = beside.find((name) => layer.get(name, 'merge').magnitude !== null);
   const other = beside.find((name) => name !== dora);
@@ -80,9 +90,9 @@ export function sumOf(
       const sum = weight.dtype === 'f32' ? weight : rt.empty(shape, 'f32');
       begin(layer, to, sum);
       for (const name of names) apply(layer, layer.get(name, 'merge'), sum, bias);
-      if (sum !== weight) weight.round(sum);
+      if (sum !== weight) weight.write(wordsOf(sum));
     });
-    if (options.safe === true && !(weight.allFinite() && (bias?.every(Number.isFinite) ?? true)))
+    if (options.safe === true && !(allFinite(weight) && (bias?.every(Number.isFinite) ?? true)))
       throw new AdapterError(
         `${where}: the merged weight has NaN or infinity from ${names.join(', ')}, expected finite adapters`,
       );

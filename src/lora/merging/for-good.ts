@@ -5,6 +5,7 @@ import { putOriginals } from '../attached/copies.js';
 import { AdapterError } from '../errors.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
 import type { Finish } from '../layer/merge-layer.js';
+import { checkNumbers } from '../layer/merge-sum.js';
 import { checkMergeOptions, type MergeOptions } from '../maths/factors.js';
 import { mergeInTurn, unmergeAdapters } from './merge-model.js';
 
@@ -19,7 +20,7 @@ export function mergeForGood<M extends Module>(attachment: Attachment<M>, option
   const step = mergeInTurn(attachment, where, adapters.active, options);
   try {
     // What undoing would need is let go of at the end of it.
-    return finish(attachment, () => step.done());
+    return finish(where, attachment, () => step.done());
   } catch (error) {
     step.undo();
     throw error;
@@ -39,13 +40,16 @@ export function unmergeForGood<M extends Module>(attachment: Attachment<M>): M {
  * @param committed - called once nothing can fail any more
  * @throws AdapterError, OutOfMemoryError; nothing has changed then
  */
-function finish<M extends Module>(attachment: Attachment<M>, committed: () => void): M {
-  const { adapters, layers, frozen } = attachment;
+function finish<M extends Module>(where: string, attachment: Attachment<M>, committed: () => void): M {
+  const { adapters, frozen } = attachment;
   const copies = adapters.activeCopies();
+  for (const { key, original } of copies) checkNumbers(where, key, original);
   const values = copies.map(({ own }) => own.toArray());
   const ready = new Map<LoraLayer, Finish>();
   try {
-    for (const layer of layers) ready.set(layer, layer.merging.finish(layer.weight));
+    const { layers: placed, paths } = attachment.places;
+    for (const [i, layer] of placed.entries())
+      ready.set(layer, layer.merging.finish(`${where}: ${paths[i]}`, layer.weight));
   } catch (error) {
     for (const { cancel } of ready.values()) cancel();
     throw error;
