@@ -48,6 +48,7 @@ export {
 export { RMSNorm, type RMSNormOptions } from './nn/rms-norm.js';
 export { type GeluOptions, gelu, sigmoid, tanh } from './ops/activations.js';
 export { type AttentionOptions, causalAttention } from './ops/attention.js';
+export { checkpoint } from './ops/checkpoint.js';
 export type { Conv2dOperationOptions, Pair } from './ops/conv-sizes.js';
 export { conv2d } from './ops/conv2d.js';
 export {

@@ -19,6 +19,7 @@ export class MaskCounter {
 
   /** The next mask; a forward that fails gives it back, so that its next try has it again. */
   take(): MaskPlace {
+    this.#runtime.random.moves(this);
     const mask = this.at(this.step);
     const before = this.step++;
     this.#runtime.ifFails(() => {

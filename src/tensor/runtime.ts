@@ -18,6 +18,7 @@ import { checkShape, type DType, type Shape } from '../values/shape.js';
 import type { ElementSource } from './elements.js';
 import { makeParameter, makeTensor, makeZeros, type TensorOptions } from './make.js';
 import type { Parameter } from './parameter.js';
+import { RandomWatch } from './random-watch.js';
 import { collect, Scope, type Scoped } from './scope.js';
 import { Storage } from './storage.js';
 import { type Operation, type OperationInputs, type OperationKeep, TapeNode } from './tape.js';
@@ -53,6 +54,7 @@ export interface RandomState {
 /** Kernels, memory and random numbers of their own. `createRuntime` makes one; layers take it, tensors belong to it. */
 export class Runtime {
   /** @internal */ readonly engine: Engine;
+  /** @internal */ readonly random: RandomWatch;
   #scope: Scope | null = null;
   #gradEnabled = true;
   #rowsApart: string | null = null;
@@ -62,6 +64,7 @@ export class Runtime {
   /** @internal Use `createRuntime`. */
   constructor(engine: Engine) {
     this.engine = engine;
+    this.random = new RandomWatch(engine);
   }
 
   /** Which kernels run and why, threads, platform, seed. */
@@ -217,12 +220,19 @@ export class Runtime {
   /** Runs a synchronous function without recording anything on the tape. @throws TypeError when `fn` returns a promise */
   noGrad<T>(fn: () => T): T {
     checkFunction('Runtime.noGrad', fn);
-    const before = this.#gradEnabled;
-    this.#gradEnabled = false;
-    try {
+    return this.recording(false, () => {
       const result = fn();
       refusePromise('Runtime.noGrad', result);
       return result;
+    });
+  }
+
+  /** @internal Runs `fn` with recording on or off. */
+  recording<T>(on: boolean, fn: () => T): T {
+    const before = this.#gradEnabled;
+    this.#gradEnabled = on;
+    try {
+      return fn();
     } finally {
       this.#gradEnabled = before;
     }

@@ -38,6 +38,8 @@ export interface BackwardContext<I extends OperationInputs, K extends OperationK
   wants<N extends keyof I & string>(name: N, ...i: Index<I[N]>): boolean;
   /** Hands `gradient` (of the input's size) on as a whole. */
   pass<N extends keyof I & string>(gradient: Tensor, name: N, ...i: Index<I[N]>): void;
+  /** The last thing that a backward does: runs `fn`, which records, and walks back over that from its result, whose gradient dy is. */
+  walkBack(fn: () => Tensor): void;
 }
 
 /** What an operation leaves on the tape. */
@@ -46,6 +48,8 @@ export interface Operation<I extends OperationInputs, K extends OperationKeep> {
   readonly name: string;
   readonly inputs: I;
   readonly keep: K;
+  /** Whether backward runs a function of the caller's again. */
+  readonly repeats?: boolean;
   backward(context: BackwardContext<I, K>): void;
 }
 
@@ -56,9 +60,11 @@ export interface AnyContext {
   readonly grad: (name: string, i?: number) => GradTarget | null;
   readonly wants: (name: string, i?: number) => boolean;
   readonly pass: (gradient: Tensor, name: string, i?: number) => void;
+  readonly walkBack: (fn: () => Tensor) => void;
 }
 
-interface Saved {
+/** Content that a node saved, at the version that it then had. */
+export interface Saved {
   readonly storage: Storage;
   readonly version: number;
   readonly offset: number;
@@ -76,6 +82,14 @@ export function nodesSoFar(): number {
 
 /** Releases what a node saved that was dropped outside of every scope, with the graph around it. */
 const forgotten = new FinalizationRegistry<readonly Saved[]>(releaseAll);
+
+/** @throws Error when content was changed in place since it was saved */
+export function checkUnchanged(name: string, { storage, version }: Omit<Saved, 'offset'>): void {
+  if (storage.version !== version)
+    throw new Error(
+      `backward: a tensor that ${name} saved was changed in place since: it has version ${storage.version}, expected ${version}`,
+    );
+}
 
 function releaseAll(saved: readonly Saved[]): void {
   for (const { storage } of saved) storage.release();
@@ -106,6 +120,7 @@ export class TapeNode implements Scoped {
   /** Of all inputs, in order. */
   readonly edges: readonly Edge[];
   readonly shape: readonly number[];
+  readonly repeats: boolean;
   scope: Scope | null = null;
   readonly #inputs: ByName<Edge>;
   readonly #kept: ByName<Saved | null>;
@@ -116,10 +131,11 @@ export class TapeNode implements Scoped {
   /** @param shape - of the output */
   constructor(
     shape: readonly number[],
-    { name, inputs, keep, backward }: Operation<OperationInputs, OperationKeep>,
+    { name, inputs, keep, repeats = false, backward }: Operation<OperationInputs, OperationKeep>,
   ) {
     this.name = name;
     this.shape = shape;
+    this.repeats = repeats;
     const edges: Edge[] = [];
     this.#inputs = eachOf(inputs, (input) => {
       const edge = edgeTo(input);
@@ -154,6 +170,11 @@ export class TapeNode implements Scoped {
     return one.storage.pointer + one.offset;
   }
 
+  /** What was kept and is not released yet. */
+  get saved(): readonly Saved[] {
+    return this.#saved ?? [];
+  }
+
   /** Runs the operation's backward once. @throws Error when what it saved is gone or was changed */
   run(context: AnyContext): void {
     this.check();
@@ -167,13 +188,7 @@ export class TapeNode implements Scoped {
       throw new Error(
         `backward: what ${this.name} saved is gone, its scope ended or backward ran before, if only half-way; run forward again, expected one backward inside the scope`,
       );
-    for (const { storage, version } of this.#saved) {
-      if (storage.version !== version) {
-        throw new Error(
-          `backward: a tensor that ${this.name} saved was changed in place since: it has version ${storage.version}, expected ${version}`,
-        );
-      }
-    }
+    for (const one of this.#saved) checkUnchanged(this.name, one);
   }
 
   leftAlone(): void {

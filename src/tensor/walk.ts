@@ -6,20 +6,16 @@ import { showShape } from '../values/shape.js';
 import { checkGradient } from './check.js';
 import { Gathered } from './gathered.js';
 import type { Runtime } from './runtime.js';
-import { type AnyContext, type Edge, type GradTarget, TapeNode } from './tape.js';
+import { type AnyContext, type Edge, type GradTarget, nodesSoFar, TapeNode } from './tape.js';
 import type { Tensor } from './tensor.js';
 
 /** Where a gradient goes that leaves the part of the graph which is walked. */
 export type Outside = (edge: Tensor | TapeNode) => GradTarget;
 
 /** Nodes from number `since` on below `root`, latest first: an order in which every node comes before what it was computed from. */
-function order(root: TapeNode, since = 0): TapeNode[] {
-  const seen = new Set<TapeNode>();
-  const queue: TapeNode[] = [];
-  if (root.id >= since) {
-    seen.add(root);
-    queue.push(root);
-  }
+export function order({ node: root }: Tensor, since = 0): TapeNode[] {
+  const queue = root !== null && root.id >= since ? [root] : [];
+  const seen = new Set(queue);
   for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
     for (const edge of node.edges) {
       if (edge instanceof TapeNode && edge.id >= since && !seen.has(edge)) {
@@ -46,7 +42,7 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
   }
   if (gradient !== undefined) checkGradient('Tensor.backward', 'gradient', gradient, root);
   if (root.node === null) void root.storage;
-  const nodes = root.node === null ? [] : order(root.node);
+  const nodes = order(root);
   for (const node of nodes) node.check();
   const outer = running;
   const gathered = new Gathered(outer);
@@ -78,7 +74,7 @@ function leafOf(edge: Tensor | TapeNode): Tensor {
  */
 export function partialBackward(root: Tensor, gradient: Tensor, since: number, outside: Outside): void {
   const { runtime, node } = root;
-  const nodes = node === null ? [] : order(node, since);
+  const nodes = order(root, since);
   for (const one of nodes) one.check();
   runtime.scope(() => new Walk(runtime, since, outside).over(nodes, node ?? root, gradient));
 }
@@ -89,7 +85,9 @@ class Walk {
   readonly #since: number;
   readonly #outside: Outside;
   readonly #pending = new Map<TapeNode, Tensor>();
+  /** The node that runs, and the gradient of its output. */
   #node: TapeNode | null = null;
+  #dy: Tensor | null = null;
 
   /** @param since - number of the first node that is walked over */
   constructor(runtime: Runtime, since: number, outside: Outside) {
@@ -122,7 +120,11 @@ class Walk {
     if (dy === undefined) return;
     this.#pending.delete(node);
     this.#node = node;
-    node.run({ dy, at: this.#at, grad: this.#grad, wants: this.#wants, pass: this.#pass });
+    this.#dy = dy;
+    node.run({
+      ...{ dy, at: this.#at, grad: this.#grad, wants: this.#wants, pass: this.#pass },
+      walkBack: this.#walkBack,
+    });
     dy.dispose();
   }
 
@@ -145,6 +147,28 @@ class Walk {
   readonly #pass: AnyContext['pass'] = (gradient, name, i) => {
     const edge = this.#edge(name, i);
     if (edge !== null) this.give(edge, gradient);
+  };
+
+  readonly #walkBack: AnyContext['walkBack'] = (fn) => {
+    const [dy, runtime] = [this.#dy!, this.#runtime];
+    const since = nodesSoFar();
+    runtime.scope(() => {
+      let rest = (): void => {};
+      runtime.scope(() => {
+        const root = runtime.recording(true, fn);
+        const nodes = order(root, since);
+        const walk = (): void => {
+          if (root.requiresGrad) this.over(nodes, root.node ?? root, dy);
+        };
+        // What is to run again may read temporaries of `fn`; else they go before the walk.
+        if (nodes.some(({ repeats }) => repeats)) walk();
+        else rest = walk;
+        return [root, ...this.#pending.values()];
+      });
+      rest();
+      // Gradients that wait for earlier nodes outlive what was recorded here.
+      return [...this.#pending.values()];
+    });
   };
 
   #placeOf(edge: Tensor | TapeNode): GradTarget {

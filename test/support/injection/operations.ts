@@ -3,6 +3,7 @@ import {
   add,
   argmax,
   causalAttention,
+  checkpoint,
   conv2d,
   crossEntropy,
   defineOperation,
@@ -235,6 +236,7 @@ export const OPERATIONS: readonly Scenario[] = [
   ),
   ...ROTATIONS,
   ...scenariosOf('defineOperation', one, (x) => square({ x: x! })),
+  ...scenariosOf('checkpoint', two, (a, b) => checkpoint((x) => mul(tanh(mul(x, b!)), x), scale(a!, 2))),
   // Several operations: outside a scope what the first gave is the caller's.
   ...scenariosOf(
     'defineOperation',

@@ -90,6 +90,7 @@ function operations({ rt, objects }: World): Calls {
       [t.states, t.table, t.ids],
     ],
     crossEntropy: () => [[t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })]],
+    checkpoint: () => [[(x: unknown) => x, t.trained]],
     linearCrossEntropy: () => [
       [t.matrix, t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })],
       [t.rows, t.linear, Int32Array.of(0, 1)],
