@@ -11,6 +11,8 @@ import { checkPeftCase } from './golden-support/peft.js';
 import { checkQuantCase } from './golden-support/quant.js';
 import { HAS_SMOLLM2 } from './golden-support/smollm2.js';
 import { checkGreedy } from './golden-support/smollm2-greedy.js';
+
+import { checkAdapted, checkForward } from './golden-support/smollm2-model.js';
 import { checkChats, checkTokens } from './golden-support/smollm2-text.js';
 
 test.each(OPTIMIZERS)('core/%s', (name) => onEveryBuild((rt) => checkOptimizer(rt, name)));
@@ -30,3 +32,7 @@ test.skipIf(!HAS_SMOLLM2)('smollm2/tokens', checkTokens);
 test.skipIf(!HAS_SMOLLM2)('smollm2/chats', checkChats);
 
 test.skipIf(!HAS_SMOLLM2)('smollm2/greedy', () => onBestBuild(checkGreedy));
+
+test.skipIf(!HAS_SMOLLM2)('smollm2/forward', checkForward);
+
+test.skipIf(!HAS_SMOLLM2)('smollm2/adapted', checkAdapted);
