@@ -15,6 +15,8 @@ export interface RandomAccess {
   readonly size: number;
   /** Bytes from `begin` up to `end`. */
   read(begin: number, end: number): Promise<Uint8Array>;
+  /** Puts the bytes from `begin` on into `to`, and gives how many there were. Without it they are read, each piece into memory of its own. */
+  readInto?(begin: number, to: Uint8Array): Promise<number>;
 }
 
 /** What a file is opened from. */
@@ -46,18 +48,22 @@ function isRandomAccess(source: unknown): source is RandomAccess {
 }
 
 function exact(where: string, source: RandomAccess): RandomAccess {
+  const notAll = (begin: number, end: number, got: string): FormatError =>
+    new FormatError(`${where}: reading bytes ${begin} to ${end} gave ${got}, expected ${end - begin}`);
   const read = async (begin: number, end: number): Promise<Uint8Array> => {
     if (begin === end) return new Uint8Array(0);
     const bytes = await source.read(begin, end);
-    if (!(bytes instanceof Uint8Array) || bytes.length !== end - begin) {
-      const got = bytes instanceof Uint8Array ? `${bytes.length} bytes` : 'no Uint8Array';
-      throw new FormatError(
-        `${where}: reading bytes ${begin} to ${end} gave ${got}, expected ${end - begin}`,
-      );
-    }
+    if (!(bytes instanceof Uint8Array) || bytes.length !== end - begin)
+      throw notAll(begin, end, bytes instanceof Uint8Array ? `${bytes.length} bytes` : 'no Uint8Array');
     return bytes;
   };
-  return { size: source.size, read };
+  if (typeof source.readInto !== 'function') return { size: source.size, read };
+  const readInto = async (begin: number, to: Uint8Array): Promise<number> => {
+    const found = await source.readInto!(begin, to);
+    if (found !== to.length) throw notAll(begin, begin + to.length, `${found} bytes`);
+    return found;
+  };
+  return { size: source.size, read, readInto };
 }
 
 /** The whole body kept in memory. */

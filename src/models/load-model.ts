@@ -1,6 +1,7 @@
 /** loadModel: from a file or a folder's files to a model in memory. What does not fit is refused before its weights are read. */
 import { Allocator } from '../engine/allocator.js';
 import { OutOfMemoryError } from '../engine/errors.js';
+import { checkText } from '../formats/check.js';
 import type { ByteSource } from '../formats/source.js';
 import { checkRuntime } from '../tensor/check-runtime.js';
 import type { Parameter } from '../tensor/parameter.js';
@@ -10,7 +11,7 @@ import { DISPOSE } from '../values/dispose.js';
 import type { HostAbortSignal } from '../values/globals.js';
 import { CausalLM } from './causal-lm.js';
 import type { ModelConfig } from './config.js';
-import { fill } from './load-weights.js';
+import { fill, PIECE } from './load-weights.js';
 import { type PlannedTensor, plannedBytes, planTensors, type WeightsOption } from './plan.js';
 import type { ModelSource } from './source/model-source.js';
 import { openModel } from './source/open-model.js';
@@ -19,8 +20,11 @@ import { textOf } from './text/of-source.js';
 import type { TextTokenizer } from './text/text-tokenizer.js';
 import { WeightMaker } from './weights.js';
 
-/** Where a model comes from: a GGUF file, or the files of a folder by name (`config.json`, `model.safetensors`, ...). */
-export type ModelInput = ByteSource | ReadonlyMap<string, ByteSource>;
+/**
+ * Where a model comes from: a GGUF file, or a folder as transformers writes it. By a path or an address (in Node; a folder over HTTP
+ * ends with a slash), as a Blob, as `{ size, read }`, or as a Map of the folder's files by name (`config.json`, `model.safetensors`).
+ */
+export type ModelInput = string | ByteSource | ReadonlyMap<string, ByteSource>;
 
 /** What `loadModel` takes beside the source. */
 export interface LoadModelOptions {
@@ -36,10 +40,14 @@ export interface LoadModelOptions {
    * tokenizer is not rebuilt.
    */
   readonly tokenizer?: TextTokenizer | ByteSource | null;
-  /** Told of the bytes of weights read so far, and of all there are. */
-  readonly onProgress?: (loaded: number, total: number) => void;
+  /** Told of the bytes so far, and of all there are, while a file is fetched (null where the server does not say) and while weights are read. */
+  readonly onProgress?: (loaded: number, total: number | null, what: 'fetch' | 'read') => void;
   /** Ends the loading with the signal's reason. */
   readonly signal?: HostAbortSignal;
+  /** Folder where files behind an address are kept, in Node. Default `lora-wasm` in the user's cache folder. */
+  readonly cache?: string;
+  /** SHA-256 of the file in hexadecimal digits, in Node: another file is refused before it is read. Default: any. */
+  readonly sha256?: string;
 }
 
 /** A model with what it is used with. */
@@ -58,17 +66,18 @@ export interface LanguageModel {
   [DISPOSE](): void;
 }
 
-const OPTIONS = ['weights', 'maxLength', 'tokenizer', 'onProgress', 'signal'];
+const OPTIONS = ['weights', 'maxLength', 'tokenizer', 'onProgress', 'signal', 'cache', 'sha256'];
 const WEIGHTS: readonly WeightsOption[] = ['stored', 'f32', 'f16', 'bf16'];
 const DEFAULT_LENGTH = 8192;
 
 /**
  * Loads a language model of the Llama family; its parameters are frozen.
- * @param source - a GGUF file: a Blob, a URL, or `{ size, read }`; or a Map of a folder's files, by name
+ * @param source - a GGUF file or a folder as transformers writes it. A file behind an http(s) address is fetched once, in Node, and
+ * goes on where it stopped if it was cut; in a page it is read by Range
  * @throws FormatError for what the files do not allow; OutOfMemoryError before weights are read; TypeError, RangeError; errors of the
  * source. Nothing is left in memory then.
  * @example
- * const { model } = await loadModel(rt, new URL('file:///models/tiny.gguf'));
+ * const { model } = await loadModel(rt, 'models/SmolLM2-135M-Instruct.Q4_1.gguf');
  * const logits = model.forward(rt.tensor(new Int32Array([1, 2, 3]), [1, 3]));
  */
 export async function loadModel(
@@ -79,13 +88,16 @@ export async function loadModel(
   const where = 'loadModel';
   checkRuntime(where, rt);
   checkLoadOptions(where, options);
-  return loadOpened(where, rt, await openModel(where, source), options);
+  const { cache, sha256, signal, onProgress } = options;
+  const onFetch = (loaded: number, total: number | null): void => onProgress?.(loaded, total, 'fetch');
+  const opened = await openModel(where, source, { cache, sha256, signal, onFetch });
+  return loadOpened(where, rt, opened, options);
 }
 
 /** @throws TypeError */
 function checkLoadOptions(where: string, options: LoadModelOptions): void {
   checkOptions(where, options, OPTIONS);
-  const { weights = 'stored', onProgress, signal } = options;
+  const { weights = 'stored', onProgress, signal, cache, sha256 } = options;
   if (!WEIGHTS.includes(weights))
     throw new TypeError(
       `${where}: weights is ${describe(weights)}, expected ${WEIGHTS.map((name) => `'${name}'`).join(', ')}`,
@@ -94,6 +106,11 @@ function checkLoadOptions(where: string, options: LoadModelOptions): void {
     throw new TypeError(`${where}: onProgress is ${describe(onProgress)}, expected a function`);
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function')
     throw new TypeError(`${where}: signal is ${describe(signal)}, expected an AbortSignal`);
+  if (cache !== undefined) checkText(`${where}: cache`, cache);
+  if (sha256 === undefined) return;
+  checkText(`${where}: sha256`, sha256);
+  if (!/^[0-9a-f]{64}$/i.test(sha256))
+    throw new RangeError(`${where}: sha256 is ${describe(sha256)}, expected 64 hexadecimal digits`);
 }
 
 /** @internal Loads what was opened, with checked options: everything is compared first, then memory is taken, then the weights are read. */
@@ -175,10 +192,11 @@ async function fillAll(
   jobs.sort(([, a], [, b]) => a.begin - b.begin);
   const total = jobs.reduce((sum, [, { begin, end }]) => sum + end - begin, 0);
   let loaded = 0;
+  const room = new Uint8Array(PIECE);
   for (const [parameter, stored] of jobs)
-    await fill(parameter, stored, (bytes) => {
+    await fill(parameter, stored, room, (bytes) => {
       signal?.throwIfAborted();
       loaded += bytes;
-      onProgress?.(loaded, total);
+      onProgress?.(loaded, total, 'read');
     });
 }

@@ -1,23 +1,26 @@
 /** Fills a parameter from where it lies, piece by piece: the whole file is never in JavaScript. Called by `load-model.ts`. */
 import { dequantiseAs } from '../formats/dequantise.js';
 import { READABLE } from '../formats/ggml-types.js';
+import type { RandomAccess } from '../formats/source.js';
 import { allFinite } from '../tensor/finite.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { FormatError } from '../values/format-error.js';
 import { encodeHalves, isHalf } from '../values/halves.js';
 import type { StoredTensor } from './source/model-source.js';
 
-/** Bytes of a piece: whole rows, or of a longer row whole blocks. */
-const PIECE = 2 ** 20;
+/** Bytes of a piece at most: whole rows where they fit, else whole blocks. */
+export const PIECE = 2 ** 20;
 
 /**
  * Copies a tensor into its parameter, of the same shape and of any type.
+ * @param room - PIECE bytes, where every piece goes that the source can put there
  * @param read - told of bytes as they come; what it throws ends the copying
  * @throws FormatError for numbers that are not finite, or too large for the parameter's type; errors of the source
  */
 export async function fill(
   parameter: Parameter,
   stored: StoredTensor,
+  room: Uint8Array,
   read: (bytes: number) => void,
 ): Promise<void> {
   const { where, label, type, shape, file, begin, pairedHeads } = stored;
@@ -32,7 +35,7 @@ export async function fill(
   const bytesOf = (elements: number): number => (elements / perBlock) * blockBytes;
   for (let at = 0; at < parameter.size; at += step) {
     const count = Math.min(step, parameter.size - at);
-    const bytes = await file.read(begin + bytesOf(at), begin + bytesOf(at + count));
+    const bytes = await pieceOf(file, begin + bytesOf(at), begin + bytesOf(at + count), room);
     const values = converted(what, bytes, type, parameter.dtype);
     if (pairedHeads === 0) parameter.writeBytes(values, held(at));
     else
@@ -46,6 +49,19 @@ export async function fill(
     throw new FormatError(
       `${what} holds numbers that are not finite${type === parameter.dtype ? '' : ` as ${parameter.dtype}`}, expected none`,
     );
+}
+
+/** Bytes of a file, in `room` where the source can put them there: one buffer serves all pieces. */
+async function pieceOf(
+  file: RandomAccess,
+  begin: number,
+  end: number,
+  room: Uint8Array,
+): Promise<Uint8Array> {
+  if (file.readInto === undefined || end - begin > room.length) return file.read(begin, end);
+  const piece = room.subarray(0, end - begin);
+  await file.readInto(begin, piece);
+  return piece;
 }
 
 /** Elements of a piece. @param whole - whether rows may not be cut */

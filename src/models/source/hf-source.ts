@@ -1,9 +1,11 @@
 /** A model in a folder as transformers writes it: `config.json`, safetensors in one file or in shards with an index, text files. */
 import type { GgufDType } from '../../formats/ggml-types.js';
+import { decodeUtf8 } from '../../formats/json.js';
 import { openSafetensorsAs } from '../../formats/safetensors-open.js';
-import { type ByteSource, openSource, type RandomAccess } from '../../formats/source.js';
+import type { RandomAccess } from '../../formats/source.js';
 import { FormatError, listed } from '../../values/format-error.js';
 import { isPlainObject } from '../../values/kind.js';
+import type { ModelFiles } from './files.js';
 import { configFromHf, objectOf } from './hf-config.js';
 import type { ModelSource, StoredTensor } from './model-source.js';
 
@@ -19,30 +21,23 @@ const TYPES: Readonly<Record<string, GgufDType>> = { F32: 'f32', F16: 'f16', BF1
 /** Buffers that older files hold and no model reads. */
 const IGNORED = /\.rotary_emb\.inv_freq$/;
 
-/** @param files - by name @throws FormatError; errors of the sources */
-export async function openHfModel(
-  where: string,
-  files: ReadonlyMap<string, ByteSource>,
-): Promise<ModelSource> {
+/** @throws FormatError; errors of the sources */
+export async function openHfModel(files: ModelFiles): Promise<ModelSource> {
+  const { where } = files;
   const text = async (name: string): Promise<string | null> => {
-    const source = files.get(name);
-    if (source === undefined) return null;
-    const opened = await openSource(`${where}: ${name}`, source);
-    return new TextDecoder().decode(await opened.read(0, opened.size));
+    const file = await files.open(name);
+    return file === null ? null : decodeUtf8(`${where}: ${name}`, await file.read(0, file.size));
   };
   const configText = await text('config.json');
-  if (configText === null) throw new FormatError(`${where}: there is no config.json, expected one`);
+  if (configText === null) throw missing(files, 'config.json');
   const config = configFromHf(`${where}: config.json`, configText);
   const tensors = new Map<string, StoredTensor>();
   const indexText = await text(INDEX);
   const index = indexText === null ? null : indexOf(`${where}: ${INDEX}`, indexText);
   for (const name of index === null ? [WHOLE] : new Set(index.values())) {
-    const source = files.get(name);
-    if (source === undefined)
-      throw new FormatError(
-        `${where}: there is no ${name}, expected it beside config.json; there are ${listed([...files.keys()])}`,
-      );
-    await addTensors(`${where}: ${name}`, await openSource(`${where}: ${name}`, source), tensors, (tensor) =>
+    const file = await files.open(name);
+    if (file === null) throw missing(files, name);
+    await addTensors(`${where}: ${name}`, file, tensors, (tensor) =>
       index === null ? true : index.get(tensor) === name,
     );
   }
@@ -55,6 +50,11 @@ export async function openHfModel(
     if (found !== null) texts.set(name, found);
   }
   return { config, tensors, metadata: null, texts };
+}
+
+function missing({ where, names }: ModelFiles, name: string): FormatError {
+  const beside = names.length === 0 ? '' : `; there are ${listed(names)}`;
+  return new FormatError(`${where}: there is no ${name}, expected one${beside}`);
 }
 
 async function addTensors(
