@@ -11,7 +11,6 @@ import { checkPeftCase } from './golden-support/peft.js';
 import { checkQuantCase } from './golden-support/quant.js';
 import { HAS_SMOLLM2 } from './golden-support/smollm2.js';
 import { checkGreedy } from './golden-support/smollm2-greedy.js';
-
 import { checkAdapted, checkForward } from './golden-support/smollm2-model.js';
 import { checkChats, checkTokens } from './golden-support/smollm2-text.js';
 
