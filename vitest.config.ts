@@ -18,6 +18,7 @@ const alias = [
   { find: /^lora-wasm$/, replacement: here('./src/index.ts') },
   { find: /^lora-wasm\/formats$/, replacement: here('./src/formats/index.ts') },
   { find: /^lora-wasm\/models$/, replacement: here('./src/models/index.ts') },
+  { find: /^lora-wasm\/train$/, replacement: here('./src/train/index.ts') },
   { find: /^lora-wasm\/node$/, replacement: here('./src/node.ts') },
 ];
 
@@ -30,7 +31,7 @@ const LAUNCH_FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-net
 const PORTABLE = {
   browser: ['assembly', 'browser', 'formats'],
   'browser-layers': ['engine', 'tensor', 'ops', 'nn', 'optim'],
-  'browser-lora': ['lora'],
+  'browser-lora': ['lora', 'train'],
 };
 const ALL_PORTABLE = Object.values(PORTABLE).flat();
 

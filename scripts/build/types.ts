@@ -12,7 +12,7 @@ import { hideInternals } from './hide-internals.js';
 import { DIST } from './paths.js';
 
 /** Entries with declarations, by the path of their JavaScript in dist, without its ending. */
-export const TYPED_ENTRIES = ['index', 'formats/index', 'models/index', 'node'] as const;
+export const TYPED_ENTRIES = ['index', 'formats/index', 'models/index', 'train/index', 'node'] as const;
 
 /** A name that an entry exports. */
 interface Exported {

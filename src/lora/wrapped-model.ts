@@ -83,6 +83,12 @@ export abstract class WrappedModel<M extends Module = Layer> extends Module {
     );
   }
 
+  /** @internal */
+  override setMode(training: boolean): void {
+    super.setMode(training);
+    this.model.setMode(training);
+  }
+
   override dispose(): void {
     this.attachment.dispose();
   }

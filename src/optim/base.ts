@@ -36,8 +36,20 @@ interface StepSettings {
 }
 
 interface Group {
+  readonly parameters: readonly Parameter[];
   readonly weightDecay: number;
   readonly state: ParameterState;
+}
+
+/** @internal What the numbers of an optimiser's steps depend on. */
+export interface OptimizerSettings {
+  readonly kind: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly groups: readonly {
+    readonly parameters: readonly Parameter[];
+    readonly lr: number;
+    readonly weightDecay: number;
+  }[];
 }
 
 export abstract class Optimizer {
@@ -95,6 +107,23 @@ export abstract class Optimizer {
   scaleLr(factor: number): void {
     this.#rates.scale(`${this.#name}.scaleLr`, factor);
   }
+
+  /** @internal What its steps depend on: kind, options, and what each group began with. */
+  get settings(): OptimizerSettings {
+    const groups = this.#groups.map(({ parameters, weightDecay }, i) => ({
+      ...{ parameters, weightDecay },
+      lr: this.#rates.initial[i]!,
+    }));
+    return { kind: this.#name, options: this.options, groups };
+  }
+
+  /** @internal Puts back what `lrs` gave. @throws TypeError, RangeError */
+  restoreRates(where: string, rates: unknown): void {
+    this.#rates.restore(where, rates);
+  }
+
+  /** @internal What is the same for all groups. */
+  protected abstract get options(): Readonly<Record<string, unknown>>;
 
   /**
    * Moves every parameter that has a gradient and is not frozen.
@@ -175,7 +204,7 @@ function makeStates(runtime: Runtime, groups: readonly ResolvedGroup[], arrays: 
   const made: Group[] = [];
   try {
     for (const { parameters, weightDecay } of groups)
-      made.push({ weightDecay, state: new ParameterState(runtime, parameters, arrays) });
+      made.push({ parameters, weightDecay, state: new ParameterState(runtime, parameters, arrays) });
   } catch (error) {
     for (const { state } of made) releaseAll(state.storages);
     throw error;

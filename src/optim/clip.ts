@@ -19,11 +19,15 @@ export function clipGradNorm(parameters: readonly Parameter[], maxNorm: number):
     gradients.reduce((total, { size, pointer }) => total + kernels.squaredNorm(size, pointer), 0),
   );
   const factor = maxNorm / (norm + 1e-6);
-  if (factor < 1 && Number.isFinite(norm)) {
-    for (const { size, pointer, storage } of gradients) {
-      kernels.scale(size, factor, pointer, pointer);
-      storage.version++;
-    }
-  }
+  if (factor < 1 && Number.isFinite(norm)) scaleGradients(checked, factor);
   return norm;
+}
+
+/** @internal Multiplies every gradient that there is. */
+export function scaleGradients(parameters: readonly Parameter[], factor: number): void {
+  for (const { grad, runtime } of parameters) {
+    if (grad === null) continue;
+    runtime.engine.kernels.scale(grad.size, factor, grad.pointer, grad.pointer);
+    grad.storage.version++;
+  }
 }

@@ -41,6 +41,10 @@ export class SGD extends Optimizer {
     this.#options = { momentum, dampening, nesterov };
   }
 
+  protected override get options(): Readonly<Record<string, unknown>> {
+    return this.#options;
+  }
+
   override step(): void {
     const options = this.#options;
     this.forEachRun((run, { lr, weightDecay }, kernels) =>
@@ -78,6 +82,10 @@ abstract class AdamBase extends Optimizer {
     super(name, parameters, { lr, weightDecay }, ['exp_avg', 'exp_avg_sq']);
     this.#decoupled = decoupled;
     this.#options = { betas, eps };
+  }
+
+  protected override get options(): Readonly<Record<string, unknown>> {
+    return this.#options;
   }
 
   override step(): void {

@@ -2,7 +2,7 @@
  * Learning rates of an optimiser's groups: what each began with, and one factor over all of them. Nothing is kept as "the
  * last rate times a factor", so no way through 0 loses what stood between the groups. Called by `optimizer.ts`.
  */
-import { checkNumber } from '../values/checks.js';
+import { checkNumber, describe } from '../values/checks.js';
 
 const MAX = Number.MAX_VALUE;
 
@@ -17,6 +17,11 @@ export class Rates {
     this.#initial = initial;
     this.#leading = initial.find((rate) => rate !== 0) ?? 0;
     this.#rates = initial;
+  }
+
+  /** What each group began with. */
+  get initial(): readonly number[] {
+    return this.#initial;
   }
 
   /** Rate of each group now. */
@@ -47,6 +52,13 @@ export class Rates {
   scale(where: string, factor: unknown): void {
     const value = checkNumber(`${where}: factor`, factor, 0, MAX);
     this.#apply(`${where}: factor`, this.#leading * value, value);
+  }
+
+  /** Puts back what `all` gave. @throws TypeError, RangeError */
+  restore(where: string, rates: unknown): void {
+    if (!Array.isArray(rates) || rates.length !== this.#initial.length)
+      throw new TypeError(`${where} is ${describe(rates)}, expected ${this.#initial.length} numbers`);
+    this.#rates = rates.map((rate: unknown, i) => checkNumber(`${where}: group ${i}`, rate, 0, MAX));
   }
 
   /** @param leading - the leading group's rate, as given: a quotient and a product would round it */

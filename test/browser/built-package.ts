@@ -11,6 +11,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'lora-wasm': 'index.js',
   'lora-wasm/formats': 'formats/index.js',
   'lora-wasm/models': 'models/index.js',
+  'lora-wasm/train': 'train/index.js',
 };
 
 export function builtPackage(): Plugin {

@@ -5,6 +5,7 @@ import * as formats from '../../src/formats/index.js';
 import * as main from '../../src/index.js';
 import * as models from '../../src/models/index.js';
 import * as node from '../../src/node.js';
+import * as train from '../../src/train/index.js';
 
 const ROOT = new URL('../../', import.meta.url);
 const PAGE = readFileSync(new URL('docs/api.md', ROOT), 'utf8');
@@ -24,7 +25,7 @@ const VARIABLES = [
   'factor',
 ];
 const BUILT_IN = ['TypeError', 'RangeError'];
-const EXPORTS: Readonly<Record<string, unknown>> = { ...main, ...formats, ...models, ...node };
+const EXPORTS: Readonly<Record<string, unknown>> = { ...main, ...formats, ...models, ...train, ...node };
 
 /** Names of methods and accessors, inherited ones too. */
 function membersOf(value: unknown): string[] {

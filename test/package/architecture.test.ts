@@ -17,6 +17,7 @@ const ROOMS = [
   ['ops'],
   ['nn'],
   ['lora', 'optim', 'models'],
+  ['train'],
 ];
 const LORA = [
   ['errors'],
@@ -97,7 +98,7 @@ test('lora and models may import formats, and what is below it imports none of t
     below.includes(path.split('/')[0]!) ? targets.filter((target) => target.startsWith('formats/')) : [],
   );
   expect(wrong).toEqual([]);
-  const runtime = /^(engine|tensor|ops|nn|lora|optim|models)\//;
+  const runtime = /^(engine|tensor|ops|nn|lora|optim|models|train)\//;
   const ofFormats = [...IMPORTS].flatMap(([path, targets]) =>
     path.startsWith('formats/') ? targets.filter((target) => runtime.test(target)) : [],
   );

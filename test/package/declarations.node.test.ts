@@ -19,6 +19,7 @@ const DECLARATIONS: Readonly<Record<string, string>> = {
   'lora-wasm/inline, CommonJS': 'inline/index.d.cts',
   'lora-wasm/formats': 'formats/index.d.ts',
   'lora-wasm/models': 'models/index.d.ts',
+  'lora-wasm/train': 'train/index.d.ts',
   'lora-wasm/node': 'node.d.ts',
 };
 const MODULES: Readonly<Record<string, string>> = {
@@ -27,6 +28,7 @@ const MODULES: Readonly<Record<string, string>> = {
   'lora-wasm/inline, CommonJS': 'inline/simd.cjs',
   'lora-wasm/formats': 'formats/index.js',
   'lora-wasm/models': 'models/index.js',
+  'lora-wasm/train': 'train/index.js',
   'lora-wasm/node': 'node.js',
 };
 const ENTRIES = Object.keys(DECLARATIONS);

@@ -103,7 +103,7 @@ test('import computes, from a folder with a space and a # in its name', () => {
 });
 
 test('every entry can be imported and required', () => {
-  const entries = ['', '/formats', '/models', '/node', ...INLINE].map((name) => `lora-wasm${name}`);
+  const entries = ['', '/formats', '/models', '/train', '/node', ...INLINE].map((name) => `lora-wasm${name}`);
   const code = `for (const entry of ${JSON.stringify(entries)}) {
     const names = Object.keys(await import(entry));
     const { createRequire } = await import('node:module');

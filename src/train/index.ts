@@ -1,0 +1,19 @@
+/** `lora-wasm/train`: the Trainer, for any model; exports only. */
+
+export type { Batches, BatchSource } from './batches.js';
+export { CheckpointError, TrainingError } from './errors.js';
+export type {
+  CheckpointEvent,
+  EvalEvent,
+  EvalRecord,
+  StepEvent,
+  StepRecord,
+  TrainEnd,
+  TrainEvent,
+  TrainHistory,
+  TrainResult,
+} from './events.js';
+export type { BatchLoss, LossFunction } from './loss.js';
+export type { EarlyStop, TrainerOptions } from './options.js';
+export type { CheckpointFiles, CheckpointStore, StoredCheckpoint } from './store.js';
+export { Trainer } from './trainer.js';
