@@ -120,12 +120,12 @@ export async function loadOpened(
   source: ModelSource,
   { weights = 'stored', maxLength, tokenizer, onProgress, signal }: LoadModelOptions,
 ): Promise<LanguageModel> {
-  const { config, tensors } = source;
+  const { config } = source;
   const most = config.maxPositionEmbeddings;
   const length = checkInteger(`${where}: maxLength`, maxLength ?? Math.min(most, DEFAULT_LENGTH), 1, most);
   signal?.throwIfAborted();
   const text = await textOf(where, source, tokenizer);
-  const planned = planTensors(where, config, tensors, weights);
+  const planned = planTensors(source, weights);
   checkRoom(where, rt, config, planned, length);
   const model = build(rt, config, planned, length);
   try {

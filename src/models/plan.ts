@@ -7,7 +7,7 @@ import { bytesOf, type WeightDType } from '../values/dtypes.js';
 import { FormatError, listed } from '../values/format-error.js';
 import { sameShape, showShape } from '../values/shape.js';
 import type { ModelConfig } from './config.js';
-import type { StoredTensor } from './source/model-source.js';
+import type { ModelSource, StoredTensor } from './source/model-source.js';
 
 /** What `loadModel` takes as `weights`. */
 export type WeightsOption = 'stored' | 'f32' | 'f16' | 'bf16';
@@ -53,9 +53,7 @@ function* layerTensors(config: ModelConfig): Iterable<[string, readonly number[]
 
 /** Every tensor of the model with what fills it. @throws FormatError for what is missing, misshapen or left over */
 export function planTensors(
-  where: string,
-  config: ModelConfig,
-  tensors: ReadonlyMap<string, StoredTensor>,
+  { where, config, tensors, labelOf }: ModelSource,
   weights: WeightsOption,
 ): Map<string, PlannedTensor> {
   const left = new Set(tensors.keys());
@@ -64,7 +62,8 @@ export function planTensors(
   const planned = new Map<string, PlannedTensor>();
   for (const [name, shape] of tensorsOf(config)) {
     const stored = tensors.get(name);
-    if (stored === undefined) throw new FormatError(`${where}: there is no tensor '${name}', expected one`);
+    if (stored === undefined)
+      throw new FormatError(`${where}: there is no tensor '${labelOf(name)}', expected one`);
     const what = `${stored.where}: tensor '${stored.label}'`;
     if (!sameShape(stored.shape, shape))
       throw new FormatError(`${what} is ${showShape(stored.shape)}, expected ${showShape(shape)}`);
@@ -74,7 +73,7 @@ export function planTensors(
   }
   if (left.size > 0)
     throw new FormatError(
-      `${where}: tensors ${listed([...left])} belong to nothing in the model, expected no others`,
+      `${where}: tensors ${listed([...left].map((name) => tensors.get(name)!.label))} belong to nothing in the model, expected no others`,
     );
   return planned;
 }

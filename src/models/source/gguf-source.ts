@@ -76,7 +76,8 @@ export async function openGgufModel(where: string, file: RandomAccess): Promise<
     const name = nameOf(where, label);
     found.set(name, { where, label, type: dtype, shape, file, begin, end, pairedHeads });
   }
-  return { config, tensors: found, metadata: new Map(metadata), texts: new Map() };
+  const texts = new Map<string, string>();
+  return { where, config, tensors: found, metadata: new Map(metadata), texts, labelOf };
 }
 
 /** The architecture of a file that holds a whole model and says nothing that is not understood. @throws FormatError */
@@ -110,6 +111,15 @@ function nameOf(where: string, label: string): string {
       `${where}: tensor '${label}' is not known, expected ${listed([...Object.keys(OUTER), FREQUENCIES])} or a block's`,
     );
   return `model.layers.${block}.${name}.${kind}`;
+}
+
+/** llama.cpp's name of a tensor. */
+function labelOf(name: string): string {
+  const outer = Object.keys(OUTER).find((label) => OUTER[label] === name);
+  if (outer !== undefined) return outer;
+  const [, block, layer, kind] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name) ?? [];
+  const label = Object.keys(BLOCK).find((one) => BLOCK[one] === layer);
+  return `blk.${block}.${label}.${kind}`;
 }
 
 /** llama.cpp's converter reorders the rows of Llama's queries and keys. */

@@ -34,13 +34,16 @@ export async function openHfModel(files: ModelFiles): Promise<ModelSource> {
   const tensors = new Map<string, StoredTensor>();
   const indexText = await text(INDEX);
   const index = indexText === null ? null : indexOf(`${where}: ${INDEX}`, indexText);
+  const shards = new Map<string, RandomAccess>();
   for (const name of index === null ? [WHOLE] : new Set(index.values())) {
     const file = await files.open(name);
     if (file === null) throw missing(files, name);
+    shards.set(name, file);
+  }
+  for (const [name, file] of shards)
     await addTensors(`${where}: ${name}`, file, tensors, (tensor) =>
       index === null ? true : index.get(tensor) === name,
     );
-  }
   for (const [tensor, file] of index ?? [])
     if (!tensors.has(tensor) && !IGNORED.test(tensor))
       throw new FormatError(`${where}: ${INDEX}: tensor '${tensor}' is not in ${file}, expected it there`);
@@ -49,7 +52,7 @@ export async function openHfModel(files: ModelFiles): Promise<ModelSource> {
     const found = await text(name);
     if (found !== null) texts.set(name, found);
   }
-  return { config, tensors, metadata: null, texts };
+  return { where, config, tensors, metadata: null, texts, labelOf: (name) => name };
 }
 
 function missing({ where, names }: ModelFiles, name: string): FormatError {

@@ -21,6 +21,10 @@ export interface StoredTensor {
 
 /** A model, opened: nothing of its weights is read yet. */
 export interface ModelSource {
+  /** What errors name: the call and the file or folder. */
+  readonly where: string;
+  /** What the files call a tensor of that name. */
+  readonly labelOf: (name: string) => string;
   readonly config: ModelConfig;
   /** By transformers' names. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
