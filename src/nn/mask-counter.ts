@@ -3,6 +3,7 @@
  * whole model can be read and put back (`Module.dropoutState`).
  */
 import type { MaskPlace } from '../ops/dropout.js';
+import { beforeMove } from '../tensor/random-watch.js';
 import type { Runtime } from '../tensor/runtime.js';
 
 export class MaskCounter {
@@ -19,7 +20,7 @@ export class MaskCounter {
 
   /** The next mask; a forward that fails gives it back, so that its next try has it again. */
   take(): MaskPlace {
-    this.#runtime.random.moves(this);
+    beforeMove(this.#runtime, this);
     const mask = this.at(this.step);
     const before = this.step++;
     this.#runtime.ifFails(() => {

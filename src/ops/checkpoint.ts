@@ -4,6 +4,8 @@
  */
 
 import { checkTensor } from '../tensor/check.js';
+import { walkOver } from '../tensor/parts.js';
+import { repeatRandom, watchRandom } from '../tensor/random-watch.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Storage } from '../tensor/storage.js';
 import { checkUnchanged, type Edge, nodesSoFar, type Saved, TapeNode } from '../tensor/tape.js';
@@ -32,7 +34,7 @@ export function checkpoint(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
   return rt.attempt(() => {
     const since = nodesSoFar();
     let outside: Outside = { edges: [], saved: new Map() };
-    const { result: y, places } = rt.random.watch(() =>
+    const { result: y, places } = watchRandom(rt, () =>
       rt.scope(() => {
         const inner = checkResult(rt, fn(x));
         outside = outsideOf(inner, since);
@@ -47,11 +49,11 @@ export function checkpoint(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
       inputs: { outside: outside.edges },
       keep: { x },
       repeats: true,
-      backward({ walkBack }) {
+      backward({ dy, walk }) {
         for (const [storage, version] of saved)
           if (storage.alive) checkUnchanged(WHERE, { storage, version });
-        walkBack(() => {
-          const again = rt.random.repeat(places, () => checkResult(rt, fn(input())));
+        walkOver(walk, dy, () => {
+          const again = repeatRandom(rt, places, () => checkResult(rt, fn(input())));
           checkDigest(digestOf(again), digest);
           return again;
         });

@@ -10,9 +10,9 @@ import { matrix } from '../engine/operands.js';
 import { cut } from '../engine/split.js';
 import { checkTensor } from '../tensor/check.js';
 import { Collected } from '../tensor/collected.js';
+import { partialBackward } from '../tensor/parts.js';
 import { nodesSoFar } from '../tensor/tape.js';
 import { Tensor } from '../tensor/tensor.js';
-import { partialBackward } from '../tensor/walk.js';
 import { showShape } from '../values/shape.js';
 import { type Counted, checkClasses } from './labels.js';
 
@@ -90,7 +90,7 @@ function runChunk(
   const part = rt.adopt(new Tensor(rt, x.storage.retain(), x.offset + 4 * from * K, [count, K], 'f32'));
   part.requiresGrad = dx !== null;
   const [since, made] = [nodesSoFar(), Tensor.made];
-  const logits = rt.rowsApart(where, () => rows.logitsOf(part));
+  const logits = withRowsApart(where, rows, part);
   const N = checkLogits(where, logits, part);
   checkClasses(where, counted, N);
   const labelled = {
@@ -114,6 +114,18 @@ function runChunk(
   });
   // Logits that none of the hidden rows went into.
   if (dx !== null && accumulate === 0) kernels.fill(count * K, 0, dx.pointer + 4 * from * K);
+}
+
+/** The head over some rows: layers whose rows differ cannot know which these are. */
+function withRowsApart(where: string, { x, logitsOf }: ChunkedRows, part: Tensor): Tensor {
+  const rt = x.runtime;
+  const before = rt.apart;
+  rt.apart = where;
+  try {
+    return logitsOf(part);
+  } finally {
+    rt.apart = before;
+  }
 }
 
 /** The number of classes. @throws TypeError, RangeError */

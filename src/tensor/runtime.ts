@@ -18,7 +18,7 @@ import { checkShape, type DType, type Shape } from '../values/shape.js';
 import type { ElementSource } from './elements.js';
 import { makeParameter, makeTensor, makeZeros, type TensorOptions } from './make.js';
 import type { Parameter } from './parameter.js';
-import { RandomWatch } from './random-watch.js';
+import type { RandomPlaces } from './random-watch.js';
 import { collect, Scope, type Scoped } from './scope.js';
 import { Storage } from './storage.js';
 import { type Operation, type OperationInputs, type OperationKeep, TapeNode } from './tape.js';
@@ -54,17 +54,17 @@ export interface RandomState {
 /** Kernels, memory and random numbers of their own. `createRuntime` makes one; layers take it, tensors belong to it. */
 export class Runtime {
   /** @internal */ readonly engine: Engine;
-  /** @internal */ readonly random: RandomWatch;
+  /** @internal Who wants to know of random counters that move. */ readonly watches: RandomPlaces[] = [];
+  /** @internal The call that takes the rows of a batch apart now: layers whose rows differ refuse. */
+  apart: string | null = null;
   #scope: Scope | null = null;
   #gradEnabled = true;
-  #rowsApart: string | null = null;
   /** How to take back what the running attempt did besides making tensors; null outside of one. */
   #undo: (() => void)[] | null = null;
 
   /** @internal Use `createRuntime`. */
   constructor(engine: Engine) {
     this.engine = engine;
-    this.random = new RandomWatch(engine);
   }
 
   /** Which kernels run and why, threads, platform, seed. */
@@ -280,22 +280,6 @@ export class Runtime {
   /** @internal Called at a failure of what runs now: takes back a change that is not a tensor. */
   ifFails(back: () => void): void {
     this.#undo?.push(back);
-  }
-
-  /** @internal Runs `fn`, in which the rows of a batch are apart from one another: layers whose rows differ refuse. */
-  rowsApart<T>(where: string, fn: () => T): T {
-    const before = this.#rowsApart;
-    this.#rowsApart = where;
-    try {
-      return fn();
-    } finally {
-      this.#rowsApart = before;
-    }
-  }
-
-  /** @internal The call that takes rows apart now, or null. */
-  get apart(): string | null {
-    return this.#rowsApart;
   }
 
   /** Whether operations are recorded now. */

@@ -6,6 +6,7 @@
 import type { Scope, Scoped } from './scope.js';
 import type { Storage } from './storage.js';
 import type { Tensor } from './tensor.js';
+import type { Walk } from './walk.js';
 
 /** Where an operation's backward writes the gradient of one input. */
 export interface GradTarget {
@@ -38,8 +39,8 @@ export interface BackwardContext<I extends OperationInputs, K extends OperationK
   wants<N extends keyof I & string>(name: N, ...i: Index<I[N]>): boolean;
   /** Hands `gradient` (of the input's size) on as a whole. */
   pass<N extends keyof I & string>(gradient: Tensor, name: N, ...i: Index<I[N]>): void;
-  /** The last thing that a backward does: runs `fn`, which records, and walks back over that from its result, whose gradient dy is. */
-  walkBack(fn: () => Tensor): void;
+  /** What walks, for an operation that records more to be walked over (`parts.ts`). */
+  readonly walk: Walk;
 }
 
 /** What an operation leaves on the tape. */
@@ -60,7 +61,7 @@ export interface AnyContext {
   readonly grad: (name: string, i?: number) => GradTarget | null;
   readonly wants: (name: string, i?: number) => boolean;
   readonly pass: (gradient: Tensor, name: string, i?: number) => void;
-  readonly walkBack: (fn: () => Tensor) => void;
+  readonly walk: Walk;
 }
 
 /** Content that a node saved, at the version that it then had. */

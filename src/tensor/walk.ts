@@ -6,7 +6,7 @@ import { showShape } from '../values/shape.js';
 import { checkGradient } from './check.js';
 import { Gathered } from './gathered.js';
 import type { Runtime } from './runtime.js';
-import { type AnyContext, type Edge, type GradTarget, nodesSoFar, TapeNode } from './tape.js';
+import { type AnyContext, type Edge, type GradTarget, TapeNode } from './tape.js';
 import type { Tensor } from './tensor.js';
 
 /** Where a gradient goes that leaves the part of the graph which is walked. */
@@ -67,27 +67,14 @@ function leafOf(edge: Tensor | TapeNode): Tensor {
   return edge;
 }
 
-/**
- * Walks back from `root` over the nodes from number `since` on, at once and apart from every `grad`: what was computed before them, and
- * leaves, get their gradients at the places that `outside` gives.
- * @param gradient - of root
- */
-export function partialBackward(root: Tensor, gradient: Tensor, since: number, outside: Outside): void {
-  const { runtime, node } = root;
-  const nodes = order(root, since);
-  for (const one of nodes) one.check();
-  runtime.scope(() => new Walk(runtime, since, outside).over(nodes, node ?? root, gradient));
-}
-
 /** One walk back over the tape: the gradients that wait for their nodes, and places for new ones. */
-class Walk {
+export class Walk {
   readonly #runtime: Runtime;
   readonly #since: number;
   readonly #outside: Outside;
-  readonly #pending = new Map<TapeNode, Tensor>();
-  /** The node that runs, and the gradient of its output. */
+  /** Gradients that wait for their nodes. */
+  readonly pending = new Map<TapeNode, Tensor>();
   #node: TapeNode | null = null;
-  #dy: Tensor | null = null;
 
   /** @param since - number of the first node that is walked over */
   constructor(runtime: Runtime, since: number, outside: Outside) {
@@ -104,8 +91,8 @@ class Walk {
 
   /** Adds a gradient as a whole to what waits at an edge. */
   give(edge: Tensor | TapeNode, gradient: Tensor): void {
-    if (this.#isInside(edge) && !this.#pending.has(edge)) {
-      this.#pending.set(edge, gradient.detach());
+    if (this.#isInside(edge) && !this.pending.has(edge)) {
+      this.pending.set(edge, gradient.detach());
       return;
     }
     const { pointer, accumulate } = this.#placeOf(edge);
@@ -116,15 +103,11 @@ class Walk {
 
   /** Runs the backward of a node, if a gradient came to it. */
   #run(node: TapeNode): void {
-    const dy = this.#pending.get(node);
+    const dy = this.pending.get(node);
     if (dy === undefined) return;
-    this.#pending.delete(node);
+    this.pending.delete(node);
     this.#node = node;
-    this.#dy = dy;
-    node.run({
-      ...{ dy, at: this.#at, grad: this.#grad, wants: this.#wants, pass: this.#pass },
-      walkBack: this.#walkBack,
-    });
+    node.run({ dy, at: this.#at, grad: this.#grad, wants: this.#wants, pass: this.#pass, walk: this });
     dy.dispose();
   }
 
@@ -149,28 +132,6 @@ class Walk {
     if (edge !== null) this.give(edge, gradient);
   };
 
-  readonly #walkBack: AnyContext['walkBack'] = (fn) => {
-    const [dy, runtime] = [this.#dy!, this.#runtime];
-    const since = nodesSoFar();
-    runtime.scope(() => {
-      let rest = (): void => {};
-      runtime.scope(() => {
-        const root = runtime.recording(true, fn);
-        const nodes = order(root, since);
-        const walk = (): void => {
-          if (root.requiresGrad) this.over(nodes, root.node ?? root, dy);
-        };
-        // What is to run again may read temporaries of `fn`; else they go before the walk.
-        if (nodes.some(({ repeats }) => repeats)) walk();
-        else rest = walk;
-        return [root, ...this.#pending.values()];
-      });
-      rest();
-      // Gradients that wait for earlier nodes outlive what was recorded here.
-      return [...this.#pending.values()];
-    });
-  };
-
   #placeOf(edge: Tensor | TapeNode): GradTarget {
     return this.#isInside(edge) ? this.#placeOfNode(edge) : this.#outside(edge);
   }
@@ -180,10 +141,10 @@ class Walk {
   }
 
   #placeOfNode(node: TapeNode): GradTarget {
-    let held = this.#pending.get(node);
+    let held = this.pending.get(node);
     if (held === undefined) {
       held = this.#runtime.empty(node.shape, 'f32');
-      this.#pending.set(node, held);
+      this.pending.set(node, held);
       return { pointer: held.pointer, accumulate: 0 };
     }
     if (held.storage.shared) {
@@ -191,7 +152,7 @@ class Walk {
       this.#runtime.engine.kernels.scale(held.size, 1, held.pointer, own.pointer);
       held.dispose();
       held = own;
-      this.#pending.set(node, held);
+      this.pending.set(node, held);
     }
     return { pointer: held.pointer, accumulate: 1 };
   }

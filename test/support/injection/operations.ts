@@ -236,7 +236,7 @@ export const OPERATIONS: readonly Scenario[] = [
   ),
   ...ROTATIONS,
   ...scenariosOf('defineOperation', one, (x) => square({ x: x! })),
-  ...scenariosOf('checkpoint', two, (a, b) => checkpoint((x) => mul(tanh(mul(x, b!)), x), scale(a!, 2))),
+  ...scenariosOf('checkpoint', two, (a, b) => checkpoint((x) => mul(tanh(mul(x, b!)), x), a!)),
   // Several operations: outside a scope what the first gave is the caller's.
   ...scenariosOf(
     'defineOperation',
