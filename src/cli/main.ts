@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The `lora-wasm` command: `inspect` and `convert`. A mistake is one line on stderr and exit code 1, never a stack trace. */
+/** The `lora-wasm` command: `inspect`, `convert`, `generate` and `eval`. A mistake is one line on stderr and exit code 1, never a stack trace. */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,8 +8,12 @@ import { convert } from '../formats/convert.js';
 import type { AdapterFormat } from '../formats/lora-file.js';
 import { readAdapter } from '../formats/read-adapter.js';
 import { messageText, printable } from '../values/format-error.js';
+import type { EvalFlags } from './eval.js';
 import { readBase, readInput, writeOutput } from './files.js';
+import type { GenerateFlags } from './generate.js';
 import { reportOf, tableOf } from './inspect.js';
+import { Interrupted } from './interrupted.js';
+import { collect, modelOptions, number } from './model-options.js';
 import { checkPath, ofFile } from './name-errors.js';
 
 const FORMATS = ['peft', 'mlx', 'gguf', 'kohya', 'loralib'];
@@ -80,9 +84,65 @@ async function convertFiles(input: string, out: string, flags: ConvertFlags): Pr
   for (const path of paths) print(process.stdout, `wrote ${printable(path)}`);
 }
 
+const GENERATE_EXAMPLES = `
+Examples:
+  lora-wasm generate --model model.gguf --prompt "Once upon a time" --max-tokens 64
+  lora-wasm generate --model model.gguf --chat --prompt "What colour is the sky?"
+  lora-wasm generate --model folder --chat --system "Answer in rhyme." --prompt "Who are you?" --adapter poet --adapter calm:0.5
+  lora-wasm generate --model model.gguf --prompt "Tea is" --temperature 0.8 --top-p 0.95 --seed 7 --json`;
+
+function generate(): Command {
+  return modelOptions(new Command('generate'))
+    .description(
+      'write on from a text, or answer one, with a language model; the text goes to standard output',
+    )
+    .requiredOption('--prompt <text>', 'the text')
+    .option('--chat', "make a conversation of it by the model's chat template")
+    .option('--system <text>', 'what the conversation begins with, for --chat')
+    .option('--max-tokens <n>', 'tokens at most (default: 256)', number(1, 2 ** 31 - 1))
+    .option(
+      '--temperature <t>',
+      'how freely tokens are drawn; 0 takes the likeliest',
+      number(0, 1e6, false),
+      0,
+    )
+    .option('--top-k <n>', 'draw among so many of the likeliest; 0 for all', number(0, 2 ** 31 - 1), 0)
+    .option('--top-p <p>', 'draw among the likeliest that have this probability', number(1e-9, 1, false), 1)
+    .option('--repetition-penalty <x>', 'how much less likely is what was there', number(1e-3, 1e3, false), 1)
+    .option('--seed <n>', 'which tokens are drawn', number(0, 2 ** 32 - 1), 0)
+    .option('--stop <text>', 'end before this text; repeatable', collect(String))
+    .addHelpText('after', GENERATE_EXAMPLES)
+    .action(async (flags: GenerateFlags) => {
+      const { generateCommand } = await import('./generate.js');
+      await generateCommand(flags);
+    });
+}
+
+const EVAL_EXAMPLES = `
+A file *.jsonl has a row a line: {"text": ...}, {"messages": [...]}, or {"prompt": ..., "completion": ...}, of which the
+completion counts. Any other file is one text.
+
+Examples:
+  lora-wasm eval --model model.gguf --data book.txt
+  lora-wasm eval --model model.gguf --data rows.jsonl --adapter my-adapter --json`;
+
+function evaluate(): Command {
+  return modelOptions(new Command('eval'))
+    .description('measure how well a language model foretells a text: mean loss, perplexity')
+    .requiredOption('--data <file>', 'a text, or rows of JSONL')
+    .option('--length <n>', 'tokens of a piece at most', number(2, 2 ** 20), 512)
+    .addHelpText('after', EVAL_EXAMPLES)
+    .action(async (flags: EvalFlags) => {
+      const { evalCommand } = await import('./eval.js');
+      await evalCommand(flags);
+    });
+}
+
 function program(): Command {
   const command = new Command('lora-wasm')
-    .description('Looks at LoRA adapters and converts them between PEFT, MLX, GGUF, kohya and loralib.')
+    .description(
+      'Looks at LoRA adapters, converts them between PEFT, MLX, GGUF, kohya and loralib, and runs language models with them.',
+    )
     .version(version(), '--version', 'print the version')
     .exitOverride()
     .configureOutput({ outputError: () => {} });
@@ -108,15 +168,23 @@ function program(): Command {
     .option('--force', 'write weights that are not finite')
     .option('--overwrite', 'replace files that are there')
     .action(convertFiles);
+  for (const own of [generate(), evaluate()]) command.addCommand(own.copyInheritedSettings(command));
   return command;
 }
 
 function report(error: unknown): void {
   // Help is a CommanderError too, with exit code 0.
   if (error instanceof CommanderError && error.exitCode === 0) return;
+  // What was asked for, without a word.
+  if (error instanceof Interrupted) {
+    process.exitCode = error.exitCode;
+    return;
+  }
   const without = error instanceof CommanderError && error.code === 'commander.help';
   const text = error instanceof Error ? error.message : String(error);
-  const line = without ? 'no command, expected inspect or convert' : text.replace(/^error: /, '');
+  const line = without
+    ? 'no command, expected inspect, convert, generate or eval'
+    : text.replace(/^error: /, '');
   // Commander's mistakes are of usage; those of files say themselves what was expected.
   const hint = error instanceof CommanderError ? '; lora-wasm --help shows the usage' : '';
   print(process.stderr, `lora-wasm: ${messageText(line.replace(/\s*\n\s*/g, ' '))}${hint}`);

@@ -7,7 +7,8 @@ export class UserError extends Error {
 }
 
 /** What a function calls itself in front of a message. */
-const FUNCTION = /^(?:convert|readAdapter|baseFromConfig|baseFromGguf|openGguf): (?:config\.json: )?/;
+const FUNCTION =
+  /^(?:convert|readAdapter|baseFromConfig|baseFromGguf|openGguf|LoraModel\.loadAdapter|TextTokenizer\.fromJson): (?:config\.json: )?/;
 const CONFIG = /^adapter_config\.json: /;
 
 /**

@@ -1,6 +1,6 @@
 /** generateText: text to text, by the tokenizer and the chat template that came with a model. The command and pages read by it. */
 import { checkBoolean, checkOptions, describe } from '../values/checks.js';
-import { GENERATE_OPTIONS, type GenerateOptions, generate } from './generate.js';
+import { GENERATE_OPTIONS, type GenerateOptions, generateAs } from './generate.js';
 import type { LanguageModel } from './load-model.js';
 import type { ChatMessage } from './text/chat-template.js';
 import { TextStream } from './text/text-stream.js';
@@ -31,25 +31,38 @@ export function generateText(
   prompt: string | readonly ChatMessage[],
   options: GenerateTextOptions = {},
 ): AsyncGenerator<string, void, undefined> {
-  const where = 'generateText';
+  return writeText('generateText', lm, prompt, options).text();
+}
+
+/** A text that is about to be written. */
+export interface Writing {
+  readonly promptTokens: number;
+  /** Tokens that are written at most. */
+  readonly maxTokens: number;
+  /** Writes. @param onId - told of every token before its text */
+  text(onId?: (id: number) => void): AsyncGenerator<string, void, undefined>;
+}
+
+/** The same for a function of another name, with what it counts. @throws TypeError, RangeError, FormatError */
+export function writeText(
+  where: string,
+  lm: LanguageModel,
+  prompt: string | readonly ChatMessage[],
+  options: GenerateTextOptions,
+): Writing {
   checkOptions(where, options, [...GENERATE_OPTIONS, 'stop', 'skipSpecialTokens']);
   const { stop = [], skipSpecialTokens = false, ...rest } = options;
   checkBoolean(`${where}: skipSpecialTokens`, skipSpecialTokens);
   const stops = checkStops(where, stop);
   const ids = promptIds(where, lm, prompt);
-  const tokens = generate(lm.model, ids, { stopIds: lm.stopIds, ...rest });
-  return texts(tokens, new TextStream(lm.tokenizer!, skipSpecialTokens), stops);
+  const { tokens, maxTokens } = generateAs(where, lm.model, ids, { stopIds: lm.stopIds, ...rest });
+  const text: Writing['text'] = (onId) =>
+    texts(tokens, new TextStream(lm.tokenizer!, skipSpecialTokens), { stops, onId });
+  return { promptTokens: ids.length, maxTokens, text };
 }
 
-/**
- * The ids of a prompt as `generateText` makes them.
- * @throws TypeError, RangeError, FormatError
- */
-export function promptIds(
-  where: string,
-  lm: LanguageModel,
-  prompt: string | readonly ChatMessage[],
-): number[] {
+/** @throws TypeError, RangeError, FormatError */
+function promptIds(where: string, lm: LanguageModel, prompt: string | readonly ChatMessage[]): number[] {
   const { tokenizer, chat } = lm;
   if (tokenizer === null)
     throw new TypeError(`${where}: the model has no tokenizer, expected one (option tokenizer of loadModel)`);
@@ -77,10 +90,11 @@ function checkStops(where: string, stop: unknown): readonly string[] {
 async function* texts(
   tokens: AsyncGenerator<number, void, undefined>,
   stream: TextStream,
-  stops: readonly string[],
+  { stops, onId }: { stops: readonly string[]; onId: ((id: number) => void) | undefined },
 ): AsyncGenerator<string, void, undefined> {
   let held = '';
   for await (const id of tokens) {
+    onId?.(id);
     held += stream.push(id);
     const end = firstStop(held, stops);
     if (end >= 0) {

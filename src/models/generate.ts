@@ -38,7 +38,16 @@ export function generate(
   prompt: ArrayLike<number>,
   options: GenerateOptions = {},
 ): AsyncGenerator<number, void, undefined> {
-  const where = 'generate';
+  return generateAs('generate', model, prompt, options).tokens;
+}
+
+/** The same for a function of another name, with the count of tokens at most. @throws TypeError, RangeError */
+export function generateAs(
+  where: string,
+  model: CausalLM,
+  prompt: ArrayLike<number>,
+  options: GenerateOptions,
+): { tokens: AsyncGenerator<number, void, undefined>; maxTokens: number } {
   checkModel(where, model);
   checkOptions(where, options, GENERATE_OPTIONS);
   const { vocabSize } = model.config;
@@ -59,7 +68,7 @@ export function generate(
     throw new TypeError(`${where}: signal is ${describe(signal)}, expected an AbortSignal`);
   const stops = new Set(checkIds(`${where}: stopIds`, stopIds, Number.POSITIVE_INFINITY));
   const sampler = new Sampler(where, options, ids);
-  return written(model, ids, { sampler, stops, maxTokens, signal });
+  return { tokens: written(model, ids, { sampler, stops, maxTokens, signal }), maxTokens };
 }
 
 interface Writing {

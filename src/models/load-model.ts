@@ -36,10 +36,10 @@ export interface LoadModelOptions {
   /** Tokens of a row at most: how long the table of rotary positions is. Default what the model allows, 8192 at most. */
   readonly maxLength?: number;
   /**
-   * In place of the tokenizer of the model's files: one, or where a `tokenizer.json` lies; null for none. For a GGUF file whose
-   * tokenizer is not rebuilt.
+   * In place of the tokenizer of the model's files: one, or where a `tokenizer.json` lies, given as a model is; null for none. For a
+   * GGUF file whose tokenizer is not rebuilt.
    */
-  readonly tokenizer?: TextTokenizer | ByteSource | null;
+  readonly tokenizer?: TextTokenizer | string | ByteSource | null;
   /** Told of the bytes so far, and of all there are, while a file is fetched (null where the server does not say) and while weights are read. */
   readonly onProgress?: (loaded: number, total: number | null, what: 'fetch' | 'read') => void;
   /** Ends the loading with the signal's reason. */

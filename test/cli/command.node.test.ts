@@ -225,7 +225,7 @@ test.each([
 });
 
 test.each([
-  [[], 'no command, expected inspect or convert'],
+  [[], 'no command, expected inspect, convert, generate or eval'],
   [['inspect'], "missing required argument 'in'"],
   [['inspect', 'nothing'], 'nothing: there is no such file or folder'],
   [['inspect', 'bin'], 'a pickle can run code'],

@@ -1,5 +1,6 @@
 /** What of a model's files is text: its tokenizer, its chat template, and the tokens that end a text. `load-model.ts` calls it. */
-import { type ByteSource, openSource } from '../../formats/source.js';
+import type { ByteSource } from '../../formats/source.js';
+import { openFiles } from '../source/files.js';
 import { objectOf } from '../source/hf-config.js';
 import type { ModelSource } from '../source/model-source.js';
 import { ChatTemplate, templateOfFiles } from './chat-template.js';
@@ -27,7 +28,7 @@ const ENDS = ['eos', 'eot', 'eom'];
 export async function textOf(
   where: string,
   source: ModelSource,
-  given: TextTokenizer | ByteSource | null | undefined,
+  given: TextTokenizer | string | ByteSource | null | undefined,
 ): Promise<ModelText> {
   const { metadata, texts, config } = source;
   const own = given instanceof TextTokenizer || given === null ? given : await read(where, source, given);
@@ -52,13 +53,14 @@ export async function textOf(
 async function read(
   where: string,
   { metadata, texts }: ModelSource,
-  given: ByteSource | undefined,
+  given: string | ByteSource | undefined,
 ): Promise<TextTokenizer | null> {
   const config = texts.get('tokenizer_config.json') ?? null;
   if (given !== undefined) {
-    const opened = await openSource(`${where}: tokenizer`, given);
-    const text = new TextDecoder().decode(await opened.read(0, opened.size));
-    return new TextTokenizer(`${where}: tokenizer`, builtFromJson(`${where}: tokenizer`, text, config));
+    const found = await openFiles(`${where}: tokenizer`, given);
+    if (!('file' in found)) throw new TypeError(`${found.where} is a folder, expected a file tokenizer.json`);
+    const text = new TextDecoder().decode(await found.file.read(0, found.file.size));
+    return new TextTokenizer(found.where, builtFromJson(found.where, text, config));
   }
   if (metadata !== null)
     return metadata.has('tokenizer.ggml.model') ? TextTokenizer.ofHeader(where, metadata) : null;

@@ -1,0 +1,41 @@
+/** A bar on standard error while something large is read: in a terminal only, and gone at the end. */
+
+const WIDTH = 30;
+/** What is smaller is there before a bar is read. */
+const LARGE = 2 ** 25;
+/** Milliseconds between two looks of it. */
+const EVERY = 50;
+
+/**
+ * @param what - what is read, such as 'model'
+ * @param unit - of what is counted; bytes are shown where there are many only
+ */
+export function progressBar(
+  what: string,
+  stream: NodeJS.WriteStream = process.stderr,
+  unit: 'bytes' | 'rows' = 'bytes',
+): { update(done: number, total: number | null, what?: 'fetch' | 'read'): void; end(): void } {
+  let shown = Number.NEGATIVE_INFINITY;
+  return {
+    update(done, total, part) {
+      const now = performance.now();
+      if (
+        !stream.isTTY ||
+        total === null ||
+        (unit === 'bytes' && total < LARGE) ||
+        (now - shown < EVERY && done < total)
+      )
+        return;
+      shown = now;
+      const filled = Math.round((WIDTH * done) / total);
+      const bar = `${'#'.repeat(filled)}${'.'.repeat(WIDTH - filled)}`;
+      const size = unit === 'bytes' ? `${Math.round(total / 1e6)} MB` : `${total}`;
+      stream.write(
+        `\r${part === 'fetch' ? `fetching ${what}` : what} [${bar}] ${Math.floor((100 * done) / total)} % of ${size}`,
+      );
+    },
+    end() {
+      if (shown > 0) stream.write('\r\u001b[K');
+    },
+  };
+}

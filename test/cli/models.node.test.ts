@@ -1,0 +1,309 @@
+/** The built command over language models: what it prints, byte for byte, how it ends, and what it refuses. */
+import { spawn, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createRuntime, LoraModel } from '../../src/index.js';
+import { generateText, type LanguageModel, meanLoss } from '../../src/models/index.js';
+import { goldenJson } from '../golden-support/files.js';
+import { HAS_SMOLLM2, MODEL_PATH } from '../golden-support/smollm2.js';
+import { loadTiny, tinyAdapter, tinyFiles, tinyTokenizer } from '../support/tiny-golden.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const TEMPLATE = "{% for m in messages %}{{ m.role[0] + ':' + m.content + '|' }}{% endfor %}";
+const texts = { 'tokenizer.json': tinyTokenizer(), 'chat_template.jinja': TEMPLATE };
+const LENGTH = 8192;
+const TEXT = 'The rain fell all day. Nobody minded, and the ducks were glad of it.';
+let folder = '';
+
+function run(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+}
+
+/** With options that give the same bits as a runtime in this test. */
+const generate = (...args: string[]) =>
+  run('generate', '--model', 'tiny', '--kernels', 'simd', '--threads', '1', '--max-tokens', '24', ...args);
+
+async function save(name: string, files: ReturnType<typeof tinyFiles>): Promise<void> {
+  mkdirSync(join(folder, name));
+  for (const [file, source] of files) {
+    const to = join(folder, name, file);
+    if (source instanceof URL) cpSync(source, to);
+    else if (source instanceof Blob) writeFileSync(to, new Uint8Array(await source.arrayBuffer()));
+  }
+}
+
+/** What a program gets. */
+async function expected(run: (lm: LanguageModel) => Promise<string> | string): Promise<string> {
+  using rt = await createRuntime({ kernels: 'simd', threads: 1 });
+  return await run(await loadTiny(rt, LENGTH, texts));
+}
+
+async function joined(parts: AsyncIterable<string>): Promise<string> {
+  let text = '';
+  for await (const part of parts) text += part;
+  return text;
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'lora-wasm models '));
+  await save('tiny', tinyFiles(LENGTH, texts));
+  await save('bare', tinyFiles(64));
+  const { config, weights } = tinyAdapter();
+  mkdirSync(join(folder, 'adapter'));
+  writeFileSync(join(folder, 'adapter/adapter_config.json'), config);
+  writeFileSync(join(folder, 'adapter/adapter_model.safetensors'), weights);
+  writeFileSync(join(folder, 'text.txt'), TEXT);
+  writeFileSync(join(folder, 'tokenizer.json'), tinyTokenizer());
+  const rows = [
+    { text: TEXT },
+    { messages: [{ role: 'user', content: 'Hi' }] },
+    { prompt: 'ab', completion: 'cd' },
+  ];
+  writeFileSync(join(folder, 'rows.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join('\n'));
+  writeFileSync(join(folder, 'wrong.jsonl'), '{"text":"ab"}\n{"txt":"ab"}\n');
+  mkdirSync(join(folder, 'empty'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('generate', () => {
+  test('prints the text, a newline, and nothing else', async () => {
+    const text = await expected((lm) => joined(generateText(lm, 'Once', { maxTokens: 24 })));
+    expect(generate('--prompt', 'Once')).toEqual({ status: 0, stdout: `${text}\n`, stderr: '' });
+  });
+
+  test('answers in a conversation', async () => {
+    const messages = [
+      { role: 'system', content: 'S' },
+      { role: 'user', content: 'Once' },
+    ];
+    const text = await expected((lm) => joined(generateText(lm, messages, { maxTokens: 24 })));
+    expect(generate('--chat', '--system', 'S', '--prompt', 'Once').stdout).toBe(`${text}\n`);
+  });
+
+  test('draws by the options of sampling, and ends before a stop', async () => {
+    const options = { maxTokens: 24, temperature: 1.5, topK: 30, topP: 0.9, repetitionPenalty: 1.2, seed: 5 };
+    const text = await expected((lm) => joined(generateText(lm, 'Once', options)));
+    const flags = ['--temperature', '1.5', '--top-k', '30', '--top-p', '0.9', '--repetition-penalty', '1.2'];
+    const drawn = (...more: string[]) =>
+      generate('--prompt', 'Once', ...flags, '--seed', '5', ...more).stdout;
+    expect(drawn()).toBe(`${text}\n`);
+    const stop = text.slice(6, 8);
+    expect(drawn('--stop', 'ÿÿ', '--stop', stop)).toBe(`${text.slice(0, text.indexOf(stop))}\n`);
+  });
+
+  test('as JSON gives text, ids, counts and why it ended', () => {
+    const plain = generate('--prompt', 'Once').stdout.slice(0, -1);
+    const report = JSON.parse(generate('--prompt', 'Once', '--json').stdout);
+    expect(report).toMatchObject({ text: plain, tokens: 24, promptTokens: 4, finish: 'length' });
+    expect(report.ids).toHaveLength(24);
+    const stopped = JSON.parse(generate('--prompt', 'Once', '--json', '--stop', plain.slice(3, 5)).stdout);
+    expect(stopped.finish).toBe('stop');
+  });
+
+  test('puts adapters over the model, each at its scale', async () => {
+    const text = await expected(async (lm) => {
+      const lora = LoraModel.attach(lm.model);
+      for (const name of ['a', 'b']) await lora.loadAdapter(name, tinyAdapter());
+      lora.setScale('a', 0.5);
+      lora.setAdapter(['a', 'b']);
+      return joined(generateText(lm, 'Once', { maxTokens: 24 }));
+    });
+    const plain = generate('--prompt', 'Once').stdout;
+    const adapted = generate('--prompt', 'Once', '--adapter', 'adapter:0.5', '--adapter', 'adapter');
+    expect(adapted).toEqual({ status: 0, stdout: `${text}\n`, stderr: '' });
+    expect(adapted.stdout).not.toBe(plain);
+    expect(generate('--prompt', 'Once', '--adapter', 'adapter:0').stdout).toBe(plain);
+  });
+
+  test('takes a tokenizer from elsewhere', () => {
+    const { status, stdout } = run(
+      'generate',
+      '--model',
+      'bare',
+      '--tokenizer',
+      'tokenizer.json',
+      '--prompt',
+      'Once',
+    );
+    expect(status).toBe(0);
+    expect(stdout.length).toBeGreaterThan(10);
+  });
+
+  test('at Ctrl-C ends its line and exits with 130', async () => {
+    const args = ['generate', '--model', 'tiny', '--prompt', 'Once', '--max-tokens', '8000'];
+    const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder });
+    let [stdout, stderr] = ['', ''];
+    child.stderr.on('data', (bytes) => (stderr += bytes));
+    child.stdout.on('data', (bytes) => {
+      if (stdout === '') child.kill('SIGINT');
+      stdout += bytes;
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect([code, stderr]).toEqual([130, '']);
+    expect(stdout).toMatch(/\n$/);
+  });
+
+  test('ends quietly where nobody reads', async () => {
+    const args = ['generate', '--model', 'tiny', '--prompt', 'Once', '--max-tokens', '8000'];
+    const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder });
+    let stderr = '';
+    child.stderr.on('data', (bytes) => (stderr += bytes));
+    child.stdout.once('data', () => child.stdout.destroy());
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect([code, stderr]).toEqual([0, '']);
+  });
+
+  test.skipIf(!HAS_SMOLLM2)('answers with the real model what transformers answers', () => {
+    const { greedy_base: golden } = goldenJson<{ greedy_base: { text: string } }>('smollm2/index.json');
+    const args = ['--chat', '--max-tokens', '32', '--prompt', 'What colour is the sky?'];
+    const found = run('generate', '--model', MODEL_PATH, ...args);
+    expect(found).toEqual({ status: 0, stdout: `${golden.text}\n`, stderr: '' });
+  });
+});
+
+describe('eval', () => {
+  const evaluate = (...args: string[]) =>
+    run('eval', '--model', 'tiny', '--kernels', 'simd', '--threads', '1', ...args);
+
+  test('gives the mean loss of a text', async () => {
+    const line = await expected((lm) => {
+      const { loss, tokens, perplexity } = meanLoss(lm.model, [lm.tokenizer!.encode(TEXT)]);
+      return `loss ${loss.toFixed(5)}, perplexity ${perplexity.toPrecision(6)}, ${tokens} tokens\n`;
+    });
+    expect(evaluate('--data', 'text.txt')).toEqual({ status: 0, stdout: line, stderr: '' });
+  });
+
+  test('in pieces, the first token of each not counted', () => {
+    const report = JSON.parse(evaluate('--data', 'text.txt', '--length', '10', '--json').stdout);
+    const pieces = Math.ceil(TEXT.length / 10);
+    expect(report).toMatchObject({ rows: pieces, tokens: TEXT.length - pieces });
+    expect(report.perplexity).toBeCloseTo(Math.exp(report.loss), 10);
+  });
+
+  test('of rows of JSONL: of a text and a chat all, of a completion what follows the prompt', async () => {
+    const sum = await expected((lm) => {
+      const ids = (text: string) => lm.tokenizer!.encode(text);
+      const completion = { ids: ids('abcd'), labels: [-100, -100, ...ids('cd')] };
+      return JSON.stringify(meanLoss(lm.model, [ids(TEXT), ids('u:Hi|'), completion]).tokens);
+    });
+    const report = JSON.parse(evaluate('--data', 'rows.jsonl', '--json').stdout);
+    expect(report).toMatchObject({ rows: 3, tokens: Number(sum) });
+  });
+
+  test('with an adapter', () => {
+    const [plain, adapted] = [[], ['--adapter', 'adapter']].map(
+      (more) => JSON.parse(evaluate('--data', 'text.txt', '--json', ...more).stdout).loss,
+    );
+    expect(Math.abs(plain - adapted)).toBeGreaterThan(1e-3);
+  });
+});
+
+describe('refused, in one line, with exit code 1, is', () => {
+  test.each<[string, string[], RegExp]>([
+    ['no model', ['generate', '--prompt', 'x'], /required option '--model <path>' not specified/],
+    ['no prompt', ['generate', '--model', 'tiny'], /required option '--prompt <text>' not specified/],
+    [
+      'an empty prompt',
+      ['generate', '--model', 'tiny', '--prompt', ''],
+      /--prompt is empty, expected a text/,
+    ],
+    [
+      'a path to nothing',
+      ['generate', '--model', 'gone', '--prompt', 'x'],
+      /gone: no such file or folder, expected a model/,
+    ],
+    [
+      'a folder without a model',
+      ['generate', '--model', 'empty', '--prompt', 'x'],
+      /empty.*: there is no config\.json/,
+    ],
+    [
+      'a file that is no model',
+      ['generate', '--model', 'text.txt', '--prompt', 'x'],
+      /text\.txt: the file does not begin with GGUF/,
+    ],
+    [
+      'a model without tokenizer',
+      ['generate', '--model', 'bare', '--prompt', 'x'],
+      /bare: the model has no tokenizer, expected one, or --tokenizer/,
+    ],
+    [
+      '--chat without a template',
+      ['generate', '--model', 'bare', '--tokenizer', 'tokenizer.json', '--chat', '--prompt', 'x'],
+      /bare: the model has no chat template, expected one for --chat/,
+    ],
+    [
+      '--system without --chat',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--system', 'y'],
+      /--system is given without --chat/,
+    ],
+    [
+      'a prompt too long',
+      ['generate', '--model', 'bare', '--tokenizer', 'tokenizer.json', '--prompt', 'x'.repeat(64)],
+      /generate: prompt has 64 tokens, expected 1 to 63/,
+    ],
+    ['standard input', ['generate', '--model', '-', '--prompt', 'x'], /--model is '-', expected a path/],
+    [
+      'another file than the hash says',
+      ['generate', '--model', 'text.txt', '--prompt', 'x', '--sha256', '0'.repeat(64)],
+      /text\.txt has the SHA-256 [0-9a-f]{64}, expected 0000/,
+    ],
+    [
+      'a hash that is none',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--sha256', 'abc'],
+      /--sha256.* Expected 64 hexadecimal digits/,
+    ],
+    [
+      'an adapter that is not there',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--adapter', 'gone:2'],
+      /gone: there is no such file or folder/,
+    ],
+    [
+      'half a token',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--max-tokens', '1.5'],
+      /--max-tokens.* Expected a whole number from 1/,
+    ],
+    [
+      'a probability above 1',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--top-p', '1.5'],
+      /--top-p.* Expected a number from 1e-9 to 1/,
+    ],
+    [
+      'too little memory',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--max-memory', '1'],
+      /wanted \d+ bytes, .*allowed 1048576/,
+    ],
+    ['no data', ['eval', '--model', 'tiny', '--data', 'gone.txt'], /gone\.txt/],
+    [
+      'a row that is none',
+      ['eval', '--model', 'tiny', '--data', 'wrong.jsonl'],
+      /wrong\.jsonl: line 2: expected an object with text, messages/,
+    ],
+    [
+      'data without a token that counts',
+      ['eval', '--model', 'tiny', '--data', 'empty.txt'],
+      /empty\.txt: no token counts/,
+    ],
+  ])('%s', (_, args, message) => {
+    writeFileSync(join(folder, 'empty.txt'), '');
+    const { status, stdout, stderr } = run(...args);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^lora-wasm: [^\n]+\n$/);
+    expect([status, stdout]).toEqual([1, '']);
+  });
+});
+
+test('help shows examples, on standard output', () => {
+  for (const name of ['generate', 'eval']) {
+    const { status, stdout } = run(name, '--help');
+    expect(status).toBe(0);
+    expect(stdout).toContain(`lora-wasm ${name} --model model.gguf`);
+  }
+});
