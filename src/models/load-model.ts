@@ -30,7 +30,7 @@ export type ModelInput = string | ByteSource | ReadonlyMap<string, ByteSource>;
 export interface LoadModelOptions {
   /**
    * Type of the matrices in memory: `'stored'`, as they lie in the file where tensors can have that type, else float32; or one
-   * that they are expanded or rounded to. Norms and biases are float32. Default `'stored'`.
+   * that they are expanded or rounded to, for `'q8_0'` and `'q4_0'` in blocks of 32. Norms and biases are float32. Default `'stored'`.
    */
   readonly weights?: WeightsOption;
   /** Tokens of a row at most: how long the table of rotary positions is. Default what the model allows, 8192 at most. */
@@ -67,7 +67,7 @@ export interface LanguageModel {
 }
 
 const OPTIONS = ['weights', 'maxLength', 'tokenizer', 'onProgress', 'signal', 'cache', 'sha256'];
-const WEIGHTS: readonly WeightsOption[] = ['stored', 'f32', 'f16', 'bf16'];
+const WEIGHTS: readonly WeightsOption[] = ['stored', 'f32', 'f16', 'bf16', 'q8_0', 'q4_0'];
 const DEFAULT_LENGTH = 8192;
 
 /**

@@ -1,9 +1,12 @@
 /** Fills a parameter from where it lies, piece by piece: the whole file is never in JavaScript. Called by `load-model.ts`. */
 import { dequantiseAs } from '../formats/dequantise.js';
-import { READABLE } from '../formats/ggml-types.js';
+import { type GgufDType, READABLE } from '../formats/ggml-types.js';
+import { type QuantiseDType, quantise } from '../formats/quantise.js';
 import type { RandomAccess } from '../formats/source.js';
-import { allFinite } from '../tensor/finite.js';
+import { messageOf } from '../platform/index.js';
+import { allFinite, nonFiniteBlock } from '../tensor/finite.js';
 import type { Parameter } from '../tensor/parameter.js';
+import { type DType, rowBytes } from '../values/dtypes.js';
 import { FormatError } from '../values/format-error.js';
 import { encodeHalves, isHalf } from '../values/halves.js';
 import type { StoredTensor } from './source/model-source.js';
@@ -30,7 +33,7 @@ export async function fill(
   // A bias of queries or keys is reordered by single elements.
   const [units, unit] = shape.length === 1 ? [columns, 1] : [rows, columns];
   const step = stepOf(unit, type, pairedHeads > 0);
-  const held = (elements: number): number => elements * (isHalf(parameter.dtype) ? 2 : 4);
+  const held = (elements: number): number => rowBytes(elements, parameter.dtype);
   const { elements: perBlock, bytes: blockBytes } = READABLE[type];
   const bytesOf = (elements: number): number => (elements / perBlock) * blockBytes;
   for (let at = 0; at < parameter.size; at += step) {
@@ -45,6 +48,14 @@ export async function fill(
       }
     read(bytes.length);
   }
+  checkFinite(what, type, parameter);
+}
+
+/** @throws FormatError for a value that is none, and for a block whose scale or minimum is none */
+function checkFinite(what: string, type: GgufDType, parameter: Parameter): void {
+  const block = nonFiniteBlock(parameter);
+  if (block >= 0)
+    throw new FormatError(`${what}: a scale or minimum of block ${block} is not finite, expected it to be`);
   if (!allFinite(parameter))
     throw new FormatError(
       `${what} holds numbers that are not finite${type === parameter.dtype ? '' : ` as ${parameter.dtype}`}, expected none`,
@@ -65,7 +76,7 @@ async function pieceOf(
 }
 
 /** Elements of a piece. @param whole - whether rows may not be cut */
-function stepOf(unit: number, type: StoredTensor['type'], whole: boolean): number {
+function stepOf(unit: number, type: GgufDType, whole: boolean): number {
   const { elements, bytes } = READABLE[type];
   const room = Math.floor(PIECE / bytes) * elements;
   if (unit <= room) return Math.floor(room / unit) * unit;
@@ -78,10 +89,20 @@ function ownRow(row: number, headDim: number): number {
   return row - within + (within % 2) * (headDim / 2) + Math.floor(within / 2);
 }
 
+/** @throws FormatError for a value that is not finite, or too large */
+function quantised(what: string, to: QuantiseDType, values: Float32Array): Uint8Array {
+  try {
+    return quantise(to, values);
+  } catch (cause) {
+    throw new FormatError(`${what}: ${messageOf(cause)}`, { cause });
+  }
+}
+
 /** Bytes of one type as those of another. */
-function converted(what: string, bytes: Uint8Array, from: StoredTensor['type'], to: string): Uint8Array {
+function converted(what: string, bytes: Uint8Array, from: GgufDType, to: DType): Uint8Array {
   if (from === to) return bytes;
   const values = dequantiseAs(what, from, bytes);
+  if (to === 'q8_0' || to === 'q4_0') return quantised(what, to, values);
   if (!isHalf(to)) return new Uint8Array(values.buffer);
   const halves = new Uint16Array(values.length);
   encodeHalves(to, values, halves);

@@ -3,14 +3,14 @@
  * anything is allocated or read. Called by `load-model.ts`.
  */
 import type { GgufDType } from '../formats/ggml-types.js';
-import { bytesOf, type WeightDType } from '../values/dtypes.js';
+import { bytesOf, DTYPE_INFO, WEIGHT_DTYPES, type WeightDType } from '../values/dtypes.js';
 import { FormatError, listed } from '../values/format-error.js';
 import { sameShape, showShape } from '../values/shape.js';
 import type { ModelConfig } from './config.js';
 import type { ModelSource, StoredTensor } from './source/model-source.js';
 
 /** What `loadModel` takes as `weights`. */
-export type WeightsOption = 'stored' | 'f32' | 'f16' | 'bf16';
+export type WeightsOption = 'stored' | 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q4_0';
 
 /** A tensor of the model: where it comes from and how it is held. */
 export interface PlannedTensor {
@@ -69,6 +69,11 @@ export function planTensors(
       throw new FormatError(`${what} is ${showShape(stored.shape)}, expected ${showShape(shape)}`);
     left.delete(name);
     const dtype = shape.length === 1 ? 'f32' : heldType(stored.type, weights);
+    const { elements } = DTYPE_INFO[dtype];
+    if (shape.at(-1)! % elements !== 0)
+      throw new RangeError(
+        `${what} has rows of ${shape.at(-1)}, expected whole blocks of ${elements} where weights is '${dtype}'`,
+      );
     planned.set(name, { shape, stored, dtype });
   }
   if (left.size > 0)
@@ -81,7 +86,8 @@ export function planTensors(
 /** The type that a matrix is held in. */
 function heldType(type: GgufDType, weights: WeightsOption): WeightDType {
   if (weights !== 'stored') return weights;
-  return type === 'f16' || type === 'bf16' ? type : 'f32';
+  // Types that no product reads are expanded.
+  return WEIGHT_DTYPES.find((dtype) => dtype === type) ?? 'f32';
 }
 
 /** Bytes that the model takes, each tensor in a block of its own. @param blockBytes - what a block of so many bytes really takes */

@@ -80,24 +80,30 @@ export interface StoredTiny {
 }
 
 export interface TinyGgufChanges {
+  /** Sizes that are others than `TINY_CONFIG`'s. */
+  readonly config?: Readonly<Record<string, number>>;
   readonly metadata?: Readonly<Record<string, string | number>>;
   /** Changes the tensors, by llama.cpp's names, before they are written. */
   readonly tensors?: (tensors: Map<string, StoredTiny>) => void;
 }
 
-const METADATA: Readonly<Record<string, string | number>> = {
-  'general.architecture': 'llama',
-  'llama.block_count': 2,
-  'llama.context_length': 64,
-  'llama.embedding_length': 32,
-  'llama.feed_forward_length': 48,
-  'llama.attention.head_count': 4,
-  'llama.attention.head_count_kv': 2,
-  'llama.attention.layer_norm_rms_epsilon': 1e-5,
-  'llama.rope.freq_base': 10000,
-  'llama.rope.dimension_count': 8,
-  'tokenizer.ggml.eos_token_id': 2,
-};
+/** llama.cpp's fields of a configuration. */
+function metadataOf(config: Readonly<Record<string, unknown>>): Record<string, string | number> {
+  const size = (name: string): number => Number(config[name]);
+  return {
+    'general.architecture': 'llama',
+    'llama.block_count': size('num_hidden_layers'),
+    'llama.context_length': size('max_position_embeddings'),
+    'llama.embedding_length': size('hidden_size'),
+    'llama.feed_forward_length': size('intermediate_size'),
+    'llama.attention.head_count': size('num_attention_heads'),
+    'llama.attention.head_count_kv': size('num_key_value_heads'),
+    'llama.attention.layer_norm_rms_epsilon': size('rms_norm_eps'),
+    'llama.rope.freq_base': size('rope_theta'),
+    'llama.rope.dimension_count': size('hidden_size') / size('num_attention_heads'),
+    'tokenizer.ggml.eos_token_id': size('eos_token_id'),
+  };
+}
 
 const PARTS: Readonly<Record<string, string>> = {
   'self_attn.q_proj': 'attn_q',
@@ -133,10 +139,16 @@ function interleaved({ shape, data }: TinyTensor, headDim: number): Float32Array
 }
 
 /** The same model as a GGUF file. */
-export function tinyGguf({ metadata = {}, tensors: change }: TinyGgufChanges = {}): Uint8Array<ArrayBuffer> {
+export function tinyGguf({
+  config = {},
+  metadata = {},
+  tensors: change,
+}: TinyGgufChanges = {}): Uint8Array<ArrayBuffer> {
+  const fields: Record<string, unknown> = { ...TINY_CONFIG, ...config };
+  const headDim = Number(fields.hidden_size) / Number(fields.num_attention_heads);
   const stored = new Map<string, StoredTiny>();
-  for (const [name, tensor] of tinyTensors()) {
-    const data = /[qk]_proj/.test(name) ? interleaved(tensor, 8) : tensor.data;
+  for (const [name, tensor] of tinyTensors(fields)) {
+    const data = /[qk]_proj/.test(name) ? interleaved(tensor, headDim) : tensor.data;
     stored.set(labelOf(name), {
       ...{ sizes: tensor.shape.toReversed(), type: 0 },
       bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
@@ -153,5 +165,5 @@ export function tinyGguf({ metadata = {}, tensors: change }: TinyGgufChanges = {
   }
   const data = new Uint8Array(at);
   for (const [offset, bytes] of pieces) data.set(bytes, offset);
-  return ggufBytes({ metadata: { ...METADATA, ...metadata }, tensors: placed, data });
+  return ggufBytes({ metadata: { ...metadataOf(fields), ...metadata }, tensors: placed, data });
 }
