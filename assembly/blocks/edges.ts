@@ -17,7 +17,7 @@ export function blockRow(type: i32, columns: i32, w: usize, from: i32, out: usiz
 }
 
 /** A half by its bits; infinity and NaN stay. */
-export function half(at: usize): f32 {
+function half(at: usize): f32 {
   const h = <u32>load<u16>(at);
   const sign = (h & 0x8000) << 16;
   const exponent = (h >> 10) & 31;
@@ -72,7 +72,7 @@ function largeRun(type: i32, block: usize, i: i32, count: i32, out: usize): void
 }
 
 /** Scale of run j of 32, or its minimum with `part` 4: the first four lie whole, the others in two parts. */
-export function sixBits(at: usize, j: i32, part: i32): i32 {
+function sixBits(at: usize, j: i32, part: i32): i32 {
   if (j < 4) return <i32>load<u8>(at + <usize>(part + j)) & 63;
   const pair = <i32>load<u8>(at + <usize>(4 + j));
   return (part === 0 ? pair & 15 : pair >> 4) | ((<i32>load<u8>(at + <usize>(part + j - 4)) >> 6) << 4);

@@ -12,10 +12,9 @@ import { streamProduct, streamScratch, streamWeight } from './stream';
 
 /** Elements of x that one pass over W works on: they stay in the second-level cache. */
 const DOT_ELEMENTS: i32 = 1 << 18;
-/** Rows of a weight that are expanded at a time for the dot tiles: a multiple of their widths; fewer where rows are long. */
+/** Rows of a weight that are expanded at a time for the dot tiles, at most, and their elements, which stay near the first-level cache. */
 const STRIP_ROWS: i32 = 24;
-const STRIP_ELEMENTS: i32 = 1 << 16;
-
+const STRIP_ELEMENTS: i32 = 1 << 14;
 /** Columns of the widest dot tile that stays in registers (bench/variants). */
 const WIDEST: i32 = FUSED ? 6 : 4;
 
@@ -43,11 +42,12 @@ function known(where: string, path: i32, type: i32): void {
   if (path >>> 4 === DIRECT && !isDirect(type)) abort('a type that is read as it lies', where, type, Q4_1);
 }
 
+/** Whole tiles, one at least. */
 // @ts-ignore: decorator
 @inline
 function stripRows(K: i32): i32 {
-  const fitting = STRIP_ELEMENTS / max(K, 1);
-  return fitting >= STRIP_ROWS ? STRIP_ROWS : fitting >= 12 ? 12 : 6;
+  const fitting = min(STRIP_ELEMENTS / max(K, 1), STRIP_ROWS);
+  return max(fitting - (fitting % WIDEST), WIDEST);
 }
 
 /**

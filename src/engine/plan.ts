@@ -3,7 +3,7 @@
  * how work is split). A path is a number, an argument of the kernel: `assembly/matmul/index.ts` is its side, and says with
  * `productScratch` how much scratch a path needs.
  */
-import { DTYPE_INFO } from '../values/dtypes.js';
+import { DTYPE_INFO, DTYPES, isQuantised } from '../values/dtypes.js';
 import type { Grain } from './split.js';
 
 const DOT = 0 << 4;
@@ -15,6 +15,11 @@ const DIRECT = 4 << 4;
 /** Types whose blocks one row of x meets as they lie: nothing is expanded, and fewer bytes come from memory than of float32. */
 const DIRECT_CODES: ReadonlySet<number> = new Set(
   (['q4_0', 'q4_1', 'q8_0'] as const).map((dtype) => DTYPE_INFO[dtype].code),
+);
+
+const F32 = DTYPE_INFO.f32.code;
+const BLOCK_CODES: ReadonlySet<number> = new Set(
+  DTYPES.filter(isQuantised).map((dtype) => DTYPE_INFO[dtype].code),
 );
 
 /** Rows of the widest tile that V8 keeps in registers, by level (bench/variants). */
@@ -40,7 +45,7 @@ export function planForward(
   N: number,
   K: number,
   _R: number,
-  code: number = DTYPE_INFO.f32.code,
+  code: number = F32,
 ): number {
   if (M === 1 && DIRECT_CODES.has(code)) return DIRECT;
   if (level === 0) return M < 24 ? DOT | 4 : packed(level, COPIED);
@@ -64,10 +69,14 @@ export function planBackwardWeight(level: number, M: number, _N: number, _K: num
   return M <= (level === 0 ? 4 : 12) ? STREAM : packed(level, COPIED);
 }
 
-/** What a cut of the output keeps together: whole tiles of the path, and whole cache lines of columns. */
-export function grainOf(path: number): Grain {
+/**
+ * What a cut of the output keeps together: whole tiles of the path, whole cache lines of columns, and of a quantised weight's columns
+ * whole runs that share their scales.
+ * @param code - ggml's number of the type of the weight whose columns are cut
+ */
+export function grainOf(path: number, code: number = F32): Grain {
   const width = path & 15;
-  if (path === STREAM) return { rows: 2, columns: 16 };
   if (path === DIRECT) return { rows: 1, columns: 16 };
-  return (path & ~15) === DOT ? { rows: 2, columns: width === 6 ? 48 : 16 } : { rows: width, columns: 16 };
+  if ((path & ~15) === DOT) return { rows: 2, columns: width === 6 ? 48 : 16 };
+  return { rows: path === STREAM ? 2 : width, columns: BLOCK_CODES.has(code) ? 32 : 16 };
 }

@@ -62,7 +62,9 @@ export class Products {
       bytes: this.#engine.kernels.productScratch(path, code, K) >>> 0,
       whole,
       shares: (threads, scratch) =>
-        cutOutput(output.rows, output.columns, grainOf(path), threads).map((part) => share(part, scratch)),
+        cutOutput(output.rows, output.columns, grainOf(path, code), threads).map((part) =>
+          share(part, scratch),
+        ),
     });
   }
 }

@@ -5,10 +5,16 @@
 import { expect, test } from 'vitest';
 import { gatherRows } from '../../src/engine/matrices.js';
 import { NO_RANK, type Weight, weightColumns } from '../../src/engine/operands.js';
+import { grainOf } from '../../src/engine/plan.js';
 import { DTYPE_INFO } from '../../src/values/dtypes.js';
 import { blocksOf, TYPES, type Type } from './block-cases.js';
 import { describeBuilds, weightOperand } from './harness.js';
 import { draw, TypedProducts } from './typed-products.js';
+
+test('columns of a quantised weight are cut between its runs of 32, others between lines of the cache', () => {
+  for (const type of TYPES) expect(grainOf(16 + 6, DTYPE_INFO[type].code)).toEqual({ rows: 6, columns: 32 });
+  expect(grainOf(16 + 6)).toEqual({ rows: 6, columns: 16 });
+});
 
 describeBuilds((h) => {
   const products = new TypedProducts(h);
