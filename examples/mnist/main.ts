@@ -14,13 +14,11 @@ import { type DemoOptions, readOptions } from './options.js';
 import { heading, parameterTable, withProgress, wrongTable } from './report.js';
 import { compareSteps, timeForward, timeSwaps } from './timing.js';
 
-const FINE_TUNE_STEPS = 100;
-
 function fineTune(rt: Runtime, lora: LoraModel<Net>, digits: Digits, options: DemoOptions): number {
   const optimizer = new Adam(lora.trainableParameters(), { lr: options.lr });
   const batches = endlessBatches(digits, options.batchSize, seededRandom(options.seed + 1));
   lora.train();
-  const loss = withProgress(FINE_TUNE_STEPS, () => trainStep(rt, lora, optimizer, batches.next().value));
+  const loss = withProgress(options.steps, () => trainStep(rt, lora, optimizer, batches.next().value));
   lora.eval();
   optimizer.dispose();
   return loss;
@@ -86,7 +84,7 @@ async function main(): Promise<void> {
   );
   console.log(lora.summary().toString());
 
-  heading(4, `Fine-tune on the digit ${digit} only: ${FINE_TUNE_STEPS} batches of ${options.batchSize}`);
+  heading(4, `Fine-tune on the digit ${digit} only: ${options.steps} batches of ${options.batchSize}`);
   fineTune(rt, lora, onlyDigit(train, digit), options);
 
   heading(5, 'Every frozen byte is unchanged?');
@@ -154,7 +152,7 @@ async function main(): Promise<void> {
   );
   lora.setAdapter(name);
 
-  heading(8, `The same fine-tuning on all weights: ${FINE_TUNE_STEPS} batches of the digit ${digit}`);
+  heading(8, `The same fine-tuning on all weights: ${options.steps} batches of the digit ${digit}`);
   const full = new Net(rt);
   const fromDisk = parseSafetensors(await readFile(basePath));
   full.loadStateDict(
@@ -166,12 +164,12 @@ async function main(): Promise<void> {
     options.batchSize,
     seededRandom(options.seed + 1),
   );
-  withProgress(FINE_TUNE_STEPS, () => trainStep(rt, full, fullOptimizer, fullBatches.next().value));
+  withProgress(options.steps, () => trainStep(rt, full, fullOptimizer, fullBatches.next().value));
   const fullScore = score(predict(rt, full, test), test);
   wrongTable({ base, 'LoRA on': loraOn, 'all weights': fullScore });
   lora.deleteAdapter(secondName);
   lora.setTrainable(name);
-  const stepMs = compareSteps(rt, lora, full, fullBatches, options.lr);
+  const stepMs = compareSteps(rt, lora, full, fullBatches, options);
   console.log(
     `step: LoRA ${stepMs.lora.toFixed(2)} ms, all weights ${stepMs.full.toFixed(2)} ms (${(stepMs.lora / stepMs.full).toFixed(2)} of it); kept per task: ${bytes.adapter.toLocaleString('en-US')} against ${bytes.base.toLocaleString('en-US')} bytes`,
   );

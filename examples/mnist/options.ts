@@ -11,6 +11,8 @@ export interface DemoOptions {
   readonly digit?: number;
   readonly kernels: 'auto' | 'simd' | 'relaxed-simd';
   readonly trainImages: number;
+  readonly steps: number;
+  readonly rounds: number;
   readonly json?: string;
 }
 
@@ -51,6 +53,8 @@ export function readOptions(argv: readonly string[]): DemoOptions {
         .default('auto'),
     )
     .option('--train-images <n>', 'training images to use, 100 to 8000', integer(100, 8000), 8000)
+    .option('--steps <n>', 'batches of each fine-tuning, 1 to 10000', integer(1, 10_000), 100)
+    .option('--rounds <n>', 'rounds in which steps are timed, 1 to 100', integer(1, 100), 12)
     .option('--json <file>', 'also write the results to this file')
     .allowExcessArguments(false)
     .parse(argv)

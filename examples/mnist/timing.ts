@@ -29,26 +29,25 @@ export function timeSwaps(lora: LoraModel, a: string, b: string): number {
   return median(times);
 }
 
-const ROUNDS = 12;
 const STEPS_A_TURN = 10;
 
 /**
  * Milliseconds of a LoRA step and of a step on all weights: they take turns of ten steps, the first of a turn unmeasured,
- * because it finds the cache full of the other's weights. Medians of 108 steps each.
+ * because it finds the cache full of the other's weights. Medians over all.
  */
 export function compareSteps(
   rt: Runtime,
   lora: LoraModel,
   full: Layer,
   batches: Iterator<Digits>,
-  lr: number,
+  { lr, rounds }: { readonly lr: number; readonly rounds: number },
 ): { lora: number; full: number } {
   const optimizers = {
     lora: new Adam(lora.trainableParameters(), { lr }),
     full: new Adam(full.parameters(), { lr }),
   };
   const times = { lora: [] as number[], full: [] as number[] };
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const which of ['lora', 'full'] as const) {
       for (let i = 0; i < STEPS_A_TURN; i++) {
         const batch = batches.next().value as Digits;
