@@ -191,4 +191,4 @@ function report(error: unknown): void {
   process.exitCode = 1;
 }
 
-program().parseAsync().catch(report);
+await program().parseAsync().catch(report);

@@ -1,4 +1,4 @@
-/** The built command as a child process: what it prints and writes, and how it refuses. */
+/** The built command in a process of its own: what it prints and writes, and how it refuses. */
 import { spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -11,7 +11,6 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type AdapterBytes,
@@ -23,8 +22,8 @@ import {
   writeSafetensors,
 } from '../../src/formats/index.js';
 import { expectSameDelta, makeFile, makeModule } from '../support/adapters.js';
+import { MAIN, type Ran, ServedCommand } from './served.js';
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const file = makeFile([
   makeModule('model.layers.0.self_attn.q_proj', [8, 2, 5], 0.5),
   makeModule('model.layers.0.mlp.up_proj', [6, 3, 5], 2),
@@ -32,7 +31,12 @@ const file = makeFile([
 const config = '{"model_type":"llama","num_attention_heads":2}';
 let folder = '';
 
-function run(...args: string[]) {
+let command: ServedCommand;
+
+const run = (...args: string[]): Promise<Ran> => command.run(args);
+
+/** As a user starts it. */
+function start(...args: string[]): Ran {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
     cwd: folder,
     encoding: 'utf8',
@@ -70,12 +74,29 @@ beforeAll(() => {
   put('plain.safetensors', writeSafetensors([['fc.weight', file.modules[0]!.A]]));
   const hostile = makeModule('a\u001b[31m\nb\u202e', [3, 2, 4], 0.5);
   put('hostile.safetensors', writeLoralib(makeFile([hostile])).weights);
+  command = new ServedCommand(folder);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => {
+  command.stop();
+  rmSync(folder, { recursive: true });
+});
+
+test.each([
+  [['--version']],
+  [['inspect', 'peft']],
+  [['convert', 'peft', 'started.safetensors', '--to', 'kohya', '--overwrite']],
+  [['inspect', 'nothing']],
+  [['convert', 'peft', 'y']],
+  [[]],
+])('%j, started as a user does, says what it says here', async (args) => {
+  const started = start(...args);
+  expect(started).toEqual(await run(...args));
+  expect(started.stdout + started.stderr).not.toBe('');
+});
 
 describe('inspect', () => {
-  test('a folder, as JSON', () => {
-    const { status, stdout } = run('inspect', 'peft', '--json');
+  test('a folder, as JSON', async () => {
+    const { status, stdout } = await run('inspect', 'peft', '--json');
     expect(status).toBe(0);
     const report = JSON.parse(stdout);
     expect(report).toMatchObject({ format: 'peft', parameters: 16 + 10 + 18 + 15, ranks: [2, 3] });
@@ -88,29 +109,29 @@ describe('inspect', () => {
     expect(layer.norms.delta).toBeGreaterThan(0);
   });
 
-  test('a table, alpha unknown', () => {
-    const { status, stdout } = run('inspect', 'loralib.safetensors');
+  test('a table, alpha unknown', async () => {
+    const { status, stdout } = await run('inspect', 'loralib.safetensors');
     expect(status).toBe(0);
     expect(stdout).toContain('loralib adapter, 2 layers, 59 parameters');
     expect(stdout).toContain('alpha unknown');
     expect(stdout).toMatch(/model\.layers\.0\.mlp\.up_proj.*linear.*\[3, 5\].*\[6, 3\].*unknown.*unknown/);
   });
 
-  test('tensors beside the factors, and a bare file with its config', () => {
-    const { stdout } = run('inspect', 'extra/adapter_model.safetensors');
+  test('tensors beside the factors, and a bare file with its config', async () => {
+    const { stdout } = await run('inspect', 'extra/adapter_model.safetensors');
     expect(stdout).toContain('also base_model.model.head.weight [2, 5] (unknown)');
     expect(stdout).toContain('alpha 1, 6');
   });
 
-  test('characters of a name that change what a terminal shows do not reach it', () => {
-    const { status, stdout, stderr } = run('inspect', 'hostile.safetensors');
+  test('characters of a name that change what a terminal shows do not reach it', async () => {
+    const { status, stdout, stderr } = await run('inspect', 'hostile.safetensors');
     expect(status).toBe(0);
     expect(stdout).toContain('a\\u001b[31m\\u000ab\\u202e');
     expect(stdout + stderr).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
-    const json = run('inspect', 'hostile.safetensors', '--json').stdout;
+    const json = (await run('inspect', 'hostile.safetensors', '--json')).stdout;
     expect(json).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
     expect(JSON.parse(json).layers[0].path).toBe('a\u001b[31m\nb\u202e');
-    const refused = run(
+    const refused = await run(
       'convert',
       'hostile.safetensors',
       'y',
@@ -128,69 +149,73 @@ describe('inspect', () => {
 
 describe('convert', () => {
   test('PEFT to MLX and back', async () => {
-    const { status, stdout, stderr } = run('convert', 'peft', 'out/mlx', '--to', 'mlx');
+    const { status, stdout, stderr } = await run('convert', 'peft', 'out/mlx', '--to', 'mlx');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain(join('out', 'mlx', 'adapters.safetensors'));
     expect(readdirSync(join(folder, 'out/mlx')).sort()).toEqual([
       'adapter_config.json',
       'adapters.safetensors',
     ]);
-    expect(run('convert', 'out/mlx', 'out/peft', '--to', 'peft').status).toBe(0);
+    expect((await run('convert', 'out/mlx', 'out/peft', '--to', 'peft')).status).toBe(0);
     const again = written('out/peft/adapter_model.safetensors', 'out/peft/adapter_config.json');
     expectSameDelta(await readAdapter(again), file);
   });
 
   test('to GGUF with a base, by file and by folder', async () => {
-    expect(run('convert', 'peft', 'a.gguf', '--to', 'gguf', '--base', 'base/config.json').status).toBe(0);
-    expect(run('convert', 'peft', 'b.gguf', '--to', 'gguf', '--base', 'base').status).toBe(0);
+    expect(
+      (await run('convert', 'peft', 'a.gguf', '--to', 'gguf', '--base', 'base/config.json')).status,
+    ).toBe(0);
+    expect((await run('convert', 'peft', 'b.gguf', '--to', 'gguf', '--base', 'base')).status).toBe(0);
     expect(written('a.gguf')).toEqual(written('b.gguf'));
     expectSameDelta(await readAdapter(written('a.gguf'), { base: baseFromConfig(config) }), file);
   });
 
   test('kohya to PEFT', async () => {
-    expect(run('convert', 'image.safetensors', 'image', '--to', 'peft').status).toBe(0);
+    expect((await run('convert', 'image.safetensors', 'image', '--to', 'peft')).status).toBe(0);
     const again = written('image/adapter_model.safetensors', 'image/adapter_config.json');
     expect((await readAdapter(again)).modules[0]).toMatchObject({ path: 'lora_unet_to_q', scale: 0.5 });
   });
 
-  test('alpha is asked for', () => {
-    const refused = run('convert', 'loralib.safetensors', 'l', '--to', 'peft');
+  test('alpha is asked for', async () => {
+    const refused = await run('convert', 'loralib.safetensors', 'l', '--to', 'peft');
     expect(refused.stderr).toBe(
       'lora-wasm: loralib.safetensors: a loralib file does not hold alpha, expected the option alpha\n',
     );
-    expect(run('convert', 'loralib.safetensors', 'l', '--to', 'peft', '--alpha', '6').status).toBe(0);
+    expect((await run('convert', 'loralib.safetensors', 'l', '--to', 'peft', '--alpha', '6')).status).toBe(0);
   });
 
-  test('what cannot be held is named, or left out and listed', () => {
-    const refused = run('convert', 'extra', 'x', '--to', 'mlx');
+  test('what cannot be held is named, or left out and listed', async () => {
+    const refused = await run('convert', 'extra', 'x', '--to', 'mlx');
     expect(refused.status).toBe(1);
     expect(refused.stderr).toContain("'base_model.model.head.weight' (");
     expect(existsSync(join(folder, 'x'))).toBe(false);
-    const { status, stdout } = run('convert', 'extra', 'x', '--to', 'mlx', '--drop-unsupported');
+    const { status, stdout } = await run('convert', 'extra', 'x', '--to', 'mlx', '--drop-unsupported');
     expect(status).toBe(0);
     expect(stdout).toContain('left out base_model.model.head.weight (');
   });
 
-  test('what is there is replaced only when asked, and never by half', () => {
+  test('what is there is replaced only when asked, and never by half', async () => {
     put('there.safetensors', 'mine');
-    const refused = run('convert', 'peft', 'there.safetensors', '--to', 'kohya');
+    const refused = await run('convert', 'peft', 'there.safetensors', '--to', 'kohya');
     expect(refused.stderr).toBe(
       'lora-wasm: there.safetensors: is there already, expected another place or --overwrite\n',
     );
     expect(readFileSync(join(folder, 'there.safetensors'), 'utf8')).toBe('mine');
-    expect(run('convert', 'peft', 'there.safetensors', '--to', 'kohya', '--overwrite').status).toBe(0);
+    expect((await run('convert', 'peft', 'there.safetensors', '--to', 'kohya', '--overwrite')).status).toBe(
+      0,
+    );
     expect(readFileSync(join(folder, 'there.safetensors')).length).toBeGreaterThan(4);
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 });
 
-test('the version is that of the package', () => {
+test('the version is that of the package', async () => {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  expect(run('--version')).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
+  expect(await run('--version')).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
 });
 
-test('a format in any case', () => {
-  expect(run('convert', 'peft', 'case.safetensors', '--to', 'LoraLib').status).toBe(0);
+test('a format in any case', async () => {
+  expect((await run('convert', 'peft', 'case.safetensors', '--to', 'LoraLib')).status).toBe(0);
   expect(existsSync(join(folder, 'case.safetensors'))).toBe(true);
 });
 
@@ -217,8 +242,8 @@ test.each([
   [['inspect', '-'], /^lora-wasm: IN is '-', expected a path/],
   [['inspect'], /; lora-wasm --help shows the usage$/],
   [['convert', 'peft', 'y', '--to', 'onnx'], /; lora-wasm --help shows the usage$/],
-])('%j says which file, or what to do', (args, words) => {
-  const { status, stderr } = run(...args);
+])('%j says which file, or what to do', async (args, words) => {
+  const { status, stderr } = await run(...args);
   expect(status).toBe(1);
   expect(stderr.trimEnd()).toMatch(words);
   expect(existsSync(join(folder, '-'))).toBe(false);
@@ -243,8 +268,8 @@ test.each([
   [['convert', 'peft', 'y', '--to', 'gguf', '--base', 'nowhere'], 'nowhere: there is no such file'],
   [['convert', 'peft', 'base', '--to', 'kohya'], 'base: is a folder, expected a file for kohya'],
   [['convert', 'peft', 'cut.safetensors', '--to', 'mlx'], 'cut.safetensors: is a file, expected a folder'],
-])('%j is one line on stderr and exit code 1', (args, words) => {
-  const { status, stderr } = run(...args);
+])('%j is one line on stderr and exit code 1', async (args, words) => {
+  const { status, stderr } = await run(...args);
   expect(status).toBe(1);
   const lines = stderr.split('\n').filter((line) => line.startsWith('lora-wasm: '));
   expect(lines).toHaveLength(1);

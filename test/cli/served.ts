@@ -1,0 +1,60 @@
+/**
+ * The built command in one process that stays: what starts and loads it takes longer than most of what it does. Each run is a
+ * new evaluation of its main module, as a start is; what that imports is kept. For `command.node.test.ts`.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+/** What a command printed, and its exit code. */
+export interface Ran {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs in the child, as text: the tests' loader is not there. */
+const SERVE = `
+// As of a process that was started with a file: commander counts arguments by it.
+process.execArgv = [];
+let runs = 0;
+process.on('message', async ({ main, args }) => {
+  const printed = { stdout: '', stderr: '' };
+  const streams = ['stdout', 'stderr'].map((name) => [process[name], process[name].write, name]);
+  for (const [stream, , name] of streams) stream.write = (text) => { printed[name] += text; return true; };
+  process.argv = [process.execPath, main.path, ...args];
+  process.exitCode = undefined;
+  await import(main.href + '?' + runs++);
+  for (const [stream, write] of streams) stream.write = write;
+  process.send({ status: process.exitCode ?? 0, ...printed });
+});
+process.on('disconnect', () => process.exit());
+`;
+
+export class ServedCommand {
+  readonly #child: ChildProcess;
+
+  constructor(cwd: string) {
+    const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
+    this.#child = spawn(process.execPath, ['--input-type=module', '--eval', SERVE], {
+      cwd,
+      stdio: [...stdio],
+    });
+  }
+
+  /** @throws Error where the command ended its process, as nothing that it does may */
+  async run(args: readonly string[]): Promise<Ran> {
+    const ended = once(this.#child, 'exit').then(([code]) => {
+      throw new Error(`the command ended its process with ${code}, expected an exit code that is set`);
+    });
+    this.#child.send({ main: { path: MAIN, href: pathToFileURL(MAIN).href }, args });
+    const [ran] = (await Promise.race([once(this.#child, 'message'), ended])) as [Ran];
+    return ran;
+  }
+
+  stop(): void {
+    this.#child.kill();
+  }
+}
