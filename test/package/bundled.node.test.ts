@@ -35,6 +35,7 @@ const COMPUTE = `const compute = async (options) => {
 };
 const main = (options) => compute(options).catch((error) => console.log(JSON.stringify({ error: error.message })));
 `;
+let calls = 0;
 
 interface Said {
   readonly kernels?: string;
@@ -61,13 +62,24 @@ function runInline(name: string, ending: 'js' | 'cjs', options = '{}'): Said {
   return run(file);
 }
 
-/** What the package says after esbuild made one file of it. */
-async function runBundle(options: string, how: BuildOptions = {}): Promise<Said> {
-  const outfile = join(folder, how.format === 'cjs' ? 'bundle.cjs' : 'bundle.mjs');
-  const contents = `import { createRuntime, linear } from '${DIST}index.js';\n${COMPUTE}\nmain(${options});`;
+const bundles = new Map<string, Promise<unknown>>();
+
+/** What the package says after esbuild made one file of it, which stands beside its caller. */
+async function runBundle(
+  options: string,
+  { format = 'esm' }: { format?: 'esm' | 'cjs' } = {},
+): Promise<Said> {
+  const name = format === 'cjs' ? 'bundle.cjs' : 'bundle.mjs';
+  const contents = `import { createRuntime, linear } from '${DIST}index.js';\n${COMPUTE}\nexport { main };`;
+  const how: BuildOptions = { bundle: true, platform: 'node', format, logLevel: 'silent' };
   const stdin = { contents, resolveDir: folder };
-  await build({ stdin, outfile, bundle: true, platform: 'node', format: 'esm', logLevel: 'silent', ...how });
-  return run(outfile);
+  if (!bundles.has(name)) bundles.set(name, build({ ...how, stdin, outfile: join(folder, name) }));
+  await bundles.get(name);
+  const load =
+    format === 'cjs' ? `const { main } = require('./${name}');` : `import { main } from './${name}';`;
+  const file = join(folder, `call-${calls++}.${format === 'cjs' ? 'cjs' : 'mjs'}`);
+  writeFileSync(file, `${load}\nmain(${options});`);
+  return run(file);
 }
 
 /** A path or URL as text of JavaScript. */
