@@ -3,7 +3,6 @@
  * new evaluation of its main module, as a start is; what that imports is kept. For `command.node.test.ts`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -35,6 +34,7 @@ process.on('disconnect', () => process.exit());
 
 export class ServedCommand {
   readonly #child: ChildProcess;
+  readonly #ended: Promise<never>;
 
   constructor(cwd: string) {
     const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
@@ -42,16 +42,22 @@ export class ServedCommand {
       cwd,
       stdio: [...stdio],
     });
+    this.#ended = new Promise((_, reject) => {
+      this.#child.once('exit', (code) =>
+        reject(new Error(`the command ended its process with ${code}, expected an exit code that is set`)),
+      );
+    });
+    // That it is stopped at the end is no fault.
+    this.#ended.catch(() => {});
   }
 
   /** @throws Error where the command ended its process, as nothing that it does may */
   async run(args: readonly string[]): Promise<Ran> {
-    const ended = once(this.#child, 'exit').then(([code]) => {
-      throw new Error(`the command ended its process with ${code}, expected an exit code that is set`);
-    });
     this.#child.send({ main: { path: MAIN, href: pathToFileURL(MAIN).href }, args });
-    const [ran] = (await Promise.race([once(this.#child, 'message'), ended])) as [Ran];
-    return ran;
+    const answer = new Promise<Ran>((resolve) => {
+      this.#child.once('message', (ran: Ran) => resolve(ran));
+    });
+    return Promise.race([answer, this.#ended]);
   }
 
   stop(): void {

@@ -5,12 +5,13 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { Random } from '../../reference/random.js';
 import { calls } from './calls.js';
 import { costs } from './costs.js';
 import { files } from './files.js';
 import { memory } from './memory.js';
 import { numbers } from './numbers.js';
-import { Random, type Row, type Section, said } from './section.js';
+import { type Row, type Section, said } from './section.js';
 import { workers } from './workers.js';
 
 const SECTIONS: readonly Section[] = [costs, files, calls, memory, numbers, workers];

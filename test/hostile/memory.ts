@@ -1,5 +1,6 @@
 /** Errors injected into every allocation of random scenarios: random shapes, and random options of adapters over each net. */
 import { readFile } from 'node:fs/promises';
+import { Random } from '../../reference/random.js';
 import type { LoraConfig } from '../../src/index.js';
 import { LAYERS } from '../support/injection/layers.js';
 import { configured, LORA, NETS } from '../support/injection/lora.js';
@@ -7,7 +8,7 @@ import { OPERATIONS } from '../support/injection/operations.js';
 import { REST } from '../support/injection/rest.js';
 import { inject, Pair, runtimesOf } from '../support/injection/run.js';
 import type { Draw, Scenario } from '../support/injection/scenario.js';
-import { Random, type Row, type Section, said } from './section.js';
+import { type Row, type Section, said } from './section.js';
 
 /** Sizes from half to twice the normal ones. */
 function drawOf(random: Random): Draw {

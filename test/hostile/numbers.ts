@@ -1,4 +1,6 @@
 /** Operations of random shapes against float64 twins, and products on several threads against one: the same bits. */
+
+import type { Random } from '../../reference/random.js';
 import {
   conv2d,
   createRuntime,
@@ -9,7 +11,7 @@ import {
   softmax,
   sum,
 } from '../../src/index.js';
-import type { Random, Row, Section } from './section.js';
+import type { Row, Section } from './section.js';
 
 /** Rounding of one float32 operation. */
 const U = 2 ** -23;

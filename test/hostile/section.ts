@@ -1,4 +1,5 @@
-/** What the sections of `npm run test:hostile` share: rows of its table, and random numbers that a seed repeats. */
+/** What the sections of `npm run test:hostile` share: rows of its table, and words of errors and times. */
+import type { Random } from '../../reference/random.js';
 
 /** A line of the table. */
 export interface Row {
@@ -25,38 +26,6 @@ export interface Section {
   readonly name: string;
   readonly share: number;
   readonly run: (work: Work) => Promise<Row[]>;
-}
-
-/** Random numbers of a seed (mulberry32). */
-export class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** From [0, 1). */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  }
-
-  /** A whole number from `low` to `high`. */
-  integer(low: number, high: number): number {
-    return low + Math.floor(this.next() * (high - low + 1));
-  }
-
-  choose<T>(options: readonly T[]): T {
-    return options[this.integer(0, options.length - 1)]!;
-  }
-
-  /** A seed for others. */
-  seed(): number {
-    return this.integer(0, 2 ** 31 - 1);
-  }
 }
 
 /** The first line of an error, whatever was thrown. */

@@ -31,7 +31,7 @@ const conv =
   (rt: Runtime, more: object = {}) =>
     new Conv2d(rt, 4, 6, [3, 2], { ...options, ...more });
 const rows = (rt: Runtime): Tensor => rt.normal([5, 9]).keep();
-const images = (rt: Runtime): Tensor => rt.normal([3, 4, 7, 6]).keep();
+const images = (rt: Runtime): Tensor => rt.normal([2, 4, 5, 4]).keep();
 const wrapLinear = (base: Layer, options: LoraLayerOptions) => LoraLinear.from(base as Linear, options);
 const wrapConv = (base: Layer, options: LoraLayerOptions) => LoraConv2d.from(base as Conv2d, options);
 

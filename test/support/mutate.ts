@@ -1,10 +1,12 @@
 /**
- * Small sound adapters of every format, damaged by a seeded generator, and what reading them has to keep to. `runFormats` runs as
- * long as it is told to; `formats/damaged.test.ts` is its short form.
+ * Small sound adapters of every format, damaged at random, and what reading them has to keep to: for `formats/damaged.test.ts`, and
+ * for the long run of `test/hostile`.
  */
+import type { Random } from '../../reference/random.js';
 import {
   type AdapterBytes,
   baseFromConfig,
+  convert,
   FormatError,
   type LoraFile,
   openGguf,
@@ -19,21 +21,16 @@ import {
 } from '../../src/formats/index.js';
 import { makeFile, makeModule } from './adapters.js';
 
-/** Numbers of a seed: the same seed, the same damage (mulberry32). */
-export function generator(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((((t ^ (t >>> 14)) >>> 0) * below) / 2 ** 32) | 0;
-  };
-}
-
+const encoder = new TextEncoder();
 const llama = baseFromConfig('{"model_type":"llama","num_attention_heads":2}');
 
+/** An adapter's files, and what they are. */
+export interface Sound extends AdapterBytes {
+  readonly name: string;
+}
+
 /** A sound file of each format, and of dtypes and parts that only some have. */
-export async function soundAdapters(): Promise<AdapterBytes[]> {
+export async function soundAdapters(): Promise<Sound[]> {
   const file = makeFile([
     makeModule('model.layers.0.self_attn.q_proj', [8, 2, 5], 0.5),
     makeModule('model.layers.1.mlp.up_proj', [4, 3, 5], 2),
@@ -55,24 +52,29 @@ export async function soundAdapters(): Promise<AdapterBytes[]> {
     { metadata: { ss_network_module: 'networks.lora', ss_network_args: '{"algo": "locon"}' } },
   );
   return [
-    { weights: peft['adapter_model.safetensors'], config: peft['adapter_config.json'] },
-    { weights: mlx['adapters.safetensors'], config: mlx['adapter_config.json'] },
-    { weights: (await writeGguf(file, { base: llama })).bytes, config: null },
-    { weights: writeKohya(conv), config: null },
-    { weights: halves, config: null },
-    { weights: writeLoralib(file).weights, config: null },
+    { name: 'PEFT', weights: peft['adapter_model.safetensors'], config: peft['adapter_config.json'] },
+    { name: 'MLX', weights: mlx['adapters.safetensors'], config: mlx['adapter_config.json'] },
+    { name: 'GGUF', weights: (await writeGguf(file, { base: llama })).bytes, config: null },
+    { name: 'kohya', weights: writeKohya(conv), config: null },
+    { name: 'kohya with halves', weights: halves, config: null },
+    { name: 'loralib', weights: writeLoralib(file).weights, config: null },
   ];
 }
 
 const LENGTHS = [0n, 1n, 7n, 8n, 255n, 65_535n, 2n ** 31n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n];
-const TEXTS = ['9', '-', '1e999', '"', '\\', '{', '[', ']', ',', '\u0000', 'null', 'NaN', '"a":1,', '0.5'];
+const TEXTS = [
+  ...['9', '-', '"', '\\', '{', '[', ']', ',', '\u0000', '"a":1,'],
+  ...['null', 'true', '-1', '0', '1e999', '-0.5', '9007199254740993', '18446744073709551615', 'NaN'],
+  ...['[]', '{}', '""', '[null]', '"__proto__"', '"constructor"', '"NaN"', '"F64"', '"I8"', '"\\ud800"'],
+  ...['[[[[[[]]]]]]', `"${'x'.repeat(3000)}"`],
+];
 
-/** One damage: a bit, a cut, a length, a text in the header, bytes taken out, put in or exchanged. */
-export function mutate(bytes: Uint8Array, random: (below: number) => number): Uint8Array<ArrayBuffer> {
+/** One damage: a bit, a cut, a length, a text in the header, bytes taken out, put in or exchanged, a word of JSON for another. */
+export function mutate(bytes: Uint8Array, random: Random): Uint8Array<ArrayBuffer> {
   const copy = Uint8Array.from(bytes);
   if (copy.length === 0) return copy;
   // Headers are where most can go wrong.
-  const at = random(random(4) === 0 ? copy.length : Math.min(copy.length, 700));
+  const at = random.below(random.below(4) === 0 ? copy.length : Math.min(copy.length, 700));
   const splice = (without: number, insert: Uint8Array): Uint8Array<ArrayBuffer> => {
     const rest = copy.subarray(Math.min(copy.length, at + without));
     const made = new Uint8Array(at + insert.length + rest.length);
@@ -81,93 +83,95 @@ export function mutate(bytes: Uint8Array, random: (below: number) => number): Ui
     made.set(rest, at + insert.length);
     return made;
   };
-  switch (random(8)) {
+  switch (random.below(9)) {
     case 0:
-      copy[at] = copy[at]! ^ (1 << random(8));
+      copy[at] = copy[at]! ^ (1 << random.below(8));
       return copy;
     case 1:
       return copy.slice(0, at);
     case 2: {
-      const place = [0, 8, 16, at][random(4)]!;
+      const place = [0, 8, 16, at][random.below(4)]!;
       if (place + 8 <= copy.length)
-        new DataView(copy.buffer).setBigUint64(place, LENGTHS[random(LENGTHS.length)]!, true);
+        new DataView(copy.buffer).setBigUint64(place, random.choose(LENGTHS), true);
       return copy;
     }
     case 3:
-      copy[at] = random(256);
+      copy[at] = random.below(256);
       return copy;
     case 4:
-      return splice(1 + random(9), new Uint8Array(0));
+      return splice(1 + random.below(9), new Uint8Array(0));
     case 5:
-      return splice(0, new TextEncoder().encode(TEXTS[random(TEXTS.length)]!));
+      return splice(0, encoder.encode(random.choose(TEXTS)));
     case 6:
-      return splice(0, copy.slice(at, at + 1 + random(40)));
+      return splice(0, copy.slice(at, at + 1 + random.below(40)));
+    case 7:
+      return otherValue(copy, random);
     default: {
       // A digit for another: sizes, offsets, ranks.
       let digit = at;
       while (digit < copy.length && (copy[digit]! < 48 || copy[digit]! > 57)) digit++;
-      if (digit < copy.length) copy[digit] = 48 + random(10);
+      if (digit < copy.length) copy[digit] = 48 + random.below(10);
       return copy;
     }
   }
 }
 
-/** Counts of a run. */
-export interface FormatsRun {
-  readonly tried: number;
-  /** Refused by a FormatError that says where. */
-  readonly errors: number;
-  readonly read: number;
-  readonly faults: number;
-  /** The first few faults, with the seed and turn that show them. */
-  readonly first: readonly string[];
-}
-
-/** Damages files until `until` says true, and reads each twice. */
-export async function runFormats({
-  seed,
-  until,
-}: {
-  readonly seed: number;
-  readonly until: () => boolean;
-}): Promise<FormatsRun> {
-  const sound = await soundAdapters();
-  const random = generator(seed);
-  const first: string[] = [];
-  let [tried, errors, read, faults] = [0, 0, 0, 0];
-  while (!until()) {
-    const { weights, config } = sound[random(sound.length)]!;
-    let input: AdapterBytes = { weights, config };
-    for (let i = 1 + random(3); i > 0; i--)
-      input =
-        input.config !== null && random(3) === 0
-          ? { ...input, config: mutate(input.config, random) }
-          : { ...input, weights: mutate(input.weights, random) };
-    const { fault, refused } = await faultOf(input);
-    if (fault !== null && ++faults <= 5) first.push(`seed ${seed}, turn ${tried}: ${fault}`);
-    tried++;
-    if (refused) errors++;
-    else read++;
+/** A value of JSON for another, in a header of safetensors too, whose length is kept true. */
+function otherValue(bytes: Uint8Array<ArrayBuffer>, random: Random): Uint8Array<ArrayBuffer> {
+  const text = String.fromCharCode(...bytes.subarray(0, 4000));
+  const values = [...text.matchAll(/(?<=[:,[])(?:-?\d[\d.eE+-]*|"[^"]*"|null|true|false)/g)];
+  if (values.length === 0) return bytes;
+  const { index, 0: old } = random.choose(values);
+  const word = encoder.encode(random.choose(TEXTS));
+  const changed = new Uint8Array(bytes.length + word.length - old.length);
+  changed.set(bytes.subarray(0, index));
+  changed.set(word, index);
+  changed.set(bytes.subarray(index + old.length), index + word.length);
+  if (text[8] === '{' && changed.length > 16) {
+    const view = new DataView(changed.buffer);
+    const grown = Number(view.getBigUint64(0, true)) + word.length - old.length;
+    if (grown >= 0) view.setBigUint64(0, BigInt(grown), true);
   }
-  return { tried, errors, read, faults, first };
+  return changed;
 }
 
-async function faultOf(input: AdapterBytes): Promise<{ fault: string | null; refused: boolean }> {
+/** One to three damages of an adapter's files. */
+export function damaged<T extends AdapterBytes>(sound: T, random: Random): T {
+  let { weights, config } = sound;
+  for (let i = 1 + random.below(3); i > 0; i--)
+    if (config !== null && random.below(3) === 0) config = mutate(config, random);
+    else weights = mutate(weights, random);
+  return { ...sound, weights, config };
+}
+
+/** What came of a file: refused by an error that says where, or read; and what of it was wrong. */
+export interface Answer {
+  readonly fault: string | null;
+  readonly refused: boolean;
+}
+
+/** Reads a file twice, opens it by range, and writes again what it gave. */
+export async function readingOf(input: AdapterBytes): Promise<Answer> {
   const [once, again] = [await outcome(input), await outcome(input)];
   const refused = !('file' in once);
   const differs = sayOutcome(once) === sayOutcome(again) ? null : 'two readings differ';
-  const fault = refused ? errorFault(once.error) : sizeFault(once.file, input);
-  return { fault: fault ?? differs ?? (await sourceFault(input.weights)), refused };
+  const fault = refused ? errorFault('readAdapter', once.error) : sizeFault(once.file, input);
+  const more = refused ? null : await writtenFault(input, once);
+  return { fault: fault ?? differs ?? more ?? (await sourceFault(input.weights)), refused };
 }
 
-type Outcome = { readonly file: LoraFile } | { readonly error: unknown };
+type Read = { readonly file: LoraFile; readonly alpha: { readonly alpha?: number } };
+type Outcome = Read | { readonly error: unknown };
 
 async function outcome(input: AdapterBytes): Promise<Outcome> {
-  try {
-    return { file: await readAdapter(input, { alpha: 2 }).catch(() => readAdapter(input)) };
-  } catch (error) {
-    return { error };
-  }
+  let thrown: unknown;
+  for (const alpha of [{ alpha: 2 }, {}])
+    try {
+      return { file: await readAdapter(input, alpha), alpha };
+    } catch (error) {
+      thrown = error;
+    }
+  return { error: thrown };
 }
 
 function sayOutcome(found: Outcome): string {
@@ -181,12 +185,27 @@ function sayOutcome(found: Outcome): string {
 }
 
 /** An error is a FormatError of the called function, of one line and limited length. */
-function errorFault(error: unknown): string | null {
+function errorFault(called: string, error: unknown): string | null {
   if (!(error instanceof FormatError)) return `${String(error).slice(0, 300)} is no FormatError`;
   const { message } = error;
   if (message.length > 2000) return `a message of ${message.length} characters`;
   if (/[\p{Cc}\p{Cf}]/u.test(message)) return `a message with control characters: ${JSON.stringify(message)}`;
-  return message.startsWith('readAdapter: ') ? null : `'${message}' does not name readAdapter`;
+  return message.startsWith(`${called}: `) ? null : `'${message}' does not name ${called}`;
+}
+
+/** What was read can be written for PEFT and read again, or is refused: NaN and infinity are. */
+async function writtenFault(input: AdapterBytes, { alpha }: Read): Promise<string | null> {
+  let files: ReadonlyMap<string, Uint8Array>;
+  try {
+    ({ files } = await convert(input, { to: 'peft', dropUnsupported: true, ...alpha }));
+  } catch (error) {
+    return errorFault('convert', error);
+  }
+  const [weights, config] = ['adapter_model.safetensors', 'adapter_config.json'].map(
+    (name) => files.get(name)!,
+  );
+  const again = await outcome({ weights: weights!, config: config! });
+  return 'file' in again ? null : `written again: ${String(again.error).slice(0, 300)}`;
 }
 
 /** What is read is no larger than 13 bytes for each byte of the file (q2_K is 84 bytes for 256 values), and finite in scale. */
@@ -214,8 +233,8 @@ async function sourceFault(weights: Uint8Array): Promise<string | null> {
     try {
       await open({ size: weights.length, read });
     } catch (error) {
-      if (!(error instanceof FormatError)) return `${name}: ${String(error).slice(0, 300)} is no FormatError`;
-      if (!error.message.startsWith(`${name}: `)) return `'${error.message}' does not name ${name}`;
+      const fault = errorFault(name, error);
+      if (fault !== null) return fault;
     }
     if (asked > 1.5 * weights.length) return `${name} asked for ${asked} of ${weights.length} bytes`;
   }
