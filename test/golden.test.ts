@@ -6,6 +6,7 @@ import { test } from 'vitest';
 import { onBestBuild, onEveryBuild } from './golden-support/builds.js';
 import { GGUF, OPTIMIZERS, PEFT, QUANT, TINY } from './golden-support/cases.js';
 import { checkCrossEntropy, checkOptimizer } from './golden-support/core.js';
+import { checkSmolGradients, checkSmolTraining, checkTinyGradients } from './golden-support/gradients.js';
 import { checkGgufCase, checkTinyCase } from './golden-support/language.js';
 import { checkPeftCase } from './golden-support/peft.js';
 import { checkQuantCase } from './golden-support/quant.js';
@@ -26,6 +27,8 @@ test.each(GGUF)('gguf/%s', (label) => onEveryBuild((rt) => checkGgufCase(rt, lab
 
 test.each(TINY)('tiny/%s', (name) => onEveryBuild((rt) => checkTinyCase(rt, name)));
 
+test.each(TINY)('tiny/%s/gradients', (name) => onEveryBuild((rt) => checkTinyGradients(rt, name)));
+
 test.skipIf(!HAS_SMOLLM2)('smollm2/tokens', checkTokens);
 
 test.skipIf(!HAS_SMOLLM2)('smollm2/chats', checkChats);
@@ -35,3 +38,11 @@ test.skipIf(!HAS_SMOLLM2)('smollm2/greedy', () => onBestBuild(checkGreedy));
 test.skipIf(!HAS_SMOLLM2)('smollm2/forward', checkForward);
 
 test.skipIf(!HAS_SMOLLM2)('smollm2/adapted', checkAdapted);
+
+test.skipIf(!HAS_SMOLLM2)('smollm2/gradients', () => onBestBuild(checkSmolGradients));
+
+// Two of the twenty steps in `npm test`, all of them in `npm run test:golden`.
+const steps = process.env.npm_lifecycle_event === 'test:golden' ? 20 : 2;
+test.skipIf(!HAS_SMOLLM2)(`smollm2/train, ${steps} steps`, () =>
+  onBestBuild((rt) => checkSmolTraining(rt, steps)),
+);

@@ -3,6 +3,7 @@ import type { Embedding } from '../nn/embedding.js';
 import type { Linear } from '../nn/linear.js';
 import { Module } from '../nn/module.js';
 import type { RMSNorm } from '../nn/rms-norm.js';
+import { checkpoint } from '../ops/checkpoint.js';
 import type { Indices } from '../ops/indices.js';
 import { type RotaryTable, rotaryTable } from '../ops/rotary.js';
 import { checkTensor } from '../tensor/check.js';
@@ -34,7 +35,8 @@ export class DecoderStack extends Module {
     let x = this.embed_tokens.forward(ids);
     for (const layer of this.layers) {
       const read = x;
-      x = read.runtime.scope(() => layer.forward(read, run));
+      const block = (input: Tensor): Tensor => layer.forward(input, run);
+      x = read.runtime.scope(() => (run.checkpoint === true ? checkpoint(block, read) : block(read)));
       read.dispose();
     }
     const y = this.norm.forward(x);
@@ -47,6 +49,11 @@ export class DecoderStack extends Module {
 export class CausalLM extends Module {
   readonly model: DecoderStack;
   readonly lm_head: Linear;
+  /**
+   * Whether training keeps only the input of each block for backward, which computes the block again: less memory for the time of
+   * one more forward, with the same bits. Default false.
+   */
+  gradientCheckpointing = false;
   /** @internal */ readonly runtime: Runtime;
   readonly #config: ModelConfig;
   readonly #table: RotaryTable;
@@ -102,7 +109,7 @@ export class CausalLM extends Module {
   #hidden(where: string, ids: Tensor, starts?: Indices, positions?: Indices): Tensor {
     this.#checkIds(where, ids, positions === undefined ? this.maxLength : Number.POSITIVE_INFINITY);
     return this.model.forward(ids, {
-      ...{ table: this.#table, cache: null },
+      ...{ table: this.#table, cache: null, checkpoint: this.gradientCheckpointing },
       ...(starts === undefined ? {} : { starts }),
       ...(positions === undefined ? {} : { positions }),
     });

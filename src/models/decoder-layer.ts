@@ -19,6 +19,8 @@ export interface RunContext {
   readonly starts?: Indices;
   readonly positions?: Indices;
   readonly cache: KvCache | null;
+  /** Whether backward computes each block again. Default false. */
+  readonly checkpoint?: boolean;
 }
 
 /** Attention over grouped heads, with rotary positions. */

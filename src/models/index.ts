@@ -1,6 +1,7 @@
 /** `lora-wasm/models`: language models of the Llama family over the layers of `lora-wasm`. Exports only. */
 
 export { CausalLM, type DecoderStack } from './causal-lm.js';
+export { type CausalLoss, type CausalLossOptions, causalLoss } from './causal-loss.js';
 export type { ModelConfig, ModelType, RopeConfig } from './config.js';
 export type { Attention, DecoderLayer, Mlp, RunContext } from './decoder-layer.js';
 export { type GenerateOptions, generate } from './generate.js';

@@ -73,7 +73,7 @@ export async function checkTinyCase(rt: Runtime, name: string): Promise<void> {
  * The model of a tiny case. Where the golden model's type has 16 bits, PyTorch rounded the frequencies of its rotary positions to
  * that type with everything else; a model that is loaded has exact ones, in transformers too. So those of the case are asked for.
  */
-async function loadTiny(rt: Runtime, name: string): Promise<LanguageModel> {
+export async function loadTiny(rt: Runtime, name: string): Promise<LanguageModel> {
   const folder = folderOf(`tiny/${name}/model`);
   const { dtype } = goldenJson<{ dtype: string }>(`tiny/${name}/model/config.json`);
   const half = { bfloat16: 'bf16', float16: 'f16' }[dtype];
