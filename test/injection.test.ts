@@ -10,11 +10,18 @@ import { publicCalls } from './support/injection/exports.js';
 import { LAYERS } from './support/injection/layers.js';
 import { LORA } from './support/injection/lora.js';
 import { OPERATIONS } from './support/injection/operations.js';
+import { QUANTISED_WEIGHTS } from './support/injection/quantised.js';
 import { REST } from './support/injection/rest.js';
 import { inject, Pair, runtimesOf } from './support/injection/run.js';
 import { FIXED } from './support/injection/scenario.js';
 
-const GROUPS = { operations: OPERATIONS, layers: LAYERS, 'the runtime and optimisers': REST, adapters: LORA };
+const GROUPS = {
+  operations: OPERATIONS,
+  layers: LAYERS,
+  'the runtime and optimisers': REST,
+  adapters: LORA,
+  'quantised weights': QUANTISED_WEIGHTS,
+};
 const SCENARIOS = Object.values(GROUPS).flat();
 
 /** Calls that need no scenario, by the reason. */

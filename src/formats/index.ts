@@ -1,7 +1,7 @@
 /** Formats: bytes to named arrays and back. Knows no Runtime. */
 
 export type { ShapedArray } from '../values/arrays.js';
-export type { BlockDType } from '../values/dtypes.js';
+export type { BlockDType, QuantisedDType } from '../values/dtypes.js';
 export { FormatError } from '../values/format-error.js';
 export { type Converted, type ConvertOptions, convert } from './convert.js';
 export { deltaNorm, deltaWeight, norm } from './delta.js';

@@ -19,7 +19,7 @@ import { type AdapterFiles, type ExportOptions, exportAdapter } from './files/ex
 import { type AdapterSource, type LoadOptions, type LoadReport, loadAdapter } from './files/load-adapter.js';
 import { type Restored, restoredValues } from './files/restore-adapter.js';
 import { LoraLayer } from './layer/lora-layer.js';
-import type { MergeOptions } from './maths/factors.js';
+import type { MergeOptions } from './layer/merge-options.js';
 import { mergeForGood, unmergeForGood } from './merging/for-good.js';
 import { mergeAdapters, unmergeAdapters } from './merging/merge-model.js';
 import { mergeDifference } from './merging/verify.js';

@@ -20,14 +20,11 @@ export type QuantisedDType = 'q8_0' | 'q4_0' | 'q4_1' | 'q5_0' | 'q5_1' | 'q4_K'
 /** A quantised type whose values can be computed. */
 export type BlockDType = QuantisedDType | 'q2_K' | 'q3_K' | 'iq4_nl' | 'iq4_xs' | 'mxfp4';
 
-/** Types of tensors whose elements are numbers by themselves. */
-export type PlainDType = 'f32' | 'f16' | 'bf16' | 'i32';
-
 /**
  * Types that a tensor in linear memory can have: weights are f32, or frozen in f16, bf16 or a quantised type of GGUF files;
  * class targets and token ids are i32.
  */
-export type DType = PlainDType | QuantisedDType;
+export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | QuantisedDType;
 
 /** Types that the products read a weight in. */
 export type WeightDType = Exclude<DType, 'i32'>;

@@ -5,6 +5,7 @@ import type { LoraConfig } from '../../src/index.js';
 import { LAYERS } from '../support/injection/layers.js';
 import { configured, LORA, NETS } from '../support/injection/lora.js';
 import { OPERATIONS } from '../support/injection/operations.js';
+import { QUANTISED_WEIGHTS } from '../support/injection/quantised.js';
 import { REST } from '../support/injection/rest.js';
 import { inject, Pair, runtimesOf } from '../support/injection/run.js';
 import type { Draw, Scenario } from '../support/injection/scenario.js';
@@ -46,7 +47,7 @@ function randomConfig(random: Random): Partial<LoraConfig> {
 }
 
 function randomScenario(random: Random): Scenario {
-  const ready = [...OPERATIONS, ...LAYERS, ...REST, ...LORA];
+  const ready = [...OPERATIONS, ...LAYERS, ...REST, ...LORA, ...QUANTISED_WEIGHTS];
   return random.next() < 0.5
     ? random.choose(ready)
     : random.choose(configured(random.choose(NETS), randomConfig(random)));

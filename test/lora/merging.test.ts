@@ -1,5 +1,6 @@
 /** Faults of merging and layer arithmetic that other packages had; those of every layer kind stand in `kinds.test.ts`. */
 import { expect, test } from 'vitest';
+import { quantise } from '../../src/formats/index.js';
 import {
   AdapterError,
   Conv2d,
@@ -375,5 +376,34 @@ describeRuntimes('merge, unmerge, arithmetic', (rt) => {
     expect(moved).toBeGreaterThan(0);
   });
 
-  test.skip('merging into a quantised base', () => {});
+  test('merging into a quantised base is refused unless asked for, and never loses a delta in silence', () => {
+    // Steps of a q4_0 block are an eighth of its largest value: the delta is a tenth of a step everywhere.
+    const values = new Float32Array(8 * 64).map((_, i) => (i % 32 === 0 ? -0.8 : ((i % 15) - 7) / 10));
+    const base = new Linear(rt(), 64, 8, { dtype: 'q4_0', bias: false });
+    base.weight.writeBytes(quantise('q4_0', values));
+    const lora = LoraModel.attach(new Sequential(base), { r: 1, loraAlpha: 1, targetModules: ['0'] });
+    const { A, B } = (lora.layer('0') as LoraLinear).factors('default');
+    A.set(new Float32Array(64).map((_, i) => (i % 32 === 0 ? 0 : i % 2 === 0 ? 0.1 : -0.1)));
+    B.set(new Float32Array(8).fill(0.1));
+    const x = rt().normal([5, 64]).keep();
+    const [bytes, adapted] = [base.weight.bytes(), valuesOf(rt(), lora, x)];
+    expect(() => lora.merge()).toThrow(AdapterError);
+    expect(() => lora.mergeAndUnload()).toThrow("expected quantised: 'dequantise'");
+    lora.merge(undefined, { quantised: 'requantise' });
+    const { survived } = lora.report().adapters[0]!.layers[0]!;
+    // Rounded to the steps, hardly anything of it is left: the merged weight is the old one, and the report says so.
+    expect(
+      apart(
+        valuesOf(rt(), lora, x),
+        lora.withAdaptersDisabled(() => valuesOf(rt(), lora, x)),
+      ),
+    ).toBe(0);
+    expect([survived, base.weight.bytes()]).toEqual([0, bytes]);
+    expect(lora.report().toString()).toContain('0.0 % of the delta survived');
+    lora.unmerge();
+    lora.merge(undefined, { quantised: 'dequantise' });
+    expect(lora.report().adapters[0]!.layers[0]!.survived).toBe(1);
+    const bound = 2 * (64 + 3) * 2 ** -23 * 64 * largestOf(x.toArray()) * 0.81;
+    expect(apart(valuesOf(rt(), lora, x), adapted)).toBeLessThanOrEqual(bound);
+  });
 });

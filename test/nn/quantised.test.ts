@@ -41,8 +41,8 @@ function run(rt: Runtime, layer: Linear | Embedding | Conv2d, x: Tensor): unknow
 describeRuntimes('layers with quantised weights', (rt) => {
   test.each(QUANTISED)('%s: a Linear computes the bits of float32 over its values', (dtype) => {
     const { elements } = DTYPE_INFO[dtype];
-    // Few rows, many, both layouts: every path of the products.
-    for (const rows of [1, 5, 70])
+    // Few rows, many, both layouts: every path of the products. One row may meet blocks as they lie, see below.
+    for (const rows of [2, 5, 70])
       for (const fanInFanOut of [false, true]) {
         const [K, N] = fanInFanOut ? [37, elements] : [elements, 37];
         const weight = quantised(rt(), dtype, fanInFanOut ? [K, N] : [N, K]);
@@ -55,6 +55,26 @@ describeRuntimes('layers with quantised weights', (rt) => {
         expect([weight.requiresGrad, weight.grad]).toEqual([false, null]);
         for (const held of [layer, plain, x]) held.dispose();
       }
+  });
+
+  test.each(QUANTISED)('%s: one row is as near to float32 over its values as a sum can be', (dtype) => {
+    const { elements: K } = DTYPE_INFO[dtype];
+    const weight = quantised(rt(), dtype, [37, K]);
+    const layer = new Linear(rt(), K, 37, { bias: false, weight });
+    const plain = new Linear(rt(), K, 37, { bias: false, weight: plainOf(rt(), weight) });
+    const x = rt().normal([1, K]).keep();
+    x.requiresGrad = true;
+    const [[y, dx], [wanted, other]] = [layer, plain].map((one) => run(rt(), one, x)) as [
+      Float32Array[],
+      Float32Array[],
+    ];
+    expect(dx).toEqual(other);
+    const [xs, ws] = [x.toArray(), weight.toArray()];
+    for (const [n, value] of y!.entries()) {
+      let size = 0;
+      for (let k = 0; k < K; k++) size += Math.abs(xs[k]! * ws[n * K + k]!);
+      expect(Math.abs(value - wanted![n]!)).toBeLessThanOrEqual(2 * (K + 2) * 2 ** -23 * size);
+    }
   });
 
   test.each(QUANTISED)('%s: a table and the head tied to it', (dtype) => {

@@ -18,6 +18,11 @@ export class LayerPlaces {
     return [...this.#wrapped.values()].map(({ layer }) => layer);
   }
 
+  /** The same with their dotted names. */
+  get entries(): [path: string, layer: LoraLayer][] {
+    return [...this.#wrapped].map(([path, { layer }]) => [path, layer]);
+  }
+
   /** Their dotted names. */
   get paths(): string[] {
     return [...this.#wrapped.keys()];

@@ -19,6 +19,8 @@ export interface LayerReport {
   readonly strength: number;
   readonly dora: boolean;
   readonly merged: boolean;
+  /** Where it is merged into a quantised weight, the share of what is merged there that the weight has of it; else null. */
+  readonly survived: number | null;
 }
 
 /** One adapter of a `LoraReport`, and the layers that it adapts. */
@@ -74,6 +76,7 @@ function adapterReport(adapter: Adapter, active: boolean): AdapterReport {
       ...{ path, kind: layer.kind, r: options.r, loraAlpha: options.loraAlpha, scaling, multiplier },
       ...{ strength: strengthOf({ scaling, multiplier }), dora: options.useDora },
       merged: layer.mergedAdapters.includes(name),
+      survived: layer.mergedAdapters.includes(name) ? layer.merging.survived : null,
     };
   });
   const named = (kind: 'bias' | 'saved'): string[] =>
@@ -101,8 +104,12 @@ function textOf(
       ...(adapter.base === 'changed' ? ['over a changed base'] : []),
     ];
     lines.push(`${adapter.name}: ${states.join(', ')}, ${adapter.parameters.toLocaleString('en-US')} values`);
-    for (const { path, kind, r, loraAlpha, strength, dora } of adapter.layers)
-      lines.push(`  ${path} (${kind}): r ${r}, alpha ${loraAlpha}, scale ${strength}${dora ? ', DoRA' : ''}`);
+    for (const { path, kind, r, loraAlpha, strength, dora, survived } of adapter.layers) {
+      const kept = survived === null ? '' : `, ${(100 * survived).toFixed(1)} % of the delta survived`;
+      lines.push(
+        `  ${path} (${kind}): r ${r}, alpha ${loraAlpha}, scale ${strength}${dora ? ', DoRA' : ''}${kept}`,
+      );
+    }
     for (const [title, names] of [
       ['biases', adapter.biases],
       ['saved', adapter.saved],

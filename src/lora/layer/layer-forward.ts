@@ -9,6 +9,7 @@ import type { Parameter } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { AdapterError } from '../errors.js';
 import { strengthOf } from '../maths/factors.js';
+import { KeptNorms } from './kept-norms.js';
 import type { LayerState } from './layer-state.js';
 import { byRows, type Rows } from './rows.js';
 
@@ -29,6 +30,7 @@ export class LayerForward {
   readonly masks: MaskCounter;
   /** Names of the adapters that the weight has in it already. */
   readonly #merged: () => readonly string[];
+  readonly #norms = new KeptNorms();
   /** What the rows of the next batch use, or null for the active adapters. */
   rows: Rows | null = null;
 
@@ -88,7 +90,9 @@ export class LayerForward {
     const { magnitude } = first;
     if (magnitude === null) return adaptation.product(base, x, { weight, terms, dora: null, planRows });
     const norms = runtime.empty([adaptation.outputs(base)], 'f32');
-    adaptation.norms(base, first, weight, norms.pointer);
+    this.#norms.fill(norms, names[0]!, first, weight, () =>
+      adaptation.norms(base, first, weight, norms.pointer),
+    );
     const y = adaptation.product(base, x, { weight, terms, dora: { magnitude, norms }, planRows });
     norms.dispose();
     return y;

@@ -14,11 +14,13 @@ import { namesGiven } from '../config/names.js';
 import { AdapterError } from '../errors.js';
 import type { BaseLayer, LayerAdaptation, LayerKind } from '../kinds/adaptation.js';
 import { adaptableOf } from '../kinds/of-class.js';
-import { checkMergeOptions, type LoraFactors, type MergeOptions, strengthOf } from '../maths/factors.js';
+import { type LoraFactors, strengthOf } from '../maths/factors.js';
 import { addFirst } from './first-adapter.js';
 import { LayerForward } from './layer-forward.js';
 import { LayerState } from './layer-state.js';
 import { MergeState } from './merge-layer.js';
+import { checkMergeOptions, type MergeOptions } from './merge-options.js';
+import { announced, mergedWeights } from './merged-weights.js';
 
 /**
  * A frozen layer with any number of adapters beside it, some of them active, some merged: a Linear, Embedding, Conv2d, or one of
@@ -154,7 +156,8 @@ export class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
 
   /**
    * Adds the deltas of `names` (the active adapters that are not merged yet, by default) into the weight. The old bytes are kept.
-   * @throws AdapterError when one is merged already or unknown, or when `safe` finds NaN or infinity; nothing is merged then
+   * @throws AdapterError when one is merged already or unknown, when the weight is quantised and nothing was asked for, or when
+   * `safe` finds NaN or infinity; nothing is merged then
    */
   merge(names?: readonly string[], options: MergeOptions = {}): void {
     const where = `${this.state.adaptation.title}.merge`;
@@ -162,7 +165,7 @@ export class LoraLayer<Base extends BaseLayer = BaseLayer> extends Module {
     const open = this.state.active.filter((name) => !this.merging.names.includes(name));
     const wanted = names === undefined ? open : namesGiven(where, names);
     for (const name of wanted) this.state.get(name, 'merge');
-    this.merging.merge(where, wanted, options).done();
+    announced(this.merging.merge(where, wanted, options), options, () => mergedWeights([['', this]])).done();
   }
 
   /** Takes adapters out of the weight again (all by default): what stays is the kept bytes with the others merged anew. @throws AdapterError */

@@ -6,8 +6,10 @@ import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { isQuantised } from '../../values/dtypes.js';
 import { AdapterError } from '../errors.js';
-import { type LoraFactors, type MergeOptions, strengthOf } from '../maths/factors.js';
+import { type LoraFactors, strengthOf } from '../maths/factors.js';
 import type { LayerState } from './layer-state.js';
+import type { QuantisedMerge } from './merge-options.js';
+import { mergedType, requantise } from './quantised-merge.js';
 
 /** A bias outside of linear memory. */
 export type Values = Float32Array<ArrayBuffer>;
@@ -15,10 +17,21 @@ export type Values = Float32Array<ArrayBuffer>;
 /** A weight outside of linear memory, as it lies there. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A weight with deltas in it, in the type of the one that they were added to, and the bias that goes with it. */
+/** A weight with deltas in it, and the bias that goes with it. */
 export interface Sum {
+  /** In the type of the one that they were added to, but for a quantised one that was to be dequantised. */
   readonly weight: Parameter;
   readonly bias: Values | null;
+  /** Of a quantised weight, the share of the deltas that is kept; null for others. */
+  readonly survived: number | null;
+}
+
+/** How a sum is made. */
+export interface SumOptions {
+  /** Whether NaN and infinity are refused. */
+  readonly safe: boolean;
+  /** What becomes of a quantised weight; null to refuse it. */
+  readonly quantised: QuantisedMerge | null;
 }
 
 /** What deltas are added to. */
@@ -28,12 +41,6 @@ export interface Addend {
   /** What it holds, where that is not what the parameter holds now. */
   readonly weight: Bytes | null;
   readonly bias: Parameter | Values | null;
-}
-
-/** @throws AdapterError for a parameter that holds quantised blocks, into which numbers cannot be put */
-export function checkNumbers(where: string, name: string, { dtype }: Parameter): void {
-  if (isQuantised(dtype))
-    throw new AdapterError(`${where}: ${name} is ${dtype}, expected f32, f16 or bf16 to merge into`);
 }
 
 /** @param merged - what is merged already @throws AdapterError */
@@ -47,7 +54,6 @@ export function checkMerge(
   if (again !== undefined)
     throw new AdapterError(`${where}: adapter '${again}' is merged already, expected each once`);
   const { active } = layer;
-  if (names.length > 0) checkNumbers(where, 'weight', layer.unmergedWeight);
   const beside = [...new Set([...merged, ...names, ...active])];
   const dora = beside.find((name) => layer.get(name, 'merge').magnitude !== null);
   const other = beside.find((name) => name !== dora);
@@ -69,7 +75,8 @@ export function checkMerge(
 }
 
 /**
- * The weight and bias with the deltas of `names` in them: added in float32, and rounded once where the weight has 16 bits.
+ * The weight and bias with the deltas of `names` in them: added in float32, and rounded once where the weight has 16 bits or
+ * is quantised again.
  * @throws AdapterError, OutOfMemoryError; nothing is left behind then
  */
 export function sumOf(
@@ -77,22 +84,30 @@ export function sumOf(
   layer: LayerState,
   names: readonly string[],
   to: Addend,
-  options: MergeOptions,
+  options: SumOptions,
 ): Sum {
   const rt = layer.runtime;
   const shape = layer.adaptation.deltaShape(layer.base);
   const bias = to.bias === null ? null : valuesOf(to.bias);
-  const weight = new ParameterBlock(rt, [shape], to.like.dtype).parameters[0]!;
+  const { dtype: stored } = elementsOf(to.like);
+  const { dtype, blocks } = mergedType(where, stored, options.quantised);
+  const weight = new ParameterBlock(rt, [shape], dtype).parameters[0]!;
   weight.requiresGrad = false;
+  let survived = isQuantised(stored) ? 1 : null;
   try {
     // What a failed allocation leaves behind half-way goes with the scope.
     rt.scope(() => {
-      const sum = weight.dtype === 'f32' ? weight : rt.empty(shape, 'f32');
+      const sum = dtype === 'f32' ? weight : rt.empty(shape, 'f32');
       begin(layer, to, sum);
+      const before = blocks === null ? null : floats(sum);
       for (const name of names) apply(layer, layer.get(name, 'merge'), sum, bias);
-      if (sum !== weight) weight.write(wordsOf(sum));
+      if (blocks !== null && before !== null) {
+        const rounded = requantise(where, blocks, floats(sum), before);
+        weight.writeBytes(rounded.bytes);
+        survived = rounded.survived;
+      } else if (sum !== weight) weight.write(wordsOf(sum));
     });
-    if (options.safe === true && !(allFinite(weight) && (bias?.every(Number.isFinite) ?? true)))
+    if (options.safe && !(allFinite(weight) && (bias?.every(Number.isFinite) ?? true)))
       throw new AdapterError(
         `${where}: the merged weight has NaN or infinity from ${names.join(', ')}, expected finite adapters`,
       );
@@ -100,12 +115,16 @@ export function sumOf(
     weight.block.dispose();
     throw error;
   }
-  return { weight, bias };
+  return { weight, bias, survived };
+}
+
+function floats(tensor: Tensor): Values {
+  return tensor.copyTo(new Float32Array(tensor.size));
 }
 
 /** A copy. */
 export function valuesOf(bias: Parameter | Values): Values {
-  return bias instanceof Float32Array ? bias.slice() : bias.copyTo(new Float32Array(bias.size));
+  return bias instanceof Float32Array ? bias.slice() : floats(bias);
 }
 
 /** The weight that deltas are added to, as float32 in the shape of a delta. */

@@ -1,7 +1,6 @@
 /** One adapter's parameters in one layer, and what a layer is told of the adapters it is to compute with. */
 import type { OutputRange } from '../../ops/lora-terms.js';
 import type { Parameter } from '../../tensor/parameter.js';
-import { checkBoolean, checkOptions } from '../../values/checks.js';
 import type { Shape } from '../../values/shape.js';
 import type { ResolvedLayerOptions } from '../config/layer-options.js';
 
@@ -46,16 +45,4 @@ export interface LoraFactors {
 /** scaling·multiplier. */
 export function strengthOf({ scaling, multiplier }: Pick<LoraFactors, 'scaling' | 'multiplier'>): number {
   return scaling * multiplier;
-}
-
-/** @throws TypeError */
-export function checkMergeOptions(where: string, options: MergeOptions): void {
-  checkOptions(where, options, ['safe']);
-  checkBoolean(`${where}: safe`, options.safe ?? false);
-}
-
-/** Options of `merge`. */
-export interface MergeOptions {
-  /** Refuse a merged weight with NaN or infinity, leaving the layer as it was. Default false. */
-  readonly safe?: boolean;
 }

@@ -1,12 +1,15 @@
 /** The plain model given back: with its adapters merged for good (`mergeAndUnload`), or without them (`unload`). */
-import type { Module } from '../../nn/module.js';
+import { dotted, type Module } from '../../nn/module.js';
+import { elementsOf } from '../../ops/expanded.js';
+import type { Parameter } from '../../tensor/parameter.js';
 import type { Attachment } from '../attached/attachment.js';
-import { putOriginals } from '../attached/copies.js';
+import { type OwnCopy, putOriginals } from '../attached/copies.js';
 import { AdapterError } from '../errors.js';
+import { type IntoBase, intoBase } from '../layer/into-base.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
 import type { Finish } from '../layer/merge-layer.js';
-import { checkNumbers } from '../layer/merge-sum.js';
-import { checkMergeOptions, type MergeOptions } from '../maths/factors.js';
+import { checkMergeOptions, type MergedWeight, type MergeOptions } from '../layer/merge-options.js';
+import { valuesOf } from '../layer/merge-sum.js';
 import { mergeInTurn, unmergeAdapters } from './merge-model.js';
 
 /** Merges what takes part and is not merged yet, layer by layer, and gives the plain model back. @throws AdapterError, OutOfMemoryError; nothing has changed then */
@@ -20,7 +23,7 @@ export function mergeForGood<M extends Module>(attachment: Attachment<M>, option
   const step = mergeInTurn(attachment, where, adapters.active, options);
   try {
     // What undoing would need is let go of at the end of it.
-    return finish(where, attachment, () => step.done());
+    return finish(where, attachment, options, () => step.done());
   } catch (error) {
     step.undo();
     throw error;
@@ -35,35 +38,73 @@ export function unmergeForGood<M extends Module>(attachment: Attachment<M>): M {
   return attachment.detach();
 }
 
+/** An adapter's own copy of a parameter, on its way into the base. */
+interface Move {
+  readonly copy: OwnCopy;
+  readonly into: IntoBase;
+}
+
 /**
  * Gives the plain model back with what is active and merged in it for good, unfrozen as it was.
  * @param committed - called once nothing can fail any more
- * @throws AdapterError, OutOfMemoryError; nothing has changed then
+ * @throws AdapterError, OutOfMemoryError, and what `onMerged` throws; nothing has changed then
  */
-function finish<M extends Module>(where: string, attachment: Attachment<M>, committed: () => void): M {
-  const { adapters, frozen } = attachment;
-  const copies = adapters.activeCopies();
-  for (const { key, original } of copies) checkNumbers(where, key, original);
-  const values = copies.map(({ own }) => own.toArray());
-  const ready = new Map<LoraLayer, Finish>();
+function finish<M extends Module>(
+  where: string,
+  attachment: Attachment<M>,
+  options: MergeOptions,
+  committed: () => void,
+): M {
+  const { adapters, places, frozen } = attachment;
+  const quantised = options.quantised ?? null;
+  const ready: { path: string; layer: LoraLayer; finish: Finish }[] = [];
+  const moves: Move[] = [];
   try {
-    const { layers: placed, paths } = attachment.places;
-    for (const [i, layer] of placed.entries())
-      ready.set(layer, layer.merging.finish(`${where}: ${paths[i]}`, layer.weight));
+    for (const copy of adapters.activeCopies())
+      moves.push({
+        copy,
+        into: intoBase(nameOf(where, copy), copy.original, valuesOf(copy.own), false, quantised),
+      });
+    for (const [path, layer] of places.entries)
+      ready.push({ path, layer, finish: layer.merging.finish(`${where}: ${path}`, layer.weight, quantised) });
+    options.onMerged?.([
+      ...ready.flatMap(({ path, finish: { weight, survived } }) => merged(path, weight, survived)),
+      ...moves.flatMap(({ copy, into }) => merged(nameOf(null, copy), into.parameter, into.survived)),
+    ]);
   } catch (error) {
-    for (const { cancel } of ready.values()) cancel();
+    for (const one of ready) one.finish.cancel();
+    for (const { into } of moves) into.cancel();
     throw error;
   }
+  const tied = attachment.tied();
   committed();
   // Trained biases and saved modules move into the base's own parameters.
-  for (const [i, { original }] of copies.entries()) original.set(values[i]!);
-  putOriginals(copies);
+  for (const { into } of moves) into.commit();
+  putOriginals(moves.map(({ copy }) => copy));
+  for (const { copy, into } of moves) if (into.replaces) frozen.replaced(copy.original, into.parameter);
   const finished = new Map<LoraLayer, Module>();
-  for (const [layer, { commit }] of ready) {
+  for (const { layer, finish } of ready) {
     const before = layer.base.weight;
-    const module = commit();
+    const module = finish.commit();
     frozen.replaced(before, module.weight);
     finished.set(layer, module);
   }
-  return attachment.detach((layer) => finished.get(layer) ?? layer.base);
+  const model = attachment.detach((layer) => finished.get(layer) ?? layer.base);
+  // The originals were put back for the last time.
+  for (const { copy, into } of moves) {
+    if (!into.replaces) continue;
+    copy.slot.set(into.parameter);
+    if (!tied.has(copy.original) && copy.original.holders <= 1) copy.original.block.dispose();
+  }
+  return model;
+}
+
+/** The dotted name of the parameter that a copy is of. */
+function nameOf(where: string | null, { path, slot }: OwnCopy): string {
+  const name = dotted(path, slot.name);
+  return where === null ? name : `${where}: ${name}`;
+}
+
+function merged(path: string, weight: Parameter, survived: number | null): MergedWeight[] {
+  return survived === null ? [] : [{ path, dtype: elementsOf(weight).dtype, survived }];
 }

@@ -4,7 +4,8 @@ import { namesGiven } from '../config/names.js';
 import { AdapterError } from '../errors.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
 import type { MergeStep } from '../layer/merge-layer.js';
-import { checkMergeOptions, type MergeOptions } from '../maths/factors.js';
+import { checkMergeOptions, type MergeOptions } from '../layer/merge-options.js';
+import { announced, mergedWeights } from '../layer/merged-weights.js';
 
 /** @throws AdapterError, OutOfMemoryError; nothing is merged then */
 export function mergeAdapters(
@@ -15,7 +16,8 @@ export function mergeAdapters(
   const where = 'LoraModel.merge';
   attachment.guard.checkFree(where);
   checkMergeOptions(where, options);
-  mergeInTurn(attachment, where, mergeable(where, attachment, names), options).done();
+  const step = mergeInTurn(attachment, where, mergeable(where, attachment, names), options);
+  announced(step, options, () => mergedWeights(attachment.places.entries)).done();
 }
 
 /** The adapters of a layer that take part there and are not merged there yet; none where the layer is off. */

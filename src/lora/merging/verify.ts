@@ -23,7 +23,8 @@ export function mergeDifference(attachment: Attachment, lora: Module, inputs: re
   try {
     return attachment.withoutMerged(() => {
       const apart = output();
-      const step = mergeInTurn(attachment, where, adapters.active, {});
+      // A trial: quantised weights stay as they are beside it.
+      const step = mergeInTurn(attachment, where, adapters.active, { quantised: 'dequantise' });
       try {
         const together = output();
         return apart.reduce((most, value, i) => Math.max(most, Math.abs(value - together[i]!)), 0);
