@@ -66,6 +66,9 @@ export function llama3Factors(headDim: number, theta: number, scaling: Llama3Sca
   });
 }
 
+/** Elements of a head at most. */
+const LARGEST_HEAD = 65536;
+
 /** @throws FormatError unless the sizes fit together */
 export function checkConfig(where: string, config: ModelConfig): ModelConfig {
   const { numAttentionHeads: heads, numKeyValueHeads: kv, headDim, numHiddenLayers } = config;
@@ -73,7 +76,10 @@ export function checkConfig(where: string, config: ModelConfig): ModelConfig {
     throw new FormatError(
       `${where}: num_key_value_heads is ${kv}, expected a divisor of num_attention_heads, ${heads}`,
     );
-  if (headDim % 2 !== 0) throw new FormatError(`${where}: head_dim is ${headDim}, expected an even number`);
+  if (headDim % 2 !== 0 || headDim > LARGEST_HEAD)
+    throw new FormatError(`${where}: head_dim is ${headDim}, expected an even number up to ${LARGEST_HEAD}`);
+  const { theta } = config.rope;
+  if (theta < 1) throw new FormatError(`${where}: rope_theta is ${theta}, expected 1 at least`);
   if (config.windows.length !== numHiddenLayers)
     throw new FormatError(
       `${where}: layer_types has ${config.windows.length} entries, expected ${numHiddenLayers}`,

@@ -69,6 +69,8 @@ export interface LanguageModel {
 const OPTIONS = ['weights', 'maxLength', 'tokenizer', 'onProgress', 'signal', 'cache', 'sha256'];
 const WEIGHTS: readonly WeightsOption[] = ['stored', 'f32', 'f16', 'bf16', 'q8_0', 'q4_0'];
 const DEFAULT_LENGTH = 8192;
+/** Positions of a table at most. */
+const LONGEST = 2 ** 20;
 
 /**
  * Loads a language model of the Llama family; its parameters are frozen.
@@ -121,7 +123,7 @@ export async function loadOpened(
   { weights = 'stored', maxLength, tokenizer, onProgress, signal }: LoadModelOptions,
 ): Promise<LanguageModel> {
   const { config } = source;
-  const most = config.maxPositionEmbeddings;
+  const most = Math.min(config.maxPositionEmbeddings, LONGEST);
   const length = checkInteger(`${where}: maxLength`, maxLength ?? Math.min(most, DEFAULT_LENGTH), 1, most);
   signal?.throwIfAborted();
   const text = await textOf(where, source, tokenizer);

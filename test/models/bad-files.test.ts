@@ -193,6 +193,7 @@ test.each<[string, TinyChanges['config'], readonly string[]]>([
   ['heads that do not divide', { num_key_value_heads: 3 }, ['num_key_value_heads is 3', '4']],
   ['heads of no whole size', { num_attention_heads: 5, num_key_value_heads: 5 }, ['head_dim', '6.4']],
   ['an odd size of heads', { head_dim: 7 }, ['head_dim is 7', 'even']],
+  ['a base below one', { rope_theta: 0.5 }, ['rope_theta is 0.5', '1 at least']],
   ['a size that is none', { hidden_size: -32 }, ['hidden_size', '-32']],
   ['a size that is a text', { vocab_size: '40' }, ['vocab_size', "'40'"]],
   ['a flag that is none', { tie_word_embeddings: 'yes' }, ['tie_word_embeddings', "'yes'"]],

@@ -6,6 +6,8 @@ import { FormatError } from '../../values/format-error.js';
 export interface Fields {
   /** The field as it stands; undefined where it is missing or null. */
   raw(name: string): unknown;
+  /** Whether the field stands there, be it null. */
+  has(name: string): boolean;
   /** A whole number from 1 up. @throws FormatError */
   count(name: string, fallback?: number): number;
   /** A finite number above 0. @throws FormatError */
@@ -33,6 +35,7 @@ export function fieldsOf(where: string, get: (name: string) => unknown, prefix =
   };
   return {
     raw,
+    has: (name) => get(name) !== undefined,
     count: (name, fallback) =>
       number(name, fallback, (n) => Number.isSafeInteger(n) && n >= 1 && n < 2 ** 31, 'an integer from 1 up'),
     positive: (name, fallback) =>

@@ -185,6 +185,9 @@ function ropeOf(where: string, { fields, factors, modelType }: GgufParts, headDi
     throw new FormatError(
       `${where}: tensor '${FREQUENCIES}' has ${factors.length} elements, expected ${headDim / 2}`,
     );
+  const wrong = factors?.find((factor) => !(factor > 0 && Number.isFinite(factor)));
+  if (wrong !== undefined)
+    throw new FormatError(`${where}: tensor '${FREQUENCIES}' holds ${wrong}, expected numbers above 0`);
   if (factors !== null) return { theta, factors: factors.map((factor) => factor * linear) };
   return { theta, factors: linear === 1 ? null : linearFactors(headDim, linear) };
 }

@@ -21,7 +21,7 @@ const NEUTRAL: Readonly<Record<string, unknown>> = {
   num_local_experts: 0,
 };
 const SUSPECT =
-  /expert|moe|soft_?cap|multiplier|logit.*scal|scal.*logit|embedding_scale|partial_rotary|rotary_pct|clip_qkv|quantization_config|pretraining_tp|kv_lora|use_qk_norm|no_rope/;
+  /expert|moe|soft_?cap|multiplier|logit.*scal|scal.*logit|embedding_scale|scale_emb|scale_depth|mup|partial_rotary|rotary_pct|alibi|clip_qkv|sinks|output_gate|attention_chunk|cross_attention|encoder_decoder|quantization_config|pretraining_tp|kv_lora|use_qk_norm|no_rope/;
 
 /** @param text - of `config.json` @throws FormatError */
 export function configFromHf(where: string, text: string): ModelConfig {
@@ -48,7 +48,7 @@ export function configFromHf(where: string, text: string): ModelConfig {
     intermediateSize: fields.count('intermediate_size'),
     numHiddenLayers,
     numAttentionHeads,
-    numKeyValueHeads: fields.count('num_key_value_heads', numAttentionHeads),
+    numKeyValueHeads: keyValueHeads(fields, modelType, numAttentionHeads),
     headDim,
     maxPositionEmbeddings,
     rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
@@ -61,6 +61,12 @@ export function configFromHf(where: string, text: string): ModelConfig {
     windows: windowsOf(where, fields, modelType, numHiddenLayers),
     eosTokenIds: idsOf(where, fields.raw('eos_token_id')),
   });
+}
+
+/** As many as heads where the field is null; where it is missing, only Llama's default is that. */
+function keyValueHeads(fields: Fields, modelType: ModelType, heads: number): number {
+  const own = modelType === 'llama' || fields.has('num_key_value_heads');
+  return fields.count('num_key_value_heads', own ? heads : undefined);
 }
 
 /** The root of a JSON text. @throws FormatError */
@@ -80,13 +86,20 @@ export function objectOf(where: string, text: string): Record<string, unknown> {
 const isModelType = (value: unknown): value is ModelType =>
   typeof value === 'string' && TYPES.includes(value);
 
-/** `rope_parameters`, or `rope_theta` with `rope_scaling` beside it. */
+/** What `rope_parameters`, or `rope_scaling` in older files, may say; all else would change the result. */
+const ROPE_FIELDS = [
+  ...['rope_theta', 'rope_type', 'type', 'partial_rotary_factor', 'factor'],
+  ...['low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings'],
+];
+
+/** `rope_theta` and the scaling, in one object or side by side. */
 function ropeOf(where: string, fields: Fields, headDim: number, length: number): RopeConfig {
-  const name = fields.raw('rope_parameters') === undefined ? 'rope_scaling' : 'rope_parameters';
+  const name = isFilled(fields.raw('rope_scaling')) ? 'rope_scaling' : 'rope_parameters';
   const given = fields.raw(name) ?? {};
-  if (!isPlainObject(given)) refuseField(where, name, given, 'an object');
-  const values: Record<string, unknown> = { ...(given as object) };
-  const rope = fieldsOf(where, (field) => values[field], `${name}.`);
+  if (!isPlainObject(given)) return refuseField(where, name, given, 'an object');
+  for (const [field, value] of Object.entries(given))
+    if (!ROPE_FIELDS.includes(field) && value !== null) refuseField(where, `${name}.${field}`, value, 'none');
+  const rope = fieldsOf(where, (field) => given[field], `${name}.`);
   const theta = rope.positive('rope_theta', fields.positive('rope_theta', 10_000));
   const type = rope.raw('rope_type') ?? rope.raw('type') ?? 'default';
   const partial = rope.raw('partial_rotary_factor') ?? 1;
@@ -95,14 +108,19 @@ function ropeOf(where: string, fields: Fields, headDim: number, length: number):
   if (type === 'linear') return { theta, factors: linearFactors(headDim, rope.positive('factor')) };
   if (type !== 'llama3')
     return refuseField(where, `${name}.rope_type`, type, "'default', 'linear' or 'llama3'");
+  const original = 'original_max_position_embeddings';
   const scaling = {
     factor: rope.positive('factor'),
     lowFreqFactor: rope.positive('low_freq_factor'),
     highFreqFactor: rope.positive('high_freq_factor'),
-    originalLength: rope.count('original_max_position_embeddings', length),
+    // Beside the object it counts more than in it.
+    originalLength: fields.count(original, rope.count(original, length)),
   };
   return { theta, factors: llama3Factors(headDim, theta, scaling) };
 }
+
+const isFilled = (value: unknown): boolean =>
+  value !== undefined && !(isPlainObject(value) && Object.keys(value).length === 0);
 
 /** What `layer_types` says of each layer; without it, what the architecture does. */
 function windowsOf(
@@ -111,24 +129,36 @@ function windowsOf(
   modelType: ModelType,
   layers: number,
 ): readonly (number | null)[] {
-  const mistral = modelType === 'mistral';
-  const used = mistral || fields.flag('use_sliding_window', false);
-  const given = fields.raw('sliding_window');
-  const window = !used || given === undefined ? null : fields.count('sliding_window');
+  const window = windowOf(fields, modelType);
   const types = fields.raw('layer_types');
   if (types === undefined) {
-    const first = fields.raw('max_window_layers') ?? 28;
+    const first = modelType === 'mistral' ? 0 : (fields.raw('max_window_layers') ?? 28);
     if (typeof first !== 'number') return refuseField(where, 'max_window_layers', first, 'a number');
-    const from = mistral ? 0 : first;
-    return Array.from({ length: layers }, (_, i) => (i >= from ? window : null));
+    return Array.from({ length: layers }, (_, i) => (i >= first ? window : null));
   }
   if (!Array.isArray(types)) return refuseField(where, 'layer_types', types, 'an array');
   return types.map((type, i) => {
-    if (type === 'full_attention') return null;
-    if (type !== 'sliding_attention' || window === null)
-      return refuseField(where, `layer_types[${i}]`, type, "'full_attention'");
-    return window;
+    const name = `layer_types[${i}]`;
+    if (type === 'sliding_attention' && window !== null) return window;
+    // Mistral's layers are alike: transformers does not look at their types.
+    if (type !== 'full_attention' || (modelType === 'mistral' && window !== null))
+      return refuseField(
+        where,
+        name,
+        type,
+        window === null ? "'full_attention'" : 'a kind that the model has',
+      );
+    return null;
   });
+}
+
+/** The window of layers that have one, with transformers' defaults. */
+function windowOf(fields: Fields, modelType: ModelType): number | null {
+  if (modelType === 'llama') return null;
+  if (modelType === 'mistral' && !fields.has('sliding_window')) return 4096;
+  const used = modelType === 'mistral' || fields.flag('use_sliding_window', false);
+  if (!used || (fields.has('sliding_window') && fields.raw('sliding_window') === undefined)) return null;
+  return fields.count('sliding_window', 4096);
 }
 
 function idsOf(where: string, value: unknown): number[] {
