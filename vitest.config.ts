@@ -10,6 +10,7 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 import type { BrowserProviderOption } from 'vitest/node';
 import { builtPackage } from './test/browser/built-package.js';
 import { findChromium } from './test/browser/chromium.js';
+import { languageModel } from './test/browser/language-model.js';
 import { quickstart } from './test/browser/quickstart.js';
 import { type StockName, stock } from './test/browser/stock.js';
 
@@ -31,7 +32,7 @@ const LAUNCH_FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-net
 const PORTABLE = {
   browser: ['assembly', 'browser', 'formats'],
   'browser-layers': ['engine', 'tensor', 'ops', 'nn', 'optim'],
-  'browser-lora': ['lora', 'train'],
+  'browser-lora': ['lora', 'train', 'models'],
 };
 const ALL_PORTABLE = Object.values(PORTABLE).flat();
 
@@ -46,7 +47,7 @@ function inPages(
   rooms: readonly string[] = ALL_PORTABLE,
 ): TestProjectInlineConfiguration {
   return {
-    plugins: [quickstart(), builtPackage()],
+    plugins: [quickstart(), languageModel(), builtPackage()],
     // Not every browser has `using`.
     oxc: { target: 'es2022' },
     // Threads need a page that is cross-origin isolated.

@@ -7,3 +7,8 @@ declare module 'virtual:quickstart/markup' {
   const markup: string;
   export default markup;
 }
+/** What `language-model.ts` makes. */
+declare module 'virtual:language-model' {
+  const model: { readonly address: string; readonly text: string } | null;
+  export default model;
+}
