@@ -17,6 +17,8 @@ export class FirstStep {
   readonly #bytes: readonly Uint8Array[];
   readonly #state: StateDict;
   readonly #cause: string;
+  /** Whether there is a gradient to move by: what weight decay moves alone learns nothing. */
+  #moves = false;
 
   /** Called with the gradients of the step in place. */
   constructor(model: Module, named: Named, optimizer: Optimizer) {
@@ -29,13 +31,14 @@ export class FirstStep {
     this.#cause = this.#causeOfNothing();
   }
 
-  /** Puts the optimiser back. @throws TrainingError where nothing has changed, naming the cause */
+  /** @throws TrainingError where nothing is learnt, naming the cause; parameters and optimiser are as before then */
   check(where: string, step: number): void {
     const changed = this.#named.some(([, parameter], i) => differ(parameter.bytes(), this.#bytes[i]!));
-    if (changed) return;
+    if (changed && this.#moves) return;
+    for (const [i, [, parameter]] of this.#named.entries()) parameter.writeBytes(this.#bytes[i]!);
     this.#optimizer.importState(this.#model, this.#state);
     throw new TrainingError(
-      `${where}: step ${step}: no trained parameter has changed, expected at least one: ${this.#cause}`,
+      `${where}: step ${step}: nothing is learnt, expected a parameter that changes: ${this.#cause}`,
       step,
     );
   }
@@ -50,6 +53,7 @@ export class FirstStep {
       return `gradients reach ${namesOf(withGradient)}, which the optimizer does not have`;
     const moving = held.filter(([, { grad }]) => grad!.toArray().some((value) => value !== 0));
     if (moving.length === 0) return `every gradient is 0 (of ${namesOf(held)})`;
+    this.#moves = true;
     return `the steps are too small for float32 at the learning rates ${this.#optimizer.lrs.join(', ')}`;
   }
 }
