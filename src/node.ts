@@ -1,30 +1,27 @@
 /** `lora-wasm/node`: what needs a file system. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { bytesOf, checkText, under, wrongType } from './formats/check.js';
 import { type LazySafetensorsFile, openSafetensorsAs } from './formats/safetensors-open.js';
 import { AdapterError } from './lora/errors.js';
 import type { ExportOptions } from './lora/files/export-adapter.js';
 import type { LoraModel } from './lora/lora-model.js';
 import type { Module } from './nn/module.js';
+import { replacing, writeSynced } from './node/durable.js';
 import { readRange } from './platform/file-range.js';
 
+export { type FolderStoreOptions, folderStore } from './node/folder-store.js';
+
 /**
- * Writes a file so that a reader sees the old content or the new one, never a part: to a temporary name, then renamed.
+ * Writes a file so that a reader sees the old content or the new one, never a part: to a temporary name, synced, then renamed.
  * @throws TypeError; file system errors, the file is then as before
  */
 export async function writeAtomic(path: string, bytes: Uint8Array | ArrayBuffer): Promise<void> {
   checkText('writeAtomic: path', path);
   const data = bytesOf('writeAtomic: bytes', bytes);
   const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    await writeFile(temporary, data);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  await replacing(temporary, path, dirname(path), () => writeSynced(temporary, data));
 }
 
 /**

@@ -344,6 +344,4 @@ describeRuntimes('saving and loading', (rt) => {
     await expect(other.loadAdapter('b', 7 as unknown as string)).rejects.toThrow(TypeError);
     expect(() => other.deleteAdapter('nix')).toThrow(AdapterError);
   });
-
-  test.skip('a checkpoint resumes bit for bit after a kill in the middle of a save', () => {});
 });

@@ -145,7 +145,7 @@ describeRuntimes('evaluation', (rt) => {
       ...['early-stop', 3],
       { step: 3, value: 0.95 },
     ]);
-    expect(await run([0.5, 0.7, 0.6, 0.7, 0.65], { earlyStop: 3, greaterIsBetter: true })).toEqual([
+    expect(await run([0.5, 0.7, 0.6, 0.7, 0.65, 0.9], { earlyStop: 3, greaterIsBetter: true })).toEqual([
       ...['early-stop', 5],
       { step: 2, value: 0.7 },
     ]);
