@@ -66,21 +66,23 @@ export function rotaryTable(length: i32, half: i32, theta: f64, scale: f64, fact
 
 /**
  * Every head of every row of x[M, heads·2·half] turned by its position: y (+)= [x1·c - x2·s, x2·c + x1·s], s negated with
- * `inverse`. Row m has position positions[m mod period], or m mod period where positions is 0; the tables are [length, half]. y may be x.
+ * `inverse`. Row m has position positions[(first + m) mod period], or (first + m) mod period where positions is 0; first is below period.
+ * The tables are [length, half]. y may be x.
  */
-export function rotate(M: i32, heads: i32, half: i32, x: usize, ldx: i32, positions: usize, period: i32, length: i32, cos: usize, sin: usize, inverse: i32, accumulate: i32, y: usize, ldy: i32): void {
+export function rotate(M: i32, heads: i32, half: i32, x: usize, ldx: i32, positions: usize, first: i32, period: i32, length: i32, cos: usize, sin: usize, inverse: i32, accumulate: i32, y: usize, ldy: i32): void {
   if (!ASC_NO_ASSERT) {
     sizes('rotate', M, heads, half, length);
+    if (<u32>first >= <u32>period) abort('a row begins within its period', 'rotate: first', first, period);
     steps('rotate: period', period);
     matrix('rotate: x', x, M, heads * 2 * half, ldx);
-    if (positions) indices('rotate: positions', positions, min(period, M), -1, length);
+    if (positions) indices('rotate: positions', positions, period, -1, length);
     vector('rotate: cos', cos, length * half);
     vector('rotate: sin', sin, length * half);
     matrix('rotate: y', y, M, heads * 2 * half, ldy);
   }
   const width = (<usize>half) << 2;
   const sign: f32 = inverse ? -1 : 1;
-  for (let m = 0, p = 0; m < M; m++, x += (<usize>ldx) << 2, y += (<usize>ldy) << 2) {
+  for (let m = 0, p = first; m < M; m++, x += (<usize>ldx) << 2, y += (<usize>ldy) << 2) {
     const position = positions ? load<i32>(positions + ((<usize>p) << 2)) : p;
     if (++p === period) p = 0;
     const c = cos + <usize>position * width;

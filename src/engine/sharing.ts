@@ -1,11 +1,12 @@
 /**
  * Calls a kernel that needs scratch, on all threads where that pays: each thread has as much scratch as one would, and none is missed
- * where memory is too small for theirs. Called by `products.ts` and by the operations over attention.
+ * where memory is too small for theirs. Called by `products.ts`, `attention.ts` and `transformer.ts`.
  */
 import type { Kernels } from './abi.js';
 import { OutOfMemoryError } from './errors.js';
 import type { Span } from './operands.js';
 import type { Pool } from './pool/pool.js';
+import { cut } from './split.js';
 
 /** What `Sharing` needs of the engine. */
 export interface ScratchSource {
@@ -27,6 +28,27 @@ export interface SharedWork {
   whole(scratch: number): number[];
   /** The arguments of each share; one share or none where it cannot be cut. */
   shares(threads: number, scratch: number): number[][];
+}
+
+/** Work without scratch over a range, each part of which writes its own: nothing crosses a cut between two grains. */
+export interface RangeWork extends Pick<SharedWork, 'kernel' | 'outputs' | 'flops'> {
+  readonly size: number;
+  readonly grain: number;
+  /** The arguments for `count` from `from` on. */
+  part(from: number, count: number): number[];
+}
+
+export function rangeWork({ kernel, outputs, flops, size, grain, part }: RangeWork): SharedWork {
+  return {
+    ...{ kernel, outputs, flops, bytes: 0 },
+    whole: () => part(0, size),
+    shares: (threads) => cut(size, grain, threads).map(({ from, count }) => part(from, count)),
+  };
+}
+
+/** What runs shared work. */
+export interface Sharer {
+  readonly sharing: Pick<Sharing, 'run'>;
 }
 
 export class Sharing {

@@ -1,34 +1,73 @@
-/** The kernels of a language model over whole matrices, laid out as bare numbers. Called by `ops`; attention is in `attention.ts`. */
-import type { Kernels } from './abi.js';
+/**
+ * The kernels of a language model over whole matrices, laid out as bare numbers and cut into shares: between rows, or for sums over rows
+ * between columns, so that bits do not depend on the cut. Called by `ops`; attention is in `attention.ts`.
+ */
 import type { GradientMatrix, GradientVector, Normalised } from './matrices.js';
-import type { Matrix } from './operands.js';
+import { columnsOf, type Matrix, rowsOf, spanOf, vectorFrom } from './operands.js';
+import { rangeWork, type Sharer } from './sharing.js';
+
+/** Floating-point operations that the products do in the time of an element: what sharing it saves. */
+const COST = { norm: 24, normGradient: 40, gamma: 20, turn: 16, activation: 90 } as const;
+/** Elements of a cache line, which no two threads write. */
+const LINE = 16;
 
 /** y = x·rstd ⊙ gamma of every row, and stats[M]: rstd = 1/√(mean of x² + eps). */
 export function rmsNormalise(
-  k: Kernels,
+  { sharing }: Sharer,
   eps: number,
   { x, gamma, y, stats }: { x: Matrix; gamma: number; y: Matrix; stats: number },
 ): void {
-  const { rows: M, columns: N, pointer, stride } = x;
-  k.rmsNormForward(M, N, eps, pointer, stride, gamma, y.pointer, y.stride, stats);
+  const { rows: M, columns: N } = x;
+  const work = rangeWork({
+    kernel: 'rmsNormForward',
+    outputs: [spanOf(y), { pointer: stats, bytes: 4 * M }],
+    flops: COST.norm * M * N,
+    ...{ size: M, grain: 1 },
+    part(from, count) {
+      const [px, py] = [rowsOf(x, from, count), rowsOf(y, from, count)];
+      const place = [py.pointer, py.stride, vectorFrom(stats, from)] as const;
+      return [count, N, eps, px.pointer, px.stride, gamma, ...place];
+    },
+  });
+  sharing.run(work);
 }
 
 /** dgamma (+)= Σ_m dy ⊙ x·rstd. */
-export function rmsNormGamma(k: Kernels, { x, stats, dy }: Normalised, to: GradientVector): void {
-  const { rows: M, columns: N, pointer, stride } = x;
-  const { accumulate, pointer: out } = to;
-  k.rmsNormBackwardGamma(M, N, pointer, stride, stats, dy.pointer, dy.stride, accumulate, out);
+export function rmsNormGamma({ sharing }: Sharer, { x, stats, dy }: Normalised, to: GradientVector): void {
+  const { rows: M, columns: N } = x;
+  const work = rangeWork({
+    kernel: 'rmsNormBackwardGamma',
+    outputs: [{ pointer: to.pointer, bytes: 4 * N }],
+    flops: COST.gamma * M * N,
+    ...{ size: N, grain: LINE },
+    part(from, count) {
+      const [px, pg] = [columnsOf(x, from, count), columnsOf(dy, from, count)];
+      const place = [to.accumulate, vectorFrom(to.pointer, from)] as const;
+      return [M, count, px.pointer, px.stride, stats, pg.pointer, pg.stride, ...place];
+    },
+  });
+  sharing.run(work);
 }
 
 /** dx of a normalisation by root mean square. */
 export function rmsNormGradient(
-  k: Kernels,
+  { sharing }: Sharer,
   { x, gamma, stats, dy }: Normalised & { gamma: number },
   dx: GradientMatrix,
 ): void {
-  const { rows: M, columns: N, pointer, stride } = x;
-  const { accumulate, pointer: to, stride: ldd } = dx;
-  k.rmsNormBackward(M, N, pointer, stride, gamma, stats, dy.pointer, dy.stride, accumulate, to, ldd);
+  const { rows: M, columns: N } = x;
+  const work = rangeWork({
+    kernel: 'rmsNormBackward',
+    outputs: [spanOf(dx)],
+    flops: COST.normGradient * M * N,
+    ...{ size: M, grain: 1 },
+    part(from, count) {
+      const [px, pg, pd] = [x, dy, dx].map((one) => rowsOf(one, from, count)) as [Matrix, Matrix, Matrix];
+      const read = [px.pointer, px.stride, gamma, vectorFrom(stats, from), pg.pointer, pg.stride] as const;
+      return [count, N, ...read, dx.accumulate, pd.pointer, pd.stride];
+    },
+  });
+  sharing.run(work);
 }
 
 /** Cosines and sines [length, half] in memory. */
@@ -47,15 +86,87 @@ export interface Places {
 
 /** y (+)= every head of x turned by its position, or turned back. */
 export function turn(
-  k: Kernels,
+  { sharing }: Sharer,
   x: Matrix,
   { cos, sin, length, half }: Angles,
   { positions, period }: Places,
   inverse: 0 | 1,
   y: GradientMatrix,
 ): void {
-  const { rows: M, columns, pointer, stride } = x;
+  const { rows: M, columns } = x;
   const heads = columns / (2 * half);
-  const to = [y.accumulate, y.pointer, y.stride] as const;
-  k.rotate(M, heads, half, pointer, stride, positions, period, length, cos, sin, inverse, ...to);
+  const work = rangeWork({
+    kernel: 'rotate',
+    outputs: [spanOf(y)],
+    flops: COST.turn * M * columns,
+    ...{ size: M, grain: 1 },
+    part(from, count) {
+      const [px, py] = [rowsOf(x, from, count), rowsOf(y, from, count)];
+      const place = [positions, from % period, period, length, cos, sin] as const;
+      return [
+        count,
+        heads,
+        half,
+        px.pointer,
+        px.stride,
+        ...place,
+        inverse,
+        y.accumulate,
+        py.pointer,
+        py.stride,
+      ];
+    },
+  });
+  sharing.run(work);
+}
+
+/** Addresses of the inputs of a gated activation. */
+export interface Gated {
+  readonly gate: number;
+  readonly up: number;
+}
+
+/** y = silu(gate) ⊙ up of n elements. */
+export function activate({ sharing }: Sharer, n: number, { gate, up }: Gated, y: number): void {
+  const work = rangeWork({
+    kernel: 'swigluForward',
+    ...{ outputs: [{ pointer: y, bytes: 4 * n }], flops: COST.activation * n, size: n, grain: LINE },
+    part: (from, count) => [count, ...[gate, up, y].map((at) => vectorFrom(at, from))],
+  });
+  sharing.run(work);
+}
+
+/** dup (+)= dy ⊙ silu(gate). */
+export function activateUpGradient(
+  { sharing }: Sharer,
+  n: number,
+  { gate, dy }: { gate: number; dy: number },
+  { pointer, accumulate }: GradientVector,
+): void {
+  const work = rangeWork({
+    kernel: 'swigluBackwardUp',
+    ...{ outputs: [{ pointer, bytes: 4 * n }], flops: COST.activation * n, size: n, grain: LINE },
+    part: (from, count) => {
+      return [count, vectorFrom(gate, from), vectorFrom(dy, from), accumulate, vectorFrom(pointer, from)];
+    },
+  });
+  sharing.run(work);
+}
+
+/** dgate (+)= dy ⊙ up ⊙ silu'(gate). */
+export function activateGateGradient(
+  { sharing }: Sharer,
+  n: number,
+  { gate, up, dy }: Gated & { dy: number },
+  { pointer, accumulate }: GradientVector,
+): void {
+  const work = rangeWork({
+    kernel: 'swigluBackwardGate',
+    ...{ outputs: [{ pointer, bytes: 4 * n }], flops: COST.activation * n, size: n, grain: LINE },
+    part: (from, count) => {
+      const read = [gate, up, dy].map((at) => vectorFrom(at, from));
+      return [count, ...read, accumulate, vectorFrom(pointer, from)];
+    },
+  });
+  sharing.run(work);
 }

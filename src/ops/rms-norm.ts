@@ -30,11 +30,11 @@ export function rmsNormAs(where: string, x: Tensor, weight: Tensor, eps: number)
     throw new RangeError(`${where}: weight is ${showShape(weight.shape)}, expected [N] with N from 1`);
   const { rows: M, cols } = asRows(where, 'x', x);
   if (cols !== N) throw new RangeError(`${where}: x is ${showShape(x.shape)}, expected [..., ${N}]`);
-  const { kernels } = rt.engine;
+  const { engine } = rt;
   return rt.attempt(() => {
     const y = rt.empty(x.shape, 'f32');
     const stats = rt.empty([M], 'f32');
-    rmsNormalise(kernels, eps, {
+    rmsNormalise(engine, eps, {
       x: matrix(x.pointer, M, N),
       gamma: weight.pointer,
       y: matrix(y.pointer, M, N),
@@ -47,9 +47,9 @@ export function rmsNormAs(where: string, x: Tensor, weight: Tensor, eps: number)
       backward({ dy, at, grad }) {
         const read = { x: matrix(at('x'), M, N), stats: at('stats'), dy: matrix(dy.pointer, M, N) };
         const dw = grad('weight');
-        if (dw !== null) rmsNormGamma(kernels, read, dw);
+        if (dw !== null) rmsNormGamma(engine, read, dw);
         const dx = grad('x');
-        if (dx !== null) rmsNormGradient(kernels, { ...read, gamma: at('weight') }, gradientMatrix(dx, M, N));
+        if (dx !== null) rmsNormGradient(engine, { ...read, gamma: at('weight') }, gradientMatrix(dx, M, N));
       },
     });
     stats.dispose();

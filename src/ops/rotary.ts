@@ -127,7 +127,7 @@ export function rotate(x: Tensor, table: RotaryTable, positions?: Indices): Tens
     throw new RangeError(
       `${where}: x is ${showShape(x.shape)}, expected at most ${length} positions, as the table`,
     );
-  const { kernels } = rt.engine;
+  const { engine } = rt;
   return rt.attempt(() => {
     const given = indicesOf(`${where}: positions`, rt, positions, [T!, M], length);
     const places = (pointer: number) => ({ positions: pointer, period: Math.max(given?.size ?? T!, 1) });
@@ -136,7 +136,7 @@ export function rotate(x: Tensor, table: RotaryTable, positions?: Indices): Tens
     const to = gradientMatrix({ pointer: y.pointer, accumulate: 0 }, M, width!);
     const { cos, sin } = table;
     turn(
-      kernels,
+      engine,
       matrix(x.pointer, M, width!),
       angles(cos.pointer, sin.pointer),
       places(given?.pointer ?? 0),
@@ -152,7 +152,7 @@ export function rotate(x: Tensor, table: RotaryTable, positions?: Indices): Tens
         if (dx === null) return;
         const own = places(given === null ? 0 : at('given'));
         turn(
-          kernels,
+          engine,
           matrix(dy.pointer, M, width!),
           angles(at('cos'), at('sin')),
           own,

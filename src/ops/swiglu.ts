@@ -1,5 +1,6 @@
 /** The gated activation of a feed-forward layer, and its backward from the two inputs. */
 
+import { activate, activateGateGradient, activateUpGradient } from '../engine/transformer.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkSameShape, checkTensors } from './check.js';
 
@@ -15,19 +16,19 @@ export function swiglu(gate: Tensor, up: Tensor): Tensor {
   const where = 'swiglu';
   const rt = checkTensors(where, { gate, up });
   checkSameShape(where, 'gate', gate, 'up', up);
-  const { kernels } = rt.engine;
+  const { engine } = rt;
   const y = rt.empty(gate.shape, 'f32');
-  kernels.swigluForward(y.size, gate.pointer, up.pointer, y.pointer);
+  activate(engine, y.size, { gate: gate.pointer, up: up.pointer }, y.pointer);
   return rt.record(y, {
     name: where,
     inputs: { gate, up },
     keep: { gate, up: gate.requiresGrad ? up : null },
     backward({ dy, at, grad }) {
       const du = grad('up');
-      if (du !== null) kernels.swigluBackwardUp(dy.size, at('gate'), dy.pointer, du.accumulate, du.pointer);
+      if (du !== null) activateUpGradient(engine, dy.size, { gate: at('gate'), dy: dy.pointer }, du);
       const dg = grad('gate');
-      if (dg !== null)
-        kernels.swigluBackwardGate(dy.size, at('gate'), at('up'), dy.pointer, dg.accumulate, dg.pointer);
+      if (dg === null) return;
+      activateGateGradient(engine, dy.size, { gate: at('gate'), up: at('up'), dy: dy.pointer }, dg);
     },
   });
 }

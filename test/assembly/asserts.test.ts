@@ -64,8 +64,13 @@ describeBuilds((h) => {
       'attentionForward: scratch: a pointer is not null',
     ],
     'a position beyond the table': [
-      () => h.kernels.rotate(1, 1, 2, vector(), 4, h.i32([5]), 1, 5, vector(), vector(), 0, 0, vector(), 4),
+      () =>
+        h.kernels.rotate(1, 1, 2, vector(), 4, h.i32([5]), 0, 1, 5, vector(), vector(), 0, 0, vector(), 4),
       'rotate: positions: an index is inside its table, got 5, limit 5',
+    ],
+    'a row behind its period': [
+      () => h.kernels.rotate(1, 1, 2, vector(), 4, 0, 3, 3, 5, vector(), vector(), 0, 0, vector(), 4),
+      'rotate: first: a row begins within its period, got 3, limit 3',
     ],
     'a negative size': [
       () => h.kernels.add(-1, vector(), vector(), vector()),

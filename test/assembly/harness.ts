@@ -18,6 +18,7 @@ import {
 } from '../../src/engine/calls.js';
 import type { GradientMatrix } from '../../src/engine/matrices.js';
 import { type Matrix, type Weight, weight } from '../../src/engine/operands.js';
+import type { SharedWork } from '../../src/engine/sharing.js';
 import { readBytes } from '../../src/platform/index.js';
 import type { WeightDType } from '../../src/values/dtypes.js';
 import { canThread } from '../support/runtimes.js';
@@ -107,6 +108,15 @@ export class Harness {
   forward(path: number, operands: ForwardOperands): void {
     this.#product(path, operands.w, forwardCall(path, operands), operands.x.columns);
   }
+
+  /** Runs work that can be shared: whole, or with threads in shares one after the other. */
+  readonly sharing = {
+    run: ({ kernel, whole, shares }: SharedWork): void => {
+      const run = this.kernels[kernel] as (...args: number[]) => void;
+      const cut = this.#threads > 1 ? shares(this.#threads, 0) : [];
+      for (const args of cut.length > 0 ? cut : [whole(0)]) run(...args);
+    },
+  };
 
   /** dx (+)= dy·W + left·right on one path. */
   backwardInput(path: number, operands: BackwardInputOperands): void {

@@ -9,7 +9,15 @@ import {
   siluSlope,
 } from '../../reference/transformer.js';
 import type { Matrix } from '../../src/engine/operands.js';
-import { rmsNormalise, rmsNormGamma, rmsNormGradient, turn } from '../../src/engine/transformer.js';
+import {
+  activate,
+  activateGateGradient,
+  activateUpGradient,
+  rmsNormalise,
+  rmsNormGamma,
+  rmsNormGradient,
+  turn,
+} from '../../src/engine/transformer.js';
 import { real } from '../support/numbers.js';
 import { describeBuilds, gradientIn } from './harness.js';
 
@@ -41,10 +49,10 @@ describeBuilds((h) => {
       const start = accumulate === 1 ? 1 : Number.NaN;
       const dx = h.matrix(M, N, filled(M * N, start), 5);
       const dgamma = h.matrix(1, N, filled(N, start), 4);
-      rmsNormalise(h.kernels, eps, { x: px, gamma: pgamma, y, stats: stats.pointer });
+      rmsNormalise(h, eps, { x: px, gamma: pgamma, y, stats: stats.pointer });
       const from = { x: px, stats: stats.pointer, dy: pdy };
-      rmsNormGradient(h.kernels, { ...from, gamma: pgamma }, gradientIn(dx, accumulate));
-      rmsNormGamma(h.kernels, from, { pointer: dgamma.pointer, accumulate });
+      rmsNormGradient(h, { ...from, gamma: pgamma }, gradientIn(dx, accumulate));
+      rmsNormGamma(h, from, { pointer: dgamma.pointer, accumulate });
       const wanted = rmsNorm(x, gamma, eps);
       const back = rmsNormBackward(x, gamma, eps, dy);
       const rstd = (i: number): number => Math.max(1, wanted.rstd[Math.floor(i / N)]!);
@@ -69,7 +77,7 @@ describeBuilds((h) => {
     }
   });
 
-  test.each([0, 1])('swiglu, accumulate %d', (accumulate) => {
+  test.each([0, 1] as const)('swiglu, accumulate %d', (accumulate) => {
     for (const n of [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 1025]) {
       h.reset();
       const gate = Array.from({ length: n }, (_, i) => fround(30 * ((2 * i) / Math.max(n - 1, 1) - 1) ** 3));
@@ -77,9 +85,9 @@ describeBuilds((h) => {
       const [pgate, pup, pdy] = [h.f32(gate), h.f32(up), h.f32(dy)];
       const start = accumulate === 1 ? 1 : Number.NaN;
       const [y, dgate, dup] = [Number.NaN, start, start].map((v) => h.matrix(1, n, filled(n, v), 5));
-      h.kernels.swigluForward(n, pgate, pup, y!.pointer);
-      h.kernels.swigluBackwardGate(n, pgate, pup, pdy, accumulate, dgate!.pointer);
-      h.kernels.swigluBackwardUp(n, pgate, pdy, accumulate, dup!.pointer);
+      activate(h, n, { gate: pgate, up: pup }, y!.pointer);
+      activateGateGradient(h, n, { gate: pgate, up: pup, dy: pdy }, gradientIn(dgate!, accumulate));
+      activateUpGradient(h, n, { gate: pgate, dy: pdy }, gradientIn(dup!, accumulate));
       const size = (i: number): number => 1e-6 * Math.max(1, Math.abs(gate[i]!)) * 2;
       const ratios = {
         y: worst(
@@ -161,7 +169,7 @@ describeBuilds((h) => {
         const places = { positions: given === null ? 0 : h.i32(given), period };
         const angles = { cos: cos!.pointer, sin: sin!.pointer, length, half };
         const run = (inverse: 0 | 1, to: Matrix): void =>
-          turn(h.kernels, px, angles, places, inverse, gradientIn(to, accumulate));
+          turn(h, px, angles, places, inverse, gradientIn(to, accumulate));
         run(0, y!);
         run(1, back!);
         for (const [sign, to] of [

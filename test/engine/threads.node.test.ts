@@ -10,7 +10,11 @@ import {
   linear,
   mseLoss,
   type Runtime,
+  rmsNorm,
+  rotaryTable,
+  rotate,
   Sequential,
+  swiglu,
 } from '../../src/index.js';
 
 const relaxed = await relaxedSimd();
@@ -78,6 +82,42 @@ describe.each(LEVELS)('%s: the same bits for 1, 2 and 3 threads', (kernels) => {
     for (const other of found.slice(1))
       for (const [i, array] of other.entries()) expectSameBits(array, found[0]![i]!);
     for (const array of found[0]!) expect(array.some((value) => value !== 0)).toBe(true);
+  });
+
+  test.each([
+    [1, 7, 3, 12],
+    [3, 50, 2, 20],
+    [2, 131, 9, 64],
+  ])('normalisation, rotation and gate, B=%i T=%i heads=%i D=%i', async (B, T, heads, D) => {
+    const shared: string[][] = [];
+    const found = await onEach(kernels, (rt) => {
+      const { pool } = rt.engine.threading;
+      const names: string[] = [];
+      shared.push(names);
+      if (pool !== null) {
+        pool.eager = true;
+        const run = pool.run.bind(pool);
+        pool.run = (kernel, ...rest) => {
+          names.push(kernel);
+          run(kernel, ...rest);
+        };
+      }
+      const [x, gate] = [rt.normal([B, T, heads * D]), rt.normal([B, T, heads * D])];
+      const weight = rt.normal([heads * D]);
+      const positions = Int32Array.from({ length: B * T }, (_, i) => (7 * i) % (T + 3));
+      const table = rotaryTable(rt, { headDim: D, length: T + 3, theta: 100 });
+      for (const tensor of [x, gate, weight]) tensor.requiresGrad = true;
+      const turned = rotate(rotate(rmsNorm(x, weight), table), table, positions);
+      const y = swiglu(gate, turned);
+      mseLoss(y, rt.normal(y.shape)).backward();
+      return [y, x.grad!, gate.grad!, weight.grad!].map((tensor) => tensor.toArray());
+    });
+    for (const other of found.slice(1))
+      for (const [i, array] of other.entries()) expectSameBits(array, found[0]![i]!);
+    expect(shared[0]).toEqual([]);
+    const wanted = ['rmsNormForward', 'rotate', 'rotate', 'swigluForward', 'swigluBackwardUp'];
+    const back = ['swigluBackwardGate', 'rotate', 'rotate', 'rmsNormBackwardGamma', 'rmsNormBackward'];
+    for (const names of shared.slice(1)) expect(names).toEqual([...wanted, ...back]);
   });
 
   test('training steps with two adapters, and memory that grows on the way', async () => {

@@ -51,7 +51,7 @@ export interface TransformerKernels {
     cos: number,
     sin: number,
   ): void;
-  /** y[M, heads·2·half] (+)= x turned, or with `inverse` turned back; row m has position positions[m mod period], without them m mod period. */
+  /** y[M, heads·2·half] (+)= x turned, or with `inverse` turned back; row m has position positions[(first + m) mod period], without them (first + m) mod period. */
   rotate(
     M: number,
     heads: number,
@@ -59,6 +59,7 @@ export interface TransformerKernels {
     x: number,
     ldx: number,
     positions: number,
+    first: number,
     period: number,
     length: number,
     cos: number,
