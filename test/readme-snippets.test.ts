@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { HAS_MODEL, MODEL_PATH } from './golden-support/smollm2.js';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
@@ -62,8 +63,16 @@ test('the page is at most 200 lines, and every block is of a language that a tes
   expect([...new Set(languages)].sort()).toEqual(['html', 'sh', 'text', 'ts']);
 });
 
+test.skipIf(!HAS_MODEL)('the language model answers what stands at the beginning', () => {
+  const [command, said] = blocksOf(README, 'text')[0]!.trim().split('\n');
+  const [, options, prompt] = /^\$ npx lora-wasm (generate .*) "(.*)"$/.exec(command!)!;
+  const args = options!.replace('SmolLM2-135M-Instruct.Q4_1.gguf', 'model.gguf').split(' ');
+  symlinkSync(MODEL_PATH, join(project, 'model.gguf'));
+  expect(run([join(ROOT, 'dist/cli/main.js'), ...args, prompt!])).toBe(`${said}\n`);
+});
+
 test('the quickstart prints what stands below it', () => {
-  const [said] = blocksOf(README, 'text');
+  const [, said] = blocksOf(README, 'text');
   const [block] = blocksOf(README, 'ts');
   const printed = runBlock(block!);
   // The last digits are those of the kernels that the engine has.
