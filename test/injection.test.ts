@@ -9,6 +9,7 @@ import { createRuntime } from '../src/index.js';
 import { publicCalls } from './support/injection/exports.js';
 import { LAYERS } from './support/injection/layers.js';
 import { LORA } from './support/injection/lora.js';
+import { MODELS } from './support/injection/models.js';
 import { OPERATIONS } from './support/injection/operations.js';
 import { QUANTISED_WEIGHTS } from './support/injection/quantised.js';
 import { REST } from './support/injection/rest.js';
@@ -21,6 +22,7 @@ const GROUPS = {
   'the runtime and optimisers': REST,
   adapters: LORA,
   'quantised weights': QUANTISED_WEIGHTS,
+  'language models': MODELS,
 };
 const SCENARIOS = Object.values(GROUPS).flat();
 
@@ -32,6 +34,8 @@ const NO_ALLOCATION: Readonly<Record<string, readonly string[]>> = {
   'makes a runtime, which has its own test (engine/reserve)': ['createRuntime'],
   'lets events be handled, and touches no memory': ['yieldToEvents'],
   'gives memory back': [
+    'CausalLM.dispose',
+    'KvCache.dispose',
     'Module.dispose',
     'LoraLayer.dispose',
     'WrappedModel.dispose',
@@ -44,7 +48,23 @@ const NO_ALLOCATION: Readonly<Record<string, readonly string[]>> = {
     'embeddingAdaptation',
     'conv2dAdaptation',
   ],
+  'works on text, in memory of JavaScript': [
+    'ChatTemplate',
+    'ChatTemplate.render',
+    'TextStream',
+    'TextStream.flush',
+    'TextStream.push',
+    'TextTokenizer',
+    'TextTokenizer.decode',
+    'TextTokenizer.encode',
+    'TextTokenizer.fromGguf',
+    'TextTokenizer.fromJson',
+    'TextTokenizer.idOf',
+    'TextTokenizer.tokenOf',
+  ],
+  'writes by generate, and takes no more': ['generateText'],
   'moves or reads references and numbers': [
+    'KvCache.truncate',
     'Module.namedModules',
     'Module.namedParameters',
     'Module.parameters',

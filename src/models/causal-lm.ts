@@ -4,7 +4,7 @@ import type { Linear } from '../nn/linear.js';
 import { Module } from '../nn/module.js';
 import type { RMSNorm } from '../nn/rms-norm.js';
 import { checkpoint } from '../ops/checkpoint.js';
-import type { Indices } from '../ops/indices.js';
+import { type Indices, indicesOf } from '../ops/indices.js';
 import { type RotaryTable, rotaryTable } from '../ops/rotary.js';
 import { checkTensor } from '../tensor/check.js';
 import type { Runtime } from '../tensor/runtime.js';
@@ -98,21 +98,32 @@ export class CausalLM extends Module {
    * @throws TypeError, RangeError, OutOfMemoryError
    */
   override forward(ids: Tensor, starts?: Indices, positions?: Indices): Tensor {
-    return this.lm_head.forward(this.#hidden('CausalLM.forward', ids, starts, positions));
+    return this.runtime.attempt(() =>
+      this.lm_head.forward(this.#hidden('CausalLM.forward', ids, starts, positions)),
+    );
   }
 
   /** What the head reads: [B, T, hidden]. @param ids - as those of `forward` @throws TypeError, RangeError, OutOfMemoryError */
   hidden(ids: Tensor, starts?: Indices, positions?: Indices): Tensor {
-    return this.#hidden('CausalLM.hidden', ids, starts, positions);
+    return this.runtime.attempt(() => this.#hidden('CausalLM.hidden', ids, starts, positions));
   }
 
   #hidden(where: string, ids: Tensor, starts?: Indices, positions?: Indices): Tensor {
-    this.#checkIds(where, ids, positions === undefined ? this.maxLength : Number.POSITIVE_INFINITY);
-    return this.model.forward(ids, {
-      ...{ table: this.#table, cache: null, checkpoint: this.gradientCheckpointing },
-      ...(starts === undefined ? {} : { starts }),
-      ...(positions === undefined ? {} : { positions }),
+    const most = positions === undefined ? this.maxLength : Number.POSITIVE_INFINITY;
+    const [B, T] = this.#checkIds(where, ids, most);
+    const { runtime: rt, gradientCheckpointing: checkpoint } = this;
+    // Brought into memory once, for all blocks.
+    const first = indicesOf(`${where}: starts`, rt, starts, [B * T], (i) => (i % T) + 1);
+    const places = indicesOf(`${where}: positions`, rt, positions, [T, B * T], this.maxLength);
+    const y = this.model.forward(ids, {
+      ...{ table: this.#table, cache: null, checkpoint },
+      ...(first === null ? {} : { starts: first }),
+      ...(places === null ? {} : { positions: places }),
     });
+    // Blocks that backward computes again read them once more.
+    if (!checkpoint)
+      for (const made of [first, places]) if (made !== starts && made !== positions) made?.dispose();
+    return y;
   }
 
   /**
@@ -148,8 +159,8 @@ export class CausalLM extends Module {
         `${where}: the cache holds ${cache.length} of ${cache.capacity} tokens, expected room for ${T}`,
       );
     const rt = this.runtime;
-    const positions = Int32Array.from({ length: T }, (_, t) => cache.length + t);
     const run = (): Tensor => {
+      const positions = rt.tensor(Int32Array.from({ length: T }, (_, t) => cache.length + t));
       const all = this.model.forward(ids, { table: this.#table, positions, cache });
       return this.lm_head.forward(lastRows(all));
     };
@@ -158,8 +169,9 @@ export class CausalLM extends Module {
     return logits;
   }
 
-  /** @param most - tokens of a row @throws TypeError, RangeError */
+  /** @param most - tokens of a row @throws TypeError, RangeError; Error after dispose */
   #checkIds(where: string, ids: Tensor, most: number): readonly [B: number, T: number] {
+    if (this.#table.cos.disposed) throw new Error(`${where}: the model was used after dispose()`);
     checkTensor(where, 'ids', ids, { dtype: 'i32', runtime: this.runtime });
     const [B = 0, T = 0] = ids.shape;
     if (ids.shape.length !== 2 || ids.size === 0)
@@ -168,6 +180,7 @@ export class CausalLM extends Module {
       );
     if (T > most)
       throw new RangeError(`${where}: ids is ${showShape(ids.shape)}, expected at most ${most} tokens a row`);
+    indicesOf(`${where}: ids`, this.runtime, ids, [ids.size], this.#config.vocabSize);
     return [B, T];
   }
 

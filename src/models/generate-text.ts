@@ -1,9 +1,10 @@
 /** generateText: text to text, by the tokenizer and the chat template that came with a model. The command and pages read by it. */
 import { checkBoolean, checkOptions, describe } from '../values/checks.js';
-import { GENERATE_OPTIONS, type GenerateOptions, generateAs } from './generate.js';
+import { checkModel, GENERATE_OPTIONS, type GenerateOptions, generateAs } from './generate.js';
 import type { LanguageModel } from './load-model.js';
 import type { ChatMessage } from './text/chat-template.js';
 import { TextStream } from './text/text-stream.js';
+import { TextTokenizer } from './text/text-tokenizer.js';
 
 /** What `generateText` takes beside model and prompt. */
 export interface GenerateTextOptions extends GenerateOptions {
@@ -54,11 +55,22 @@ export function writeText(
   const { stop = [], skipSpecialTokens = false, ...rest } = options;
   checkBoolean(`${where}: skipSpecialTokens`, skipSpecialTokens);
   const stops = checkStops(where, stop);
+  checkLanguageModel(where, lm);
   const ids = promptIds(where, lm, prompt);
   const { tokens, maxTokens } = generateAs(where, lm.model, ids, { stopIds: lm.stopIds, ...rest });
   const text: Writing['text'] = (onId) =>
     texts(tokens, new TextStream(lm.tokenizer!, skipSpecialTokens), { stops, onId });
   return { promptTokens: ids.length, maxTokens, text };
+}
+
+/** @throws TypeError */
+function checkLanguageModel(where: string, lm: unknown): void {
+  const fits = typeof lm === 'object' && lm !== null && 'model' in lm && 'tokenizer' in lm && 'chat' in lm;
+  if (!fits) throw new TypeError(`${where}: lm is ${describe(lm)}, expected what loadModel gives`);
+  checkModel(where, lm.model);
+  const { tokenizer } = lm;
+  if (tokenizer !== null && !(tokenizer instanceof TextTokenizer))
+    throw new TypeError(`${where}: tokenizer is ${describe(tokenizer)}, expected a TextTokenizer or null`);
 }
 
 /** @throws TypeError, RangeError, FormatError */

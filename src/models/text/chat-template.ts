@@ -1,7 +1,7 @@
 /** ChatTemplate: messages to the text that a model was trained on, by the Jinja template that came with it. `loadModel` makes one. */
 import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
 import { FormatError } from '../../values/format-error.js';
-import { isPlainObject } from '../../values/kind.js';
+import { isMap, isPlainObject } from '../../values/kind.js';
 import { type JinjaTemplate, Template } from '../../vendor/jinja.js';
 import { objectOf } from '../source/hf-config.js';
 
@@ -16,6 +16,12 @@ export interface ChatMessage {
 export interface RenderOptions {
   /** Whether the text goes on to where the assistant's answer begins. Default true. */
   readonly addGenerationPrompt?: boolean;
+}
+
+/** @throws TypeError */
+function checkMap(special: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  if (!isMap(special)) throw new TypeError(`ChatTemplate: special is ${describe(special)}, expected a Map`);
+  return special;
 }
 
 /** The text of a conversation. */
@@ -36,7 +42,7 @@ export class ChatTemplate {
     } catch (error) {
       throw failed('ChatTemplate: the text is no template', error);
     }
-    this.#special = Object.fromEntries(special);
+    this.#special = Object.fromEntries(checkMap(special));
   }
 
   /**

@@ -2,7 +2,8 @@
  * TextStream: ids to text as they come, as soon as the text is whole. A token may end in the middle of a character, which is held
  * back until another token ends it. `generateText` reads by it.
  */
-import type { TextTokenizer } from './text-tokenizer.js';
+import { checkBoolean, checkInteger, describe } from '../../values/checks.js';
+import { TextTokenizer } from './text-tokenizer.js';
 
 /** Tokens that are decoded with those that follow: what a decoder does to the beginning of a text must not happen to each. */
 const BEFORE = 4;
@@ -17,13 +18,20 @@ export class TextStream {
   #ids: number[] = [];
   #out = '';
 
+  /** @throws TypeError */
   constructor(tokenizer: TextTokenizer, skipSpecialTokens = false) {
+    if (!(tokenizer instanceof TextTokenizer))
+      throw new TypeError(`TextStream: tokenizer is ${describe(tokenizer)}, expected a TextTokenizer`);
     this.#tokenizer = tokenizer;
-    this.#skipSpecialTokens = skipSpecialTokens;
+    this.#skipSpecialTokens = checkBoolean('TextStream: skipSpecialTokens', skipSpecialTokens);
   }
 
-  /** The text that is whole with this token, often none. An id beyond the tokenizer's has no text. */
+  /**
+   * The text that is whole with this token, often none. An id beyond the tokenizer's has no text.
+   * @throws TypeError, RangeError for what is no id
+   */
   push(id: number): string {
+    checkInteger('TextStream.push: id', id, 0, 2 ** 31 - 1);
     if (id < this.#tokenizer.size) this.#ids.push(id);
     const all = this.#text(this.#ids);
     const whole = all.replace(UNFINISHED, '');

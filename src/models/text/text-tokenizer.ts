@@ -1,6 +1,7 @@
 /** TextTokenizer: text to token ids and back, over the library that reads `tokenizer.json`. `loadModel` makes one. */
 import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
 import { FormatError } from '../../values/format-error.js';
+import { isMap } from '../../values/kind.js';
 import { type JsonTokenizer, Tokenizer } from '../../vendor/tokenizers.js';
 import { jsonOfGguf } from './gguf-tokenizer.js';
 import { type Built, builtFromJson } from './tokenizer-json.js';
@@ -62,6 +63,10 @@ export class TextTokenizer {
 
   /** @internal The same for a function of another name. */
   static ofHeader(where: string, metadata: ReadonlyMap<string, unknown>): TextTokenizer {
+    if (!isMap(metadata))
+      throw new TypeError(
+        `${where}: metadata is ${describe(metadata)}, expected the Map that openGguf gives`,
+      );
     return new TextTokenizer(where, jsonOfGguf(where, metadata));
   }
 
@@ -99,13 +104,17 @@ export class TextTokenizer {
     return known.length === 0 ? '' : this.#inner.decode(known, { skip_special_tokens: skipSpecialTokens });
   }
 
-  /** The id of a token by its name in the vocabulary; null for one that is not there. */
+  /** The id of a token by its name in the vocabulary; null for one that is not there. @throws TypeError */
   idOf(token: string): number | null {
+    if (typeof token !== 'string')
+      throw new TypeError(`TextTokenizer.idOf: token is ${describe(token)}, expected a string`);
     return this.#inner.token_to_id(token) ?? null;
   }
 
-  /** The name of a token in the vocabulary; null for an id without one. */
+  /** The name of a token in the vocabulary; null for an id without one. @throws TypeError */
   tokenOf(id: number): string | null {
+    if (typeof id !== 'number')
+      throw new TypeError(`TextTokenizer.tokenOf: id is ${describe(id)}, expected a number`);
     return this.#inner.id_to_token(id) ?? null;
   }
 }

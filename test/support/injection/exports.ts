@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import * as api from '../../../src/index.js';
+import * as models from '../../../src/models/index.js';
 
 const SOURCE = new URL('../../../src/', import.meta.url);
 
@@ -55,7 +56,7 @@ export function publicCalls(rt: api.Runtime): string[] {
     const parent: unknown = Object.getPrototypeOf(found);
     if (isClass(parent)) visit(parent);
   };
-  for (const [name, value] of Object.entries(api)) {
+  for (const [name, value] of [...Object.entries(api), ...Object.entries(models)]) {
     if (isClass(value)) visit(value);
     else if (typeof value === 'function') names.add(name);
     else if (typeof value === 'object')

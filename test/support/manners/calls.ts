@@ -3,6 +3,7 @@
  * turns away. A new export needs none; with one, its later checks are reached. What is written as `options(...)` is also
  * tried with names that nobody knows and with values of no kind at all.
  */
+import { createHash } from 'node:crypto';
 import {
   type AdapterBytes,
   writeGguf,
@@ -12,7 +13,12 @@ import {
   writePeft,
 } from '../../../src/formats/index.js';
 import type { LoraFile } from '../../../src/formats/lora-file.js';
+import { tinyFolder, tinyGguf } from '../tiny-model.js';
 import { files, type World } from './world.js';
+
+const GGUF_BYTES = tinyGguf();
+const GGUF = new Blob([GGUF_BYTES]);
+const SHA256 = createHash('sha256').update(GGUF_BYTES).digest('hex');
 
 /** By the target's name; made when they are asked for, as the objects are that they need. */
 export type Calls = Readonly<Record<string, () => readonly (readonly unknown[])[]>>;
@@ -39,7 +45,7 @@ export function validCalls(world: World, files: Calls, folder: string): Calls {
       options({ convert: true, allowNonFinite: false, taskType: 'CAUSAL_LM', baseModelNameOrPath: 'base' }),
     ],
   ];
-  return { ...files, ...operations(world), ...made(world), ...members(world), saveAdapter };
+  return { ...files, ...operations(world), ...made(world), ...members(world), ...speech(world), saveAdapter };
 }
 
 function operations({ rt, objects }: World): Calls {
@@ -266,6 +272,54 @@ function members({ rt, objects }: World): Calls {
     'Optimizer.importState': () => [[t.lora, { a: state.weight }]],
     'Runtime.setRandomState': () => [[options({ seed: 1, draws: 2, layers: 3 })]],
     'Module.loadDropoutState': () => [[{}], [{ '': { layer: 1, step: 2 } }]],
+  };
+}
+
+/** Those of language models. */
+function speech({ rt, objects }: World): Calls {
+  const t = objects.byName;
+  const { signal } = new AbortController();
+  const sampling = { temperature: 0.5, topK: 4, topP: 0.9, repetitionPenalty: 1.1, seed: 1 };
+  const writing = { ...sampling, maxTokens: 2, stopIds: [2], signal };
+  const lm = (): object => ({ model: t.speaker, tokenizer: t.words, chat: t.chat, stopIds: [2], config: {} });
+  return {
+    loadModel: () => [
+      [
+        rt,
+        GGUF,
+        options({
+          weights: 'f16',
+          maxLength: 8,
+          tokenizer: null,
+          onProgress: () => {},
+          signal,
+          cache: '',
+          sha256: SHA256,
+        }),
+      ],
+      [rt, tinyFolder(), { weights: 'stored' }],
+    ],
+    'CausalLM.forward': () => [[t.prompt], [t.prompt, new Int32Array(3), Int32Array.of(0, 1, 2)]],
+    'CausalLM.hidden': () => [[t.prompt], [t.prompt, new Int32Array(3), Int32Array.of(0, 1, 2)]],
+    'CausalLM.cache': () => [[4], [4, 2]],
+    'CausalLM.decode': () => [[t.prompt, t.cache]],
+    'KvCache.truncate': () => [[0]],
+    causalLoss: () => [
+      [t.speaker, t.prompt, Int32Array.of(-100, 1, 4), options({ starts: new Int32Array(3) })],
+    ],
+    generate: () => [[t.speaker, [1, 2], options(writing)]],
+    generateText: () => [[lm(), 'ab', options({ ...writing, stop: ['x'], skipSpecialTokens: true })]],
+    meanLoss: () => [[t.speaker, [[1, 2], { ids: [1, 2], labels: [-100, 2] }]]],
+    'new TextStream': () => [[t.words, true]],
+    'TextStream.push': () => [[5]],
+    'new ChatTemplate': () => [['{{ bos_token }}', new Map([['bos_token', 'x']])]],
+    'ChatTemplate.render': () => [
+      [[{ role: 'user', content: 'a' }], options({ addGenerationPrompt: false })],
+    ],
+    'TextTokenizer.encode': () => [['ab', options({ addSpecialTokens: false })]],
+    'TextTokenizer.decode': () => [[[4, 5], options({ skipSpecialTokens: true })]],
+    'TextTokenizer.idOf': () => [['a']],
+    'TextTokenizer.tokenOf': () => [[4]],
   };
 }
 

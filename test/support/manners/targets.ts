@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import * as formats from '../../../src/formats/index.js';
 import * as core from '../../../src/index.js';
+import * as models from '../../../src/models/index.js';
 import * as node from '../../../src/node.js';
 import type { World } from './world.js';
 
@@ -24,7 +25,7 @@ export interface Target {
 type Callable = (...args: unknown[]) => unknown;
 type Class = new (...args: unknown[]) => object;
 
-export const ENTRIES: readonly Readonly<Record<string, unknown>>[] = [core, formats, node];
+export const ENTRIES: readonly Readonly<Record<string, unknown>>[] = [core, formats, models, node];
 
 function isClass(value: unknown): value is Class {
   return typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value));
@@ -56,7 +57,7 @@ export function findTargets(world: World): Target[] {
     if (internals().get(name)?.has('constructor') !== true)
       add({ name: `new ${name}`, called: () => [name], receivers: [], arity: made.length, call });
     for (const [key, { value }] of Object.entries(Object.getOwnPropertyDescriptors(made)))
-      if (typeof value === 'function' && key !== 'prototype')
+      if (typeof value === 'function' && key !== 'prototype' && internals().get(name)?.has(key) !== true)
         add(functionTarget(`${name}.${key}`, (value as Callable).bind(made)));
   }
   for (const [receiver, value] of Object.entries(world.objects.byName))

@@ -34,6 +34,11 @@ import {
   Tanh,
   type Tensor,
 } from '../../../src/index.js';
+import { CausalLM, ChatTemplate, TextStream, TextTokenizer } from '../../../src/models/index.js';
+import { configFromHf } from '../../../src/models/source/hf-config.js';
+import { WeightMaker } from '../../../src/models/weights.js';
+import { smallJson } from '../small-tokenizer.js';
+import { TINY_CONFIG } from '../tiny-model.js';
 
 /** How each object is made, of others where it needs them. */
 type Makers = Readonly<Record<string, (others: Readonly<Record<string, object>>) => object>>;
@@ -120,6 +125,7 @@ function makersOf(rt: Runtime, other: Runtime, gone: Runtime): Makers {
     ...models(rt),
     ...tensors(rt, other),
     ...layers(rt),
+    ...speakers(rt),
     foreignLayer: () => new Linear(other, 4, 3),
     adamw: ({ lora }) => new AdamW((lora as LoraModel).parameterGroups({ lr: 0.1, loraPlusLrRatio: 4 })),
     adam: () => new Adam(new Linear(rt, 2, 2).parameters(), { lr: 0.1 }),
@@ -162,6 +168,23 @@ function models(rt: Runtime): Makers {
     unloaded: changed((model) => model.unload()),
     deleted: changed((model) => model.deleteAdapter('default')),
     evaluated: changed((model) => model.eval()),
+  };
+}
+
+/** A language model of zeros, and what goes with it. */
+function speakers(rt: Runtime): Makers {
+  const config = configFromHf('config.json', JSON.stringify({ ...TINY_CONFIG, vocab_size: 700 }));
+  const make = (): CausalLM => new CausalLM(new WeightMaker(rt, () => 'f32'), config, 16);
+  const cut = { type: 'ByteLevel', add_prefix_space: false, use_regex: true };
+  return {
+    speaker: make,
+    silent: () => disposed(make()),
+    cache: ({ speaker }) => (speaker as CausalLM).cache(6),
+    lost: ({ speaker }) => disposed((speaker as CausalLM).cache(6)),
+    prompt: () => rt.tensor(Int32Array.of(3, 1, 4), [1, 3]),
+    words: () => TextTokenizer.fromJson(smallJson(cut)),
+    textStream: ({ words }) => new TextStream(words as TextTokenizer),
+    chat: () => new ChatTemplate('{% for m in messages %}{{ m.content }}{% endfor %}'),
   };
 }
 
