@@ -84,7 +84,8 @@ export { type Schedule, type ScheduleKind, schedule } from './optim/schedule.js'
 export type { ElementSource } from './tensor/elements.js';
 export type { TensorOptions } from './tensor/make.js';
 export type { Parameter, ParameterGroup } from './tensor/parameter.js';
-export { createRuntime, type MemoryUse, type RandomState, type Runtime } from './tensor/runtime.js';
+export type { RandomState } from './tensor/random.js';
+export { createRuntime, type MemoryUse, type Runtime } from './tensor/runtime.js';
 export type { Tensor } from './tensor/tensor.js';
 export type { QuantisedDType, WeightDType } from './values/dtypes.js';
 export { FormatError } from './values/format-error.js';

@@ -2,7 +2,7 @@
  * Tensors and parameters of elements that a caller hands over, or of zeros: what is checked of elements, shape and options, and
  * the making. Called by the methods of Runtime.
  */
-import { checkBoolean, checkOptions } from '../values/checks.js';
+import { checkBoolean, checkOptions, describe } from '../values/checks.js';
 import { checkDType } from '../values/dtypes.js';
 import { checkCount, checkRows, checkShape, type DType, type Shape } from '../values/shape.js';
 import { wordsOf } from './content.js';
@@ -69,6 +69,15 @@ export function makeZeros(rt: Runtime, shape: Shape, options: TensorOptions): Te
   const tensor = rt.empty(dims, dtype);
   wordsOf(tensor).fill(0);
   tensor.requiresGrad = requiresGrad;
+  return tensor;
+}
+
+/** @see Runtime.full */
+export function makeFull(rt: Runtime, shape: Shape, value: number): Tensor {
+  if (typeof value !== 'number')
+    throw new TypeError(`Runtime.full: value is ${describe(value)}, expected a number`);
+  const tensor = rt.empty(checkShape('Runtime.full', shape), 'f32');
+  rt.engine.kernels.fill(tensor.size, value, tensor.pointer);
   return tensor;
 }
 

@@ -3,30 +3,22 @@
  * one. `createRuntime` is the only asynchronous call before files.
  */
 
-import {
-  createEngine,
-  type Engine,
-  RANDOM_STREAM,
-  type RuntimeInfo,
-  type RuntimeOptions,
-} from '../engine/engine.js';
-import { checkInteger, checkNumber, checkOptions, describe } from '../values/checks.js';
+import { createEngine, type Engine, type RuntimeInfo, type RuntimeOptions } from '../engine/engine.js';
 import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
 import { bytesOf } from '../values/dtypes.js';
-import { checkShape, type DType, type Shape } from '../values/shape.js';
+import type { DType, Shape } from '../values/shape.js';
 import type { ElementSource } from './elements.js';
-import { makeParameter, makeTensor, makeZeros, type TensorOptions } from './make.js';
+import { makeFull, makeParameter, makeTensor, makeZeros, type TensorOptions } from './make.js';
 import type { Parameter } from './parameter.js';
+import { drawNormal, drawUniform, putRandomState, type RandomState, randomStateOf } from './random.js';
 import type { RandomPlaces } from './random-watch.js';
-import { collect, Scope, type Scoped } from './scope.js';
+import { RunState } from './run-state.js';
+import type { Scoped } from './scope.js';
 import { Storage } from './storage.js';
 import { type Operation, type OperationInputs, type OperationKeep, TapeNode } from './tape.js';
 import { Tensor } from './tensor.js';
 import { backward } from './walk.js';
-
-/** Largest finite float32. */
-const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
 
 /** What `rt.memory()` says. */
 export interface MemoryUse {
@@ -42,29 +34,18 @@ export interface MemoryUse {
   readonly tensors: number;
 }
 
-/** Where a runtime's random numbers stand: what `rt.randomState()` gives, and JSON holds. */
-export interface RandomState {
-  readonly seed: number;
-  /** Tensors drawn so far by `uniform` and `normal`. */
-  readonly draws: number;
-  /** Places given to layers and parameters so far, whose initial values and masks follow them. */
-  readonly layers: number;
-}
-
 /** Kernels, memory and random numbers of their own. `createRuntime` makes one; layers take it, tensors belong to it. */
 export class Runtime {
   /** @internal */ readonly engine: Engine;
   /** @internal Who wants to know of random counters that move. */ readonly watches: RandomPlaces[] = [];
   /** @internal The call that takes the rows of a batch apart now: layers whose rows differ refuse. */
   apart: string | null = null;
-  #scope: Scope | null = null;
-  #gradEnabled = true;
-  /** How to take back what the running attempt did besides making tensors; null outside of one. */
-  #undo: (() => void)[] | null = null;
+  readonly #running: RunState;
 
   /** @internal Use `createRuntime`. */
   constructor(engine: Engine) {
     this.engine = engine;
+    this.#running = new RunState(engine);
   }
 
   /** Which kernels run and why, threads, platform, seed. */
@@ -136,11 +117,7 @@ export class Runtime {
   /** A float32 tensor filled with `value`, any number. @throws TypeError, RangeError, OutOfMemoryError */
   full(shape: Shape, value: number): Tensor {
     this.#checkLive('full');
-    if (typeof value !== 'number')
-      throw new TypeError(`Runtime.full: value is ${describe(value)}, expected a number`);
-    const tensor = this.empty(checkShape('Runtime.full', shape), 'f32');
-    this.engine.kernels.fill(tensor.size, value, tensor.pointer);
-    return tensor;
+    return makeFull(this, shape, value);
   }
 
   /**
@@ -151,24 +128,13 @@ export class Runtime {
    */
   uniform(shape: Shape, low: number, high: number): Tensor {
     this.#checkLive('uniform');
-    checkNumber('Runtime.uniform: low', low, -MAX_FLOAT32, MAX_FLOAT32);
-    checkNumber('Runtime.uniform: high', high, -MAX_FLOAT32, MAX_FLOAT32);
-    if (!(high >= low && high - low <= MAX_FLOAT32))
-      throw new RangeError(
-        `Runtime.uniform: low is ${low} and high is ${high}, expected high from low up to low + ${MAX_FLOAT32}`,
-      );
-    const tensor = this.empty(checkShape('Runtime.uniform', shape), 'f32');
-    this.fillUniform(tensor, RANDOM_STREAM.user, this.engine.draws++, low, high);
-    return tensor;
+    return drawUniform(this, shape, low, high);
   }
 
   /** Normal numbers of mean 0, by the runtime's generator: the next draw of the seed. */
   normal(shape: Shape, std = 1): Tensor {
     this.#checkLive('normal');
-    checkNumber('Runtime.normal: std', std, 0, Number.MAX_VALUE);
-    const tensor = this.empty(checkShape('Runtime.normal', shape), 'f32');
-    this.fillNormal(tensor, RANDOM_STREAM.user, this.engine.draws++, std);
-    return tensor;
+    return drawNormal(this, shape, std);
   }
 
   /**
@@ -177,22 +143,13 @@ export class Runtime {
    */
   randomState(): RandomState {
     this.#checkLive('randomState');
-    const { seed, draws, layers } = this.engine;
-    return { seed, draws, layers };
+    return randomStateOf(this.engine);
   }
 
   /** Puts the random numbers where `randomState()` found them, in this runtime or another. @throws TypeError, RangeError */
   setRandomState(state: RandomState): void {
-    const where = 'Runtime.setRandomState';
     this.#checkLive('setRandomState');
-    checkOptions(where, state, ['seed', 'draws', 'layers']);
-    const { seed, draws, layers } = state;
-    checkInteger(`${where}: seed`, seed, 0, Number.MAX_SAFE_INTEGER);
-    checkInteger(`${where}: draws`, draws, 0, Number.MAX_SAFE_INTEGER);
-    checkInteger(`${where}: layers`, layers, 0, Number.MAX_SAFE_INTEGER);
-    this.engine.setSeed(seed);
-    this.engine.draws = draws;
-    this.engine.layers = layers;
+    putRandomState(this.engine, state);
   }
 
   /**
@@ -201,41 +158,17 @@ export class Runtime {
    * @throws TypeError when `fn` returns a promise
    */
   scope<T>(fn: () => T): T {
-    checkFunction('Runtime.scope', fn);
-    const scope = new Scope(this.#scope);
-    this.#scope = scope;
-    const escaping: Scoped[] = [];
-    try {
-      const result = fn();
-      refusePromise('Runtime.scope', result);
-      if (typeof result === 'object')
-        collect(result, (value) => (value instanceof Tensor ? value : null), escaping);
-      return result;
-    } finally {
-      this.#scope = scope.parent;
-      scope.end(escaping);
-    }
+    return this.#running.scope(fn);
   }
 
   /** Runs a synchronous function without recording anything on the tape. @throws TypeError when `fn` returns a promise */
   noGrad<T>(fn: () => T): T {
-    checkFunction('Runtime.noGrad', fn);
-    return this.recording(false, () => {
-      const result = fn();
-      refusePromise('Runtime.noGrad', result);
-      return result;
-    });
+    return this.#running.noGrad(fn);
   }
 
   /** @internal Runs `fn` with recording on or off. */
   recording<T>(on: boolean, fn: () => T): T {
-    const before = this.#gradEnabled;
-    this.#gradEnabled = on;
-    try {
-      return fn();
-    } finally {
-      this.#gradEnabled = before;
-    }
+    return this.#running.recording(on, fn);
   }
 
   /**
@@ -243,27 +176,7 @@ export class Runtime {
    * before: the tensors are released, the counters are back. What `fn` made lives on where it would have without this.
    */
   attempt<T>(fn: () => T): T {
-    const [outer, outerUndo] = [this.#scope, this.#undo];
-    const [scope, undo] = [outer ?? new Scope(null), outerUndo ?? []];
-    const [mark, undone] = [scope.size, undo.length];
-    const { draws } = this.engine;
-    this.#scope = scope;
-    this.#undo = undo;
-    try {
-      const result = fn();
-      this.#scope = outer;
-      if (outer === null) scope.dissolve();
-      else scope.settle(mark);
-      return result;
-    } catch (error) {
-      for (const back of undo.splice(undone).reverse()) back();
-      this.engine.draws = draws;
-      this.#scope = outer;
-      scope.undo(mark);
-      throw error;
-    } finally {
-      this.#undo = outerUndo;
-    }
+    return this.#running.attempt(fn);
   }
 
   /** @internal An attempt to make layers or adapters: when it throws, their places in the generator's counter are free again too. */
@@ -279,12 +192,12 @@ export class Runtime {
 
   /** @internal Called at a failure of what runs now: takes back a change that is not a tensor. */
   ifFails(back: () => void): void {
-    this.#undo?.push(back);
+    this.#running.ifFails(back);
   }
 
   /** Whether operations are recorded now. */
   get gradEnabled(): boolean {
-    return this.#gradEnabled;
+    return this.#running.gradEnabled;
   }
 
   /** @internal A tensor of undefined content, in the current scope. */
@@ -294,9 +207,7 @@ export class Runtime {
 
   /** @internal Puts a tensor into the current scope. */
   adopt<T extends Scoped>(item: T): T {
-    if (this.#scope === null) item.leftAlone();
-    else this.#scope.add(item);
-    return item;
+    return this.#running.adopt(item);
   }
 
   /**
@@ -313,7 +224,7 @@ export class Runtime {
     output: Tensor,
     operation: Operation<I, K>,
   ): Tensor {
-    if (this.#gradEnabled && wantsGradient(operation.inputs))
+    if (this.gradEnabled && wantsGradient(operation.inputs))
       output.node = this.adopt(new TapeNode(output.shape, operation));
     return output;
   }
@@ -352,11 +263,6 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   return new Runtime(await createEngine(options));
 }
 
-/** @throws TypeError */
-function checkFunction(where: string, fn: unknown): void {
-  if (typeof fn !== 'function') throw new TypeError(`${where}: got ${describe(fn)}, expected a function`);
-}
-
 function wantsGradient(inputs: OperationInputs): boolean {
   const wants = (one: Tensor | TapeNode | null): boolean =>
     one instanceof TapeNode || (one?.requiresGrad ?? false);
@@ -366,16 +272,4 @@ function wantsGradient(inputs: OperationInputs): boolean {
       return true;
   }
   return false;
-}
-
-/** @internal */
-export function refusePromise(where: string, result: unknown): void {
-  if (
-    result !== null &&
-    typeof result === 'object' &&
-    'then' in result &&
-    typeof result.then === 'function'
-  ) {
-    throw new TypeError(`${where}: the function returned a promise, expected a synchronous function`);
-  }
 }

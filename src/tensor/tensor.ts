@@ -3,14 +3,13 @@
  * tape's fields are for `ops`. Tensors are made by a Runtime (`rt.tensor`) and by operations.
  */
 
-import { checkInteger, describe } from '../values/checks.js';
+import { describe } from '../values/checks.js';
 import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
 import { bytesOf } from '../values/dtypes.js';
-import { typedArrayLength, typedArrayName } from '../values/kind.js';
-import { checkCount, type DType, type Shape, showShape, sizeOf } from '../values/shape.js';
-import { copyFrom, readTo, wordsOf, writeTo } from './content.js';
-import { countElements, type ElementSource, readElements } from './elements.js';
+import { type DType, type Shape, showShape, sizeOf } from '../values/shape.js';
+import { copyFrom, copyOut, setNumbers, wordsOf, writeBytesTo, writeTo } from './content.js';
+import type { ElementSource } from './elements.js';
 import { checkExpected, gradientOf, notATensor } from './expected.js';
 import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
@@ -123,13 +122,7 @@ export class Tensor implements Scoped {
    */
   copyTo<T extends Float32Array | Int32Array>(target: T): T {
     this.#checkLive('copyTo');
-    const array = this.dtype === 'i32' ? 'an Int32Array' : 'a Float32Array';
-    if (!array.endsWith(` ${typedArrayName(target)}`))
-      throw new TypeError(`Tensor.copyTo: target is ${describe(target)}, expected ${array}`);
-    const count = typedArrayLength(target);
-    checkCount('Tensor.copyTo', 'target', count, this.shape);
-    if (count > 0) readTo(this, target);
-    return target;
+    return copyOut(this, target);
   }
 
   /**
@@ -146,9 +139,8 @@ export class Tensor implements Scoped {
       copyFrom(this, source);
       return this;
     }
-    const count = countElements('Tensor.set', 'source', source);
-    checkCount('Tensor.set', 'source', count, this.shape);
-    return this.write(readElements('Tensor.set', source, count, this.dtype));
+    setNumbers(this, source);
+    return this;
   }
 
   /** @internal Copies what `readElements` gave, rounded where the dtype has 16 bits, or the bytes of quantised blocks: nothing that could fail. */
@@ -167,17 +159,7 @@ export class Tensor implements Scoped {
    */
   writeBytes(bytes: Uint8Array, offset = 0): this {
     this.#checkLive('writeBytes');
-    if (typedArrayName(bytes) !== 'Uint8Array')
-      throw new TypeError(`Tensor.writeBytes: bytes is ${describe(bytes)}, expected a Uint8Array`);
-    const room = bytesOf(this.shape, this.dtype);
-    checkInteger('Tensor.writeBytes: offset', offset, 0, room);
-    const count = typedArrayLength(bytes);
-    if (count > room - offset)
-      throw new RangeError(
-        `Tensor.writeBytes: ${count} bytes at ${offset}, expected at most ${room - offset} of ${room} for ${showShape(this.shape)} ${this.dtype}`,
-      );
-    if (count > 0) new Uint8Array(this.runtime.engine.memory.buffer).set(bytes, this.pointer + offset);
-    this.storage.version++;
+    writeBytesTo(this, bytes, offset);
     return this;
   }
 

@@ -1,7 +1,8 @@
 /** Where the random numbers of a runtime and the masks of a model stand, to be put back after what must not move them. */
 import type { MaskCounter } from '../nn/mask-counter.js';
 import type { Module } from '../nn/module.js';
-import type { RandomState, Runtime } from '../tensor/runtime.js';
+import type { RandomState } from '../tensor/random.js';
+import type { Runtime } from '../tensor/runtime.js';
 
 /** The counters of masks in a model. */
 export function masksIn(model: Module): MaskCounter[] {

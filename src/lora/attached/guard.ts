@@ -1,5 +1,5 @@
 /** What may be called now: nothing once the model was given back, and nothing that changes adapters inside a user's function. */
-import { refusePromise } from '../../tensor/runtime.js';
+import { refusePromise } from '../../tensor/run-state.js';
 import { describe } from '../../values/checks.js';
 import { AdapterError } from '../errors.js';
 

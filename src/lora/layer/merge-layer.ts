@@ -8,9 +8,10 @@ import type { Parameter } from '../../tensor/parameter.js';
 import { AdapterError } from '../errors.js';
 import type { BaseLayer } from '../kinds/adaptation.js';
 import { intoBase } from './into-base.js';
+import { bytesNow, type Kept, writeKept } from './kept-values.js';
 import type { LayerState } from './layer-state.js';
 import type { MergeOptions, QuantisedMerge } from './merge-options.js';
-import { type Addend, type Bytes, checkMerge, type Sum, sumOf, type Values, valuesOf } from './merge-sum.js';
+import { type Addend, checkMerge, type Sum, sumOf, valuesOf } from './merge-sum.js';
 
 /** A change that was made: `undo` takes it back and cannot fail; `done` lets go of what undoing would need. */
 export interface MergeStep {
@@ -26,12 +27,6 @@ export interface Finish {
   readonly weight: Parameter;
   commit(): BaseLayer;
   cancel(): void;
-}
-
-/** Values that were overwritten; of the weight none where a stand-in leaves it untouched. */
-interface Kept {
-  readonly weight: Bytes | null;
-  readonly bias: Values | null;
 }
 
 /** What is merged, with the values that were there before. */
@@ -123,7 +118,7 @@ export class MergeState {
   restore(): void {
     const merged = this.#merged;
     if (merged === null) return;
-    write(merged, merged);
+    writeKept(merged, merged);
     this.#merged = null;
     merged.standIn?.block.dispose();
   }
@@ -133,12 +128,12 @@ export class MergeState {
     const merged = this.#merged;
     if (merged === null) return fn();
     const back = bytesNow(merged);
-    write(merged, merged);
+    writeKept(merged, merged);
     this.#merged = null;
     try {
       return fn();
     } finally {
-      write(merged, back);
+      writeKept(merged, back);
       this.#merged = merged;
     }
   }
@@ -213,11 +208,11 @@ export class MergeState {
       target.set(sum);
       sum.block.dispose();
     }
-    write(start, { weight: null, bias });
+    writeKept(start, { weight: null, bias });
     return {
       undo: () => {
         if (apart) sum.block.dispose();
-        write(start, back);
+        writeKept(start, back);
         // The bits of before, and nothing was recorded since: a graph that waits for its backward is still right.
         for (const [i, storage] of storages.entries()) storage.version = versions[i]!;
         this.#merged = before;
@@ -236,17 +231,4 @@ export class MergeState {
       ...{ weight: apart ? null : target.bytes(), bias: bias === null ? null : valuesOf(bias) },
     };
   }
-}
-
-/** Copies of what the layer computes with now; of a stand-in none, which is kept as it is. */
-function bytesNow({ weight, target, biasTarget }: Merged): Kept {
-  return {
-    weight: weight === null ? null : target.bytes(),
-    bias: biasTarget === null ? null : valuesOf(biasTarget),
-  };
-}
-
-function write({ target, biasTarget }: Merged, { weight, bias }: Kept): void {
-  if (weight !== null) target.writeBytes(weight);
-  if (bias !== null) biasTarget?.set(bias);
 }
