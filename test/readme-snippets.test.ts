@@ -63,13 +63,20 @@ test('the page is at most 200 lines, and every block is of a language that a tes
   expect([...new Set(languages)].sort()).toEqual(['html', 'sh', 'text', 'ts']);
 });
 
-test.skipIf(!HAS_MODEL)('the language model answers what stands at the beginning', () => {
-  const [command, said] = blocksOf(README, 'text')[0]!.trim().split('\n');
-  const [, options, prompt] = /^\$ npx lora-wasm (generate .*) "(.*)"$/.exec(command!)!;
-  const args = options!.replace('SmolLM2-135M-Instruct.Q4_1.gguf', 'model.gguf').split(' ');
-  symlinkSync(MODEL_PATH, join(project, 'model.gguf'));
-  expect(run([join(ROOT, 'dist/cli/main.js'), ...args, prompt!])).toBe(`${said}\n`);
-});
+test.skipIf(!HAS_MODEL)(
+  'the language model answers what stands at the beginning, to the page about models too',
+  () => {
+    const [command, said] = blocksOf(README, 'text')[0]!.trim().split('\n');
+    const [, options, prompt] = /^\$ npx lora-wasm (generate .*) "(.*)"$/.exec(command!)!;
+    const args = options!.replace('SmolLM2-135M-Instruct.Q4_1.gguf', 'model.gguf').split(' ');
+    symlinkSync(MODEL_PATH, join(project, 'model.gguf'));
+    expect(run([join(ROOT, 'dist/cli/main.js'), ...args, prompt!])).toBe(`${said}\n`);
+    const [block] = blocksOf(readFileSync(join(ROOT, 'docs/models.md'), 'utf8'), 'ts');
+    const begun = runBlock(block!);
+    expect(begun).toMatch(/^The sky is /);
+    expect(said!.startsWith(begun)).toBe(true);
+  },
+);
 
 test('the quickstart prints what stands below it', () => {
   const [, said] = blocksOf(README, 'text');
