@@ -12,6 +12,8 @@ export interface GenerateTextOptions extends GenerateOptions {
   readonly stopIds?: Iterable<number>;
   /** Texts that end the writing; nothing from where the first of them begins is given. Default none. */
   readonly stop?: readonly string[];
+  /** What the chat template reads beside the messages, by its names. Default none. */
+  readonly variables?: Readonly<Record<string, unknown>>;
   /** Whether special tokens that are written are left out of the text. Default false. */
   readonly skipSpecialTokens?: boolean;
 }
@@ -51,12 +53,12 @@ export function writeText(
   prompt: string | readonly ChatMessage[],
   options: GenerateTextOptions,
 ): Writing {
-  checkOptions(where, options, [...GENERATE_OPTIONS, 'stop', 'skipSpecialTokens']);
-  const { stop = [], skipSpecialTokens = false, ...rest } = options;
+  checkOptions(where, options, [...GENERATE_OPTIONS, 'stop', 'variables', 'skipSpecialTokens']);
+  const { stop = [], variables = {}, skipSpecialTokens = false, ...rest } = options;
   checkBoolean(`${where}: skipSpecialTokens`, skipSpecialTokens);
   const stops = checkStops(where, stop);
   checkLanguageModel(where, lm);
-  const ids = promptIds(where, lm, prompt);
+  const ids = promptIds(where, lm, prompt, variables);
   const { tokens, maxTokens } = generateAs(where, lm.model, ids, { stopIds: lm.stopIds, ...rest });
   const text: Writing['text'] = (onId) =>
     texts(tokens, new TextStream(lm.tokenizer!, skipSpecialTokens), { stops, onId });
@@ -74,7 +76,12 @@ function checkLanguageModel(where: string, lm: unknown): void {
 }
 
 /** @throws TypeError, RangeError, FormatError */
-function promptIds(where: string, lm: LanguageModel, prompt: string | readonly ChatMessage[]): number[] {
+function promptIds(
+  where: string,
+  lm: LanguageModel,
+  prompt: string | readonly ChatMessage[],
+  variables: Readonly<Record<string, unknown>>,
+): number[] {
   const { tokenizer, chat } = lm;
   if (tokenizer === null)
     throw new TypeError(`${where}: the model has no tokenizer, expected one (option tokenizer of loadModel)`);
@@ -85,7 +92,7 @@ function promptIds(where: string, lm: LanguageModel, prompt: string | readonly C
     throw new TypeError(`${where}: the model has no chat template, expected one for messages`);
   const ids = asText
     ? tokenizer.encode(prompt)
-    : tokenizer.encode(chat!.render(prompt), { addSpecialTokens: false });
+    : tokenizer.encode(chat!.render(prompt, { variables }), { addSpecialTokens: false });
   if (ids.length === 0) throw new RangeError(`${where}: the prompt is empty, expected a token at least`);
   return ids;
 }

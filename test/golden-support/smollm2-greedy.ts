@@ -1,8 +1,8 @@
-/** The case `smollm2/greedy`: what the model writes, with no stop, against transformers. */
-import type { Runtime } from 'lora-wasm';
+/** The case `smollm2/greedy`: what the model writes, with an adapter and without, with no stop, against transformers and PEFT. */
+import { LoraModel, type Runtime } from 'lora-wasm';
 import { generate, type LanguageModel, loadModel } from 'lora-wasm/models';
 import { expect } from 'vitest';
-import { goldenJson } from './files.js';
+import { goldenBytes, goldenJson } from './files.js';
 import { MODEL_URL } from './smollm2.js';
 
 interface Greedy {
@@ -15,11 +15,20 @@ interface Greedy {
 const NEAR = 0.01;
 
 export async function checkGreedy(rt: Runtime): Promise<void> {
-  const { greedy_base: golden } = goldenJson<{ greedy_base: Greedy }>('smollm2/index.json');
+  const index = goldenJson<{ greedy_base: Greedy; greedy_adapted: Greedy }>('smollm2/index.json');
   using lm = await loadModel(rt, MODEL_URL);
-  const prompt = lm.tokenizer!.encode(golden.prompt, { addSpecialTokens: false });
-  await expectGreedy(lm, prompt, golden.ids);
-  expect(lm.tokenizer!.decode(golden.ids)).toBe(golden.text);
+  const check = async ({ prompt, ids, text }: Greedy): Promise<void> => {
+    await expectGreedy(lm, lm.tokenizer!.encode(prompt, { addSpecialTokens: false }), ids);
+    expect(lm.tokenizer!.decode(ids)).toBe(text);
+  };
+  await check(index.greedy_base);
+  using lora = LoraModel.attach(lm.model);
+  await lora.loadAdapter('golden', {
+    config: goldenJson<Record<string, unknown>>('smollm2/adapter/adapter_config.json'),
+    weights: goldenBytes('smollm2/adapter/adapter_model.safetensors'),
+  });
+  lora.setAdapter('golden');
+  await check(index.greedy_adapted);
 }
 
 /** The golden ids, or others from a step on whose two best logits are equal but for rounding. */

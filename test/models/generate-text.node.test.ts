@@ -58,6 +58,15 @@ test('parts are the text of the tokens, of a text and of messages', async () => 
   expect((await parts([{ role: 'user', content: 'Once' }], options)).join('')).toBe(tokenizer.decode(chat));
 });
 
+test('variables reach the chat template', async () => {
+  const template = '{{ word }}';
+  using own = await loadTiny(rt, 200, { ...texts, 'chat_template.jinja': template });
+  const options = { maxTokens: 20, stopIds: [] };
+  const messages = [{ role: 'user', content: 'Hi' }];
+  const found = await parts(messages, { ...options, variables: { word: 'Once' } }, own);
+  expect(found.join('')).toBe((await parts('Once', options)).join(''));
+});
+
 test('special tokens are left out where that is asked', async () => {
   const options = { maxTokens: 150, stopIds: [], temperature: 3, seed: 4 };
   const whole = (await parts('Once', options)).join('');

@@ -16,6 +16,8 @@ export interface ChatMessage {
 export interface RenderOptions {
   /** Whether the text goes on to where the assistant's answer begins. Default true. */
   readonly addGenerationPrompt?: boolean;
+  /** What the template reads beside the messages, such as `enable_thinking` of Qwen3, by its names. Default none. */
+  readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 /** @throws TypeError */
@@ -54,12 +56,17 @@ export class ChatTemplate {
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
     const where = 'ChatTemplate.render';
     checkMessages(where, messages);
-    checkOptions(where, options, ['addGenerationPrompt']);
-    const { addGenerationPrompt = true } = options;
+    checkOptions(where, options, ['addGenerationPrompt', 'variables']);
+    const { addGenerationPrompt = true, variables = {} } = options;
     checkBoolean(`${where}: addGenerationPrompt`, addGenerationPrompt);
+    if (!isPlainObject(variables))
+      throw new TypeError(`${where}: variables are ${describe(variables)}, expected a plain object`);
     try {
       return this.#template.render({
+        // As transformers calls a template without tools: they are none, not undefined.
+        ...{ tools: null, documents: null },
         ...this.#special,
+        ...variables,
         messages: messages.map((message) => ({ ...message })),
         add_generation_prompt: addGenerationPrompt,
       });

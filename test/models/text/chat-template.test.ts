@@ -25,6 +25,14 @@ test('text of a message is not read as a template', () => {
   expect(chat.render([{ role: 'user', content: '{{ bos_token }}{% if %}' }])).toBe('{{ bos_token }}{% if %}');
 });
 
+test('variables reach the template, and tools are none unless they are given', () => {
+  const chat = new ChatTemplate(
+    '{% if tools is not none %}{{ tools[0] }}{% endif %}{% if enable_thinking %}think{% endif %}.',
+  );
+  expect(chat.render([user])).toBe('.');
+  expect(chat.render([user], { variables: { enable_thinking: true, tools: ['saw'] } })).toBe('sawthink.');
+});
+
 describe('refused is', () => {
   const chat = new ChatTemplate(TEXT, special);
   const bad = (value: unknown): never => value as never;
@@ -45,6 +53,9 @@ describe('refused is', () => {
     expect(() => chat.render(bad('Hi'))).toThrow(TypeError);
     expect(() => chat.render(bad([{ role: 'user' }]))).toThrow(
       'ChatTemplate.render: message 0 is Object, expected an object with the texts role and content',
+    );
+    expect(() => chat.render([user], bad({ variables: 7 }))).toThrow(
+      /variables are 7, expected a plain object/,
     );
     expect(() => chat.render([user], bad({ generate: true }))).toThrow(/unknown option 'generate'/);
   });
