@@ -16,6 +16,7 @@ import { chromiumEngine, type Engine, nodeEngine } from '../../bench/engines.js'
 import { productCases } from '../../bench/kernels/products.js';
 import type { KernelRow } from '../../bench/kernels/suite.js';
 import { vectorCases } from '../../bench/kernels/vectors.js';
+import { ATTENTION_OPERATIONS } from '../../bench/llm/attention.js';
 import type { ScalingRow } from '../../bench/scaling/suite.js';
 import type { Environment } from '../../bench/suite.js';
 import { SUITE_NAMES, SUITES, type SuiteName } from '../../bench/suites.js';
@@ -81,6 +82,9 @@ describe('before it is timed', () => {
     ['scaling', /forward/],
     ['scaling', /training/],
     ['threads', /product/],
+    ['llm', /^product .*layer/],
+    ['llm', /^input gradient .*head/],
+    ['llm', /attention/],
     ['threads', /training/],
   ];
 
@@ -186,6 +190,26 @@ const PROMISES: Readonly<Record<SuiteName, (rows: readonly Row[]) => void>> = {
       // Two rounds.
       expect(ratio).toBeCloseTo((ratios[0]! + ratios[1]!) / 2, 10);
     }
+  },
+  llm: (rows) => {
+    const products = rows.filter(({ operation }) => / weights$/.test(operation));
+    expect(products.map(({ operation, shape }) => `${operation} ${shape}`)).toContain(
+      "product, quantised weights M=1, a layer's matrices",
+    );
+    for (const { operation, shape, rounds, ratio, ratioTo } of products.filter(
+      ({ ratio }) => ratio !== null,
+    )) {
+      const plain = products.find((row) => row.operation === ratioTo && row.shape === shape)!;
+      expect(operation).toContain('quantised');
+      expect(ratio).toBeCloseTo(pairedRatio({ rounds }, plain), 10);
+    }
+    for (const row of products.filter(({ shape }) => / N=/.test(shape)))
+      expect(flopsOf(row)).toBeCloseTo(
+        2 * size(row.shape, 'M') * size(row.shape, 'N') * size(row.shape, 'K'),
+        3,
+      );
+    const rest = rows.filter((row) => !products.includes(row)).map(({ operation }) => operation);
+    expect(rest).toEqual(ATTENTION_OPERATIONS);
   },
 };
 
