@@ -13,6 +13,7 @@ export type {
   TrainHistory,
   TrainResult,
 } from './events.js';
+export { type IndexedDbStoreOptions, indexedDbStore } from './indexed-db.js';
 export type { BatchLoss, LossFunction } from './loss.js';
 export type { EarlyStop, TrainerOptions } from './options.js';
 export type { CheckpointFiles, CheckpointStore, StoredCheckpoint } from './store.js';

@@ -52,6 +52,7 @@ export class Trainer<B, M extends Module> {
   /** The parameters of the best evaluation, as a file. */
   #bestFile: Uint8Array | null = null;
   #running = false;
+  #disposed = false;
   /** Whether the store has been asked for what to go on from. */
   #begun = false;
   /** The step, and the end, that the store's newest checkpoint has. */
@@ -109,25 +110,14 @@ export class Trainer<B, M extends Module> {
    * @throws TrainingError for a loss or gradient that is not finite, and where nothing is learnt; CheckpointError for a store with
    * another run; what the loss function, the store and the caller's functions throw
    */
-  async *run(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<TrainEvent, TrainResult> {
+  run(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<TrainEvent, TrainResult> {
     const where = 'Trainer.run';
     checkOptions(where, options, ['signal']);
     const { signal } = options;
     if (signal !== undefined && !isSignal(signal))
       throw new TypeError(`${where}: signal is ${describe(signal)}, expected an AbortSignal`);
     this.#checkIdle(where);
-    this.#running = true;
-    const modes = new Modes(this.#model);
-    try {
-      if (!this.#begun) await this.#begin(where);
-      yield* this.#train(signal);
-      const aborted = this.#progress.end === null;
-      if (!aborted) this.#finish(where);
-      return this.#result(aborted);
-    } finally {
-      modes.putBack();
-      this.#running = false;
-    }
+    return this.#events(where, signal);
   }
 
   /**
@@ -136,6 +126,7 @@ export class Trainer<B, M extends Module> {
    */
   async evaluate(): Promise<number> {
     const where = 'Trainer.evaluate';
+    this.#checkLive(where);
     if (this.#plan.evaluate === null)
       throw new RangeError(`${where}: there is no evaluate, expected the option`);
     return evaluated(where, this.#runtime, this.#model, this.#plan, this.#progress.step);
@@ -147,6 +138,7 @@ export class Trainer<B, M extends Module> {
    * @throws FormatError for a weight that is not finite
    */
   save(): Map<string, Uint8Array> {
+    this.#checkLive('Trainer.save');
     const state = { progress: this.#progress, history: this.#history, best: this.#bestFile };
     return checkpointFiles(this.#run(), state);
   }
@@ -165,14 +157,32 @@ export class Trainer<B, M extends Module> {
     this.#begun = true;
   }
 
-  /** Gives the memory of the optimizer's moments back, where the Trainer made it. */
+  /** Ends the Trainer's use, and gives the memory of the optimizer's moments back where the Trainer made it. */
   dispose(): void {
     if (this.#plan.optimizer === null) this.#optimizer.dispose();
+    this.#disposed = true;
   }
 
   /** The same as `dispose`, for `using`. */
   [DISPOSE](): void {
     this.dispose();
+  }
+
+  async *#events(where: string, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, TrainResult> {
+    // Another one may have begun since this one was asked for.
+    this.#checkIdle(where);
+    this.#running = true;
+    const modes = new Modes(this.#model);
+    try {
+      if (!this.#begun) await this.#begin(where);
+      yield* this.#train(signal);
+      const aborted = this.#progress.end === null;
+      if (!aborted) this.#finish(where);
+      return this.#result(aborted);
+    } finally {
+      modes.putBack();
+      this.#running = false;
+    }
   }
 
   /** Steps until the end, with evaluations and checkpoints where they are due. */
@@ -306,7 +316,12 @@ export class Trainer<B, M extends Module> {
     this.#plan.onWarning(message);
   }
 
+  #checkLive(where: string): void {
+    if (this.#disposed) throw new Error(`${where}: used after dispose()`);
+  }
+
   #checkIdle(where: string): void {
+    this.#checkLive(where);
     if (this.#running)
       throw new Error(`${where}: a run is under way, expected the end of its events, or a break out of them`);
   }

@@ -13,6 +13,8 @@ import {
   writePeft,
 } from '../../../src/formats/index.js';
 import type { LoraFile } from '../../../src/formats/lora-file.js';
+import type { Module } from '../../../src/index.js';
+import type { Trainer } from '../../../src/train/index.js';
 import { tinyFolder, tinyGguf } from '../tiny-model.js';
 import { files, type World } from './world.js';
 
@@ -160,7 +162,40 @@ function made({ rt, objects }: World): Calls {
     'LoraLayer.from': () => [[t.linear, options(layer)], [t.turned]],
     'LoraConv2d.from': () => [[t.conv, options(layer)]],
     'LoraEmbedding.from': () => [[t.embedding, options(layer)]],
+    'new Trainer': () => [
+      [t.sequential, [1], options(training())],
+      [t.lora, { rows: 2, batchSize: 1, batch: () => 1, hash: 'x' }, { loss: () => 1 }],
+    ],
     'LoraModel.attach': () => [[t.sequential, options(config()), 'mine']],
+  };
+}
+
+/** Every option of a Trainer that goes with the others. */
+function training(): object {
+  return {
+    ...{
+      loss: () => 1,
+      schedule: 'cosine',
+      warmup: 1,
+      steps: 2,
+      accumulate: 1,
+      clipNorm: 1,
+      shuffle: true,
+      seed: 1,
+    },
+    ...{
+      evaluate: [1],
+      evaluateEvery: 1,
+      greaterIsBetter: false,
+      earlyStop: options({ patience: 1, minDelta: 0 }),
+    },
+    ...{
+      keepBest: true,
+      store: { save: async () => {}, latest: async () => null },
+      saveEvery: 1,
+      resume: true,
+    },
+    ...{ tags: {}, onWarning: () => {} },
   };
 }
 
@@ -266,6 +301,8 @@ function members({ rt, objects }: World): Calls {
         options({ trainable: true, strict: true, prefix: 'base_model.model.', base: 'original' }),
       ],
     ],
+    'Trainer.run': () => [[options({ signal: new AbortController().signal })]],
+    'Trainer.restore': () => [[(t.trainer as Trainer<number, Module>).save()]],
     'Optimizer.lr =': () => [[0.1]],
     'Optimizer.scaleLr': () => [[0.5]],
     'Optimizer.exportState': () => [[t.lora], [[['a', Reflect.get(t.linear!, 'weight')]]]],
@@ -360,6 +397,8 @@ export async function fileCalls(world: World, folder: string): Promise<Calls> {
     kohyaName: () => [['layers.0']],
     peftKey: () => [['layers.0', 'lora_A.weight', 'x.']],
     baseFromConfig: () => [['{"model_type": "llama", "num_attention_heads": 2}']],
+    folderStore: () => [[`${folder}/checkpoints`, options({ keep: 2 })]],
+    indexedDbStore: () => [['name', { keep: 2 }]],
     writeAtomic: () => [[`${folder}/bytes`, peft.weights]],
   };
 }

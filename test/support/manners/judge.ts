@@ -1,9 +1,11 @@
 /** Whether an error is one that a user can work with: of a class that the package throws, its message naming what was called. */
 import { AdapterError, FormatError, OutOfMemoryError, WorkerError } from '../../../src/index.js';
+import { CheckpointError, TrainingError } from '../../../src/train/index.js';
 
 const CLASSES: readonly unknown[] = [
   ...[Error, TypeError, RangeError],
   ...[AdapterError, FormatError, OutOfMemoryError, WorkerError],
+  ...[CheckpointError, TrainingError],
 ];
 
 /** A fault of a file is told by its place in the file, whoever reads it. */

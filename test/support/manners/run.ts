@@ -153,6 +153,7 @@ export class Bench {
 const PATHS = new Map([
   ['writeAtomic', 0],
   ['saveAdapter', 2],
+  ['folderStore', 0],
   ['openSafetensorsFile', 0],
 ]);
 

@@ -7,6 +7,7 @@ import * as formats from '../../../src/formats/index.js';
 import * as core from '../../../src/index.js';
 import * as models from '../../../src/models/index.js';
 import * as node from '../../../src/node.js';
+import * as train from '../../../src/train/index.js';
 import type { World } from './world.js';
 
 /** One thing to call. */
@@ -25,7 +26,7 @@ export interface Target {
 type Callable = (...args: unknown[]) => unknown;
 type Class = new (...args: unknown[]) => object;
 
-export const ENTRIES: readonly Readonly<Record<string, unknown>>[] = [core, formats, models, node];
+export const ENTRIES: readonly Readonly<Record<string, unknown>>[] = [core, formats, models, train, node];
 
 function isClass(value: unknown): value is Class {
   return typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value));

@@ -37,6 +37,7 @@ import {
 import { CausalLM, ChatTemplate, TextStream, TextTokenizer } from '../../../src/models/index.js';
 import { configFromHf } from '../../../src/models/source/hf-config.js';
 import { WeightMaker } from '../../../src/models/weights.js';
+import { Trainer } from '../../../src/train/index.js';
 import { smallJson } from '../small-tokenizer.js';
 import { TINY_CONFIG } from '../tiny-model.js';
 
@@ -131,6 +132,8 @@ function makersOf(rt: Runtime, other: Runtime, gone: Runtime): Makers {
     adam: () => new Adam(new Linear(rt, 2, 2).parameters(), { lr: 0.1 }),
     sgd: () => new SGD(new Linear(rt, 2, 2).parameters(), { lr: 0.1, momentum: 0.9 }),
     spent: () => disposed(new SGD(new Linear(rt, 2, 2).parameters(), { lr: 0.1 })),
+    trainer: ({ sequential }) => trainerOf(sequential as Sequential),
+    ended: ({ sequential }) => disposed(trainerOf(sequential as Sequential)),
     square: () =>
       defineOperation({
         name: 'square',
@@ -141,6 +144,12 @@ function makersOf(rt: Runtime, other: Runtime, gone: Runtime): Makers {
     safetensors: ({ files }) =>
       formats.parseSafetensors((files as AdapterFiles)['adapter_model.safetensors']),
   };
+}
+
+/** A trainer of a net from four numbers to three. */
+function trainerOf(model: Sequential) {
+  const loss = (): Tensor => sum(model.forward(model.parameters()[0]!.runtime.full([2, 4], 1)));
+  return new Trainer(model, [1, 2], { loss });
 }
 
 function disposed<T extends { dispose(): void }>(made: T): T {
