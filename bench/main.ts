@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { printReport, showProgress } from './core/print.js';
-import { commandLine, commitOf, cpuName, today } from './core/provenance.js';
+import { commandLine, provenance } from './core/provenance.js';
 import type { Report } from './core/records.js';
 import { chromiumEngine, nodeEngine } from './engines.js';
 import type { RunOptions, Suite } from './suite.js';
@@ -60,14 +60,7 @@ async function main(): Promise<void> {
     const options = { quick, kernels, threads, filter };
     const measured = await engine.run(suite, options, showProgress);
     showProgress('');
-    const report: Report = {
-      commit: commitOf(),
-      cpu: cpuName(),
-      engine: engine.name,
-      command: commandOf(suite),
-      date: today(),
-      ...measured,
-    };
+    const report: Report = { ...provenance(commandOf(suite), engine.name), ...measured };
     const { columns, cells, goals }: Suite = SUITES[suite];
     printReport(report, columns, report.rows.map(cells), goals?.(report));
     if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, null, 1)}\n`);

@@ -2,7 +2,7 @@
  * What a weight of 16 bits costs beside the same numbers in float32: the products that read it, and a merge into it. Each
  * result is held against float64 over the weight's own values before anything is timed.
  */
-import { Linear, LoraLinear, type Runtime } from 'lora-wasm';
+import { Linear, type Runtime } from 'lora-wasm';
 import { type Expected, verify } from '../../reference/check.js';
 import {
   addProduct,
@@ -16,6 +16,7 @@ import { randomArray } from '../../reference/random.js';
 import { matrix, NO_RANK, weight } from '../../src/engine/operands.js';
 import type { QuantisedDType, WeightDType } from '../../src/values/dtypes.js';
 import { measure, pairedRatio } from '../core/measure.js';
+import { adapted } from '../core/own.js';
 import { ownRow, type Row, shapeText } from '../core/records.js';
 import type { Context } from './forward.js';
 
@@ -112,12 +113,8 @@ export function weightMergeRows(context: Context, d: number): Row[] {
 function mergeable(rt: Runtime, ws: Float32Array, d: number, dtype: PlainDType) {
   const base = new Linear(rt, d, d, { bias: false, weight: rt.parameter(ws, [d, d], { dtype }) });
   const old = base.weight.toArray();
-  const layer = LoraLinear.from(base, { r: RANK, loraAlpha: RANK * SCALING });
   const [a, b] = [randomArray(RANK * d, 4, 1 / Math.sqrt(d)), randomArray(d * RANK, 5, 0.5)];
-  for (const [name, parameter] of layer.namedParameters()) {
-    if (name.includes('lora_A')) parameter.set(a);
-    if (name.includes('lora_B')) parameter.set(b);
-  }
+  const layer = adapted(base, { r: RANK, scaling: SCALING, a, b });
   const sums = addProduct(
     newSums(d * d, (i) => old[i]!),
     ...[d, RANK, asRows(b, RANK), asRows(a, d), SCALING],

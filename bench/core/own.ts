@@ -37,12 +37,15 @@ export function linearOf(rt: Runtime, { N, K, w, bias }: Weights): Linear {
 }
 
 export function loraOf(rt: Runtime, weights: Weights): LoraLinear {
-  const { r, scaling, a, b }: LowRank = weights.low;
-  const layer = LoraLinear.from(linearOf(rt, weights), { r, loraAlpha: r * scaling });
-  for (const [name, parameter] of layer.namedParameters()) {
-    if (name.includes('lora_A')) parameter.set(a);
-    if (name.includes('lora_B')) parameter.set(b);
-  }
+  return adapted(linearOf(rt, weights), weights.low);
+}
+
+/** A layer with these factors beside it. */
+export function adapted(base: Linear, { r, scaling, a, b }: LowRank): LoraLinear {
+  const layer = LoraLinear.from(base, { r, loraAlpha: r * scaling });
+  const { A, B } = layer.factors('default');
+  A.set(a);
+  B.set(b);
   return layer;
 }
 

@@ -1,10 +1,10 @@
-/** Where results come from: the commit, the command, the processor. */
+/** Where results come from: the commit, the command, the processor; what every report begins with. */
 import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { basename, isAbsolute } from 'node:path';
 
 /** The commit, with `+changes` where sources differ from it. */
-export function commitOf(): string {
+function commitOf(): string {
   const git = (...args: string[]): string =>
     execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
@@ -46,10 +46,21 @@ export function nodeName(): string {
   return `Node ${process.versions.node} (V8 ${process.versions.v8})`;
 }
 
-export function cpuName(): string {
+function cpuName(): string {
   return cpus()[0]?.model ?? 'unknown';
 }
 
-export function today(): string {
-  return new Date().toISOString().slice(0, 10);
+/** What a report says of itself. */
+export interface Provenance {
+  readonly commit: string;
+  readonly cpu: string;
+  readonly engine: string;
+  readonly command: string;
+  readonly date: string;
+}
+
+/** @param command - as `commandLine` gives it @param engine - default: this Node */
+export function provenance(command: string, engine = nodeName()): Provenance {
+  const date = new Date().toISOString().slice(0, 10);
+  return { commit: commitOf(), cpu: cpuName(), engine, command, date };
 }

@@ -1,4 +1,5 @@
 /** The form of a benchmark's results: what `--json` writes, the tables print and the README is made from. */
+import type { Provenance } from './provenance.js';
 
 /** Range of one measurement in milliseconds: median, smallest and largest of the round medians, and those themselves. */
 export interface Range {
@@ -45,12 +46,7 @@ export interface NotMeasured {
   readonly reason: string;
 }
 
-export interface Report {
-  readonly commit: string;
-  readonly cpu: string;
-  readonly engine: string;
-  readonly command: string;
-  readonly date: string;
+export interface Report extends Provenance {
   readonly ceilings: Ceilings;
   readonly rows: Row[];
   readonly notMeasured: NotMeasured[];

@@ -9,7 +9,7 @@ import { type Chromium, startChromium } from '../browser/chromium.js';
 import { measureCeilings } from '../core/ceilings.js';
 import { higher } from '../core/peak.js';
 import { printReport, showProgress } from '../core/print.js';
-import { commandLine, commitOf, cpuName, nodeName, today } from '../core/provenance.js';
+import { commandLine, nodeName, provenance } from '../core/provenance.js';
 import { type Ceilings, PACKAGE, type Report } from '../core/records.js';
 import { CONTESTANTS, PYTORCH } from './contestants.js';
 import { drive, type Outcome, type Party, type PeerEffort, type PeerRow } from './drive.js';
@@ -122,11 +122,7 @@ async function main(): Promise<void> {
     const { rows, notMeasured } = await measure(engine, options);
     const ceilings = higher(before, await engine.ceilings());
     const report: Report & { readonly rows: PeerRow[] } = {
-      commit: commitOf(),
-      cpu: cpuName(),
-      engine: engine.name,
-      command: commandLine('bench:peers', 'bench/peers/main.ts'),
-      date: today(),
+      ...provenance(commandLine('bench:peers', 'bench/peers/main.ts'), engine.name),
       ceilings,
       rows: withCeilings(rows, ceilings),
       notMeasured,

@@ -6,15 +6,10 @@ import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { createRuntime } from 'lora-wasm';
 import { printTable, showProgress } from '../core/print.js';
-import { commandLine, commitOf, cpuName, nodeName, today } from '../core/provenance.js';
+import { commandLine, nodeName, type Provenance, provenance } from '../core/provenance.js';
 import { BUILDS, measurePaths, OPERATIONS, type PathRow, shapeOf } from './paths.js';
 
-export interface PathsReport {
-  readonly commit: string;
-  readonly cpu: string;
-  readonly engine: string;
-  readonly command: string;
-  readonly date: string;
+export interface PathsReport extends Provenance {
   readonly paths: readonly PathRow[];
 }
 
@@ -77,8 +72,8 @@ const { json, quick } = new Command('npm run bench:variants --')
 const paths: PathRow[] = [];
 for (const build of BUILDS) paths.push(...(await pathsOf(build, quick)));
 const report: PathsReport = {
-  ...{ commit: commitOf(), cpu: cpuName(), engine: nodeName() },
-  ...{ command: commandLine('bench:variants', 'bench/variants/pick.ts'), date: today(), paths },
+  ...provenance(commandLine('bench:variants', 'bench/variants/pick.ts')),
+  paths,
 };
 printPaths(report);
 if (json !== undefined) writeFileSync(json, keptText(report));
