@@ -73,16 +73,15 @@ export function drawInto(
   parameter: Parameter,
   draw: (to: Tensor, layer: number) => void,
 ): void {
+  // What can fail comes before the place is taken.
+  const own = parameter.dtype === 'f32' || isQuantised(parameter.dtype);
+  const to = own ? parameter : runtime.empty(parameter.shape, 'f32');
   const layer = runtime.engine.layers++;
   if (isQuantised(parameter.dtype)) return;
-  if (parameter.dtype === 'f32') {
-    draw(parameter, layer);
-    return;
-  }
-  const drawn = runtime.empty(parameter.shape, 'f32');
-  draw(drawn, layer);
-  parameter.write(wordsOf(drawn));
-  drawn.dispose();
+  draw(to, layer);
+  if (own) return;
+  parameter.write(wordsOf(to));
+  to.dispose();
 }
 
 /** A weight and a bias. */

@@ -9,6 +9,7 @@ import { AdamW } from '../optim/optimizer.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { checkOptions, describe } from '../values/checks.js';
 import { DISPOSE } from '../values/dispose.js';
+import type { HostAbortSignal } from '../values/globals.js';
 import { isMap } from '../values/kind.js';
 import { type Batches, type CheckedBatches, checkBatches } from './batches.js';
 import { checkpointFiles, type Run, readBest, restoreCheckpoint } from './checkpoint.js';
@@ -110,7 +111,7 @@ export class Trainer<B, M extends Module> {
    * @throws TrainingError for a loss or gradient that is not finite, and where nothing is learnt; CheckpointError for a store with
    * another run; what the loss function, the store and the caller's functions throw
    */
-  run(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<TrainEvent, TrainResult> {
+  run(options: { readonly signal?: HostAbortSignal } = {}): AsyncGenerator<TrainEvent, TrainResult> {
     const where = 'Trainer.run';
     checkOptions(where, options, ['signal']);
     const { signal } = options;
@@ -168,7 +169,10 @@ export class Trainer<B, M extends Module> {
     this.dispose();
   }
 
-  async *#events(where: string, signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, TrainResult> {
+  async *#events(
+    where: string,
+    signal: HostAbortSignal | undefined,
+  ): AsyncGenerator<TrainEvent, TrainResult> {
     // Another one may have begun since this one was asked for.
     this.#checkIdle(where);
     this.#running = true;
@@ -186,7 +190,7 @@ export class Trainer<B, M extends Module> {
   }
 
   /** Steps until the end, with evaluations and checkpoints where they are due. */
-  async *#train(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, void> {
+  async *#train(signal: HostAbortSignal | undefined): AsyncGenerator<TrainEvent, void> {
     const parts = { runtime: this.#runtime, model: this.#model, optimizer: this.#optimizer };
     const stepper = new Stepper(parts, this.#batches, this.#plan, (message) => this.#warn(message));
     for (;;) {
@@ -341,6 +345,6 @@ function checkNames(where: string, model: Module, optimizer: Optimizer | null): 
 }
 
 /** A signal of this realm or another. */
-function isSignal(value: unknown): value is AbortSignal {
+function isSignal(value: unknown): value is HostAbortSignal {
   return value !== null && typeof value === 'object' && typeof Reflect.get(value, 'aborted') === 'boolean';
 }

@@ -31,7 +31,7 @@ test('random blocks keep their marks, and all memory is free again at the end', 
       }
       expect(allocator.use().blocks).toBe(live.length);
       while (live.length > 0) give(0);
-      expect(allocator.use()).toEqual({ held: 0, blocks: 0 });
+      expect(allocator.use()).toMatchObject({ held: 0, blocks: 0 });
     }),
     { numRuns: 60 },
   );
