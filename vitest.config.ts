@@ -1,5 +1,5 @@
 /**
- * One `vitest run`, three projects: the suites in Node over the sources, the golden values, and the suites that need no
+ * One `vitest run` over projects: the suites in Node over the sources, the golden values, and the suites that need no
  * Node over the built package in a real Chromium. Where no Chromium is found the last is one skipped test. `FIREFOX_PATH`
  * and `WEBKIT_PATH` add projects that run the same in those browsers.
  */
@@ -35,6 +35,12 @@ const PORTABLE = {
   'browser-lora': ['lora', 'train', 'models'],
 };
 const ALL_PORTABLE = Object.values(PORTABLE).flat();
+
+/**
+ * Suites in Node that get a process of their own for each file: they put other modules or globals in the places of real ones, start
+ * and lose workers, or run what was built. All others share one module graph a process, which took as long to load as they take.
+ */
+const ALONE = ['cli', 'engine', 'examples', 'package'].map((room) => `test/${room}/**/*.test.ts`);
 
 /** No test is held to a time: only one that hangs ends so, on a machine however busy. */
 const testTimeout = 120_000;
@@ -109,10 +115,15 @@ export default defineConfig({
         test: {
           name: 'node',
           testTimeout,
+          isolate: false,
+          // What a file leaves in the place of a global, or of a function, is no other file's.
+          unstubGlobals: true,
+          restoreMocks: true,
           include: ['test/**/*.test.ts'],
-          exclude: ['test/golden.test.ts', 'test/browser/**', 'test/bench/**'],
+          exclude: ['test/golden.test.ts', 'test/browser/**', 'test/bench/**', ...ALONE],
         },
       },
+      { resolve: { alias }, test: { name: 'node-alone', testTimeout, include: ALONE } },
       { resolve: { alias }, test: { name: 'golden', testTimeout, include: ['test/golden.test.ts'] } },
       ...browsers,
       ...stockBrowser('firefox', process.env.FIREFOX_PATH),
