@@ -2,21 +2,24 @@
 import type { Expected } from './check.js';
 import { addProduct, asColumns, asRows, newSums, roundingBound, type Sums } from './products.js';
 
+/** Numbers of the kernels, or of a twin that is trained itself. */
+type Floats = Float32Array | Float64Array;
+
 /** The low-rank part of a layer: A [r,K], B [N,r], scaling. */
-export interface LowRank {
+export interface LowRank<F extends Floats = Float32Array> {
   readonly r: number;
-  readonly a: Float32Array;
-  readonly b: Float32Array;
+  readonly a: F;
+  readonly b: F;
   readonly scaling: number;
 }
 
 /** W is [N,K], the bias [N]. */
-export interface TwinLayer {
+export interface TwinLayer<F extends Floats = Float32Array> {
   readonly N: number;
   readonly K: number;
   readonly w: Float32Array;
   readonly bias: Float32Array;
-  readonly low: LowRank | null;
+  readonly low: LowRank<F> | null;
 }
 
 /** x·Wᵀ + bias over rows of x, to be finished by `expectForward`. */
@@ -50,7 +53,7 @@ export interface TwinGradients {
 }
 
 /** W + s·B·A. */
-function effectiveWeight({ N, K, w, low }: TwinLayer): Float64Array {
+function effectiveWeight({ N, K, w, low }: TwinLayer<Floats>): Float64Array {
   const weight = newSums(N * K, (i) => w[i]!);
   if (low !== null) addProduct(weight, K, low.r, asRows(low.b, low.r), asRows(low.a, K), low.scaling);
   return weight.values;
@@ -62,7 +65,7 @@ function effectiveWeight({ N, K, w, low }: TwinLayer): Float64Array {
  * @returns gradients of each layer, in order
  */
 export function twinGradients(
-  layers: readonly TwinLayer[],
+  layers: readonly TwinLayer<Floats>[],
   M: number,
   x: Float32Array,
   lossGradient: (y: Float64Array) => Float64Array,
@@ -89,7 +92,7 @@ export function twinGradients(
 }
 
 /** From the gradient of the effective weight: dA = s·Bᵀ·dW and dB = s·dW·Aᵀ. */
-function split({ N, K, low }: TwinLayer, dw: Float64Array): Omit<TwinGradients, 'dx'> {
+function split({ N, K, low }: TwinLayer<Floats>, dw: Float64Array): Omit<TwinGradients, 'dx'> {
   if (low === null) return { dw, da: null, db: null };
   const { r, a, b, scaling } = low;
   const da = addProduct(newSums(r * K), K, N, asColumns(b, r), asRows(dw, K), scaling).values;

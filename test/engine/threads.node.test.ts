@@ -4,10 +4,13 @@ import { relaxedSimd } from 'wasm-feature-detect';
 import {
   AdamW,
   causalAttention,
+  checkpoint,
   createRuntime,
   Linear,
+  LoraLayer,
   LoraModel,
   linear,
+  linearCrossEntropy,
   mseLoss,
   type Runtime,
   rmsNorm,
@@ -118,6 +121,49 @@ describe.each(LEVELS)('%s: the same bits for 1, 2 and 3 threads', (kernels) => {
     const wanted = ['rmsNormForward', 'rotate', 'rotate', 'swigluForward', 'swigluBackwardUp'];
     const back = ['swigluBackwardGate', 'rotate', 'rotate', 'rmsNormBackwardGamma', 'rmsNormBackward'];
     for (const names of shared.slice(1)) expect(names).toEqual([...wanted, ...back]);
+  });
+
+  test('attention of packed rows behind a window', async () => {
+    const [T, heads, D] = [300, 6, 32];
+    const starts = Int32Array.from({ length: T }, (_, t) => [0, 7, 90, 211].findLast((start) => start <= t)!);
+    const found = await onEach(kernels, (rt) => {
+      const { pool } = rt.engine.threading;
+      if (pool !== null) pool.eager = true;
+      const [q, k, v] = [heads, 2, 2].map((n) => rt.normal([1, T, n * D]));
+      for (const tensor of [q!, k!, v!]) tensor.requiresGrad = true;
+      const y = causalAttention(q!, k!, v!, { heads, kvHeads: 2, starts, window: 70 });
+      mseLoss(y, rt.normal(y.shape)).backward();
+      return [y, q!.grad!, k!.grad!, v!.grad!].map((tensor) => tensor.toArray());
+    });
+    for (const other of found.slice(1))
+      for (const [i, array] of other.entries()) expectSameBits(array, found[0]![i]!);
+  });
+
+  test('the loss of a head by chunks, its weight or its adapter trained, inside a checkpoint too', async () => {
+    const labels = Int32Array.from({ length: 200 }, (_, i) => (i % 9 === 2 ? -100 : (i * 31) % 517));
+    const found = await onEach(kernels, (rt) => {
+      const { pool } = rt.engine.threading;
+      if (pool !== null) pool.eager = true;
+      const [hidden, weight] = [rt.normal([200, 96]), rt.normal([517, 96], 0.1)];
+      for (const tensor of [hidden, weight]) tensor.requiresGrad = true;
+      const options = { r: 4, loraDropout: 0.2, initLoraWeights: false } as const;
+      const layer = LoraLayer.from(new Linear(rt, 96, 517), options);
+      const { A, B } = layer.factors('default');
+      const square = rt.normal([96, 96], 0.1);
+      const losses = [
+        linearCrossEntropy(hidden, weight, labels),
+        linearCrossEntropy(hidden, layer, labels, { reduction: 'sum' }),
+        linearCrossEntropy(
+          checkpoint((x) => linear(x, square), hidden),
+          weight,
+          labels,
+        ),
+      ];
+      for (const loss of losses) loss.backward();
+      return [...losses, ...[hidden, weight, A, B].map((tensor) => tensor.grad!)].map((t) => t.toArray());
+    });
+    for (const other of found.slice(1))
+      for (const [i, array] of other.entries()) expectSameBits(array, found[0]![i]!);
   });
 
   test('training steps with two adapters, and memory that grows on the way', async () => {

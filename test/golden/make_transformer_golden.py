@@ -4,7 +4,7 @@ import json
 import os
 
 import torch
-from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
+from torch.nn.functional import embedding, rms_norm, scaled_dot_product_attention, silu
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb, repeat_kv
 
 torch.manual_seed(31)
@@ -63,6 +63,11 @@ def attend(B, T, S, heads, kvHeads, dim, offset=0, window=None, starts=None, sca
     return finish({'q': q, 'k': k, 'v': v}, y.transpose(1, 2).reshape(q.shape), options=options)
 
 
+def lookup(rows, dim, ids):
+    weight = draw(rows, dim)
+    return finish({'weight': weight}, embedding(torch.tensor(ids), weight), ids=ids)
+
+
 golden = {
     'rmsNorm': [rms()],
     'swiglu': [swiglu()],
@@ -76,6 +81,8 @@ golden = {
         attend(1, 8, 8, 2, 1, 4, starts=[0, 0, 0, 3, 3, 5, 5, 5]),
         attend(1, 2, 12, 4, 1, 4, offset=9),
     ],
+    # Drawn last, so that the others are what they were without it.
+    'embedding': [lookup(7, 5, [[3, 0, 3], [6, 3, 1]])],
 }
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'transformer.json'), 'w') as file:
     json.dump({'torch': torch.__version__, 'cases': golden}, file)

@@ -1,7 +1,15 @@
 /** causalAttention as an operation: against its float64 twin, caches, packed rows, windows, threads, memory, messages. */
 import { expect, test } from 'vitest';
 import { attention } from '../../reference/transformer.js';
-import { type AttentionOptions, causalAttention, mul, sum, type Tensor } from '../../src/index.js';
+import {
+  type AttentionOptions,
+  causalAttention,
+  mul,
+  rotaryTable,
+  rotate,
+  sum,
+  type Tensor,
+} from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
 
 const wrong = <T>(value: unknown): T => value as T;
@@ -165,6 +173,41 @@ describeRuntimes('causalAttention', (rt) => {
       0, 3, 8,
     ]);
     expect(causalAttention(...draw({ B: 2, T: 0, S: 3, D: 4 }, { heads: 2 }), { heads: 2 }).size).toBe(0);
+  });
+
+  test('packed rows whose positions begin anew get the gradients that each gets alone', () => {
+    const options = { heads: 4, kvHeads: 2 };
+    const [T, D, ends] = [70, 12, [9, 10, 33, 70]];
+    const inputs = draw({ B: 1, T, S: T, D }, options);
+    const dy = rt().normal(inputs[0].shape);
+    const from = Int32Array.from({ length: T }, (_, t) => [0, ...ends].findLast((end) => end <= t)!);
+    const table = rotaryTable(rt(), { headDim: D, length: T, theta: 100 });
+    const run = (
+      own: readonly Tensor[],
+      gradient: Tensor,
+      rows?: { starts: Int32Array; positions: Int32Array },
+    ) => {
+      for (const input of own) input.requiresGrad = true;
+      const [q, k] = own.slice(0, 2).map((x) => rotate(x, table, rows?.positions));
+      const more = rows === undefined ? {} : { starts: rows.starts };
+      causalAttention(q!, k!, own[2]!, { ...options, ...more }).backward(gradient);
+      return own.map(({ grad }) => grad!.toArray());
+    };
+    const packed = run(inputs, dy, { starts: from, positions: from.map((start, t) => t - start) });
+    const alone = packed.map((): number[] => []);
+    for (const [i, to] of ends.entries()) {
+      const start = i === 0 ? 0 : ends[i - 1]!;
+      const cut = (x: Tensor): Tensor => {
+        const width = x.shape[2]!;
+        return rt().tensor(x.toArray().slice(start * width, to * width), [1, to - start, width]);
+      };
+      for (const [j, gradient] of run(inputs.map(cut), cut(dy)).entries()) alone[j]!.push(...gradient);
+    }
+    for (const [j, gradient] of packed.entries()) {
+      expect(largest(gradient, new Float32Array(gradient.length))).toBeGreaterThan(0.5);
+      expect(largest(gradient, alone[j]!)).toBeLessThan(1e-5);
+    }
+    table.dispose();
   });
 
   const call = (

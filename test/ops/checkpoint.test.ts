@@ -19,7 +19,7 @@ import {
   tanh,
 } from '../../src/index.js';
 import { failEachAllocation } from '../support/failing-allocator.js';
-import { describeRuntimes, inUse } from '../support/runtimes.js';
+import { describeRuntimes, gradientError, inUse } from '../support/runtimes.js';
 
 const wrong = <T>(value: unknown): T => value as T;
 
@@ -204,6 +204,25 @@ describeRuntimes('checkpoint', (rt) => {
     expect(part).toBeLessThan((depth + 11) * unit);
     expect(peakOf(checkpoint)).toBe(part);
     model.dispose();
+  });
+
+  test('gradients flow through frozen layers to the adapters before them, though the input wants none', () => {
+    const layers = [0, 1].map(() =>
+      LoraLayer.from(new Linear(rt(), 6, 6), { r: 2, loraAlpha: 4, initLoraWeights: false }),
+    );
+    const [x, target] = [rt().normal([5, 6]).keep(), rt().normal([5, 6]).keep()];
+    const loss = (): Tensor => {
+      let y = x;
+      for (const layer of layers) y = checkpoint((input) => tanh(layer.forward(input)), y);
+      return sum(mul(y, target));
+    };
+    for (const layer of layers)
+      for (const factor of [layer.factors('default').A, layer.factors('default').B]) {
+        const { error, largest } = gradientError(rt(), factor, loss);
+        expect(largest).toBeGreaterThan(0.05);
+        expect(error).toBeLessThan(5e-3 * largest);
+      }
+    expect(layers.map(({ base }) => base.weight.grad)).toEqual([null, null]);
   });
 
   test('a head that runs in a checkpoint gives linearCrossEntropy its gradients', () => {

@@ -1,7 +1,15 @@
 /** The parts of a language model beside PyTorch and transformers: outputs and gradients of `test/golden/transformer.json`, on every build. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { causalAttention, rmsNorm, rotaryTable, rotate, swiglu, type Tensor } from '../../src/index.js';
+import {
+  causalAttention,
+  embedding,
+  rmsNorm,
+  rotaryTable,
+  rotate,
+  swiglu,
+  type Tensor,
+} from '../../src/index.js';
 import { describeRuntimes } from '../support/runtimes.js';
 
 interface Golden {
@@ -15,6 +23,7 @@ interface Case {
   readonly y: readonly number[];
   readonly dy: readonly number[];
   readonly eps?: number;
+  readonly ids?: readonly (readonly number[])[];
   readonly headDim?: number;
   readonly theta?: number;
   readonly positions?: readonly number[];
@@ -56,6 +65,8 @@ const OPERATIONS: Readonly<Record<string, (inputs: Inputs, one: Case) => Tensor>
   swiglu: ({ gate, up }) => swiglu(gate!, up!),
   rotate: rotated,
   causalAttention: attentionOf,
+  embedding: ({ weight }, { ids }) =>
+    embedding(weight!.runtime.tensor(Int32Array.from(ids!.flat()), [ids!.length, ids![0]!.length]), weight!),
 };
 
 const file = new URL('../golden/transformer.json', import.meta.url);
