@@ -11,9 +11,11 @@ import {
 } from '../../src/formats/index.js';
 import {
   AdapterError,
+  Conv2d,
   createRuntime,
   Embedding,
   Linear,
+  LoraConv2d,
   LoraEmbedding,
   type LoraLayerOptions,
   LoraLinear,
@@ -254,6 +256,49 @@ describeRuntimes('adapters over a quantised base', (rt) => {
       ]);
     },
   );
+
+  test.each(SHAPES)(
+    '$name merges as float32 over its values does, then rounds where that was asked for',
+    (kind) => {
+      for (const options of [{ r: 2 }, { r: 3, useDora: true }])
+        for (const how of ['dequantise', 'requantise'] as const) {
+          const [own, other] = twins(rt(), 'q8_0', kind, options);
+          const bytes = own.base.weight.bytes();
+          own.merge(undefined, { quantised: how, safe: true });
+          other.merge();
+          const sum = other.weight.toArray() as Float32Array;
+          if (how === 'dequantise') expect([own.weight.dtype, own.weight.toArray()]).toEqual(['f32', sum]);
+          else expect([own.weight.dtype, own.weight.bytes()]).toEqual(['q8_0', quantise('q8_0', sum)]);
+          own.unmerge();
+          expect([own.weight, own.weight.bytes()]).toEqual([own.base.weight, bytes]);
+          for (const held of [own, other]) held.dispose();
+        }
+    },
+  );
+
+  test('a grouped convolution sees every channel once it is merged, in the type that was asked for', () => {
+    for (const how of ['dequantise', 'requantise'] as const) {
+      const weight = quantised(rt(), 'q8_0', [4, 1, 1, 32]);
+      const plain = rt().parameter(expandedValues(weight), weight.shape);
+      const [own, other] = [weight, plain].map((one) =>
+        LoraConv2d.from(new Conv2d(rt(), 2, 4, [1, 32], { groups: 2, bias: false, weight: one }), { r: 2 }),
+      ) as [LoraConv2d, LoraConv2d];
+      stir(rt(), own);
+      for (const part of ['A', 'B'] as const)
+        other.factors('default')[part].set(own.factors('default')[part]);
+      const x = rt().normal([2, 2, 3, 40]).keep();
+      expect(valuesOf(rt(), own, x)).toEqual(valuesOf(rt(), other, x));
+      const bytes = weight.bytes();
+      own.merge(undefined, { quantised: how });
+      other.merge();
+      const sum = other.weight.toArray() as Float32Array;
+      expect(own.weight.shape).toEqual([4, 2, 1, 32]);
+      if (how === 'dequantise') expect(own.weight.toArray()).toEqual(sum);
+      else expect(own.weight.bytes()).toEqual(quantise('q8_0', sum));
+      own.unmerge();
+      expect(weight.bytes()).toEqual(bytes);
+    }
+  });
 
   test('what is told of a merge may refuse it, and so may values that blocks cannot hold', () => {
     const [base] = bases(rt(), 'q8_0', SHAPES[0]!);
