@@ -5,6 +5,7 @@ import { changesBase } from '../../formats/peft-words.js';
 import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
 import type { Runtime } from '../../tensor/runtime.js';
 import { transposed } from '../../values/arrays.js';
+import { isQuantised } from '../../values/dtypes.js';
 import { type ResolvedLayerOptions, scalingOf } from '../config/layer-options.js';
 import { AdapterError } from '../errors.js';
 import type { LoraFactors } from '../maths/factors.js';
@@ -53,7 +54,7 @@ export function takesFromBase({ adaptation }: LayerState, init: boolean | string
 
 /**
  * Whether an initialisation can be run on a layer, before anything is computed.
- * @throws AdapterError where a kind of layer has no such initialisation, RangeError for a rank or scaling that it cannot have
+ * @throws AdapterError where a kind of layer has no such initialisation, or a quantised weight nothing to take out; RangeError for a rank or scaling that it cannot have
  */
 export function checkInitial(
   where: string,
@@ -69,6 +70,11 @@ export function checkInitial(
     );
   }
   const within = `${where}: initLoraWeights '${init}'`;
+  const { dtype } = base.weight;
+  if (init !== 'orthogonal' && isQuantised(dtype))
+    throw new AdapterError(
+      `${within} on a weight of ${dtype}, of which it would leave a whole one in float32, expected f32, f16 or bf16 there`,
+    );
   const [rows = 0, columns = 0] = base.weight.shape;
   if (init === 'orthogonal') checkEvenRank(within, options.r);
   else checkTaken(within, rows, columns, options.r);
