@@ -33,7 +33,12 @@ export { LoraModel } from './lora/lora-model.js';
 export type { ChangedBase, LoraFactors } from './lora/maths/factors.js';
 export { Conv2d, type Conv2dOptions } from './nn/conv2d.js';
 export { Dropout } from './nn/dropout.js';
-export type { DropoutPlace, DropoutState } from './nn/dropout-state.js';
+export {
+  type DropoutPlace,
+  type DropoutState,
+  dropoutState,
+  loadDropoutState,
+} from './nn/dropout-state.js';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export { LayerNorm, type LayerNormOptions } from './nn/layer-norm.js';
 export { Flatten, GELU, MaxPool2d, ReLU, Sequential, Sigmoid, Tanh } from './nn/layers.js';

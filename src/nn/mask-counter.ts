@@ -1,6 +1,6 @@
 /**
  * Where a layer's next dropout mask stands in the runtime's generator: held by every layer that drops, so that the masks of a
- * whole model can be read and put back (`Module.dropoutState`).
+ * whole model can be read and put back (`dropoutState`).
  */
 import type { MaskPlace } from '../ops/dropout.js';
 import { beforeMove } from '../tensor/random-watch.js';

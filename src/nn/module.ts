@@ -17,7 +17,6 @@ import { isHalf } from '../values/halves.js';
 import { isMap, isPlainObject, typedArrayName } from '../values/kind.js';
 import { type Shape, sameShape, showShape } from '../values/shape.js';
 import { placesIn } from './contents.js';
-import { checkPlaces, type DropoutPlace, type DropoutState } from './dropout-state.js';
 import type { MaskCounter } from './mask-counter.js';
 
 /** A child of a module: its name, and a way to put another in its place. */
@@ -169,35 +168,6 @@ export abstract class Module {
     return null;
   }
 
-  /**
-   * Where the masks of every layer that drops stand, by its dotted name: what a checkpoint needs beside `rt.randomState()`, so
-   * that training goes on with the masks that it would have had. JSON holds it.
-   */
-  dropoutState(): DropoutState {
-    return Object.fromEntries(
-      maskedIn(this).map(([name, { layer, step }]): [string, DropoutPlace] => [name, { layer, step }]),
-    );
-  }
-
-  /**
-   * Puts masks where `dropoutState()` found them. Everything is checked before anything is changed.
-   * @param state - a place for every layer that drops, and for no other
-   * @throws TypeError, RangeError
-   */
-  loadDropoutState(state: DropoutState): void {
-    const where = `${this.constructor.name}.loadDropoutState`;
-    const masked = maskedIn(this);
-    const places = checkPlaces(
-      where,
-      state,
-      masked.map(([name]) => name),
-    );
-    for (const [i, [, masks]] of masked.entries()) {
-      masks.layer = places[i]!.layer;
-      masks.step = places[i]!.step;
-    }
-  }
-
   /** Switches the tree to training mode (or out of it). */
   train(mode = true): this {
     if (typeof mode !== 'boolean')
@@ -284,13 +254,6 @@ function elementsFor(where: string, name: string, parameter: Parameter, entry: u
 /** The dtype that an entry names, in lower case. */
 function dtypeIn(entry: object): string {
   return 'dtype' in entry && typeof entry.dtype === 'string' ? entry.dtype.toLowerCase() : '';
-}
-
-/** The counters of masks in a tree, with the names of their layers. */
-function maskedIn(root: Module): [string, MaskCounter][] {
-  return root
-    .namedModules()
-    .flatMap(([name, { masks }]): [string, MaskCounter][] => (masks === null ? [] : [[name, masks]]));
 }
 
 /** An entry's data as values: words that its dtype says are the bits of numbers, expanded. They round back to the same bits, but for a NaN's. */

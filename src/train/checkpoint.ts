@@ -4,7 +4,7 @@
  */
 import { readSafetensors } from '../formats/safetensors-read.js';
 import { writeSafetensors } from '../formats/safetensors-write.js';
-import type { DropoutState } from '../nn/dropout-state.js';
+import { type DropoutState, dropoutState, loadDropoutState } from '../nn/dropout-state.js';
 import type { Module, NamedArray } from '../nn/module.js';
 import type { Optimizer } from '../optim/base.js';
 import type { RandomState } from '../tensor/random.js';
@@ -60,7 +60,7 @@ export function checkpointFiles(
   const state: State = {
     ...{ format: FORMAT, identity },
     files: Object.fromEntries([...files].map(([name, bytes]) => [name, hashOf(bytes)])),
-    ...{ rates: optimizer.lrs, random: runtime.randomState(), dropout: model.dropoutState() },
+    ...{ rates: optimizer.lrs, random: runtime.randomState(), dropout: dropoutState(model) },
     progress: progressJson(progress, history),
   };
   const body = JSON.stringify(state);
@@ -84,17 +84,17 @@ export function restoreCheckpoint(where: string, run: Run, files: CheckpointFile
   if (best !== null) readBest(where, model, best);
   const before = {
     ...{ moments: optimizer.exportState(model), rates: optimizer.lrs },
-    ...{ dropout: model.dropoutState(), random: runtime.randomState() },
+    ...{ dropout: dropoutState(model), random: runtime.randomState() },
   };
   try {
     optimizer.importState(model, moments);
     optimizer.restoreRates(`${where}: rates`, state.rates);
-    model.loadDropoutState(state.dropout);
+    loadDropoutState(model, state.dropout);
     runtime.setRandomState(state.random);
   } catch (cause) {
     optimizer.importState(model, before.moments);
     optimizer.restoreRates(where, before.rates);
-    model.loadDropoutState(before.dropout);
+    loadDropoutState(model, before.dropout);
     throw new CheckpointError(`${where}: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     });

@@ -1,6 +1,14 @@
 /** What a language model is trained by: causalLoss beside whole logits, packed rows, blocks computed again, and what is refused. */
 import { expect, test } from 'vitest';
-import { createRuntime, crossEntropy, LoraModel, type Runtime, scale } from '../../src/index.js';
+import {
+  createRuntime,
+  crossEntropy,
+  dropoutState,
+  LoraModel,
+  loadDropoutState,
+  type Runtime,
+  scale,
+} from '../../src/index.js';
 import { type CausalLM, type CausalLossOptions, causalLoss, loadModel } from '../../src/models/index.js';
 import { describeRuntimes } from '../support/runtimes.js';
 import { tinyFolder } from '../support/tiny-model.js';
@@ -104,18 +112,18 @@ describeRuntimes('causalLoss', (rt) => {
   test('blocks that are computed again in backward give the same bits, dropout included, in less memory', async () => {
     const { model, lora } = await load(rt());
     const batch = alone(Array.from({ length: 30 }, (_, i) => (i * i) % 32));
-    const masks = lora.dropoutState();
+    const masks = dropoutState(lora);
     const peaks: number[] = [];
     const steps = [false, true].map((again) => {
       model.gradientCheckpointing = again;
       stepOf(rt(), lora, model, batch);
-      lora.loadDropoutState(masks);
+      loadDropoutState(lora, masks);
       const before = rt().memory().held;
       rt().resetPeakMemory();
       const step = stepOf(rt(), lora, model, batch);
       peaks.push(rt().memory().peak - before);
-      const after = lora.dropoutState();
-      lora.loadDropoutState(masks);
+      const after = dropoutState(lora);
+      loadDropoutState(lora, masks);
       return { step, after };
     });
     expect(steps[1]).toEqual(steps[0]);

@@ -4,11 +4,13 @@ import {
   add,
   checkpoint,
   Dropout,
+  dropoutState,
   type Layer,
   Linear,
   LoraLayer,
   linear,
   linearCrossEntropy,
+  loadDropoutState,
   Module,
   mul,
   type Parameter,
@@ -46,12 +48,12 @@ describeRuntimes('checkpoint', (rt) => {
         return tanh(x);
       }
     })();
-  const masksOf = (model: Module): object => model.dropoutState();
+  const masksOf = (model: Module): object => dropoutState(model);
 
   /** Bits of a step's loss and gradients, from nothing, and where random numbers stand after it. */
   const stepOf = (model: Module, leaves: readonly Tensor[], loss: () => Tensor) => {
     const state = rt().randomState();
-    const masks = model.dropoutState();
+    const masks = dropoutState(model);
     for (const one of leaves) one.grad = null;
     const value = rt().scope(() => {
       const y = loss();
@@ -63,7 +65,7 @@ describeRuntimes('checkpoint', (rt) => {
       ...{ random: rt().randomState(), masks: masksOf(model) },
     };
     rt().setRandomState(state);
-    model.loadDropoutState(masks);
+    loadDropoutState(model, masks);
     return found;
   };
 
@@ -264,9 +266,9 @@ describeRuntimes('checkpoint', (rt) => {
   test('each allocation failing in turn leaves gradients and memory as they were', async () => {
     const [model] = blocks(1);
     const x = leaf([3, 12]);
-    const masks = model!.dropoutState();
+    const masks = dropoutState(model!);
     const run = (): void => {
-      model!.loadDropoutState(masks);
+      loadDropoutState(model!, masks);
       rt().scope(() =>
         sum(checkpoint((input) => mul(x, model!.forward(input) as Tensor), tanh(x))).backward(),
       );

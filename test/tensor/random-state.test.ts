@@ -4,8 +4,10 @@ import {
   createRuntime,
   Dropout,
   type DropoutState,
+  dropoutState,
   Linear,
   LoraModel,
+  loadDropoutState,
   type RandomState,
   type Runtime,
   Sequential,
@@ -76,7 +78,7 @@ describeRuntimes('dropout state', (rt) => {
     for (const [name, one] of lora.namedParameters())
       if (name.includes('lora_B')) one.set(rt().normal(one.shape));
     forwards(rt(), lora, 3);
-    const state = lora.dropoutState();
+    const state = dropoutState(lora);
     expect(JSON.parse(JSON.stringify(state))).toEqual(state);
     expect(Object.entries(state).map(([name, { step }]) => [name, step])).toEqual([
       ['0', 3],
@@ -90,24 +92,22 @@ describeRuntimes('dropout state', (rt) => {
     const again = net(other);
     again.loadStateDict(parameters);
     expect(forwards(other, again, 2)).not.toEqual(next);
-    again.loadDropoutState(state);
+    loadDropoutState(again, state);
     expect(forwards(other, again, 2)).toEqual(next);
   });
 
   test('a state of other layers, or of wrong numbers, is refused and changes nothing', () => {
     const lora = net(rt());
     forwards(rt(), lora, 1);
-    const before = lora.dropoutState();
-    const load = (state: unknown) => () => lora.loadDropoutState(state as DropoutState);
+    const before = dropoutState(lora);
+    const load = (state: unknown) => () => loadDropoutState(lora, state as DropoutState);
     const { '0': first, ...rest } = before;
-    expect(load(rest)).toThrow('LoraModel.loadDropoutState: missing [0], unexpected [], expected the layers');
+    expect(load(rest)).toThrow('loadDropoutState: missing [0], unexpected [], expected the layers');
     expect(load({ ...before, other: first })).toThrow('unexpected [other]');
-    expect(load({ ...before, '2': { layer: 0, step: -1 } })).toThrow(
-      "LoraModel.loadDropoutState: step of '2' is -1",
-    );
-    expect(load({ ...before, '2': 3 })).toThrow("LoraModel.loadDropoutState: '2' is 3");
-    expect(load([])).toThrow('LoraModel.loadDropoutState: state is []');
-    expect(lora.dropoutState()).toEqual(before);
+    expect(load({ ...before, '2': { layer: 0, step: -1 } })).toThrow("loadDropoutState: step of '2' is -1");
+    expect(load({ ...before, '2': 3 })).toThrow("loadDropoutState: '2' is 3");
+    expect(load([])).toThrow('loadDropoutState: state is []');
+    expect(dropoutState(lora)).toEqual(before);
   });
 
   test('backward draws the mask of its forward, whatever the seed is meanwhile', () => {
@@ -133,9 +133,9 @@ describeRuntimes('dropout state', (rt) => {
         .find(([name]) => name === '0.lora_A.default.weight')![1]
         .grad!.toArray(),
     ];
-    const state = lora.dropoutState();
+    const state = dropoutState(lora);
     const once = (seed: number): number[] => {
-      lora.loadDropoutState(state);
+      loadDropoutState(lora, state);
       for (const one of lora.trainableParameters()) one.grad = null;
       rt().scope(() => {
         const loss = sum(lora.forward(rt().full([3, 6], 1)));

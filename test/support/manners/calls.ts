@@ -99,6 +99,8 @@ function operations({ rt, objects }: World): Calls {
     ],
     crossEntropy: () => [[t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })]],
     checkpoint: () => [[(x: unknown) => x, t.trained]],
+    dropoutState: () => [[objects.get('linear')]],
+    loadDropoutState: () => [[objects.get('linear'), {}]],
     linearCrossEntropy: () => [
       [t.matrix, t.matrix, t.ids, options({ ignoreIndex: -100, reduction: 'sum' })],
       [t.rows, t.linear, Int32Array.of(0, 1)],
@@ -285,7 +287,9 @@ function members({ rt, objects }: World): Calls {
     'LoraModel.withAdaptersDisabled': () => [[() => 1]],
     'LoraModel.withAdapterNames': () => [[['default', '__base__'], () => 1]],
     'LoraModel.verifyMerge': () => [[t.rows]],
-    'LoraModel.mergeAndUnload': () => [[options({ safe: true })]],
+    'LoraModel.mergeAndUnload': () => [
+      [options({ safe: true, quantised: 'dequantise', onMerged: () => {} })],
+    ],
     'LoraModel.exportAdapter': () => [['default', options({ convert: true, allowNonFinite: false })]],
     'LoraModel.loadAdapter': () => [
       [
@@ -308,7 +312,6 @@ function members({ rt, objects }: World): Calls {
     'Optimizer.exportState': () => [[t.lora], [[['a', Reflect.get(t.linear!, 'weight')]]]],
     'Optimizer.importState': () => [[t.lora, { a: state.weight }]],
     'Runtime.setRandomState': () => [[options({ seed: 1, draws: 2, layers: 3 })]],
-    'Module.loadDropoutState': () => [[{}], [{ '': { layer: 1, step: 2 } }]],
   };
 }
 
