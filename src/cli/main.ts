@@ -51,6 +51,12 @@ function format(text: string): string {
 }
 
 async function inspect(input: string, { json = false }: { json?: boolean }): Promise<void> {
+  const { isModel, modelReport, modelTable } = await import('./inspect-model.js');
+  if (await isModel(input)) {
+    const model = await modelReport(input);
+    print(process.stdout, json ? JSON.stringify(model, null, 2) : modelTable(model));
+    return;
+  }
   const { bytes, weights, config } = await readInput(input);
   const file = await ofFile(weights, config, () => readAdapter(bytes));
   const report = reportOf(file, bytes.weights.length);
@@ -148,7 +154,7 @@ function program(): Command {
     .configureOutput({ outputError: () => {} });
   command
     .command('inspect <in>')
-    .description('show what an adapter file or folder holds')
+    .description('show what the file or folder of an adapter or a model holds')
     .option('--json', 'as JSON')
     .action(inspect);
   command
