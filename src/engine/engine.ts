@@ -102,7 +102,7 @@ export class Engine {
 
   constructor(loaded: LoadedKernels, seed: number, threading: Threading) {
     const { kernels, memory, maxBytes, build, reason } = loaded;
-    this.#maxMemoryMB = maxBytes / MIB;
+    this.#maxMemoryMB = Math.floor(maxBytes / MIB);
     this.level = build === 'relaxed-simd' ? 1 : 0;
     this.#build = build;
     this.#reason = reason;

@@ -36,8 +36,8 @@ export interface LoadRequest {
 const INITIAL_PAGES = 16;
 const PAGE = 65536;
 const MIB = 2 ** 20;
-/** The last page below 4 GiB is never used. */
-const MOST_BYTES = 4095 * MIB;
+/** All pages but the last below 4 GiB: an end there would be address 0. */
+const MOST_BYTES = 65_535 * PAGE;
 const SHARED_SIZES = [MOST_BYTES, 2048 * MIB, 1024 * MIB, 512 * MIB];
 const LEVELS = ['simd', 'relaxed-simd'] as const;
 
