@@ -17,6 +17,8 @@ import {
   type Tensor,
   tanh,
 } from '../../src/index.js';
+import { DTYPE_INFO } from '../../src/values/dtypes.js';
+import { expandedValues, QUANTISED, quantised } from '../support/blocks.js';
 import { failEachAllocation } from '../support/failing-allocator.js';
 import { describeRuntimes, gradientError, inUse } from '../support/runtimes.js';
 
@@ -113,6 +115,18 @@ describeRuntimes('linearCrossEntropy', (rt) => {
       expect(difference(found.grads[i]!, own!)).toBeLessThan(4e-6 * largest(own!));
     }
     head.dispose();
+  });
+
+  test.each(QUANTISED)('over a weight of %s gives the bits of float32 over its values', (dtype) => {
+    const shape = [9, DTYPE_INFO[dtype].elements];
+    const weight = quantised(rt(), dtype, shape);
+    const values = rt().tensor(expandedValues(weight), shape);
+    const hidden = leaf([70, shape[1]!]);
+    const [blocks, plain] = [weight, values].map((head) =>
+      stepOf(() => linearCrossEntropy(hidden, head, labelsOf(70, 9)), [hidden]),
+    );
+    expect(blocks).toEqual(plain);
+    weight.block.dispose();
   });
 
   test('gradients against differences: hidden, a weight, the factors of a LoRA layer', () => {
