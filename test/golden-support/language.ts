@@ -13,6 +13,7 @@ import { openModel } from '../../src/models/source/open-model.js';
 import { roundHalf } from '../../src/values/halves.js';
 import { expectTensor, expectWithin, largest } from './compare.js';
 import { type GoldenTensor, goldenBytes, goldenJson, goldenPath, goldenTensors, pick } from './files.js';
+import { expectGreedy } from './greedy.js';
 
 /** Logits, as a part of the largest; cached decoding against the whole forward too. */
 const LOGITS = 1e-4;
@@ -66,7 +67,7 @@ export async function checkTinyCase(rt: Runtime, name: string): Promise<void> {
   lora.setAdapter('default');
   checkLogits(rt, model, io, 'adapted_');
   checkDecoding(rt, model, ids);
-  expect(continued(rt, model, rowOf(ids, 0), greedy.length), 'greedy tokens').toEqual(greedy);
+  await expectGreedy(loaded, rowOf(ids, 0), greedy);
 }
 
 /**
@@ -137,21 +138,4 @@ function checkDecoding(rt: Runtime, model: CausalLM, ids: GoldenTensor): void {
     expectWithin(`decoded up to ${end}`, got, want, () => LOGITS * largest(all));
   }
   expect(cache.length, 'tokens in the cache').toBe(T);
-}
-
-/** So many tokens more, the likeliest each time, read one at a time. */
-function continued(rt: Runtime, model: CausalLM, prompt: readonly number[], count: number): number[] {
-  using cache = model.cache(prompt.length + count);
-  const found: number[] = [];
-  let next = [...prompt];
-  while (found.length < count) {
-    const logits = rt.scope(() =>
-      model.decode(rt.tensor(Int32Array.from(next), [1, next.length]), cache).toArray(),
-    );
-    let best = 0;
-    for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
-    found.push(best);
-    next = [best];
-  }
-  return found;
 }
