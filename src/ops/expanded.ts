@@ -1,12 +1,13 @@
-/** Weights of 16 bits as float32, for what reads a weight otherwise than the products do: convolutions, norms, merging. */
+/** Weights of 16 bits, and quantised ones, as float32, for what reads a weight otherwise than the products do: convolutions, norms, merging. */
 import { type Elements, expandTo } from '../engine/matrices.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { WEIGHT_DTYPES } from '../values/dtypes.js';
 
-/** Elements of a weight from one on, as they lie. @throws TypeError for a tensor that is no weight */
+/** Elements of a weight from one on, as they lie; of a quantised one whole blocks. @throws TypeError for a tensor that is no weight */
 export function elementsOf(weight: Tensor, from = 0, count = weight.size - from): Elements {
   const { pointer, dtype } = weight;
-  if (dtype === 'i32') throw new TypeError('elementsOf: weight is i32, expected f32, f16 or bf16');
+  if (dtype === 'i32') throw new TypeError(`elementsOf: weight is i32, expected ${WEIGHT_DTYPES.join(', ')}`);
   return { pointer, dtype, from, count };
 }
 

@@ -15,18 +15,19 @@ interface Kept {
 }
 
 export class KeptNorms {
-  readonly #kept = new Map<string, Kept>();
+  /** By adapter: what is kept goes with it. */
+  readonly #kept = new WeakMap<LoraFactors, Kept>();
 
   /** Fills `norms` with what was kept for the adapter, or by `compute`, whose result is kept. */
-  fill(norms: Tensor, name: string, factors: LoraFactors, weight: Parameter, compute: () => void): void {
+  fill(norms: Tensor, factors: LoraFactors, weight: Parameter, compute: () => void): void {
     const of = sourceOf(factors, weight);
-    const kept = this.#kept.get(name);
+    const kept = this.#kept.get(factors);
     if (kept?.of.every((part, i) => part === of[i])) {
       norms.set(kept.values);
       return;
     }
     compute();
-    this.#kept.set(name, { of, values: norms.copyTo(new Float32Array(norms.size)) });
+    this.#kept.set(factors, { of, values: norms.copyTo(new Float32Array(norms.size)) });
   }
 }
 

@@ -90,9 +90,7 @@ export class LayerForward {
     const { magnitude } = first;
     if (magnitude === null) return adaptation.product(base, x, { weight, terms, dora: null, planRows });
     const norms = runtime.empty([adaptation.outputs(base)], 'f32');
-    this.#norms.fill(norms, names[0]!, first, weight, () =>
-      adaptation.norms(base, first, weight, norms.pointer),
-    );
+    this.#norms.fill(norms, first, weight, () => adaptation.norms(base, first, weight, norms.pointer));
     const y = adaptation.product(base, x, { weight, terms, dora: { magnitude, norms }, planRows });
     norms.dispose();
     return y;
