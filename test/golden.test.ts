@@ -13,6 +13,7 @@ import { checkQuantCase } from './golden-support/quant.js';
 import { HAS_SMOLLM2 } from './golden-support/smollm2.js';
 import { checkGreedy } from './golden-support/smollm2-greedy.js';
 import { checkAdapted, checkForward } from './golden-support/smollm2-model.js';
+import { checkRows } from './golden-support/smollm2-rows.js';
 import { checkChats, checkTokens } from './golden-support/smollm2-text.js';
 
 test.each(OPTIMIZERS)('core/%s', (name) => onEveryBuild((rt) => checkOptimizer(rt, name)));
@@ -32,6 +33,8 @@ test.each(TINY)('tiny/%s/gradients', (name) => onEveryBuild((rt) => checkTinyGra
 test.skipIf(!HAS_SMOLLM2)('smollm2/tokens', checkTokens);
 
 test.skipIf(!HAS_SMOLLM2)('smollm2/chats', checkChats);
+
+test.skipIf(!HAS_SMOLLM2)('smollm2/rows', checkRows);
 
 test.skipIf(!HAS_SMOLLM2)('smollm2/greedy', () => onBestBuild(checkGreedy));
 

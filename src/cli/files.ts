@@ -13,11 +13,13 @@ const WEIGHTS = ['adapter_model.safetensors', 'adapters.safetensors'];
 const PICKLED =
   'a pickle can run code; expected safetensors, so save the adapter again with safe serialization';
 
-async function kindOf(path: string): Promise<'file' | 'folder' | null> {
+/** What is there; null for nothing. */
+export async function kindOf(path: string): Promise<'file' | 'folder' | null> {
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file';
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
+      return null;
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The `lora-wasm` command: `inspect`, `convert`, `generate` and `eval`. A mistake is one line on stderr and exit code 1, never a stack trace. */
+/** The `lora-wasm` command: `inspect`, `convert`, `train`, `generate` and `eval`. A mistake is one line on stderr and exit code 1, never a stack trace. */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,7 @@ import { reportOf, tableOf } from './inspect.js';
 import { Interrupted } from './interrupted.js';
 import { collect, modelOptions, number } from './model-options.js';
 import { checkPath, ofFile } from './name-errors.js';
+import { type TrainFlags, trainOptions } from './train-options.js';
 
 const FORMATS = ['peft', 'mlx', 'gguf', 'kohya', 'loralib'];
 
@@ -144,6 +145,26 @@ function evaluate(): Command {
     });
 }
 
+const TRAIN_EXAMPLES = `
+A row is {"text": ...}, {"prompt": ..., "completion": ...} or {"messages": [...]}, a line each; answers alone count.
+
+Examples:
+  lora-wasm train --model model.gguf --data train.jsonl --valid valid.jsonl --out my-adapter
+  lora-wasm train --model model.gguf --data folder --out my-adapter --epochs 3 --lr 1e-4 --r 16 --lora-alpha 32
+  lora-wasm train --model model.gguf --data folder --out my-adapter --epochs 3 --lr 1e-4 --r 16 --lora-alpha 32 --resume`;
+
+function train(): Command {
+  return trainOptions(new Command('train'))
+    .description(
+      'train a LoRA adapter of a language model on rows of text; Ctrl-C saves, and --resume goes on',
+    )
+    .addHelpText('after', TRAIN_EXAMPLES)
+    .action(async (flags: TrainFlags) => {
+      const { trainCommand } = await import('./train.js');
+      await trainCommand(flags);
+    });
+}
+
 function program(): Command {
   const command = new Command('lora-wasm')
     .description(
@@ -174,7 +195,7 @@ function program(): Command {
     .option('--force', 'write weights that are not finite')
     .option('--overwrite', 'replace files that are there')
     .action(convertFiles);
-  for (const own of [generate(), evaluate()]) command.addCommand(own.copyInheritedSettings(command));
+  for (const own of [train(), generate(), evaluate()]) command.addCommand(own.copyInheritedSettings(command));
   return command;
 }
 
@@ -189,7 +210,7 @@ function report(error: unknown): void {
   const without = error instanceof CommanderError && error.code === 'commander.help';
   const text = error instanceof Error ? error.message : String(error);
   const line = without
-    ? 'no command, expected inspect, convert, generate or eval'
+    ? 'no command, expected inspect, convert, train, generate or eval'
     : text.replace(/^error: /, '');
   // Commander's mistakes are of usage; those of files say themselves what was expected.
   const hint = error instanceof CommanderError ? '; lora-wasm --help shows the usage' : '';

@@ -55,18 +55,22 @@ function sha256(text: string): string {
   return text;
 }
 
-/** Adds them to a command. */
+/** Adds them to a command that reads a model with adapters over it. */
 export function modelOptions(command: Command): Command {
+  return runOptions(command).option(
+    '--adapter <dir[:scale]>',
+    'an adapter over it (of PEFT, MLX, GGUF, kohya, loralib), at a scale; repeatable',
+    collect(adapter),
+  );
+}
+
+/** Adds those of the model itself, and of what computes. */
+export function runOptions(command: Command): Command {
   const kernels = new Option('--kernels <name>', 'kernel build').choices(KERNELS).default('auto');
   return command
     .requiredOption(
       '--model <path>',
       'a model: a GGUF file or a folder as transformers writes it, by path or address',
-    )
-    .option(
-      '--adapter <dir[:scale]>',
-      'an adapter over it (of PEFT, MLX, GGUF, kohya, loralib), at a scale; repeatable',
-      collect(adapter),
     )
     .option('--tokenizer <file>', "a tokenizer.json in place of the model's own tokenizer")
     .option('--threads <n>', "threads that compute, or 'auto'", threads, 'auto')

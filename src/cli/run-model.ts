@@ -12,11 +12,13 @@ import { progressBar } from './progress.js';
 
 /**
  * Runs `use` with the model loaded, and gives everything back. The signal it gets is given by Ctrl-C; a second one ends the process.
+ * @param own - the seed of the runtime
  * @throws Interrupted; UserError, errors of files, options and memory
  */
 export async function withModel(
   flags: ModelFlags,
   use: (lm: LanguageModel, signal: AbortSignal) => Promise<void>,
+  own: { readonly seed?: number } = {},
 ): Promise<void> {
   const controller = new AbortController();
   const interrupt = (): void => {
@@ -32,7 +34,12 @@ export async function withModel(
   try {
     const { kernels, threads, maxMemory: maxMemoryMB } = flags;
     checkModelPath(flags.model);
-    rt = await createRuntime({ kernels, threads, ...(maxMemoryMB === undefined ? {} : { maxMemoryMB }) });
+    rt = await createRuntime({
+      ...own,
+      kernels,
+      threads,
+      ...(maxMemoryMB === undefined ? {} : { maxMemoryMB }),
+    });
     const lm = await load(rt, flags, controller.signal);
     if (lm.tokenizer === null)
       throw new UserError(`${flags.model}: the model has no tokenizer, expected one, or --tokenizer`);
@@ -41,6 +48,7 @@ export async function withModel(
   } finally {
     rt?.dispose();
     process.off('SIGINT', interrupt);
+    process.stdout.off('error', closed);
   }
 }
 

@@ -42,11 +42,12 @@ export function identityOf<B, M extends Module>({
   return {
     version: VERSION,
     kernels: model.parameters()[0]!.runtime.info().kernels,
-    model: modelHash(model),
+    // Before the hashes: what an option changes in them is then called by the option's name.
+    options: { tags: plan.tags, ...optionsOf(plan, batches), optimizer: optimizerOptions(model, optimizer) },
     data: dataHash(batches),
     evaluation:
       evaluate === null ? 'none' : typeof evaluate === 'function' ? 'a function' : dataHash(evaluate),
-    options: { ...optionsOf(plan, batches), optimizer: optimizerOptions(model, optimizer), tags: plan.tags },
+    model: modelHash(model),
   };
 }
 

@@ -1,0 +1,62 @@
+/** The adapter of `lora-wasm train` and what moves it, by the command's options. `train.ts` calls it. */
+import { LoraModel } from '../lora/lora-model.js';
+import type { CausalLM } from '../models/causal-lm.js';
+import { Linear } from '../nn/linear.js';
+import { AdamW } from '../optim/optimizer.js';
+import { UserError } from './name-errors.js';
+import type { LayersFlag, TrainFlags } from './train-options.js';
+
+/** @throws UserError; errors of the adapter's options */
+export function attachAdapter(model: CausalLM, flags: TrainFlags): LoraModel<CausalLM> {
+  const { r, loraAlpha, loraDropout, useDora = false, useRslora = false, targetModules, layers } = flags;
+  const blocks = layers === undefined ? null : blocksOf(layers, model.config.numHiddenLayers);
+  return LoraModel.attach(model, {
+    ...{ r, loraAlpha, loraDropout, useDora, useRslora },
+    // PEFT takes numbers of layers beside a list of names only.
+    targetModules: blocks !== null && targetModules === 'all-linear' ? linearNames(model) : targetModules,
+    ...(blocks === null ? {} : { layersToTransform: blocks }),
+  });
+}
+
+/** @throws UserError */
+function blocksOf(layers: LayersFlag, count: number): number[] {
+  if ('last' in layers) {
+    if (layers.last > count)
+      throw new UserError(
+        `--layers ${layers.last}: the model has ${count} blocks, expected ${count} at most`,
+      );
+    return Array.from({ length: layers.last }, (_, i) => count - layers.last + i);
+  }
+  const outside = layers.these.find((layer) => layer >= count);
+  if (outside !== undefined)
+    throw new UserError(`--layers has ${outside}, expected 0 to ${count - 1} of the model's ${count} blocks`);
+  return [...new Set(layers.these)].sort((a, b) => a - b);
+}
+
+/** Last parts of the names of all linear layers but the head. */
+function linearNames(model: CausalLM): string[] {
+  const found = model
+    .namedModules()
+    .filter(([, module]) => module instanceof Linear && module !== model.outputEmbeddings);
+  return [...new Set(found.map(([name]) => name.slice(name.lastIndexOf('.') + 1)))];
+}
+
+/** AdamW; by LoRA+ B has a rate of its own. */
+export function optimizerOf(
+  lora: LoraModel<CausalLM>,
+  { lr, weightDecay, loraPlusRatio }: TrainFlags,
+): AdamW {
+  const named = lora.namedParameters().filter(([, { requiresGrad }]) => requiresGrad);
+  const isB = (name: string): boolean => /(^|\.)lora_(?:embedding_)?B\b/.test(name);
+  const group = (ofB: boolean) =>
+    named.filter(([name]) => isB(name) === ofB).map(([, parameter]) => parameter);
+  if (loraPlusRatio === 1)
+    return new AdamW(
+      named.map(([, parameter]) => parameter),
+      { lr, weightDecay },
+    );
+  return new AdamW([{ parameters: group(false) }, { parameters: group(true), lr: lr * loraPlusRatio }], {
+    lr,
+    weightDecay,
+  });
+}

@@ -1,0 +1,359 @@
+/** `lora-wasm train`, built: what it writes, how it goes on, how it ends, and what it refuses before a step. */
+import { spawn } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AdamW, createRuntime, LoraModel } from '../../src/index.js';
+import { causalLoss, meanLoss } from '../../src/models/index.js';
+import { joinRows, parseRows, Trainer } from '../../src/train/index.js';
+import { loadTiny, tinyFiles, tinyTokenizer } from '../support/tiny-golden.js';
+import { MAIN, ServedCommand } from './served.js';
+
+const TEMPLATE =
+  "{% for m in messages %}{{ m.role[0] + ':' + m.content + (';' if m.role == 'assistant' else '|') }}{% endfor %}{% if add_generation_prompt %}a:{% endif %}";
+const texts = {
+  'tokenizer.json': tinyTokenizer(),
+  'tokenizer_config.json': JSON.stringify({ eos_token: '</s>' }),
+  'chat_template.jinja': TEMPLATE,
+};
+const LENGTH = 256;
+const ask = (q: string, a: string) => ({
+  messages: [
+    { role: 'user', content: q },
+    { role: 'assistant', content: a },
+  ],
+});
+const ROWS = ['one', 'two', 'three', 'four', 'five', 'six', 'seven'].map((word) =>
+  ask(word, [...word].reverse().join('')),
+);
+const VALID = ['eight', 'nine'].map((word) => ask(word, [...word].reverse().join('')));
+const jsonl = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+let folder = '';
+let command: ServedCommand;
+
+const path = (...parts: string[]): string => join(folder, ...parts);
+const bytes = (...parts: string[]): Buffer => readFileSync(path(...parts));
+/** With options that give the same bits as a runtime in this test. */
+const train = (...args: string[]) =>
+  command.run(['train', '--model', 'tiny', '--kernels', 'simd', '--threads', '1', ...args]);
+const fast = ['--data', 'data', '--lr', '0.01', '--batch-size', '2'];
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'lora-wasm train '));
+  command = new ServedCommand(folder);
+  mkdirSync(path('tiny'));
+  for (const [file, source] of tinyFiles(LENGTH, texts)) {
+    if (source instanceof URL) cpSync(source, path('tiny', file));
+    else if (source instanceof Blob)
+      writeFileSync(path('tiny', file), new Uint8Array(await source.arrayBuffer()));
+  }
+  mkdirSync(path('data'));
+  writeFileSync(path('data/train.jsonl'), jsonl(ROWS));
+  writeFileSync(path('data/valid.jsonl'), jsonl(VALID));
+});
+afterAll(() => {
+  command.stop();
+  rmSync(folder, { recursive: true });
+});
+
+/** Lines of metrics without times. */
+function metrics(...parts: string[]): object[] {
+  return readFileSync(path(...parts), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const { seconds: _, ...rest } = JSON.parse(line);
+      return rest;
+    });
+}
+
+describe('a run', () => {
+  test('ends in the adapter that the same training has in a program', async () => {
+    const { status, stderr, stdout } = await train(
+      ...fast,
+      '--out',
+      'whole',
+      '--r',
+      '4',
+      '--lora-dropout',
+      '0.1',
+    );
+    expect([status, stderr]).toEqual([0, '']);
+    using rt = await createRuntime({ kernels: 'simd', threads: 1, seed: 0 });
+    const lm = await loadTiny(rt, LENGTH, texts);
+    const parse = (rows: readonly object[]) =>
+      parseRows(jsonl(rows), { tokenizer: lm.tokenizer!, chat: lm.chat });
+    const lora = LoraModel.attach(lm.model, {
+      r: 4,
+      loraAlpha: 16,
+      loraDropout: 0.1,
+      targetModules: 'all-linear',
+    });
+    const rows = parse(ROWS);
+    const trainer = new Trainer(
+      lora,
+      { rows: 7, batchSize: 2, batch: (wanted) => joinRows(wanted.map((row) => rows[row]!)) },
+      {
+        loss: ({ ids, labels, starts, positions }) =>
+          causalLoss(lm.model, rt.tensor(ids, [1, ids.length]), labels, { starts, positions }),
+        optimizer: new AdamW(lora.trainableParameters(), { lr: 0.01, weightDecay: 0 }),
+        ...{ schedule: 'cosine', warmup: 1, clipNorm: 1, seed: 0 },
+      },
+    );
+    for await (const _ of trainer.run());
+    expect(bytes('whole/adapter_model.safetensors')).toEqual(
+      Buffer.from(lora.exportAdapter()['adapter_model.safetensors']),
+    );
+    const { loss } = meanLoss(lm.model, parse(VALID));
+    const found = metrics('whole/metrics.jsonl');
+    expect(found.map((line) => Object.values(line).slice(0, 2).join(' '))).toEqual([
+      ...['eval 0', 'step 1', 'step 2', 'step 3', 'step 4', 'eval 4'],
+    ]);
+    expect(found.at(-1)).toMatchObject({ loss: expect.closeTo(loss, 4) });
+    expect(stdout).toContain('step 4/4, loss ');
+    expect(stdout).toMatch(/adapter {3}r 4, alpha 16, over \d+ layers: [\d,]+ parameters train/);
+    expect(stdout).toMatch(/memory {4}about \d+ [kM]B at most/);
+    expect(stdout).toMatch(/time {6}about \d+ s \(\d+ tokens\/s on 1 thread, kernels simd\)/);
+    expect(readFileSync(path('whole/loss.svg'), 'utf8')).toMatch(
+      /^<svg [\s\S]*Loss over 4 steps and 2 evaluations/,
+    );
+    expect(JSON.parse(bytes('whole/adapter_config.json').toString())).toMatchObject({
+      ...{
+        r: 4,
+        lora_alpha: 16,
+        task_type: 'CAUSAL_LM',
+        base_model_name_or_path: 'tiny',
+        inference_mode: true,
+      },
+    });
+  });
+
+  test('on a finished run ends at once and touches nothing', async () => {
+    const args = [...fast, '--out', 'whole', '--r', '4', '--lora-dropout', '0.1', '--resume'];
+    const before = files('whole');
+    const { status, stdout } = await train(...args);
+    expect([status, stdout]).toEqual([0, expect.stringContaining('was done already: 4 steps')]);
+    expect(files('whole')).toEqual(before);
+  });
+
+  test('goes on from what a shorter one saved, to the same bytes', async () => {
+    const args = [
+      ...fast,
+      '--epochs',
+      '2',
+      '--grad-accumulation',
+      '2',
+      '--lora-dropout',
+      '0.1',
+      '--save-every',
+      '1',
+    ];
+    await train(...args, '--out', 'straight', '--keep', '9');
+    // As after kill -9 behind step 2: metrics are further than the checkpoint, and the adapter is older.
+    cpSync(path('straight'), path('broken'), { recursive: true });
+    for (const name of readdirSync(path('broken/checkpoints')).sort().slice(2))
+      rmSync(path('broken/checkpoints', name), { recursive: true });
+    const { status, stdout } = await train(
+      ...args,
+      '--out',
+      'broken',
+      '--keep',
+      '9',
+      '--resume',
+      '--threads',
+      '2',
+    );
+    expect([status, stdout]).toEqual([0, expect.stringContaining('2 of them done: going on')]);
+    for (const name of [
+      'adapter_model.safetensors',
+      'loss.svg',
+      'checkpoints/step-00000004/optimizer.safetensors',
+    ])
+      expect(bytes('broken', name)).toEqual(bytes('straight', name));
+    expect(metrics('broken/metrics.jsonl')).toEqual(metrics('straight/metrics.jsonl'));
+  });
+
+  test('with --json prints one object, and the lines to standard error', async () => {
+    const { stdout, stderr } = await train(
+      ...fast,
+      '--out',
+      'json',
+      '--json',
+      '--steps',
+      '3',
+      '--metrics',
+      'm/x.jsonl',
+    );
+    expect(JSON.parse(stdout)).toMatchObject({ reason: 'finished', steps: 3, adapter: 'json' });
+    expect(stderr).toContain('step 3/3');
+    expect(metrics('m/x.jsonl')).toHaveLength(5);
+  });
+
+  test('adapts the last blocks, or these, with packed rows, DoRA and LoRA+', async () => {
+    const config = (name: string) => JSON.parse(bytes(name, 'adapter_config.json').toString());
+    const more = [
+      '--packing',
+      '--max-seq-length',
+      '40',
+      '--use-dora',
+      '--lora-plus-ratio',
+      '4',
+      '--grad-checkpoint',
+    ];
+    expect(await train(...fast, ...more, '--out', 'last', '--layers', '1')).toMatchObject({ status: 0 });
+    const blocks = config('last').layers_to_transform;
+    expect(blocks).toHaveLength(1);
+    expect(config('last')).toMatchObject({ use_dora: true });
+    expect(
+      await train(...fast, '--out', 'first', '--layers', '0,', '--target-modules', 'q_proj'),
+    ).toMatchObject({ status: 1 });
+    expect(
+      await train(...fast, '--out', 'first', '--layers', '0,0', '--target-modules', 'q_proj'),
+    ).toMatchObject({ status: 0 });
+    expect(config('first')).toMatchObject({ layers_to_transform: [0], target_modules: ['q_proj'] });
+  });
+
+  test('measures a share of the rows and learns the others, and ends early with the best', async () => {
+    const args = ['--data', 'data/train.jsonl', '--valid-split', '0.3', '--lr', '0.5', '--batch-size', '1'];
+    const { stdout } = await train(
+      ...args,
+      '--out',
+      'split',
+      '--epochs',
+      '9',
+      '--eval-every',
+      '2',
+      '--early-stop',
+      '2',
+      '--json',
+    );
+    const { reason, validation, steps } = JSON.parse(stdout);
+    expect(reason).toBe('early-stop');
+    expect(steps).toBe(validation.best.step + 4);
+  });
+});
+
+/** Every file under a folder with its time of change. */
+function files(name: string): string[] {
+  return readdirSync(path(name), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => `${entry.name} ${statSync(join(entry.parentPath, entry.name)).mtimeMs}`)
+    .sort();
+}
+
+test('at Ctrl-C finishes its step, saves, exits with 130, and goes on to the same bytes', async () => {
+  const args = [
+    '--model',
+    'tiny',
+    '--kernels',
+    'simd',
+    '--threads',
+    '1',
+    ...fast,
+    '--epochs',
+    '30',
+    '--save-every',
+    '0',
+  ];
+  await train(...args.slice(6), '--out', 'straight30');
+  const child = spawn(process.execPath, [MAIN, 'train', ...args, '--out', 'stopped'], { cwd: folder });
+  let stderr = '';
+  child.stderr.on('data', (data) => (stderr += data));
+  child.stdout.on('data', (data) => {
+    if (String(data).includes('step ')) child.kill('SIGINT');
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect([code, stderr]).toEqual([130, '']);
+  expect(readdirSync(path('stopped/checkpoints'))).toHaveLength(1);
+  expect(existsSync(path('stopped/adapter_model.safetensors'))).toBe(true);
+  expect(await train(...args.slice(6), '--out', 'stopped', '--resume')).toMatchObject({ status: 0 });
+  expect(bytes('stopped/adapter_model.safetensors')).toEqual(bytes('straight30/adapter_model.safetensors'));
+});
+
+describe('refused, in one line, before a step, is', () => {
+  test.each<[string, string[], RegExp]>([
+    ['no data', ['--out', 'x'], /required option '--data <path>' not specified/],
+    [
+      'data that is not there',
+      ['--data', 'gone', '--out', 'x'],
+      /gone: there is no such file, expected rows of JSONL/,
+    ],
+    ['a folder without rows', ['--data', 'tiny', '--out', 'x'], /train\.jsonl: there is no such file/],
+    ['a broken line', ['--data', 'broken.jsonl', '--out', 'x'], /broken\.jsonl: line 2: /],
+    [
+      'an output that has something',
+      [...fast, '--out', 'tiny'],
+      /tiny: the folder is not empty, expected a new one, or --resume/,
+    ],
+    ['an output that is a file', [...fast, '--out', 'broken.jsonl'], /broken\.jsonl: is a file/],
+    ['an output that cannot be', [...fast, '--out', 'broken.jsonl/x'], /cannot be written/],
+    [
+      'steps and epochs',
+      [...fast, '--out', 'x', '--steps', '1', '--epochs', '1'],
+      /--steps and --epochs are given/,
+    ],
+    ['too many blocks', [...fast, '--out', 'x', '--layers', '99'], /--layers 99: the model has \d blocks/],
+    [
+      'a block that is not there',
+      [...fast, '--out', 'x', '--layers', '0,99'],
+      /--layers has 99, expected 0 to \d/,
+    ],
+    [
+      'early stop without measurements',
+      [...fast, '--out', 'x', '--early-stop', '1', '--eval-every', '0'],
+      /--early-stop without measurements/,
+    ],
+    ['a target that is none', [...fast, '--out', 'x', '--target-modules', 'nothing'], /nothing/],
+    ['half a rank', [...fast, '--out', 'x', '--r', '1.5'], /--r.* Expected a whole number from 1/],
+    [
+      'a schedule that is none',
+      [...fast, '--out', 'x', '--schedule', 'up'],
+      /Allowed choices are constant, linear, cosine/,
+    ],
+    [
+      'another option than the checkpoint has',
+      [...fast, '--out', 'whole', '--resume', '--r', '8', '--lora-dropout', '0.1'],
+      /whole: the checkpoint was made with --r 4, this run has 8/,
+    ],
+    [
+      'other data',
+      [
+        '--data',
+        'data/valid.jsonl',
+        '--lr',
+        '0.01',
+        '--batch-size',
+        '2',
+        '--out',
+        'whole',
+        '--resume',
+        '--r',
+        '4',
+        '--lora-dropout',
+        '0.1',
+      ],
+      /whole: the checkpoint was made with /,
+    ],
+  ])('%s', async (_, args, message) => {
+    writeFileSync(path('broken.jsonl'), `${jsonl(ROWS.slice(0, 1))}{"text"\n`);
+    const { status, stderr } = await train(...args);
+    expect(
+      stderr
+        .split('\n')
+        .filter((line) => !line.startsWith('warning: '))
+        .join('\n'),
+    ).toMatch(message);
+    expect([status, stderr.trim().split('\n').length]).toEqual([1, 1]);
+  });
+});
