@@ -3,10 +3,18 @@ import { expect, test } from 'vitest';
 import { READABLE } from '../../src/formats/ggml-types.js';
 import { dequantise, type GgufDType, quantise } from '../../src/formats/index.js';
 import { createRuntime, type Runtime, type Tensor } from '../../src/index.js';
+import { llama3Factors } from '../../src/models/config.js';
 import { type CausalLM, loadModel, type WeightsOption } from '../../src/models/index.js';
 import { roundHalf } from '../../src/values/halves.js';
 import { describeRuntimes } from '../support/runtimes.js';
-import { type StoredTiny, tinyFolder, tinyGguf, tinyTensors } from '../support/tiny-model.js';
+import {
+  folderFor,
+  type StoredTiny,
+  type TinyGgufChanges,
+  tinyFolder,
+  tinyGguf,
+  tinyTensors,
+} from '../support/tiny-model.js';
 
 const SIZES = { hidden_size: 256, intermediate_size: 256, num_hidden_layers: 1 };
 const TYPES = Object.keys(READABLE) as GgufDType[];
@@ -66,10 +74,13 @@ function inOrder(values: Float32Array, columns: number, headDim: number): Float3
   return Float32Array.from(order.flatMap((row) => [...values.subarray(row * columns, (row + 1) * columns)]));
 }
 
-const expectBits = (found: ArrayLike<number>, wanted: ArrayLike<number>): void =>
-  expect(new Uint32Array(Float32Array.from(found).buffer)).toEqual(
-    new Uint32Array(Float32Array.from(wanted).buffer),
-  );
+/** Bit for bit; by hand, since there are many. */
+function expectBits(found: ArrayLike<number>, wanted: ArrayLike<number>): void {
+  const [a, b] = [found, wanted].map((values) => new Uint32Array(Float32Array.from(values).buffer));
+  expect(a!.length).toBe(b!.length);
+  const at = a!.findIndex((bits, i) => bits !== b![i]);
+  expect([at, found[at], wanted[at]]).toEqual([-1, undefined, undefined]);
+}
 
 const HELD: Partial<Record<GgufDType, string>> = {
   q2_K: 'f32',
@@ -145,6 +156,42 @@ describeRuntimes('weights of a model', (rt) => {
     }
     expectBits(all[1]!, all[0]!);
     expectBits(all[2]!, all[0]!);
+  });
+
+  test('every kind that GGUF knows has the bits of its folder: biases, norms of heads, a head of its own, factors of frequencies', async () => {
+    const scaling = {
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 16,
+    };
+    const factors = [
+      ...llama3Factors(8, 500, { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalLength: 16 }),
+    ];
+    expect(new Set(factors).size).toBeGreaterThan(1);
+    const frequencies = (all: Map<string, StoredTiny>): void => {
+      const bytes = new Uint8Array(Float32Array.from(factors).buffer);
+      all.set('rope_freqs.weight', { sizes: [4], type: 0, bytes });
+    };
+    const kinds: readonly [Record<string, unknown>, Record<string, unknown>?, TinyGgufChanges?][] = [
+      [{ attention_bias: true, mlp_bias: true, tie_word_embeddings: false }],
+      [{ head_dim: 10 }],
+      [{ rope_theta: 500 }, { rope_scaling: { rope_type: 'llama3', ...scaling } }, { tensors: frequencies }],
+      [
+        {},
+        { rope_scaling: { type: 'linear', factor: 4 } },
+        { metadata: { 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': 4 } },
+      ],
+      [{ model_type: 'qwen2' }],
+      [{ model_type: 'qwen3', head_dim: 6, tie_word_embeddings: false }],
+    ];
+    for (const [config, alone = {}, changes = {}] of kinds) {
+      using folder = await loadModel(rt(), folderFor({ ...config, ...alone }));
+      using gguf = await loadModel(rt(), new Blob([tinyGguf({ config, ...changes })]));
+      const wanted = logitsOf(rt(), folder.model);
+      expect(new Set(wanted as Float32Array).size).toBeGreaterThan(150);
+      expectBits(logitsOf(rt(), gguf.model), wanted);
+    }
   });
 
   test('a piece that is read into a buffer twice leaves nothing of the first', async () => {

@@ -34,6 +34,18 @@ export type TinyTensors = Map<string, TinyTensor>;
 
 /** The tensors of a configuration by transformers' names; norms near one. */
 export function tinyTensors(config: Readonly<Record<string, unknown>> = TINY_CONFIG): TinyTensors {
+  const key = JSON.stringify(config);
+  let drawn = drawnBefore.get(key);
+  if (drawn === undefined) {
+    drawn = draw(config);
+    drawnBefore.set(key, drawn);
+  }
+  return new Map([...drawn].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
+}
+
+const drawnBefore = new Map<string, TinyTensors>();
+
+function draw(config: Readonly<Record<string, unknown>>): TinyTensors {
   const found: TinyTensors = new Map();
   let seed = 1;
   for (const [name, shape] of tensorsOf(configFromHf('tiny', JSON.stringify(config)))) {
@@ -80,27 +92,37 @@ export interface StoredTiny {
 }
 
 export interface TinyGgufChanges {
-  /** Sizes that are others than `TINY_CONFIG`'s. */
-  readonly config?: Readonly<Record<string, number>>;
+  /** Fields that are others than `TINY_CONFIG`'s; windows and scalings are told by `metadata` and `tensors`. */
+  readonly config?: Readonly<Record<string, unknown>>;
   readonly metadata?: Readonly<Record<string, string | number>>;
   /** Changes the tensors, by llama.cpp's names, before they are written. */
   readonly tensors?: (tensors: Map<string, StoredTiny>) => void;
 }
 
+const headDimOf = (config: Readonly<Record<string, unknown>>): number =>
+  Number(config.head_dim ?? Number(config.hidden_size) / Number(config.num_attention_heads));
+
 /** llama.cpp's fields of a configuration. */
 function metadataOf(config: Readonly<Record<string, unknown>>): Record<string, string | number> {
   const size = (name: string): number => Number(config[name]);
+  const kind = String(config.model_type);
   return {
-    'general.architecture': 'llama',
-    'llama.block_count': size('num_hidden_layers'),
-    'llama.context_length': size('max_position_embeddings'),
-    'llama.embedding_length': size('hidden_size'),
-    'llama.feed_forward_length': size('intermediate_size'),
-    'llama.attention.head_count': size('num_attention_heads'),
-    'llama.attention.head_count_kv': size('num_key_value_heads'),
-    'llama.attention.layer_norm_rms_epsilon': size('rms_norm_eps'),
-    'llama.rope.freq_base': size('rope_theta'),
-    'llama.rope.dimension_count': size('hidden_size') / size('num_attention_heads'),
+    'general.architecture': kind,
+    [`${kind}.block_count`]: size('num_hidden_layers'),
+    [`${kind}.context_length`]: size('max_position_embeddings'),
+    [`${kind}.embedding_length`]: size('hidden_size'),
+    [`${kind}.feed_forward_length`]: size('intermediate_size'),
+    [`${kind}.attention.head_count`]: size('num_attention_heads'),
+    [`${kind}.attention.head_count_kv`]: size('num_key_value_heads'),
+    ...(config.head_dim === undefined
+      ? {}
+      : {
+          [`${kind}.attention.key_length`]: headDimOf(config),
+          [`${kind}.attention.value_length`]: headDimOf(config),
+        }),
+    [`${kind}.attention.layer_norm_rms_epsilon`]: size('rms_norm_eps'),
+    [`${kind}.rope.freq_base`]: size('rope_theta'),
+    ...(kind === 'llama' ? { 'llama.rope.dimension_count': headDimOf(config) } : {}),
     'tokenizer.ggml.eos_token_id': size('eos_token_id'),
   };
 }
@@ -110,6 +132,8 @@ const PARTS: Readonly<Record<string, string>> = {
   'self_attn.k_proj': 'attn_k',
   'self_attn.v_proj': 'attn_v',
   'self_attn.o_proj': 'attn_output',
+  'self_attn.q_norm': 'attn_q_norm',
+  'self_attn.k_norm': 'attn_k_norm',
   input_layernorm: 'attn_norm',
   post_attention_layernorm: 'ffn_norm',
   'mlp.gate_proj': 'ffn_gate',
@@ -118,16 +142,18 @@ const PARTS: Readonly<Record<string, string>> = {
 };
 
 function labelOf(name: string): string {
-  const [, block, part] = /^model\.layers\.(\d+)\.(.+)\.weight$/.exec(name) ?? [];
-  if (block !== undefined) return `blk.${block}.${PARTS[part!]}.weight`;
-  return { 'model.embed_tokens.weight': 'token_embd.weight', 'model.norm.weight': 'output_norm.weight' }[
-    name
-  ]!;
+  const [, block, part, kind] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name) ?? [];
+  if (block !== undefined) return `blk.${block}.${PARTS[part!]}.${kind}`;
+  return {
+    'model.embed_tokens.weight': 'token_embd.weight',
+    'model.norm.weight': 'output_norm.weight',
+    'lm_head.weight': 'output.weight',
+  }[name]!;
 }
 
 /** Rows as llama.cpp orders those of queries and keys: the halves of each head interleaved. */
 function interleaved({ shape, data }: TinyTensor, headDim: number): Float32Array {
-  const [rows, columns] = shape as [number, number];
+  const [rows = 0, columns = 1] = shape;
   const out = new Float32Array(data.length);
   for (let row = 0; row < rows; row++) {
     const within = row % headDim;
@@ -145,10 +171,11 @@ export function tinyGguf({
   tensors: change,
 }: TinyGgufChanges = {}): Uint8Array<ArrayBuffer> {
   const fields: Record<string, unknown> = { ...TINY_CONFIG, ...config };
-  const headDim = Number(fields.hidden_size) / Number(fields.num_attention_heads);
   const stored = new Map<string, StoredTiny>();
   for (const [name, tensor] of tinyTensors(fields)) {
-    const data = /[qk]_proj/.test(name) ? interleaved(tensor, headDim) : tensor.data;
+    // llama.cpp's converter does so to Llama's weights and biases alone.
+    const turned = fields.model_type === 'llama' && /[qk]_proj/.test(name);
+    const data = turned ? interleaved(tensor, headDimOf(fields)) : tensor.data;
     stored.set(labelOf(name), {
       ...{ sizes: tensor.shape.toReversed(), type: 0 },
       bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
