@@ -1,7 +1,8 @@
 /** The public surface of `lora-wasm`: exports only. */
 
 export type { KernelBuild, KernelLevel } from './engine/abi.js';
-export type { RuntimeInfo, RuntimeOptions } from './engine/engine.js';
+export type { RuntimeOptions } from './engine/create-engine.js';
+export type { RuntimeInfo } from './engine/engine.js';
 export { OutOfMemoryError, WorkerError } from './engine/errors.js';
 export type { ThreadsOption, WorkerLike, WorkerOption } from './engine/pool/threads.js';
 export type { WasmOption, WasmSource } from './engine/wasm.js';
@@ -43,15 +44,9 @@ export { Embedding, type EmbeddingOptions } from './nn/embedding.js';
 export { LayerNorm, type LayerNormOptions } from './nn/layer-norm.js';
 export { Flatten, GELU, MaxPool2d, ReLU, Sequential, Sigmoid, Tanh } from './nn/layers.js';
 export { Linear, type LinearOptions } from './nn/linear.js';
-export {
-  type Layer,
-  type LoadResult,
-  Module,
-  type NamedArray,
-  type StateArray,
-  type StateDict,
-} from './nn/module.js';
+export { type Layer, Module } from './nn/module.js';
 export { RMSNorm, type RMSNormOptions } from './nn/rms-norm.js';
+export type { LoadResult, NamedArray, StateArray, StateDict } from './nn/state-dict.js';
 export { type GeluOptions, gelu, sigmoid, tanh } from './ops/activations.js';
 export { type AttentionOptions, causalAttention } from './ops/attention.js';
 export { checkpoint } from './ops/checkpoint.js';

@@ -1,6 +1,6 @@
 /** What the optimisers share: groups with their rates and moments, and when the moments are given back. */
 import type { Kernels } from '../engine/abi.js';
-import type { NamedArray, StateDict } from '../nn/module.js';
+import type { NamedArray, StateDict } from '../nn/state-dict.js';
 import type { Parameter, ParameterGroup } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Storage } from '../tensor/storage.js';

@@ -2,7 +2,8 @@
  * An optimiser's state as named arrays: what a checkpoint holds of it, in PyTorch's words, under the names of the parameters.
  * Called by `base.ts`.
  */
-import { entriesOf, Module, type StateArray, type StateDict } from '../nn/module.js';
+import { Module } from '../nn/module.js';
+import { entriesOf, type StateArray, type StateDict } from '../nn/state-dict.js';
 import { countElements, readElements } from '../tensor/elements.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { checkInteger, describe } from '../values/checks.js';

@@ -3,7 +3,8 @@
  * one. `createRuntime` is the only asynchronous call before files.
  */
 
-import { createEngine, type Engine, type RuntimeInfo, type RuntimeOptions } from '../engine/engine.js';
+import { createEngine, type RuntimeOptions } from '../engine/create-engine.js';
+import type { Engine, RuntimeInfo } from '../engine/engine.js';
 import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
 import { bytesOf } from '../values/dtypes.js';

@@ -5,7 +5,8 @@
 import { readSafetensors } from '../formats/safetensors-read.js';
 import { writeSafetensors } from '../formats/safetensors-write.js';
 import { type DropoutState, dropoutState, loadDropoutState } from '../nn/dropout-state.js';
-import type { Module, NamedArray } from '../nn/module.js';
+import type { Module } from '../nn/module.js';
+import type { NamedArray } from '../nn/state-dict.js';
 import type { Optimizer } from '../optim/base.js';
 import type { RandomState } from '../tensor/random.js';
 import type { Runtime } from '../tensor/runtime.js';

@@ -2,7 +2,8 @@
  * Whether a first step has changed anything that trains: a run that learns nothing for hours is the one fault that no loss
  * curve shows. Called by `trainer.ts`.
  */
-import type { Module, StateDict } from '../nn/module.js';
+import type { Module } from '../nn/module.js';
+import type { StateDict } from '../nn/state-dict.js';
 import type { Optimizer } from '../optim/base.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { TrainingError } from './errors.js';
