@@ -3,8 +3,9 @@
 export type { KernelBuild, KernelLevel } from './engine/abi.js';
 export type { RuntimeOptions } from './engine/create-engine.js';
 export type { RuntimeInfo } from './engine/engine.js';
-export { OutOfMemoryError, WorkerError } from './engine/errors.js';
+export { OutOfMemoryError } from './engine/errors.js';
 export type { ThreadsOption, WorkerLike, WorkerOption } from './engine/pool/threads.js';
+export { WorkerError } from './engine/pool/worker-error.js';
 export type { WasmOption, WasmSource } from './engine/wasm.js';
 export { yieldToEvents } from './engine/yield.js';
 export type { GroupOptions } from './lora/attached/groups.js';

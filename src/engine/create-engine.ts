@@ -5,7 +5,7 @@ import { Engine, MIB } from './engine.js';
 import { OutOfMemoryError } from './errors.js';
 import { packagedBuild, packagedPool } from './packaged.js';
 import type { Pool } from './pool/pool.js';
-import { planThreads, type ThreadsOption, type WorkerOption, workerScript } from './pool/threads.js';
+import { HOST, planThreads, type ThreadsOption, type WorkerOption, workerScript } from './pool/threads.js';
 import { type LoadedKernels, type LoadRequest, loadKernels, type WasmOption } from './wasm.js';
 
 /** Options of `createRuntime`. */
@@ -87,7 +87,7 @@ async function poolOf(
   } catch (error) {
     return `what starts threads did not load: ${messageOf(error)}`;
   }
-  return start.startPool(loaded, threads, script);
+  return start.startPool(HOST, loaded, threads, script);
 }
 
 /** The kernels over a shared memory, or why they cannot be had. */

@@ -1,4 +1,4 @@
-/** The error classes of the runtime that a caller can react to. */
+/** An error of the runtime's memory that a caller can react to. */
 
 const MIB = 2 ** 20;
 
@@ -22,9 +22,4 @@ export class OutOfMemoryError extends Error {
     this.held = held;
     this.allowed = allowed;
   }
-}
-
-/** A thread stopped in the middle of an operation, whose result is lost. The runtime goes on with one thread: do the step again. */
-export class WorkerError extends Error {
-  override readonly name = 'WorkerError';
 }

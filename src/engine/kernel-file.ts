@@ -33,33 +33,21 @@ export async function compileKernels(
   build: KernelBuild,
 ): Promise<WebAssembly.Module> {
   if (given instanceof WebAssembly.Module) return given;
-  const source = given ?? packagedSource(build);
+  const source = given ?? (await packagedSource(build));
   const [bytes, from] = await readKernels(source, build);
-  checkMagic(bytes, from, build);
+  if (!isWebAssembly(bytes)) throw await fault((say) => say.noWebAssembly(build, from, bytes));
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
-    const message = messageOf(cause);
-    if (/unsafe-eval|content security policy|\bcsp\b|disallowed by embedder/i.test(message)) {
-      throw new Error(
-        "createRuntime: the Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to its script-src, or give createRuntime({ wasm }) a module, see docs/bundlers.md",
-        { cause },
-      );
-    }
-    throw new Error(`createRuntime: the kernels ${from} did not compile: ${message}. ${remedy(build)}`, {
-      cause,
-    });
+    throw await fault((say) => say.notCompiled(build, from, messageOf(cause)), cause);
   }
 }
 
-function packagedSource(build: KernelBuild): URL | Uint8Array<ArrayBuffer> {
+async function packagedSource(build: KernelBuild): Promise<URL | Uint8Array<ArrayBuffer>> {
   try {
     return packagedKernels(build);
   } catch (cause) {
-    throw new Error(
-      `createRuntime: the kernels have no address, since this bundle has no import.meta.url. ${remedy(build)}`,
-      { cause },
-    );
+    throw await fault((say) => say.withoutAddress(build), cause);
   }
 }
 
@@ -81,7 +69,8 @@ async function readKernels(
   try {
     return [await readBytes(url), `from ${url.href}`];
   } catch (cause) {
-    throw new Error(`createRuntime: the kernels ${whyUnread(url, cause)}. ${remedy(build)}`, { cause });
+    const { missing = false, detail = messageOf(cause) } = cause instanceof ReadError ? cause : {};
+    throw await fault((say) => say.unread(build, url, missing, detail), cause);
   }
 }
 
@@ -94,25 +83,19 @@ function addressOf(text: string): URL {
   }
 }
 
-/** What stood against reading, in words. */
-function whyUnread(url: URL, cause: unknown): string {
-  const { missing = false, detail = messageOf(cause) } = cause instanceof ReadError ? cause : {};
-  if (missing) return `are not at ${url.href}: ${detail}`;
-  // A browser tells no script which of these it was.
-  return `could not be read from ${url.href}: ${detail} (offline, connect-src of a Content-Security-Policy, or no Access-Control-Allow-Origin)`;
+function isWebAssembly(bytes: Uint8Array): boolean {
+  return bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d;
 }
 
-/** A page in place of a file is how development servers answer for what they do not have. @throws Error unless bytes are WebAssembly */
-function checkMagic(bytes: Uint8Array, from: string, build: KernelBuild): void {
-  if (bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d) return;
-  const start = String.fromCharCode(...bytes.subarray(0, 12));
-  const got = start.trimStart().startsWith('<')
-    ? 'an HTML page'
-    : `${bytes.length} bytes that begin with ${JSON.stringify(start)}`;
-  throw new Error(`createRuntime: the kernels ${from} are no WebAssembly but ${got}. ${remedy(build)}`);
-}
-
-/** What helps where the packaged kernels are not found. */
-function remedy(build: KernelBuild): string {
-  return `Import 'lora-wasm/inline', or give createRuntime({ wasm }) the place of lora-wasm/build/${build}.wasm, see docs/bundlers.md`;
+/** What went wrong, in words that are read now; where they do not load either, in those of the cause. */
+async function fault(
+  sentence: (say: typeof import('./kernel-faults.js')) => string,
+  cause?: unknown,
+): Promise<Error> {
+  const words = await import('./kernel-faults.js').then(
+    sentence,
+    () =>
+      `the kernels did not load${cause === undefined ? '' : `: ${messageOf(cause)}`}, see docs/bundlers.md`,
+  );
+  return new Error(`createRuntime: ${words}`, { cause });
 }

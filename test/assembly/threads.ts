@@ -5,6 +5,7 @@ import type { Kernels } from '../../src/engine/abi.js';
 import type { Call } from '../../src/engine/calls.js';
 import { grainOf } from '../../src/engine/plan.js';
 import { startPool } from '../../src/engine/pool/start.js';
+import { HOST } from '../../src/engine/pool/threads.js';
 import { cutOutput } from '../../src/engine/split.js';
 
 export const THREADS = 2;
@@ -17,7 +18,7 @@ export async function shareProducts(
   memory: WebAssembly.Memory,
   kernels: Kernels,
 ): Promise<RunCall> {
-  const pool = await startPool({ module, memory, kernels }, THREADS);
+  const pool = await startPool(HOST, { module, memory, kernels }, THREADS);
   if (typeof pool === 'string') throw new Error(`shareProducts: ${pool}`);
   return (path, { kernel, output, share }, scratch, bytes) => {
     const { rows, columns } = output;

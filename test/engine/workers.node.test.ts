@@ -11,6 +11,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { Pool, type WorkerHandle } from '../../src/engine/pool/pool.js';
 import { controlOf, DONE, FAILED, TICKET } from '../../src/engine/pool/protocol.js';
 import { startPool } from '../../src/engine/pool/start.js';
+import { HOST } from '../../src/engine/pool/threads.js';
 import { loadKernels } from '../../src/engine/wasm.js';
 import { createRuntime, linear, type Runtime, WorkerError } from '../../src/index.js';
 
@@ -20,13 +21,13 @@ let refuse = '';
 
 vi.mock('../../src/platform/workers.js', async (original) => {
   const platform = await original<typeof import('../../src/platform/workers.js')>();
-  const startWorker: typeof platform.startWorker = (script, start, { hear, lost }) => {
+  const startWorker: typeof platform.startWorker = (name, script, start, { hear, lost }) => {
     if (refuse !== '') throw new Error(refuse);
     let end: (reason: string) => void = () => {};
     const ended = new Promise<string>((resolve) => {
       end = resolve;
     });
-    const handle = platform.startWorker(script, start, {
+    const handle = platform.startWorker(name, script, start, {
       hear,
       lost: (reason) => {
         lost(reason);
@@ -61,7 +62,7 @@ test('a share is computed by the worker while the caller is busy, in memory that
     const view = new Float32Array(memory.buffer);
     for (let begin = performance.now(); view[at / 4] !== 7 && performance.now() - begin < 10_000; );
   };
-  const pool = await startPool({ ...loaded!, kernels: { fill: busy } }, 2);
+  const pool = await startPool(HOST, { ...loaded!, kernels: { fill: busy } }, 2);
   if (typeof pool === 'string') throw new Error(pool);
   memory.grow(16);
   pool.run(

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Kernels } from '../../src/engine/abi.js';
 import { Engine } from '../../src/engine/engine.js';
 import { startPool } from '../../src/engine/pool/start.js';
+import { HOST } from '../../src/engine/pool/threads.js';
 import { loadKernels } from '../../src/engine/wasm.js';
 import { createRuntime, linear, WorkerError } from '../../src/index.js';
 import { Runtime } from '../../src/tensor/runtime.js';
@@ -42,7 +43,7 @@ async function mortalRuntime(): Promise<{ rt: Runtime; kill: (after: number) => 
       },
     },
   );
-  const pool = await startPool({ ...loaded, kernels: mortal }, 2);
+  const pool = await startPool(HOST, { ...loaded, kernels: mortal }, 2);
   if (typeof pool === 'string') throw new Error(pool);
   const rt = new Runtime(new Engine(loaded, 0, { pool, reason: 'two threads' }));
   return {

@@ -43,13 +43,13 @@ async function bundle(contents: string): Promise<Bundle> {
   const start = loadedAtStart(metafile.outputs);
   for (const path of Object.keys(metafile.outputs)) {
     const bytes = gzipped(outputFiles.find((file) => file.path.endsWith(path))!.contents);
-    if (!start.has(path)) {
-      threads += bytes;
-      continue;
-    }
-    size += bytes;
-    for (const [input, { bytesInOutput }] of Object.entries(metafile.outputs[path]!.inputs))
-      if (bytesInOutput > 0 && input !== '<stdin>') modules.push(input.replace(/^.*dist\//, ''));
+    const inputs = Object.entries(metafile.outputs[path]!.inputs)
+      .filter(([input, { bytesInOutput }]) => bytesInOutput > 0 && input !== '<stdin>')
+      .map(([input]) => input.replace(/^.*dist\//, ''));
+    if (start.has(path)) {
+      size += bytes;
+      modules.push(...inputs);
+    } else if (inputs.includes('engine/pool/start.js')) threads += bytes;
   }
   return { size, threads, modules };
 }
@@ -95,10 +95,11 @@ test('a page that has all kernel builds carries nothing of what an entry with on
   }
 });
 
-test('a page carries nothing of Node, nor what starts threads before it asks for them', () => {
+test('a page carries nothing of Node, nor what starts threads or says why kernels did not load before it needs them', () => {
   for (const { modules } of [quickstart, least]) {
     expect(modules).toContain('platform/browser.js');
-    expect(modules.filter((path) => /^platform\/node|^engine\/pool\/start/.test(path))).toEqual([]);
+    const later = /^platform\/node|^engine\/pool\/start|^engine\/kernel-faults/;
+    expect(modules.filter((path) => later.test(path))).toEqual([]);
   }
 });
 

@@ -3,7 +3,6 @@
  * that is late or gone takes no share, and the caller computes it; only one that stops in the middle of a share loses a
  * result. Then the job is a WorkerError, and from there on the runtime computes on one thread. Called by `products.ts`.
  */
-import { WorkerError } from '../errors.js';
 import {
   ARGUMENTS,
   ASLEEP,
@@ -19,6 +18,7 @@ import {
   ticketOf,
 } from './protocol.js';
 import { Speed } from './speed.js';
+import { WorkerError } from './worker-error.js';
 
 /** A running worker, as the platform gives it. */
 export interface WorkerHandle {

@@ -1,16 +1,22 @@
 /**
  * The start of a pool's workers. A file that a page reads when it has asked for threads, by `packaged.ts`: nothing imports it
- * otherwise.
+ * otherwise, and it imports nothing that the page has loaded at its start.
  */
-import { messageOf, platform, type WorkerScript } from '../../platform/index.js';
+import type { Platform, WorkerScript } from '../../platform/index.js';
 import { startWorker, workersObstacle } from '../../platform/workers.js';
 import { packagedWorkers } from '../packaged-workers.js';
 import { endAll, Pool, type WorkerHandle } from './pool.js';
 import { controlOf, kernelNames, type WorkerMessage, type WorkerStart } from './protocol.js';
-import { mayBlock } from './threads.js';
 
 /** Milliseconds that the workers may take to start. */
 const START_LIMIT = 15_000;
+
+/** What the page has loaded already: `HOST` of `threads.ts`. */
+export interface PoolHost {
+  readonly platform: Platform['name'];
+  readonly messageOf: (error: unknown) => string;
+  readonly mayBlock: () => boolean;
+}
 
 /** What the workers compute with. */
 export interface PoolSource {
@@ -23,17 +29,19 @@ export interface PoolSource {
 
 /** Starts the workers and waits until each is ready. @returns a pool, or why there is none */
 export async function startPool(
+  host: PoolHost,
   source: PoolSource,
   threads: number,
   script: WorkerScript | null = null,
 ): Promise<Pool | string> {
-  const obstacle = await workersObstacle(threads - 1);
+  const { platform, mayBlock } = host;
+  const obstacle = await workersObstacle(platform, threads - 1);
   if (obstacle !== null) return obstacle;
   // The caller's own and no other, or the package's, one after the other.
   const scripts = script === null ? packagedWorkers(platform) : [script];
   const control = controlOf();
   let pool: Pool | null = null;
-  const team: Team = { workers: [], over: false, lost: () => {} };
+  const team: Team = { host, workers: [], over: false, lost: () => {} };
   const { workers } = team;
   const stopped = new Promise<string>((resolve) => {
     team.lost = (reason) => {
@@ -67,6 +75,7 @@ export async function startPool(
 
 /** What the starts of a pool's workers share. */
 interface Team {
+  readonly host: PoolHost;
   readonly workers: WorkerHandle[];
   /** Whether the pool was given up: nobody starts from here on. */
   over: boolean;
@@ -76,6 +85,7 @@ interface Team {
 
 /** Starts one worker by the first script that runs. @returns when it is ready; never where it is lost */
 async function startOne(scripts: readonly WorkerScript[], start: WorkerStart, team: Team): Promise<void> {
+  const { platform, messageOf } = team.host;
   const failures: string[] = [];
   const at = start.participant - 1;
   const who = `worker ${start.participant}`;
@@ -95,7 +105,7 @@ async function startOne(scripts: readonly WorkerScript[], start: WorkerStart, te
         }
       };
       try {
-        team.workers[at] = startWorker(script, start, { hear, lost });
+        team.workers[at] = startWorker(platform, script, start, { hear, lost });
       } catch (error) {
         resolve(messageOf(error));
       }
@@ -104,7 +114,7 @@ async function startOne(scripts: readonly WorkerScript[], start: WorkerStart, te
     void endAll(team.workers.slice(at, at + 1));
     failures.push(`${nameOf(script)}: ${failed}`);
   }
-  team.lost(`${who} did not start: ${failures.join('; ')}. ${remedy()}`);
+  team.lost(`${who} did not start: ${failures.join('; ')}. ${remedy(platform)}`);
   await new Promise<never>(() => {});
 }
 
@@ -115,7 +125,7 @@ function nameOf(script: WorkerScript): string {
 }
 
 /** What helps where no script of a worker runs. */
-function remedy(): string {
+function remedy(platform: Platform['name']): string {
   const header =
     platform === 'browser'
       ? ' with the header Cross-Origin-Embedder-Policy: require-corp, allow it by worker-src of a Content-Security-Policy,'

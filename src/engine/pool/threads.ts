@@ -2,10 +2,18 @@
  * How many threads a runtime gets, and the options that say so. What stands against threads is a sentence, never an error: one
  * thread does the same work. Called by `engine.ts`, which reads `start.ts` where there is to be more than one.
  */
-import { cores, resolveUrl, threadsObstacle, type WorkerScript } from '../../platform/index.js';
+import {
+  cores,
+  messageOf,
+  platform,
+  resolveUrl,
+  threadsObstacle,
+  type WorkerScript,
+} from '../../platform/index.js';
 import { checkInteger, describe } from '../../values/checks.js';
 import type { HostUrl } from '../../values/globals.js';
 import { urlOf } from '../../values/kind.js';
+import type { PoolHost } from './start.js';
 
 /**
  * The option `worker`: where the script lies that `lora-wasm/worker` names, or a function that starts a worker of it (a browser's
@@ -40,6 +48,9 @@ export function mayBlock(): boolean {
     return false;
   }
 }
+
+/** What is loaded already when `start.ts` is read, and handed to it: what two files import is a third for a page to load. */
+export const HOST: PoolHost = /* @__PURE__ */ Object.freeze({ platform, messageOf, mayBlock });
 
 /** @throws TypeError, RangeError unless asked is 'auto' or 1 to 32 */
 export function planThreads(asked: ThreadsOption): ThreadsPlan {
