@@ -11,3 +11,12 @@ export function whole(n: number, seed: number, most: number): number[] {
   // No -0: `toEqual` tells it from 0.
   return Array.from(randomArray(n, seed, most + 0.5), (v) => Math.min(most, Math.round(v)) + 0);
 }
+
+/** Throws unless two lists of numbers are the same, zeros' signs and NaN included: as `toEqual`, in a fraction of its time for long ones. */
+export function expectSame(found: ArrayLike<number>, wanted: ArrayLike<number>, what = 'values'): void {
+  if (found.length !== wanted.length)
+    throw new Error(`${what}: ${found.length} numbers, expected ${wanted.length}`);
+  for (let i = 0; i < wanted.length; i++)
+    if (!Object.is(found[i], wanted[i]))
+      throw new Error(`${what}: number ${i} is ${found[i]}, expected ${wanted[i]}`);
+}

@@ -7,6 +7,7 @@ import { ParameterBlock } from '../../src/tensor/parameter.js';
 import { DTYPE_INFO } from '../../src/values/dtypes.js';
 import { QUANTISED, quantised } from '../support/blocks.js';
 import { floatOf, nearest } from '../support/halves.js';
+import { expectSame } from '../support/numbers.js';
 import { describeRuntimes } from '../support/runtimes.js';
 
 const VALUES = [1, -2.5, 3.14172, 1e-7, 65504, -0.1, 2049.0001];
@@ -160,13 +161,15 @@ describeRuntimes('quantised dtypes', (rt) => {
       for (const beside of [before!, after!]) beside.writeBytes(neighbour);
       for (let at = 0, n = 1; at < bytes.length; at += n, n = (n * 3) % 1717)
         weight!.writeBytes(bytes.subarray(at, at + n), at);
-      expect(weight!.bytes()).toEqual(bytes);
-      expect(weight!.toArray()).toEqual(dequantise(dtype, bytes));
-      expect(weight!.copyTo(new Float32Array(40 * 256))).toEqual(dequantise(dtype, bytes));
+      expectSame(weight!.bytes(), bytes);
+      const values = dequantise(dtype, bytes);
+      expectSame(weight!.toArray(), values);
+      expectSame(weight!.copyTo(new Float32Array(40 * 256)), values);
       for (const beside of [before!, after!]) expect(beside.bytes()).toEqual(neighbour);
       const same = reshape(weight!, [20, 512]);
-      expect([same.dtype, same.detach().toArray()]).toEqual([dtype, weight!.toArray()]);
-      expect(rt().parameter(null, shape, { dtype }).set(weight!).bytes()).toEqual(bytes);
+      expect(same.dtype).toBe(dtype);
+      expectSame(same.detach().toArray(), values);
+      expectSame(rt().parameter(null, shape, { dtype }).set(weight!).bytes(), bytes);
       expect(
         rt()
           .zeros(shape, { dtype })
@@ -217,12 +220,13 @@ describeRuntimes('quantised dtypes', (rt) => {
     '%s: a scale or minimum that is not finite is found, in the first block that has one',
     (dtype) => {
       const { elements, bytes } = DTYPE_INFO[dtype];
-      const weight = quantised(rt(), dtype, [3, 2 * elements]);
+      const weight = quantised(rt(), dtype, [2, elements]);
       expect([allFinite(weight), nonFiniteBlock(weight)]).toEqual([true, -1]);
       const places = weight.bytes();
-      for (const block of [5, 4, 0])
+      for (const block of [1, 0])
         for (let at = 0; at + 1 < bytes; at++)
-          for (const half of [0x7c00, 0xfc01]) {
+          // Infinity, and a negative NaN.
+          for (const half of at % 7 === 0 ? [0x7c00, 0xfc01] : [0xfc01]) {
             weight.writeBytes(Uint8Array.of(half & 255, half >> 8), block * bytes + at);
             const values = dequantise(dtype, weight.bytes());
             const found = nonFiniteBlock(weight);
