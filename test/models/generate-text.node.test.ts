@@ -100,6 +100,14 @@ test('nothing is given from where a stop begins, wherever tokens are cut', async
   expect((await parts('Once', { ...options, stop: almost })).join('')).toBe(whole);
 });
 
+test('a template that is none hinders nobody who does not ask for it', async () => {
+  using own = await loadTiny(rt, 200, { ...texts, 'chat_template.jinja': '{% if %}' });
+  expect((await parts('Once', { maxTokens: 3 }, own)).join('')).not.toBe('');
+  const chat = () => generateText(own, [{ role: 'user', content: 'Hi' }]);
+  expect(chat).toThrow(FormatError);
+  expect(chat).toThrow(/ChatTemplate\.render: the template: ChatTemplate: the text is no template: /);
+});
+
 describe('refused at once is', () => {
   const bad = (value: unknown): never => value as never;
   test.each([
@@ -158,7 +166,6 @@ describe('refused at once is', () => {
     const load = (over: Record<string, string>) => loadTiny(rt, 200, { ...texts, ...over });
     await expect(load({ 'tokenizer.json': '{' })).rejects.toThrow(FormatError);
     await expect(load({ 'tokenizer.json': '{' })).rejects.toThrow(/^loadModel: tokenizer\.json: is no JSON/);
-    await expect(load({ 'chat_template.jinja': '{% if %}' })).rejects.toThrow(FormatError);
     await expect(load({ 'generation_config.json': '[]' })).rejects.toThrow(
       /generation_config\.json: is no object/,
     );

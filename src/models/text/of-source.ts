@@ -1,5 +1,6 @@
 /** What of a model's files is text: its tokenizer, its chat template, and the tokens that end a text. `load-model.ts` calls it. */
 import type { ByteSource } from '../../formats/source.js';
+import { FormatError } from '../../values/format-error.js';
 import { openFiles } from '../source/files.js';
 import { objectOf } from '../source/hf-config.js';
 import type { ModelSource } from '../source/model-source.js';
@@ -83,7 +84,13 @@ function chatOf(
         )
       : metadata.get('tokenizer.chat_template');
   if (typeof found !== 'string') return null;
-  return new ChatTemplate(found, special);
+  try {
+    return new ChatTemplate(found, special);
+  } catch (error) {
+    // Who writes on from texts needs no template: it says what is wrong with it when it is asked for.
+    if (!(error instanceof FormatError)) throw error;
+    return new ChatTemplate('{{ raise_exception(why) }}', new Map([...special, ['why', error.message]]));
+  }
 }
 
 /** Ends that `generation_config.json` names. */
