@@ -10,6 +10,8 @@ export interface Progress {
   readonly batch: number;
   /** Examples or unmasked tokens so far. */
   readonly counted: number;
+  /** Whether a step has been seen to change something that trains: only the first that could is looked at, in all programs together. */
+  readonly learns: boolean;
   /** Why the run is over; null while it is not. */
   readonly end: Exclude<TrainEnd, 'aborted'> | null;
   readonly best: BestState;
@@ -23,7 +25,7 @@ export interface History {
 
 /** A run before its first step. */
 export const START: Progress = {
-  ...{ step: 0, epoch: 0, batch: 0, counted: 0, end: null },
+  ...{ step: 0, epoch: 0, batch: 0, counted: 0, learns: false, end: null },
   best: { best: null, mark: null, stale: 0 },
 };
 
@@ -57,17 +59,18 @@ export function progressJson(progress: Progress, { steps, evaluations }: History
 /** Progress and history out of what JSON gave; null where it is none. */
 export function readProgress(json: unknown): { progress: Progress; history: History } | null {
   if (json === null || typeof json !== 'object') return null;
-  const { step, epoch, batch, counted, end, best, ...more } = json as Partial<
+  const { step, epoch, batch, counted, learns, end, best, ...more } = json as Partial<
     Record<keyof ProgressJson, unknown>
   >;
   const { evaluations } = more;
   const steps = readSteps(more.steps);
   const whole = [step, epoch, batch].every((value) => Number.isSafeInteger(value) && Number(value) >= 0);
   if (!whole || steps === null || steps.length !== step || typeof counted !== 'number') return null;
+  if (typeof learns !== 'boolean') return null;
   if (end !== null && end !== 'finished' && end !== 'early-stop') return null;
   if (!isBest(best) || !Array.isArray(evaluations) || !evaluations.every(isEvaluation)) return null;
   return {
-    progress: { step, epoch: Number(epoch), batch: Number(batch), counted, end, best },
+    progress: { step, epoch: Number(epoch), batch: Number(batch), counted, learns, end, best },
     history: { steps, evaluations },
   };
 }

@@ -31,8 +31,6 @@ export class Stepper<B, M extends Module> {
   #order: { readonly epoch: number; readonly rows: Uint32Array } | null = null;
   readonly #named: Named;
   readonly #masks: readonly MaskCounter[];
-  /** Whether a step has been seen to change something. */
-  #learns = false;
   #warned = false;
 
   constructor(
@@ -67,11 +65,11 @@ export class Stepper<B, M extends Module> {
       if (this.#plan.factor !== null) this.#optimizer.scaleLr(this.#plan.factor(progress.step));
       const window = new GradientWindow(WHERE, progress.step + 1, named, last - batch === 1);
       for (let i = batch; i < last; i++) await this.#add(window, epoch, i);
-      const record = this.#move(window, progress);
+      const { record, learns } = this.#move(window, progress);
       const ends = last === this.#batches.count;
       const next = {
         ...progress,
-        ...{ step: record.step, counted: progress.counted + window.total },
+        ...{ step: record.step, counted: progress.counted + window.total, learns },
         ...{ epoch: ends ? epoch + 1 : epoch, batch: ends ? 0 : last },
       };
       return { record, progress: next };
@@ -92,22 +90,26 @@ export class Stepper<B, M extends Module> {
   }
 
   /** Moves the parameters by the gradients of the window; where nothing counted, nothing. */
-  #move(window: GradientWindow, { step, epoch }: Progress): StepRecord {
+  #move(
+    window: GradientWindow,
+    { step, epoch, learns }: Progress,
+  ): { readonly record: StepRecord; readonly learns: boolean } {
     const named = this.#named;
     const optimizer = this.#optimizer;
     window.divide();
     const parameters = named.map(([, parameter]) => parameter);
     const gradNorm = clipGradNorm(parameters, this.#plan.clipNorm ?? Number.POSITIVE_INFINITY);
     window.checkNorm(gradNorm);
+    const moves = window.total > 0 && optimizer.lrs.some((rate) => rate > 0);
     if (window.total > 0) {
-      const moves = optimizer.lrs.some((rate) => rate > 0);
-      const first = moves && !this.#learns ? new FirstStep(this.#model, named, optimizer) : null;
+      const first = moves && !learns ? new FirstStep(this.#model, named, optimizer) : null;
       optimizer.step();
       first?.check(WHERE, step + 1);
-      if (moves) this.#learns = true;
-      else this.#warnOnce(`${WHERE}: step ${step + 1}: every learning rate is 0, nothing is learnt`);
+      if (!moves) this.#warnOnce(`${WHERE}: step ${step + 1}: every learning rate is 0, nothing is learnt`);
     }
-    return { step: step + 1, epoch, loss: window.loss, count: window.total, lr: optimizer.lr, gradNorm };
+    const { loss, total } = window;
+    const record = { step: step + 1, epoch, loss, count: total, lr: optimizer.lr, gradNorm };
+    return { record, learns: learns || moves };
   }
 
   #warnOnce(message: string): void {

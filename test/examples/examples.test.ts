@@ -105,3 +105,13 @@ test('an operation of one’s own agrees with differences', () => {
   expect(status, output).toBe(0);
   expect(output.split('\n').filter((line) => line.startsWith('d/dx'))).toHaveLength(5);
 });
+
+test('the Trainer over a network of one’s own, stopped and gone on with', () => {
+  const { status, output } = run('examples/trainer.ts');
+  expect(status, output).toBe(0);
+  expect(output).toContain('aborted after step 27');
+  expect(output).toContain('the adapter is the same, byte for byte: yes');
+  const shares = [...output.matchAll(/([\d.]+) % right/g)].map(([, share]) => Number(share));
+  // The adapter reads what the base could not.
+  expect(shares.at(-1)).toBeGreaterThan(60);
+});

@@ -10,6 +10,8 @@ import {
   type Runtime,
   type Sequential,
   SGD,
+  scale,
+  type Tensor,
 } from '../../src/index.js';
 import type { Optimizer } from '../../src/optim/base.js';
 import { CheckpointError, Trainer, type TrainerOptions } from '../../src/train/index.js';
@@ -219,6 +221,28 @@ test('a store is gone on from when asked for, refused when not, and left alone b
   const empty = trainerOf(rt, job, { store: new MemoryStore(), resume: true });
   const { value } = await empty.trainer.run().next();
   expect(value).toMatchObject({ type: 'step', step: 1 });
+});
+
+test('a run that learnt before it was stopped is not asked again whether it does', async () => {
+  using rt = await fresh('simd');
+  const job: Job = { model: lora() };
+  let steps = 0;
+  // From the fourth step on every gradient is 0.
+  const loss = (batch: Rows, model: Module) => {
+    const { loss, count } = lossOf(rt)(batch, model as never) as { loss: Tensor; count: number };
+    return { loss: scale(loss, steps >= 3 ? 0 : 1), count };
+  };
+  const first = trainerOf(rt, job, { loss, accumulate: 1, epochs: 1 });
+  let saved = new Map<string, Uint8Array>();
+  for await (const event of first.trainer.run()) {
+    if (event.type === 'step') steps = event.step;
+    if (event.type === 'step' && event.step === 4) saved = first.trainer.save();
+  }
+  const wanted = textOf(first.trainer.save());
+  const second = trainerOf(rt, job, { loss, accumulate: 1, epochs: 1 });
+  second.trainer.restore(saved);
+  await drain(second.trainer.run());
+  expect(textOf(second.trainer.save())).toEqual(wanted);
 });
 
 test('an aborted run has its last step in the store', async () => {
