@@ -111,3 +111,13 @@ test('the blocks about several adapters and about layers of your own run', () =>
   expect(runBlock(several!)).toMatch(/\[ 3, 2 \]/);
   expect(runBlock(own!)).toMatch(/\[ 3, 8 \] \[ '0', '1' \]/);
 });
+
+test('the block about training runs, and a second time it has nothing left to do', () => {
+  const [block] = blocksOf(readFileSync(join(ROOT, 'docs/train.md'), 'utf8'), 'ts');
+  const first = runBlock(block!).trim().split('\n');
+  const steps = first.filter((line) => /^\d/.test(line));
+  expect(steps.length).toBeGreaterThan(10);
+  expect(first.filter((line) => line.startsWith('validation')).length).toBe(steps.length / 5);
+  // No event is left.
+  expect(runBlock(block!)).toBe('');
+});
