@@ -109,6 +109,7 @@ function checkLoadOptions(where: string, options: LoadModelOptions): void {
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function')
     throw new TypeError(`${where}: signal is ${describe(signal)}, expected an AbortSignal`);
   if (cache !== undefined) checkText(`${where}: cache`, cache);
+  if (cache === '') throw new RangeError(`${where}: cache is '', expected the name of a folder`);
   if (sha256 === undefined) return;
   checkText(`${where}: sha256`, sha256);
   if (!/^[0-9a-f]{64}$/i.test(sha256))

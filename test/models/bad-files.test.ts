@@ -410,6 +410,7 @@ test('wrong options and sources are refused by name', async () => {
   ];
   for (const [source, options, message] of wrong) await expectRefused(source, [message], TypeError, options);
   await expectRefused(tinyFolder(), ['sha256', '64'], RangeError, { sha256: 'abc' });
+  await expectRefused(tinyFolder(), ["cache is ''"], RangeError, { cache: '' });
   await expectRefused(tinyFolder(), ['maxLength is 65', '1 to 64'], RangeError, { maxLength: 65 });
 });
 

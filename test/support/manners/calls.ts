@@ -290,7 +290,12 @@ function members({ rt, objects }: World): Calls {
     'LoraModel.mergeAndUnload': () => [
       [options({ safe: true, quantised: 'dequantise', onMerged: () => {} })],
     ],
-    'LoraModel.exportAdapter': () => [['default', options({ convert: true, allowNonFinite: false })]],
+    'LoraModel.exportAdapter': () => [
+      [
+        'default',
+        options({ convert: true, allowNonFinite: false, taskType: null, baseModelNameOrPath: 'base' }),
+      ],
+    ],
     'LoraModel.loadAdapter': () => [
       [
         'read',
@@ -333,7 +338,7 @@ function speech({ rt, objects }: World): Calls {
           tokenizer: null,
           onProgress: () => {},
           signal,
-          cache: '',
+          cache: 'kept',
           sha256: SHA256,
         }),
       ],
