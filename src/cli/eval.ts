@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { yieldToEvents } from '../engine/yield.js';
 import type { LanguageModel } from '../models/load-model.js';
 import { type LossRow, meanLoss } from '../models/mean-loss.js';
+import { messageText, printable } from '../values/format-error.js';
 import { lossRows } from './eval-rows.js';
 import type { ModelFlags } from './model-options.js';
 import { checkPath, UserError } from './name-errors.js';
@@ -21,7 +22,10 @@ export async function evalCommand(flags: EvalFlags): Promise<void> {
   const text = await readFile(flags.data, 'utf8');
   await withModel(flags, async (lm, signal) => {
     const length = Math.min(flags.length, lm.model.maxLength);
-    const rows = lossRows(flags.data, text, lm, length);
+    const warn = (message: string): void => {
+      process.stderr.write(`warning: ${printable(messageText(message))}\n`);
+    };
+    const rows = lossRows(flags.data, text, lm, { length, warn });
     const begun = performance.now();
     const { loss, tokens } = await losses(lm, rows, signal);
     if (tokens === 0)

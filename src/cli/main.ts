@@ -126,8 +126,8 @@ function generate(): Command {
 }
 
 const EVAL_EXAMPLES = `
-A file *.jsonl has a row a line: {"text": ...}, {"messages": [...]}, or {"prompt": ..., "completion": ...}, of which the
-completion counts. Any other file is one text.
+A file *.jsonl has a row a line, of which counts what counts in training: of {"text": ...} all, of
+{"prompt": ..., "completion": ...} the completion, of {"messages": [...]} what the assistant says. Any other file is one text.
 
 Examples:
   lora-wasm eval --model model.gguf --data book.txt

@@ -48,7 +48,7 @@ export async function withModel(
   } finally {
     rt?.dispose();
     process.off('SIGINT', interrupt);
-    process.stdout.off('error', closed);
+    // `closed` stays: the error of the last write comes when this is over.
   }
 }
 

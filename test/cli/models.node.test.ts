@@ -63,7 +63,12 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'tokenizer.json'), tinyTokenizer());
   const rows = [
     { text: TEXT },
-    { messages: [{ role: 'user', content: 'Hi' }] },
+    {
+      messages: [
+        { role: 'user', content: 'Hi' },
+        { role: 'assistant', content: 'Ho' },
+      ],
+    },
     { prompt: 'ab', completion: 'cd' },
   ];
   writeFileSync(join(folder, 'rows.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join('\n'));
@@ -187,14 +192,19 @@ describe('eval', () => {
     expect(report.perplexity).toBeCloseTo(Math.exp(report.loss), 10);
   });
 
-  test('of rows of JSONL: of a text and a chat all, of a completion what follows the prompt', async () => {
-    const sum = await expected((lm) => {
-      const ids = (text: string) => lm.tokenizer!.encode(text);
-      const completion = { ids: ids('abcd'), labels: [-100, -100, ...ids('cd')] };
-      return JSON.stringify(meanLoss(lm.model, [ids(TEXT), ids('u:Hi|'), completion]).tokens);
+  test('of rows of JSONL counts what counts in training', async () => {
+    const rows = [TEXT, 'u:Hi|a:Ho|', 'abcd'];
+    const counted = [TEXT.length, 'a:Ho|'.length, 'cd'.length];
+    const loss = await expected((lm) => {
+      const labelled = rows.map((text, i) => {
+        const ids = lm.tokenizer!.encode(text);
+        return { ids, labels: ids.map((id, at) => (at < ids.length - counted[i]! ? -100 : id)) };
+      });
+      return String(meanLoss(lm.model, labelled).loss);
     });
     const report = JSON.parse(evaluate('--data', 'rows.jsonl', '--json').stdout);
-    expect(report).toMatchObject({ rows: 3, tokens: Number(sum) });
+    expect(report).toMatchObject({ rows: 3, tokens: TEXT.length - 1 + 5 + 2 });
+    expect(report.loss).toBeCloseTo(Number(loss), 6);
   });
 
   test('with an adapter', () => {
@@ -284,7 +294,7 @@ describe('refused, in one line, with exit code 1, is', () => {
     [
       'a row that is none',
       ['eval', '--model', 'tiny', '--data', 'wrong.jsonl'],
-      /wrong\.jsonl: line 2: expected an object with text, messages/,
+      /wrong\.jsonl: line 2: the object has txt, expected an object with text/,
     ],
     [
       'data without a token that counts',
