@@ -138,8 +138,10 @@ describeRuntimes('adapters over a quantised base', (rt) => {
       for (const options of [{ r: 2 }, { r: 3, useDora: true }]) {
         const [own, other] = twins(rt(), dtype, kind, options);
         const x = kind.input(rt(), DTYPE_INFO[dtype].elements);
+        const bytes = own.base.weight.bytes();
         expectAll(trained(rt(), own, x), trained(rt(), other, x));
         expect(own.base.weight.grad).toBeNull();
+        expectSame(own.base.weight.bytes(), bytes);
         for (const held of [own, other, x]) held.dispose();
       }
   });
@@ -404,6 +406,33 @@ describeRuntimes('adapters over a quantised base', (rt) => {
         expect(head.weight.toArray()).toEqual(values);
       } else expect([head.weight, weight.bytes()]).toEqual([weight, quantise('q4_0', values)]);
     }
+  });
+
+  test('a saved head that is tied to a table gets a weight of its own for good, and the table stays as it is', () => {
+    for (const dtype of ['f32', 'q8_0'] as const)
+      for (const how of ['dequantise', 'requantise'] as const) {
+        const blocks = quantised(rt(), 'q8_0', [9, 32]);
+        const weight = dtype === 'f32' ? rt().parameter(blocks.toArray(), [9, 32]) : blocks;
+        const table = new Embedding(rt(), 9, 32, { weight });
+        const head = new Linear(rt(), 32, 9, { weight, bias: false });
+        const model = new Sequential(table, new Linear(rt(), 32, 32), head);
+        const lora = LoraModel.attach(model, { r: 2, targetModules: ['1'], modulesToSave: ['2'] });
+        head.weight.set(head.weight.toArray().map((value) => value * 1.5));
+        const ids = rt()
+          .tensor(Int32Array.of(0, 8, 3), [3])
+          .keep();
+        const [bytes, wanted] = [weight.bytes(), valuesOf(rt(), lora, ids)];
+        lora.mergeAndUnload({ quantised: how });
+        expect([table.weight, head.weight === weight, head.weight.dtype]).toEqual([
+          weight,
+          false,
+          how === 'requantise' ? dtype : 'f32',
+        ]);
+        expectSame(weight.bytes(), bytes);
+        if (head.weight.dtype === 'f32') expectSame(valuesOf(rt(), model, ids), wanted);
+        expect(head.weight.requiresGrad).toBe(dtype === 'f32');
+        model.dispose();
+      }
   });
 
   test('a base weight in a file is compared by its values', async () => {

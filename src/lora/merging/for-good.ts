@@ -41,6 +41,8 @@ export function unmergeForGood<M extends Module>(attachment: Attachment<M>): M {
 /** An adapter's own copy of a parameter, on its way into the base. */
 interface Move {
   readonly copy: OwnCopy;
+  /** Whether other modules hold the parameter too. */
+  readonly shared: boolean;
   readonly into: IntoBase;
 }
 
@@ -59,12 +61,15 @@ function finish<M extends Module>(
   const quantised = options.quantised ?? null;
   const ready: { path: string; layer: LoraLayer; finish: Finish }[] = [];
   const moves: Move[] = [];
+  const tied = attachment.tied();
   try {
-    for (const copy of adapters.activeCopies())
-      moves.push({
-        copy,
-        into: intoBase(nameOf(where, copy), copy.original, valuesOf(copy.own), false, quantised),
-      });
+    for (const copy of adapters.activeCopies()) {
+      const { original, own } = copy;
+      // What other modules hold too stays theirs as it is.
+      const shared = tied.has(original) || original.holders > 1;
+      const into = intoBase(nameOf(where, copy), original, valuesOf(own), shared, quantised);
+      moves.push({ copy, shared, into });
+    }
     for (const [path, layer] of places.entries)
       ready.push({ path, layer, finish: layer.merging.finish(`${where}: ${path}`, layer.weight, quantised) });
     options.onMerged?.([
@@ -76,7 +81,6 @@ function finish<M extends Module>(
     for (const { into } of moves) into.cancel();
     throw error;
   }
-  const tied = attachment.tied();
   committed();
   // Trained biases and saved modules move into the base's own parameters.
   for (const { into } of moves) into.commit();
@@ -91,10 +95,10 @@ function finish<M extends Module>(
   }
   const model = attachment.detach((layer) => finished.get(layer) ?? layer.base);
   // The originals were put back for the last time.
-  for (const { copy, into } of moves) {
+  for (const { copy, shared, into } of moves) {
     if (!into.replaces) continue;
     copy.slot.set(into.parameter);
-    if (!tied.has(copy.original) && copy.original.holders <= 1) copy.original.block.dispose();
+    if (!shared) copy.original.block.dispose();
   }
   return model;
 }
