@@ -1,6 +1,6 @@
 // Runs of 32 elements of blocks of 256 to f32. The scales and minima of a block are whole numbers of six bits (Q6_K: eight, one for 16
 // elements) times those of the block; those of four blocks are computed at once, in the lanes of a vector that turns from block to
-// block. A value is scale·q, then minus the minimum. Called by index.ts.
+// block. A value is scale·q, then minus the minimum. Called by index.ts; direct-runs.ts takes scales and numbers.
 import { halves } from '../halves';
 import { constant } from '../simd';
 import { places, put, scalesFor } from './put';
@@ -43,69 +43,89 @@ function sixBits(run: i32, whole: v128, pairs: v128): v128 {
   return v128.or(v128.and(pairs, constant(LANES, 2)), i32x4.shl(i32x4.shr_u(whole, 6), 4));
 }
 
-/** Two runs lie in the nibbles of 32 bytes; run j has its fifth bits at bit j of 32 bytes. */
+/** Scales of run j of up to four blocks of Q4_K or Q5_K; w1 to w3 are how far the others lie behind the first. */
+// @ts-ignore: decorator
+@inline
+export function nibbleScales(run: i32, w: usize, w1: usize, w2: usize, w3: usize): v128 {
+  const six = w + 4 + <usize>(run & 3);
+  const whole = sixBits(run, bytesOf(six, w1, w2, w3), bytesOf(six + 8, w1, w2, w3));
+  return f32x4.mul(halves(v128.and(words(w, w1, w2, w3), constant(LANES, 0))), f32x4.convert_i32x4_s(whole));
+}
+
+/** What is added: the minima, negated. */
+// @ts-ignore: decorator
+@inline
+export function nibbleMinima(run: i32, w: usize, w1: usize, w2: usize, w3: usize): v128 {
+  const six = w + 8 + <usize>(run & 3);
+  const whole = sixBits(run, bytesOf(six, w1, w2, w3), i32x4.shr_u(bytesOf(six + 4, w1, w2, w3), 4));
+  return f32x4.neg(f32x4.mul(halves(i32x4.shr_u(words(w, w1, w2, w3), 16)), f32x4.convert_i32x4_s(whole)));
+}
+
+/** 16 numbers of a run, from byte `part` (0 or 16) on. Two runs lie in the nibbles of 32 bytes; run j has its fifth bits at bit j of 32 bytes. */
+// @ts-ignore: decorator
+@inline
+export function nibbleNumbers(type: i32, run: i32, w: usize, part: usize): v128 {
+  const bytes = v128.load(w + (type === Q5_K ? 48 : 16) + ((<usize>run >> 1) << 5) + part);
+  const low = v128.and(run & 1 ? i16x8.shr_u(bytes, 4) : bytes, constant(BYTES, 0));
+  if (type !== Q5_K) return low;
+  return v128.or(low, i16x8.shl(v128.and(i16x8.shr_u(v128.load(w + part, 16), run), constant(BYTES, 1)), 4));
+}
+
+/** Scales of 16 elements of up to four blocks of Q6_K: those from byte `part` of the run on. */
+// @ts-ignore: decorator
+@inline
+export function sixBitScales(run: i32, part: usize, w: usize, w1: usize, w2: usize, w3: usize): v128 {
+  // The halves end the blocks: no word is read there.
+  const all = halves(v128.or(bytesOf(w + 208, w1, w2, w3), i32x4.shl(bytesOf(w + 209, w1, w2, w3), 8)));
+  const bytes = bytesOf(w + 192 + (<usize>run << 1) + (part >> 4), w1, w2, w3);
+  return f32x4.mul(all, f32x4.convert_i32x4_s(i32x4.shr_s(i32x4.shl(bytes, 24), 24)));
+}
+
+/** 16 numbers of a run of Q6_K, 32 above their values. Four runs of half a block share 64 bytes of nibbles and 32 bytes of two bits each. */
+// @ts-ignore: decorator
+@inline
+export function sixBitNumbers(run: i32, w: usize, part: usize): v128 {
+  const bytes = v128.load(w + (<usize>(((run >> 2) << 6) + ((run & 1) << 5))) + part);
+  const high = v128.and(i16x8.shr_u(v128.load(w + 128 + (<usize>((run >> 2) << 5)) + part), (run & 3) << 1), constant(BYTES, 2));
+  return v128.or(v128.and(run & 2 ? i16x8.shr_u(bytes, 4) : bytes, constant(BYTES, 0)), i16x8.shl(high, 4));
+}
+
 // @ts-ignore: decorator
 @inline
 function nibbleRuns(type: i32, count: i32, run: i32, w: usize, wStep: usize, out: usize, outStep: usize, groupStep: usize): void {
   const w1 = count > 1 ? wStep : 0;
-  const w2 = count > 2 ? w1 + wStep : 0;
-  const w3 = count > 3 ? w2 + wStep : 0;
-  const heads = words(w, w1, w2, w3);
-  const six = w + 4 + <usize>(run & 3);
-  const pairs = bytesOf(six + 8, w1, w2, w3);
-  const scale = f32x4.convert_i32x4_s(sixBits(run, bytesOf(six, w1, w2, w3), pairs));
-  const minimum = f32x4.convert_i32x4_s(sixBits(run, bytesOf(six + 4, w1, w2, w3), i32x4.shr_u(pairs, 4)));
-  let scales = scalesFor(f32x4.mul(halves(v128.and(heads, constant(LANES, 0))), scale));
-  let minima = f32x4.neg(f32x4.mul(halves(i32x4.shr_u(heads, 16)), minimum));
+  const w2 = count > 2 ? w1 + wStep : w1;
+  const w3 = count > 3 ? w2 + wStep : w2;
+  let scales = scalesFor(nibbleScales(run, w, w1, w2, w3));
+  let minima = nibbleMinima(run, w, w1, w2, w3);
   const p0 = places(0), p1 = places(1), p2 = places(2), p3 = places(3);
   for (let i = 0; i < count; i++, w += wStep, out += outStep) {
-    const at = w + (type === Q5_K ? 48 : 16) + ((<usize>run >> 1) << 5);
     const d = v128.shuffle<f32>(scales, scales, 0, 0, 0, 0);
     const m = v128.shuffle<f32>(minima, minima, 0, 0, 0, 0);
     for (let part: usize = 0, to = out; part < 32; part += 16, to += 2 * groupStep) {
-      const bytes = v128.load(at + part);
-      let q = v128.and(run & 1 ? i16x8.shr_u(bytes, 4) : bytes, constant(BYTES, 0));
-      if (type === Q5_K) q = v128.or(q, i16x8.shl(v128.and(i16x8.shr_u(v128.load(w + part, 16), run), constant(BYTES, 1)), 4));
-      put(true, q, p0, p1, p2, p3, d, m, to, to + groupStep);
+      put(true, nibbleNumbers(type, run, w, part), p0, p1, p2, p3, d, m, to, to + groupStep);
     }
     scales = v128.shuffle<f32>(scales, scales, 1, 2, 3, 0);
     minima = v128.shuffle<f32>(minima, minima, 1, 2, 3, 0);
   }
 }
 
-/** Four runs of half a block share 64 bytes of nibbles and 32 bytes of two bits each; a run has two scales. */
 // @ts-ignore: decorator
 @inline
 function sixBitRuns(count: i32, run: i32, w: usize, wStep: usize, out: usize, outStep: usize, groupStep: usize): void {
   const w1 = count > 1 ? wStep : 0;
-  const w2 = count > 2 ? w1 + wStep : 0;
-  const w3 = count > 3 ? w2 + wStep : 0;
-  // The halves end the blocks: no word is read there.
-  const all = halves(v128.or(bytesOf(w + 208, w1, w2, w3), i32x4.shl(bytesOf(w + 209, w1, w2, w3), 8)));
-  const at = w + 192 + (<usize>run << 1);
-  let first = sixBitScales(all, bytesOf(at, w1, w2, w3));
-  let second = sixBitScales(all, bytesOf(at + 1, w1, w2, w3));
+  const w2 = count > 2 ? w1 + wStep : w1;
+  const w3 = count > 3 ? w2 + wStep : w2;
+  let first = scalesFor(sixBitScales(run, 0, w, w1, w2, w3));
+  let second = scalesFor(sixBitScales(run, 16, w, w1, w2, w3));
   const p0 = places(0), p1 = places(1), p2 = places(2), p3 = places(3);
-  const low = constant(BYTES, 0);
   for (let i = 0; i < count; i++, w += wStep, out += outStep) {
-    const nibbles = w + (<usize>(((run >> 2) << 6) + ((run & 1) << 5)));
-    const pairs = w + 128 + (<usize>((run >> 2) << 5));
     let d = v128.shuffle<f32>(first, first, 0, 0, 0, 0);
     for (let part: usize = 0, to = out; part < 32; part += 16, to += 2 * groupStep) {
-      const bytes = v128.load(nibbles + part);
-      const high = v128.and(i16x8.shr_u(v128.load(pairs + part), (run & 3) << 1), constant(BYTES, 2));
-      const number = v128.or(v128.and(run & 2 ? i16x8.shr_u(bytes, 4) : bytes, low), i16x8.shl(high, 4));
-      put(false, i8x16.sub(number, constant(BYTES, 3)), p0, p1, p2, p3, d, d, to, to + groupStep);
+      put(false, i8x16.sub(sixBitNumbers(run, w, part), constant(BYTES, 3)), p0, p1, p2, p3, d, d, to, to + groupStep);
       d = v128.shuffle<f32>(second, second, 0, 0, 0, 0);
     }
     first = v128.shuffle<f32>(first, first, 1, 2, 3, 0);
     second = v128.shuffle<f32>(second, second, 1, 2, 3, 0);
   }
-}
-
-/** Scales of a block times signed bytes. */
-// @ts-ignore: decorator
-@inline
-function sixBitScales(all: v128, bytes: v128): v128 {
-  return scalesFor(f32x4.mul(all, f32x4.convert_i32x4_s(i32x4.shr_s(i32x4.shl(bytes, 24), 24))));
 }

@@ -76,7 +76,7 @@ function blocks(type: i32, count: i32, w: usize, wStep: usize, out: usize, outSt
 /** The fifth bits of 16 elements, each in its place of a byte, out of the first two bytes. */
 // @ts-ignore: decorator
 @inline
-function fifth(bits: v128): v128 {
+export function fifth(bits: v128): v128 {
   const bit = v128.load(FIFTH_BIT);
   return v128.and(i8x16.eq(v128.and(i8x16.swizzle(bits, v128.load(FIFTH_BYTE)), bit), bit), constant(BYTES, 3));
 }

@@ -5,8 +5,9 @@
 // laid out so that the lanes of its vectors meet those of the nibbles, and divided by these powers, which is exact. Some rows of the
 // weight go together, as far apart as they can be, so that each is one long stream; each row's arithmetic is its own, so bits do
 // not depend on the cut. Where there are fewer rows than go together, the first stands in for the others.
-import { blockBytes, Q4_0, Q4_1, Q8_0 } from '../blocks/types';
+import { blockBytes, isBlocks, Q4_0, Q4_1, Q8_0 } from '../blocks/types';
 import { constant, fourByFour, FUSED, hsum, madd } from '../simd';
+import { layOutRuns, rowSum, sumsBytes } from './direct-runs';
 
 /** Rows at a time: more of them spill where loads are lifted to the top of a loop (bench/variants). */
 const ROWS: i32 = FUSED ? 4 : 2;
@@ -20,18 +21,29 @@ const PARTS = memory.data<f32>([1, 0.0625, 0.00390625, 0.000244140625]);
 
 /** Whether rows of this type can be read as they lie. */
 export function isDirect(type: i32): bool {
+  return isBlocks(type);
+}
+
+/** Whether nibbles or bytes are masked where they stand; the other types go row by row (direct-runs.ts). */
+// @ts-ignore: decorator
+@inline
+function inPlace(type: i32): bool {
   return type === Q4_1 || type === Q4_0 || type === Q8_0;
 }
 
-/** Bytes of scratch for rows of K elements: x laid out, and its sums over blocks. */
-export function directScratch(K: i32): usize {
-  return ((<usize>K) << 2) + (((<usize>K >> 5) << 2) + 15 & ~15);
+/** Bytes of scratch for rows of K elements: x laid out, and its sums. */
+export function directScratch(type: i32, K: i32): usize {
+  return ((<usize>K) << 2) + (inPlace(type) ? (((<usize>K >> 5) << 2) + 15) & ~15 : sumsBytes(type, K));
 }
 
 /** y[M,N] (+)= x[M,K]·Wᵀ for whole blocks of K; strides in bytes. */
 export function directProduct(type: i32, M: i32, N: i32, K: i32, x: usize, xStep: usize, w: usize, wStep: usize, add: i32, y: usize, yStep: usize, scratch: usize): void {
   const sums = scratch + ((<usize>K) << 2);
   for (; M > 0; M--, x += xStep, y += yStep) {
+    if (!inPlace(type)) {
+      runRows(type, N, K, x, w, wStep, add, y, scratch, sums);
+      continue;
+    }
     if (type === Q8_0) layOutPairs(K, x, scratch);
     else layOutNibbles(K, x, scratch, sums);
     const part = (N + ROWS - 1) / ROWS;
@@ -40,6 +52,14 @@ export function directProduct(type: i32, M: i32, N: i32, K: i32, x: usize, xStep
       else if (type === Q4_1) nibbleRows(Q4_1, K, N, n, part, scratch, sums, w, wStep, add, y);
       else nibbleRows(Q4_0, K, N, n, part, scratch, sums, w, wStep, add, y);
     }
+  }
+}
+
+function runRows(type: i32, N: i32, K: i32, x: usize, w: usize, wStep: usize, add: i32, y: usize, scratch: usize, sums: usize): void {
+  layOutRuns(type, K, x, scratch, sums);
+  for (let n = 0; n < N; n++, w += wStep, y += 4) {
+    const v = rowSum(type, K, scratch, sums, w);
+    store<f32>(y, add ? load<f32>(y) + v : v);
   }
 }
 

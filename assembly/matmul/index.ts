@@ -30,7 +30,7 @@ export function productScratch(path: i32, type: i32, K: i32): usize {
     known('productScratch', path, type);
   }
   if (path >> 4 === STREAM) return streamScratch(type, K);
-  if (path >> 4 === DIRECT) return directScratch(K);
+  if (path >> 4 === DIRECT) return directScratch(type, K);
   if (path >> 4 === DOT) return type === F32 ? 0 : ((<usize>stripRows(K)) * K) << 2;
   return packedScratch(type);
 }

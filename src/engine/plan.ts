@@ -12,12 +12,8 @@ const IN_PLACE = 2 << 4;
 const STREAM = 3 << 4;
 const DIRECT = 4 << 4;
 
-/** Types whose blocks one row of x meets as they lie: nothing is expanded, and fewer bytes come from memory than of float32. */
-const DIRECT_CODES: ReadonlySet<number> = new Set(
-  (['q4_0', 'q4_1', 'q8_0'] as const).map((dtype) => DTYPE_INFO[dtype].code),
-);
-
 const F32 = DTYPE_INFO.f32.code;
+/** Quantised types. One row of x meets their blocks as they lie: nothing is expanded, and fewer bytes come from memory than of float32. */
 const BLOCK_CODES: ReadonlySet<number> = new Set(
   DTYPES.filter(isQuantised).map((dtype) => DTYPE_INFO[dtype].code),
 );
@@ -47,7 +43,7 @@ export function planForward(
   _R: number,
   code: number = F32,
 ): number {
-  if (M === 1 && DIRECT_CODES.has(code)) return DIRECT;
+  if (M === 1 && BLOCK_CODES.has(code)) return DIRECT;
   if (level === 0) return M < 24 ? DOT | 4 : packed(level, COPIED);
   const awkward = K <= 256 || K >= 8192 || collides(K);
   const rows = K <= 32 ? 4 : awkward ? 24 : 96;
