@@ -52,6 +52,7 @@ export interface OptimizerSettings {
   }[];
 }
 
+/** What `SGD`, `Adam` and `AdamW` have in common; the Trainer takes any of them. */
 export abstract class Optimizer {
   readonly #name: string;
   readonly #momentNames: readonly string[];

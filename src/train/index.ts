@@ -17,6 +17,7 @@ export { type IndexedDbStoreOptions, indexedDbStore } from './indexed-db.js';
 export type { BatchLoss, LossFunction } from './loss.js';
 export type { EarlyStop, TrainerOptions } from './options.js';
 export { joinRows, type PackedRow, packRows } from './pack-rows.js';
+export type { RowForm } from './row-forms.js';
 export { type ParseRowsOptions, parseRows, type TokenRow } from './rows.js';
 export type { CheckpointFiles, CheckpointStore, StoredCheckpoint } from './store.js';
 export { Trainer } from './trainer.js';
