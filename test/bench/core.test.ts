@@ -55,6 +55,18 @@ test.each([
   expect(callsASample(run, clock)).toBe(calls);
 });
 
+test('a call in which another process had the core is not taken for a long one', () => {
+  const { run, clock } = steppingClock(0.005, 0.003);
+  let first = true;
+  let lost = 0;
+  const interrupted = (): void => {
+    run();
+    if (first) lost = 100;
+    first = false;
+  };
+  expect(callsASample(interrupted, () => clock() + lost)).toBe(callsASample(run, clock));
+});
+
 const REPORT: Report = reportOf('Engine 1', [
   rowOf('slow & <old>', 1, [10, 20, 40]),
   rowOf(PACKAGE, 1, [4, 5, 8]),
