@@ -66,8 +66,12 @@ export function llama3Factors(headDim: number, theta: number, scaling: Llama3Sca
   });
 }
 
-/** Elements of a head at most. */
-const LARGEST_HEAD = 65536;
+/** Elements of a head, and blocks, at most: what is made of each is bounded by it, before it is compared with the tensors. */
+export const LARGEST_HEAD = 65536;
+export const MOST_BLOCKS = 10_000;
+
+/** What a frequency is divided by at least: angles of the longest table stay below 2^20. */
+const LEAST_FACTOR = 2 ** -7;
 
 /** @throws FormatError unless the sizes fit together */
 export function checkConfig(where: string, config: ModelConfig): ModelConfig {
@@ -76,10 +80,14 @@ export function checkConfig(where: string, config: ModelConfig): ModelConfig {
     throw new FormatError(
       `${where}: num_key_value_heads is ${kv}, expected a divisor of num_attention_heads, ${heads}`,
     );
-  if (headDim % 2 !== 0 || headDim > LARGEST_HEAD)
-    throw new FormatError(`${where}: head_dim is ${headDim}, expected an even number up to ${LARGEST_HEAD}`);
-  const { theta } = config.rope;
+  if (headDim % 2 !== 0) throw new FormatError(`${where}: head_dim is ${headDim}, expected an even number`);
+  const { theta, factors } = config.rope;
   if (theta < 1) throw new FormatError(`${where}: rope_theta is ${theta}, expected 1 at least`);
+  const divisor = factors?.find((factor) => !(factor >= LEAST_FACTOR && Number.isFinite(factor)));
+  if (divisor !== undefined)
+    throw new FormatError(
+      `${where}: the scaling of rotary positions divides a frequency by ${divisor}, expected a finite number from ${LEAST_FACTOR} up`,
+    );
   if (config.windows.length !== numHiddenLayers)
     throw new FormatError(
       `${where}: layer_types has ${config.windows.length} entries, expected ${numHiddenLayers}`,

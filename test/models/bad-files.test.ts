@@ -1,8 +1,14 @@
 /** Files that are no model, or one that is not understood: each refused by an error that names file and field, with nothing left in memory. */
+import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeSafetensors } from '../../src/formats/index.js';
 import { createRuntime, FormatError, OutOfMemoryError, type Runtime } from '../../src/index.js';
-import { type LoadModelOptions, loadModel, type ModelInput } from '../../src/models/index.js';
+import {
+  type LanguageModel,
+  type LoadModelOptions,
+  loadModel,
+  type ModelInput,
+} from '../../src/models/index.js';
 import {
   folderFor,
   type StoredTiny,
@@ -92,6 +98,11 @@ test.each<[string, TinyGgufChanges, readonly string[]]>([
     'heads of no whole size',
     { metadata: { 'llama.attention.head_count': 5 } },
     ['llama.attention.key_length', '6.4'],
+  ],
+  [
+    'more blocks than anybody has',
+    { metadata: { 'llama.block_count': 1e9 } },
+    ['llama.block_count', '1 to 10000'],
   ],
   ['no layers', { metadata: { 'llama.block_count': 0 } }, ['llama.block_count', '0']],
   ['too many layers', { metadata: { 'llama.block_count': 3 } }, ["'blk.2.attn_q.weight'"]],
@@ -189,6 +200,18 @@ test.each<[string, TinyChanges['config'], readonly string[]]>([
     { rope_parameters: { rope_type: 'yarn', factor: 4 } },
     ['rope_parameters.rope_type'],
   ],
+  [
+    'a scaling by next to nothing',
+    { rope_scaling: { type: 'linear', factor: 1e-30 } },
+    ['rotary positions', '0.0078125'],
+  ],
+  [
+    'a scaling that is none',
+    { rope_scaling: { rope_type: 'llama3', factor: 1e300, low_freq_factor: 4, high_freq_factor: 4 } },
+    ['rotary positions'],
+  ],
+  ['more blocks than anybody has', { num_hidden_layers: 1e9 }, ['num_hidden_layers', '1 to 10000']],
+  ['a head too large', { head_dim: 2 ** 30 }, ['head_dim', '1 to 65536']],
   ['a scaling without its factor', { rope_scaling: { type: 'linear' } }, ['rope_scaling.factor', 'missing']],
   ['heads that do not divide', { num_key_value_heads: 3 }, ['num_key_value_heads is 3', '4']],
   ['heads of no whole size', { num_attention_heads: 5, num_key_value_heads: 5 }, ['head_dim', '6.4']],
@@ -362,6 +385,43 @@ test('a model that does not fit is refused before its weights are read, with the
   expect(small.memory().held).toBe(held);
   using fitting = await loadModel(small, tinyFolder());
   expect(fitting.config.vocabSize).toBe(40);
+});
+
+test('damaged files and fields give a model or a FormatError, and nothing stays', async () => {
+  const [gguf, weights] = [tinyGguf(), new Uint8Array(await tinyFolder().get(WEIGHTS)!.arrayBuffer())];
+  const values = fc.constantFrom<unknown>(
+    ...[0, -1, 1, 3, 7, 0.5, 1e9, 1e30, 1e-30, 2 ** 31, 65_536, '2', 'x', null, true, [], {}],
+  );
+  const damaged = (bytes: Uint8Array<ArrayBuffer>, reach: number) =>
+    fc.array(fc.tuple(fc.nat(reach), fc.nat(255)), { minLength: 1, maxLength: 3 }).map((changes) => {
+      const copy = bytes.slice();
+      for (const [at, value] of changes) copy[at] = value;
+      return new Blob([copy]);
+    });
+  const config = fc
+    .dictionary(fc.constantFrom(...Object.keys(TINY_CONFIG)), values, { minKeys: 1, maxKeys: 2 })
+    .map((change) => tinyFolder().set(CONFIG, new Blob([JSON.stringify({ ...TINY_CONFIG, ...change })])));
+  const source = fc.oneof(
+    damaged(gguf, 2000),
+    damaged(gguf, gguf.length - 1),
+    damaged(weights, 2400).map((blob) => tinyFolder().set(WEIGHTS, blob)),
+    config,
+  );
+  const seen = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(source, async (input) => {
+      const { held, tensors } = rt.memory();
+      const found = await loadModel(rt, input).catch((error: unknown) => error);
+      if (found instanceof FormatError) seen.add('refused');
+      else {
+        seen.add('loaded');
+        (found as LanguageModel).dispose();
+      }
+      expect(rt.memory()).toMatchObject({ held, tensors });
+    }),
+    { numRuns: 150 },
+  );
+  expect([...seen].sort()).toEqual(['loaded', 'refused']);
 });
 
 test('what is rounded to a type that cannot hold it is refused', async () => {

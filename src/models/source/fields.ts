@@ -8,8 +8,8 @@ export interface Fields {
   raw(name: string): unknown;
   /** Whether the field stands there, be it null. */
   has(name: string): boolean;
-  /** A whole number from 1 up. @throws FormatError */
-  count(name: string, fallback?: number): number;
+  /** A whole number from 1 up to `most`, by default 2^31 - 1. @throws FormatError */
+  count(name: string, fallback?: number, most?: number): number;
   /** A finite number above 0. @throws FormatError */
   positive(name: string, fallback?: number): number;
   /** @throws FormatError */
@@ -36,8 +36,13 @@ export function fieldsOf(where: string, get: (name: string) => unknown, prefix =
   return {
     raw,
     has: (name) => get(name) !== undefined,
-    count: (name, fallback) =>
-      number(name, fallback, (n) => Number.isSafeInteger(n) && n >= 1 && n < 2 ** 31, 'an integer from 1 up'),
+    count: (name, fallback, most = 2 ** 31 - 1) =>
+      number(
+        name,
+        fallback,
+        (n) => Number.isSafeInteger(n) && n >= 1 && n <= most,
+        `an integer from 1 to ${most}`,
+      ),
     positive: (name, fallback) =>
       number(name, fallback, (n) => Number.isFinite(n) && n > 0, 'a number above 0'),
     flag(name, fallback) {

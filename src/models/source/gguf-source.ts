@@ -3,7 +3,15 @@ import { isReadable, READABLE_NAMES } from '../../formats/ggml-types.js';
 import { ggufValues, openGgufAs } from '../../formats/gguf-file.js';
 import type { RandomAccess } from '../../formats/source.js';
 import { FormatError, listed } from '../../values/format-error.js';
-import { checkConfig, linearFactors, type ModelConfig, type ModelType, type RopeConfig } from '../config.js';
+import {
+  checkConfig,
+  LARGEST_HEAD,
+  linearFactors,
+  MOST_BLOCKS,
+  type ModelConfig,
+  type ModelType,
+  type RopeConfig,
+} from '../config.js';
 import { type Fields, fieldsOf, refuseField } from './fields.js';
 import type { ModelSource, StoredTensor } from './model-source.js';
 
@@ -143,12 +151,12 @@ function configFromGguf(where: string, parts: GgufParts): ModelConfig {
   if (vocabSize < 1) throw new FormatError(`${where}: there is no tensor 'token_embd.weight', expected one`);
   const hiddenSize = fields.count('embedding_length');
   const numAttentionHeads = fields.count('attention.head_count');
-  const headDim = fields.count('attention.key_length', hiddenSize / numAttentionHeads);
+  const headDim = fields.count('attention.key_length', hiddenSize / numAttentionHeads, LARGEST_HEAD);
   for (const name of ['attention.value_length', 'rope.dimension_count']) {
     const own = fields.count(name, headDim);
     if (own !== headDim) refuseField(where, `${modelType}.${name}`, own, `${headDim}, the size of a head`);
   }
-  const numHiddenLayers = fields.count('block_count');
+  const numHiddenLayers = fields.count('block_count', undefined, MOST_BLOCKS);
   const window =
     fields.raw('attention.sliding_window') === undefined ? null : fields.count('attention.sliding_window');
   return checkConfig(where, {

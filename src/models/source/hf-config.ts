@@ -3,8 +3,10 @@ import { FormatError } from '../../values/format-error.js';
 import { isPlainObject } from '../../values/kind.js';
 import {
   checkConfig,
+  LARGEST_HEAD,
   linearFactors,
   llama3Factors,
+  MOST_BLOCKS,
   type ModelConfig,
   type ModelType,
   type RopeConfig,
@@ -37,8 +39,12 @@ export function configFromHf(where: string, text: string): ModelConfig {
   if (act !== 'silu' && act !== 'swish') refuseField(where, 'hidden_act', act, "'silu'");
   const hiddenSize = fields.count('hidden_size');
   const numAttentionHeads = fields.count('num_attention_heads');
-  const numHiddenLayers = fields.count('num_hidden_layers');
-  const headDim = fields.count('head_dim', modelType === 'qwen3' ? 128 : hiddenSize / numAttentionHeads);
+  const numHiddenLayers = fields.count('num_hidden_layers', undefined, MOST_BLOCKS);
+  const headDim = fields.count(
+    'head_dim',
+    modelType === 'qwen3' ? 128 : hiddenSize / numAttentionHeads,
+    LARGEST_HEAD,
+  );
   const maxPositionEmbeddings = fields.count('max_position_embeddings');
   const attentionBias = fields.flag('attention_bias', false);
   return checkConfig(where, {
