@@ -84,9 +84,10 @@ export { Adam, type AdamOptions, AdamW, SGD, type SGDOptions, type Trainables } 
 export { type Schedule, type ScheduleKind, schedule } from './optim/schedule.js';
 export type { ElementSource } from './tensor/elements.js';
 export type { TensorOptions } from './tensor/make.js';
+export type { MemoryUse } from './tensor/memory-use.js';
 export type { Parameter, ParameterGroup } from './tensor/parameter.js';
 export type { RandomState } from './tensor/random.js';
-export { createRuntime, type MemoryUse, type Runtime } from './tensor/runtime.js';
+export { createRuntime, type Runtime } from './tensor/runtime.js';
 export type { Tensor } from './tensor/tensor.js';
 export type { QuantisedDType, WeightDType } from './values/dtypes.js';
 export { FormatError } from './values/format-error.js';

@@ -38,3 +38,12 @@ export function gradientOf({ runtime, shape }: Tensor): Expected {
 export function notATensor(where: string, name: string, value: unknown): TypeError {
   return new TypeError(`${where}: ${name} is ${describe(value)}, expected a Tensor`);
 }
+
+/** What `Tensor.requiresGrad` may be set to. @throws TypeError */
+export function checkRequires({ node, dtype }: Tensor, value: unknown): void {
+  if (typeof value !== 'boolean')
+    throw new TypeError(`Tensor.requiresGrad is ${describe(value)}, expected a boolean`);
+  if (node !== null)
+    throw new TypeError('Tensor.requiresGrad: this tensor was computed by an operation, expected a leaf');
+  if (value && dtype !== 'f32') throw new TypeError(`Tensor.requiresGrad: dtype is ${dtype}, expected f32`);
+}

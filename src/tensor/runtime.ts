@@ -11,6 +11,7 @@ import { bytesOf } from '../values/dtypes.js';
 import type { DType, Shape } from '../values/shape.js';
 import type { ElementSource } from './elements.js';
 import { makeFull, makeParameter, makeTensor, makeZeros, type TensorOptions } from './make.js';
+import type { MemoryUse } from './memory-use.js';
 import type { Parameter } from './parameter.js';
 import { drawNormal, drawUniform, putRandomState, type RandomState, randomStateOf } from './random.js';
 import type { RandomPlaces } from './random-watch.js';
@@ -20,20 +21,6 @@ import { Storage } from './storage.js';
 import { type Operation, type OperationInputs, type OperationKeep, TapeNode } from './tape.js';
 import { Tensor } from './tensor.js';
 import { backward } from './walk.js';
-
-/** What `rt.memory()` says. */
-export interface MemoryUse {
-  /** Size of linear memory in bytes. It never shrinks. */
-  readonly bytes: number;
-  /** Bytes in live blocks. */
-  readonly held: number;
-  /** Most bytes in live blocks at once, so far or since `resetPeakMemory()`: tensors, what the tape keeps, scratch. */
-  readonly peak: number;
-  /** Live blocks. */
-  readonly blocks: number;
-  /** Live tensors. */
-  readonly tensors: number;
-}
 
 /** Kernels, memory and random numbers of their own. `createRuntime` makes one; layers take it, tensors belong to it. */
 export class Runtime {
@@ -225,7 +212,7 @@ export class Runtime {
     output: Tensor,
     operation: Operation<I, K>,
   ): Tensor {
-    if (this.gradEnabled && wantsGradient(operation.inputs))
+    if (this.#running.records(operation.inputs))
       output.node = this.adopt(new TapeNode(output.shape, operation));
     return output;
   }
@@ -262,15 +249,4 @@ export class Runtime {
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   return new Runtime(await createEngine(options));
-}
-
-function wantsGradient(inputs: OperationInputs): boolean {
-  const wants = (one: Tensor | TapeNode | null): boolean =>
-    one instanceof TapeNode || (one?.requiresGrad ?? false);
-  for (const name in inputs) {
-    const one = inputs[name]!;
-    if (one === null || one instanceof Tensor || one instanceof TapeNode ? wants(one) : one.some(wants))
-      return true;
-  }
-  return false;
 }

@@ -3,14 +3,13 @@
  * tape's fields are for `ops`. Tensors are made by a Runtime (`rt.tensor`) and by operations.
  */
 
-import { describe } from '../values/checks.js';
 import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
 import { bytesOf } from '../values/dtypes.js';
 import { type DType, type Shape, showShape, sizeOf } from '../values/shape.js';
 import { copyFrom, copyOut, setNumbers, wordsOf, writeBytesTo, writeTo } from './content.js';
 import type { ElementSource } from './elements.js';
-import { checkExpected, gradientOf, notATensor } from './expected.js';
+import { checkExpected, checkRequires, gradientOf, notATensor } from './expected.js';
 import type { Runtime } from './runtime.js';
 import type { Scope, Scoped } from './scope.js';
 import { Storage } from './storage.js';
@@ -59,12 +58,7 @@ export class Tensor implements Scoped {
   }
 
   set requiresGrad(value: boolean) {
-    if (typeof value !== 'boolean')
-      throw new TypeError(`Tensor.requiresGrad is ${describe(value)}, expected a boolean`);
-    if (this.node !== null)
-      throw new TypeError('Tensor.requiresGrad: this tensor was computed by an operation, expected a leaf');
-    if (value && this.dtype !== 'f32')
-      throw new TypeError(`Tensor.requiresGrad: dtype is ${this.dtype}, expected f32`);
+    checkRequires(this, value);
     this.#requiresGrad = value;
   }
 
