@@ -245,6 +245,24 @@ test('a run that learnt before it was stopped is not asked again whether it does
   expect(textOf(second.trainer.save())).toEqual(wanted);
 });
 
+test('random numbers that the loss draws go on where they stood, in a runtime of any seed', async () => {
+  using rt = await fresh('simd');
+  const loss = (batch: Rows, model: Module) => {
+    const noise = rt.normal([batch.x.length], 0.5).toArray();
+    return lossOf(rt)({ ...batch, x: batch.x.map((value, i) => value + noise[i]!) }, model as never);
+  };
+  const job: Job = { model: lora({ loraDropout: 0.3 }) };
+  const whole = trainerOf(rt, job, { loss });
+  await drain(whole.trainer.run());
+  const wanted = textOf(whole.trainer.save());
+  const saved = await filesAt(trainerOf(rt, job, { loss }).trainer, 4);
+  const { trainer } = trainerOf(rt, job, { loss });
+  rt.setRandomState({ seed: 99, draws: 5, layers: 50 });
+  trainer.restore(saved);
+  await drain(trainer.run());
+  expect(textOf(trainer.save())).toEqual(wanted);
+});
+
 test('an aborted run has its last step in the store', async () => {
   const job = JOBS['a plain model with momentum']!;
   using rt = await fresh('simd');
