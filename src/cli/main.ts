@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The `lora-wasm` command: `inspect`, `convert`, `train`, `generate` and `eval`. A mistake is one line on stderr and exit code 1, never a stack trace. */
+/** The `lora-wasm` command: `inspect`, `convert`, `train`, `merge`, `generate` and `eval`. A mistake is one line on stderr and exit code 1, never a stack trace. */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,7 @@ import { readBase, readInput, writeOutput } from './files.js';
 import type { GenerateFlags } from './generate.js';
 import { reportOf, tableOf } from './inspect.js';
 import { Interrupted } from './interrupted.js';
+import type { MergeFlags } from './merge.js';
 import { collect, modelOptions, number } from './model-options.js';
 import { checkPath, ofFile } from './name-errors.js';
 import { type TrainFlags, trainOptions } from './train-options.js';
@@ -165,6 +166,35 @@ function train(): Command {
     });
 }
 
+const MERGE_EXAMPLES = `
+Examples:
+  lora-wasm merge --model folder --adapter my-adapter --out merged
+  lora-wasm merge --model model.gguf --adapter my-adapter --out merged --dequantise --dtype bf16`;
+
+function merge(): Command {
+  return modelOptions(new Command('merge'))
+    .description('write a model with adapters in its weights, as a folder that transformers loads')
+    .requiredOption('--out <dir>', 'a new folder')
+    .addOption(
+      new Option(
+        '--dtype <type>',
+        "type of the weights (default: the model's, f32 for a quantised one)",
+      ).choices(['f32', 'f16', 'bf16']),
+    )
+    .option('--dequantise', 'for a quantised model: its values as float numbers')
+    .option(
+      '--shard-size <MB>',
+      'a file at most, where it has more than one tensor',
+      number(1e-6, 1e6, false),
+      2000,
+    )
+    .addHelpText('after', MERGE_EXAMPLES)
+    .action(async (flags: MergeFlags) => {
+      const { mergeCommand } = await import('./merge.js');
+      await mergeCommand(flags);
+    });
+}
+
 function program(): Command {
   const command = new Command('lora-wasm')
     .description(
@@ -195,7 +225,8 @@ function program(): Command {
     .option('--force', 'write weights that are not finite')
     .option('--overwrite', 'replace files that are there')
     .action(convertFiles);
-  for (const own of [train(), generate(), evaluate()]) command.addCommand(own.copyInheritedSettings(command));
+  for (const own of [train(), merge(), generate(), evaluate()])
+    command.addCommand(own.copyInheritedSettings(command));
   return command;
 }
 
@@ -210,7 +241,7 @@ function report(error: unknown): void {
   const without = error instanceof CommanderError && error.code === 'commander.help';
   const text = error instanceof Error ? error.message : String(error);
   const line = without
-    ? 'no command, expected inspect, convert, train, generate or eval'
+    ? 'no command, expected inspect, convert, train, merge, generate or eval'
     : text.replace(/^error: /, '');
   // Commander's mistakes are of usage; those of files say themselves what was expected.
   const hint = error instanceof CommanderError ? '; lora-wasm --help shows the usage' : '';

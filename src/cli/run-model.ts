@@ -1,6 +1,7 @@
 /** What `generate` and `eval` share: a runtime with the model and its adapters, for as long as a part of the command runs, and Ctrl-C. */
 import { readAdapter } from '../formats/read-adapter.js';
 import { LoraModel } from '../lora/lora-model.js';
+import type { CausalLM } from '../models/causal-lm.js';
 import { type LanguageModel, loadModel } from '../models/load-model.js';
 import { createRuntime, type Runtime } from '../tensor/runtime.js';
 import { FormatError } from '../values/format-error.js';
@@ -12,13 +13,13 @@ import { progressBar } from './progress.js';
 
 /**
  * Runs `use` with the model loaded, and gives everything back. The signal it gets is given by Ctrl-C; a second one ends the process.
- * @param own - the seed of the runtime
+ * @param own - the seed of the runtime; whether a model without a tokenizer will do
  * @throws Interrupted; UserError, errors of files, options and memory
  */
 export async function withModel(
   flags: ModelFlags,
-  use: (lm: LanguageModel, signal: AbortSignal) => Promise<void>,
-  own: { readonly seed?: number } = {},
+  use: (lm: LanguageModel, signal: AbortSignal, lora: LoraModel<CausalLM> | null) => Promise<void>,
+  { seed, bare = false }: { readonly seed?: number; readonly bare?: boolean } = {},
 ): Promise<void> {
   const controller = new AbortController();
   const interrupt = (): void => {
@@ -35,16 +36,16 @@ export async function withModel(
     const { kernels, threads, maxMemory: maxMemoryMB } = flags;
     checkModelPath(flags.model);
     rt = await createRuntime({
-      ...own,
+      ...(seed === undefined ? {} : { seed }),
       kernels,
       threads,
       ...(maxMemoryMB === undefined ? {} : { maxMemoryMB }),
     });
     const lm = await load(rt, flags, controller.signal);
-    if (lm.tokenizer === null)
+    if (lm.tokenizer === null && !bare)
       throw new UserError(`${flags.model}: the model has no tokenizer, expected one, or --tokenizer`);
-    await addAdapters(lm, flags.adapter ?? []);
-    await use(lm, controller.signal);
+    const lora = await addAdapters(lm, flags.adapter ?? []);
+    await use(lm, controller.signal, lora);
   } finally {
     rt?.dispose();
     process.off('SIGINT', interrupt);
@@ -85,8 +86,11 @@ async function load(
 }
 
 /** Puts the adapters over the model, all of them active. */
-async function addAdapters({ model }: LanguageModel, flags: readonly AdapterFlag[]): Promise<void> {
-  if (flags.length === 0) return;
+async function addAdapters(
+  { model }: LanguageModel,
+  flags: readonly AdapterFlag[],
+): Promise<LoraModel<CausalLM> | null> {
+  if (flags.length === 0) return null;
   const lora = LoraModel.attach(model);
   const names: string[] = [];
   for (const [i, { path, scale }] of flags.entries()) {
@@ -104,4 +108,5 @@ async function addAdapters({ model }: LanguageModel, flags: readonly AdapterFlag
     names.push(name);
   }
   lora.setAdapter(names);
+  return lora;
 }

@@ -47,7 +47,7 @@ export async function openHfModel(files: ModelFiles): Promise<ModelSource> {
   for (const [tensor, file] of index ?? [])
     if (!tensors.has(tensor) && !IGNORED.test(tensor))
       throw new FormatError(`${where}: ${INDEX}: tensor '${tensor}' is not in ${file}, expected it there`);
-  const texts = new Map<string, string>();
+  const texts = new Map([['config.json', configText]]);
   for (const name of TEXTS) {
     const found = await text(name);
     if (found !== null) texts.set(name, found);
