@@ -226,11 +226,12 @@ export function trainOptions(command: Command): Command {
     .requiredOption('--data <path>', 'rows of JSONL, or a folder with train.jsonl and valid.jsonl')
     .requiredOption('--out <dir>', 'a new folder for adapter, checkpoints, metrics.jsonl and loss.svg');
   for (const one of TRAIN_OPTIONS) {
-    const option = new Option(one.flags, one.text);
+    // Of what has no value commander would show none.
+    const otherwise = one.shown === undefined ? '' : ` (default: ${one.shown})`;
+    const option = new Option(one.flags, `${one.text}${otherwise}`);
     if (one.choices !== undefined) option.choices([...one.choices]);
     if (one.read !== undefined) option.argParser(one.read);
     if (one.otherwise !== undefined) option.default(one.otherwise);
-    else if (one.shown !== undefined) option.default(option.negate ? true : undefined, one.shown);
     command.addOption(option);
   }
   return runOptions(command);
