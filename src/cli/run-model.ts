@@ -26,11 +26,8 @@ export async function withModel(
     if (controller.signal.aborted) process.exit(CTRL_C);
     controller.abort(new Interrupted('interrupted', CTRL_C));
   };
-  // As behind `| head`: nobody reads what would be written.
-  const closed = (error: NodeJS.ErrnoException): void =>
-    controller.abort(error.code === 'EPIPE' ? new Interrupted('standard output is closed', 0) : error);
   process.on('SIGINT', interrupt);
-  process.stdout.on('error', closed);
+  hearOutput(controller);
   let rt: Runtime | null = null;
   try {
     const { kernels, threads, maxMemory: maxMemoryMB } = flags;
@@ -49,8 +46,20 @@ export async function withModel(
   } finally {
     rt?.dispose();
     process.off('SIGINT', interrupt);
-    // `closed` stays: the error of the last write comes when this is over.
   }
+}
+
+/** What errors of standard output end; null before the first run. */
+let writing: AbortController | null = null;
+
+/** Lets errors of standard output end a run. The listener stays, as the error of the last write comes when the run is over. */
+function hearOutput(controller: AbortController): void {
+  if (writing === null)
+    process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+      // As behind `| head`: nobody reads what would be written.
+      writing?.abort(error.code === 'EPIPE' ? new Interrupted('standard output is closed', 0) : error),
+    );
+  writing = controller;
 }
 
 /** `-` is no file name. @throws UserError */
