@@ -139,6 +139,20 @@ describe('a run', () => {
     });
   });
 
+  test.each([
+    ['before the first step', 0, []],
+    ['of the adapter behind the last one', -1, ['--adapter', 'whole']],
+  ])('measures the loss that eval gives for the same rows, %s', async (_, place, more) => {
+    const args = ['--model', 'tiny', '--kernels', 'simd', '--threads', '1', '--data', 'data/valid.jsonl'];
+    const { status, stdout } = await command.run(['eval', ...args, ...more, '--json']);
+    const [line, measured] = [metrics('whole/metrics.jsonl').at(place)!, JSON.parse(stdout)];
+    const counted = VALID.map(({ messages }) => messages[1]!.content.length + ';'.length);
+    expect([status, measured.rows]).toEqual([0, VALID.length]);
+    expect(measured.tokens).toBe(counted.reduce((sum, count) => sum + count));
+    // One sequence of all rows in training, a row at a time here: what packing may change.
+    expect(line).toEqual({ type: 'eval', step: place === 0 ? 0 : 4, loss: expect.closeTo(measured.loss, 5) });
+  });
+
   test('on a finished run ends at once and touches nothing', async () => {
     const args = [...fast, '--out', 'whole', '--r', '4', '--lora-dropout', '0.1', '--resume'];
     const before = files('whole');
