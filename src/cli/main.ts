@@ -59,6 +59,12 @@ async function inspect(input: string, { json = false }: { json?: boolean }): Pro
     print(process.stdout, json ? JSON.stringify(model, null, 2) : modelTable(model));
     return;
   }
+  const { checkpointReport, checkpointTable, isCheckpoint } = await import('./inspect-checkpoint.js');
+  if (await isCheckpoint(input)) {
+    const checkpoint = await checkpointReport(input);
+    print(process.stdout, json ? JSON.stringify(checkpoint, null, 2) : checkpointTable(checkpoint));
+    return;
+  }
   const { bytes, weights, config } = await readInput(input);
   const file = await ofFile(weights, config, () => readAdapter(bytes));
   const report = reportOf(file, bytes.weights.length);
@@ -205,7 +211,7 @@ function program(): Command {
     .configureOutput({ outputError: () => {} });
   command
     .command('inspect <in>')
-    .description('show what the file or folder of an adapter or a model holds')
+    .description('show what the file or folder of an adapter, a model or a checkpoint holds')
     .option('--json', 'as JSON')
     .action(inspect);
   command

@@ -91,7 +91,11 @@ async function latest(folder: string): Promise<StoredCheckpoint | null> {
   }
   const newest = placesOf(names).at(-1);
   if (newest === undefined) return null;
-  const root = join(folder, newest.name);
+  return { step: newest.step, files: await readFiles(join(folder, newest.name)) };
+}
+
+/** The files of one checkpoint's folder; the command's `inspect` reads one alone. @throws file system errors */
+export async function readFiles(root: string): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>();
   for (const entry of await readdir(root, { withFileTypes: true })) {
     const inner = entry.isDirectory() ? await readdir(join(root, entry.name)) : [null];
@@ -100,7 +104,7 @@ async function latest(folder: string): Promise<StoredCheckpoint | null> {
       files.set(path, new Uint8Array(await readFile(join(root, path))));
     }
   }
-  return { step: newest.step, files };
+  return files;
 }
 
 /** The checkpoints among the names of a folder, the newest last. */

@@ -70,6 +70,22 @@ export function checkpointFiles(
   return files;
 }
 
+/** What a checkpoint says of itself to who has no run to put it into. */
+export interface CheckpointContent {
+  readonly identity: Identity;
+  /** Learning rates, one a group. */
+  readonly rates: readonly number[];
+  readonly progress: Progress;
+  readonly history: History;
+}
+
+/** Reads a checkpoint whose files are whole. @throws CheckpointError, FormatError */
+export function readCheckpoint(where: string, files: CheckpointFiles): CheckpointContent {
+  const { state, progress, history } = readState(where, fileOf(where, files, STATE));
+  checkHashes(where, state.files, files);
+  return { identity: state.identity, rates: state.rates, progress, history };
+}
+
 /**
  * Puts a run back as its files have it.
  * @throws CheckpointError for a checkpoint of another run, AdapterError, FormatError for damaged files; nothing has changed then

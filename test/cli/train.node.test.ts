@@ -198,6 +198,58 @@ describe('a run', () => {
     expect(metrics('broken/metrics.jsonl')).toEqual(metrics('straight/metrics.jsonl'));
   });
 
+  test('leaves a checkpoint that inspect tells of: step, losses, what it goes with, adapter', async () => {
+    const at = 'whole/checkpoints/step-00000004';
+    const { status, stdout, stderr } = await command.run(['inspect', at, '--json']);
+    expect([status, stderr]).toEqual([0, '']);
+    const report = JSON.parse(stdout);
+    const lines = metrics('whole/metrics.jsonl') as { type: string; loss: number; tokens: number }[];
+    const steps = lines.filter(({ type }) => type === 'step');
+    expect(report).toMatchObject({
+      ...{ kind: 'checkpoint', step: 4, steps: 4, end: 'finished' },
+      counted: steps.reduce((sum, { tokens }) => sum + tokens, 0),
+      loss: { first: steps[0]!.loss, last: steps[3]!.loss },
+      evaluations: [{ step: 4, value: lines.at(-1)!.loss, best: true }],
+      best: { step: 4, value: lines.at(-1)!.loss },
+      goesWith: { kernels: 'simd', options: { batchSize: 2, tags: { '--r': 4, '--lora-dropout': 0.1 } } },
+      files: { 'optimizer.safetensors': bytes(at, 'optimizer.safetensors').length },
+      adapters: { '': { format: 'peft', ranks: [4], alphas: [16] } },
+    });
+    const table = (await command.run(['inspect', at])).stdout;
+    expect(table).toContain(
+      `checkpoint of step 4 of 4, done; ${report.counted} examples or tokens counted\n`,
+    );
+    expect(table).toContain(`goes with lora-wasm ${report.goesWith.version}, kernels simd, model `);
+    expect(table).toMatch(/--r 4, .*\n[\s\S]*peft adapter, \d+ layers/);
+  });
+
+  test.each<[string, (at: string) => void, RegExp]>([
+    [
+      'without its state',
+      (at) => rmSync(join(at, 'trainer.json')),
+      /: there is no trainer\.json, expected it among .*optimizer\.safetensors/,
+    ],
+    [
+      'with a state that was cut',
+      (at) => writeFileSync(join(at, 'trainer.json'), '{"hash":"0"'),
+      /: trainer\.json is damaged, expected it as trainer\.save wrote it/,
+    ],
+    [
+      'without its moments',
+      (at) => rmSync(join(at, 'optimizer.safetensors')),
+      /: there is no optimizer\.safetensors/,
+    ],
+    ['that is none', (at) => rmSync(at, { recursive: true }), /half: there is no such file or folder/],
+  ])('leaves one that inspect refuses %s', async (_, harm, message) => {
+    rmSync(path('half'), { recursive: true, force: true });
+    cpSync(path('whole/checkpoints/step-00000004'), path('half'), { recursive: true });
+    harm(path('half'));
+    const { status, stdout, stderr } = await command.run(['inspect', 'half']);
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^lora-wasm: half[^\n]*\n$/);
+    expect(stderr).toMatch(message);
+  });
+
   test('with --json prints one object, and the lines to standard error', async () => {
     const { stdout, stderr } = await train(
       ...fast,
