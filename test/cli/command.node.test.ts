@@ -250,7 +250,7 @@ test.each([
 });
 
 test.each([
-  [[], 'no command, expected inspect, convert, train, generate or eval'],
+  [[], 'no command, expected inspect, convert, train, merge, generate or eval'],
   [['inspect'], "missing required argument 'in'"],
   [['inspect', 'nothing'], 'nothing: there is no such file or folder'],
   [['inspect', 'bin'], 'a pickle can run code'],
