@@ -1,5 +1,8 @@
 /** Where suites run: in this Node, or in a page of a real Chromium. */
+import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { buildCeilingLoops, measureCeilings } from './core/ceilings.js';
 import { buildNaive } from './core/compile.js';
 import { nodeName } from './core/provenance.js';
@@ -23,6 +26,7 @@ export function nodeEngine(): Engine {
         cores: availableParallelism(),
         ceilingLoops: buildCeilingLoops,
         ceilings: measureCeilings,
+        ...{ startHelper, peakResident, modelSource: async (path) => path },
         progress,
       });
     },
@@ -30,12 +34,25 @@ export function nodeEngine(): Engine {
   };
 }
 
-/** Every suite gets a page of its own. @throws Error when Chromium does not start */
-export async function chromiumEngine(executablePath: string): Promise<Engine> {
+/** No loader of sources: a helper needs none. */
+function startHelper(script: string, message: unknown): () => void {
+  const worker = new Worker(script, { eval: true, execArgv: [] });
+  worker.postMessage(message);
+  return () => void worker.terminate();
+}
+
+function peakResident(model: string, kernels: string, read: number, written: number): number {
+  const script = fileURLToPath(new URL('./llm/resident.js', import.meta.url));
+  const args = [script, model, String(read), String(written), kernels];
+  return Number(execFileSync(process.execPath, args, { encoding: 'utf8' }));
+}
+
+/** Every suite gets a page of its own; a model is served as one file. @throws Error when Chromium does not start */
+export async function chromiumEngine(executablePath: string, model: string | null = null): Promise<Engine> {
   // The bundler and the browser's driver stay out of a process that measures itself.
   const { startChromium } = await import('./browser/chromium.js');
   const entry = new URL('./browser/page.ts', import.meta.url);
-  const { version, open, close } = await startChromium(executablePath, entry);
+  const { version, open, close } = await startChromium(executablePath, entry, model);
   return {
     name: `Chromium ${version}`,
     run: async (suite, options, progress) => {

@@ -8,10 +8,12 @@ import { printReport, showProgress } from './core/print.js';
 import { commandLine, provenance } from './core/provenance.js';
 import type { Report } from './core/records.js';
 import { chromiumEngine, nodeEngine } from './engines.js';
+import { greedyOf } from './llm/golden.js';
 import type { RunOptions, Suite } from './suite.js';
 import { SUITE_NAMES, SUITES, type SuiteName } from './suites.js';
 
-interface Options extends Omit<RunOptions, 'filter' | 'threads'> {
+interface Options extends Omit<RunOptions, 'filter' | 'threads' | 'model'> {
+  readonly model?: string;
   readonly threads?: number;
   readonly filter?: string;
   readonly json?: string;
@@ -24,6 +26,7 @@ function readCommand(): [SuiteName, Options] {
     .addArgument(new Argument('[suite]', 'what to measure').choices(SUITE_NAMES).default('bench'))
     .option('--json <file>', 'also write the results as JSON')
     .option('--chromium <path>', 'measure in an isolated page of this Chromium instead of in this Node')
+    .option('--model <path>', 'llm: also measure this language model, a GGUF file or (in Node) a folder')
     .option('--threads <n>', 'the most threads to measure; default: the cores', threadsOf)
     .option('--quick', 'a few small shapes, to see whether all works', false)
     .addOption(
@@ -54,10 +57,12 @@ function commandOf(suite: SuiteName): string {
 }
 
 async function main(): Promise<void> {
-  const [suite, { json, chromium, quick, kernels, threads = null, filter = null }] = readCommand();
-  const engine = chromium === undefined ? nodeEngine() : await chromiumEngine(chromium);
+  const [suite, { json, chromium, quick, kernels, threads = null, filter = null, model: path }] =
+    readCommand();
+  const engine = chromium === undefined ? nodeEngine() : await chromiumEngine(chromium, path ?? null);
   try {
-    const options = { quick, kernels, threads, filter };
+    const model = path === undefined ? null : { path, greedy: greedyOf(path) };
+    const options = { quick, kernels, threads, filter, model };
     const measured = await engine.run(suite, options, showProgress);
     showProgress('');
     const report: Report = { ...provenance(commandOf(suite), engine.name), ...measured };

@@ -1,8 +1,10 @@
 /** Runs one suite in this engine, Node or a page: its environment before, the ceilings around it, its runtimes' end. */
 import type { Runtime } from 'lora-wasm';
+import type { ModelInput } from '../src/models/index.js';
 import { runtimeOf as ownRuntime } from './core/own.js';
 import { higher, Yardstick } from './core/peak.js';
 import type { Ceilings, Row } from './core/records.js';
+import { SharedCeiling, type StartHelper } from './core/shared-ceiling.js';
 import type { Environment, Outcome, RunOptions, Suite } from './suite.js';
 import { SUITES, type SuiteName } from './suites.js';
 
@@ -13,6 +15,11 @@ export interface Tools {
   /** The loops of `assembly/ceiling.ts`, in plain or in relaxed SIMD. */
   readonly ceilingLoops: (relaxed: boolean) => Promise<WebAssembly.Module>;
   readonly ceilings: () => Promise<Ceilings>;
+  readonly startHelper: StartHelper;
+  /** Where the model of that path is read from. */
+  readonly modelSource: (path: string) => Promise<ModelInput>;
+  /** Most bytes in memory of a new process that does it; null where there are no processes. */
+  readonly peakResident: ((model: string, kernels: string, read: number, written: number) => number) | null;
   readonly progress: (text: string) => void;
 }
 
@@ -25,6 +32,7 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
   const { quick, kernels, filter, threads } = options;
   const suite: Suite = SUITES[name];
   const runtimes: Runtime[] = [];
+  const shared: SharedCeiling[] = [];
   const runtimeOf = async (threads: number): Promise<Runtime> => {
     const rt = await ownRuntime({ kernels, threads, seed: 1 });
     runtimes.push(rt);
@@ -36,25 +44,37 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
     const topOf = ({ fused, plain }: Ceilings): number | null => (relaxed ? fused : plain);
     const pattern = filter === null ? null : new RegExp(filter);
     const before = await tools.ceilings();
-    const yardstick = new Yardstick(await tools.ceilingLoops(relaxed));
+    const loops = await tools.ceilingLoops(relaxed);
+    const yardstick = new Yardstick(loops);
+    const ceilingOf = async (threads: number): Promise<SharedCeiling> => {
+      const made = await SharedCeiling.start(loops, yardstick, threads, tools.startHelper);
+      shared.push(made);
+      return made;
+    };
+    const { model: chosen } = options;
+    const { peakResident } = tools;
     const environment: Environment = {
       ...{ rt, runtimeOf, quick, naive: tools.naive, progress: tools.progress },
       ...{ ceilings: before, ceiling: topOf(before) },
-      yardstick,
+      ...{ yardstick, ceilingOf },
+      model: chosen && { source: await tools.modelSource(chosen.path), greedy: chosen.greedy },
+      peakResident:
+        peakResident && chosen && ((read, written) => peakResident(chosen.path, kernels, read, written)),
       threads: threads ?? tools.cores,
       wanted: (title) => pattern?.test(title) ?? true,
     };
-    const { rows, notMeasured } = await suite.run(environment);
+    const { rows, ...rest } = await suite.run(environment);
     const ceilings = quick ? before : higher(before, await tools.ceilings());
     const top = suite.ownCeilings === true ? null : topOf(ceilings);
-    return { ceilings, rows: rows.map((row) => withCeiling(row, top)), notMeasured };
+    return { ceilings, rows: rows.map((row) => withCeiling(row, top)), ...rest };
   } finally {
+    for (const ceiling of shared) ceiling.close();
     for (const rt of runtimes) rt.dispose();
   }
 }
 
-/** A row that states its percentage states it of the higher of both ceilings, times its threads. */
+/** A row that states its percentage, and not of ceilings of its own rounds, states it of the higher of both, times its threads. */
 function withCeiling(row: Row, top: number | null): Row {
-  if (row.percentOfCeiling === null || top === null) return row;
+  if (row.percentOfCeiling === null || top === null || 'ceilings' in row) return row;
   return { ...row, percentOfCeiling: (100 * row.gflops) / (top * row.threads) };
 }

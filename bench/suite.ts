@@ -3,9 +3,12 @@
  * imports, names nothing of Node; `suites.ts` lists all, `run.ts` runs one.
  */
 import type { Runtime } from 'lora-wasm';
+import type { ModelInput } from '../src/models/index.js';
 import type { Goal } from './core/goal.js';
 import type { Yardstick } from './core/peak.js';
 import type { Ceilings, NotMeasured, Report, Row } from './core/records.js';
+import type { SharedCeiling } from './core/shared-ceiling.js';
+import type { Greedy } from './llm/golden.js';
 
 /** What the command line asks of a suite; plain values, which cross a page's border. */
 export interface RunOptions {
@@ -16,6 +19,8 @@ export interface RunOptions {
   readonly threads: number | null;
   /** Source of a regular expression over titles, or null for all. */
   readonly filter: string | null;
+  /** A language model's file or folder, and what it is known to write, or null for none. */
+  readonly model: { readonly path: string; readonly greedy: Greedy | null } | null;
 }
 
 export interface Environment {
@@ -33,6 +38,12 @@ export interface Environment {
   readonly ceilings: Ceilings;
   /** GFLOP/s of one thread: the ceiling of the build of `rt`. */
   readonly ceiling: number | null;
+  /** The ceiling's loop on so many threads at once, closed after the suite. */
+  readonly ceilingOf: (threads: number) => Promise<SharedCeiling>;
+  /** The language model of `--model`. */
+  readonly model: { readonly source: ModelInput; readonly greedy: Greedy | null } | null;
+  /** Most bytes in memory of a new process that reads and writes so many tokens by the model; null where there are no processes. */
+  readonly peakResident: ((read: number, written: number) => number) | null;
   readonly quick: boolean;
   /** Whether a group of this title is to run. */
   readonly wanted: (title: string) => boolean;
@@ -43,6 +54,8 @@ export interface Environment {
 export interface Outcome<R extends Row = Row> {
   readonly rows: R[];
   readonly notMeasured: NotMeasured[];
+  /** As in `Report`. */
+  readonly peakResident?: number;
 }
 
 export interface Suite<R extends Row = Row> {
@@ -54,7 +67,7 @@ export interface Suite<R extends Row = Row> {
   cells(row: R): string[];
   /** Rows state the percentage of ceilings of their own rounds, not of those around the run. */
   readonly ownCeilings?: boolean;
-  readonly goals?: (report: Pick<Report, 'rows' | 'ceilings'>) => Goal[];
+  readonly goals?: (report: Pick<Report, 'rows' | 'ceilings' | 'peakResident'>) => Goal[];
   /** Of the page of results: a table before the rows, in Markdown. */
   readonly digest?: (report: Report) => string;
   /** What the chart beside the results shows, and the SVG. */

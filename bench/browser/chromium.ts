@@ -19,8 +19,12 @@ export interface Chromium {
   close(): Promise<void>;
 }
 
-/** Bundles, serves and launches. @throws Error when Chromium does not start */
-export async function startChromium(executablePath: string, entry: URL): Promise<Chromium> {
+/** Bundles, serves and launches. @param model - a file that pages fetch as `/model` @throws Error when Chromium does not start */
+export async function startChromium(
+  executablePath: string,
+  entry: URL,
+  model: string | null = null,
+): Promise<Chromium> {
   await Promise.all([
     bundlePage(entry),
     compile('naive'),
@@ -28,7 +32,7 @@ export async function startChromium(executablePath: string, entry: URL): Promise
     compile('ceiling', ['simd', 'relaxed-simd']),
   ]);
   const browser = await chromium.launch({ executablePath, args: FLAGS });
-  const server = await servePage(new URL('./node_modules/', entry));
+  const server = await servePage(new URL('./node_modules/', entry), model);
   return {
     version: browser.version(),
     open: async (progress = () => {}) => openPage(await browser.newPage(), server.address, progress),

@@ -17,8 +17,9 @@ const TYPES: Readonly<Record<string, string>> = {
   wasm: 'application/wasm',
 };
 
-/** `/files/<package>/` is that package's dist, `/compiled/` the benchmark's modules, anything else the bundle. */
-function fileOf(path: string, packages: URL): string {
+/** `/model` is the file of a language model, `/files/<package>/` is that package's dist, `/compiled/` the benchmark's modules, anything else the bundle. */
+function fileOf(path: string, packages: URL, model: string | null): string {
+  if (path === '/model' && model !== null) return model;
   const file = /^\/files\/(.+)\/([^/]+)$/.exec(path);
   if (file !== null) return fileURLToPath(new URL(`${file[1]}/dist/${file[2]}`, packages));
   if (path.startsWith('/compiled/')) return here(`../out/${path.slice(10)}`);
@@ -26,7 +27,10 @@ function fileOf(path: string, packages: URL): string {
 }
 
 /** Starts a server on a free port of this machine alone. @param packages - folder of those that a page asks files of */
-export async function servePage(packages: URL): Promise<{ address: string; close: () => void }> {
+export async function servePage(
+  packages: URL,
+  model: string | null = null,
+): Promise<{ address: string; close: () => void }> {
   const server = createServer(async ({ url = '/' }, response) => {
     const path = url.split('?')[0]!;
     const type = path === '/' ? 'text/html' : TYPES[path.split('.').at(-1)!];
@@ -36,7 +40,7 @@ export async function servePage(packages: URL): Promise<{ address: string; close
       'Cross-Origin-Embedder-Policy': 'require-corp',
     };
     try {
-      const body = path === '/' ? PAGE : await readFile(fileOf(path, packages));
+      const body = path === '/' ? PAGE : await readFile(fileOf(path, packages, model));
       response.writeHead(200, headers).end(body);
     } catch {
       response.writeHead(404).end();

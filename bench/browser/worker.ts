@@ -11,6 +11,22 @@ export type WorkerAnswer =
 
 const answer = (message: WorkerAnswer): void => globalThis.postMessage(message);
 
+function startHelper(script: string, message: unknown): () => void {
+  const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
+  const worker = new Worker(url);
+  worker.postMessage(message);
+  return () => {
+    worker.terminate();
+    URL.revokeObjectURL(url);
+  };
+}
+
+async function modelSource(): Promise<Blob> {
+  const response = await fetch('/model');
+  if (!response.ok) throw new Error(`worker: /model answered ${response.status}, expected a file of a model`);
+  return response.blob();
+}
+
 globalThis.onmessage = async ({
   data: { suite, options },
 }: MessageEvent<{ suite: SuiteName; options: RunOptions }>) => {
@@ -20,6 +36,7 @@ globalThis.onmessage = async ({
       cores: navigator.hardwareConcurrency,
       ceilingLoops,
       ceilings: pageCeilings,
+      ...{ startHelper, modelSource, peakResident: null },
       progress: (progress) => answer({ progress }),
     });
     answer({ measured });

@@ -8,7 +8,7 @@ interface CeilingExports {
   readAll(bytes: number, from: number, to: number): void;
 }
 
-const FLOPS_A_TURN = 104;
+export const FLOPS_A_TURN = 104;
 const TURNS = 1_000_000;
 const READ_BYTES = 256 * 2 ** 20;
 /** `readAll` takes whole pieces of so many bytes. */

@@ -50,6 +50,8 @@ export interface Report extends Provenance {
   readonly ceilings: Ceilings;
   readonly rows: Row[];
   readonly notMeasured: NotMeasured[];
+  /** Most bytes that lay in memory of a process that does what the suite measures, nothing else; absent where none was started. */
+  readonly peakResident?: number;
 }
 
 /** Names of this package's operations: goals and tables look rows up by them. */

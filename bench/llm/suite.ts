@@ -1,27 +1,54 @@
 /**
  * The suite `llm`: the kernels of a language model at the sizes of SmolLM2-135M, one thread: products over weights as a file holds
- * them against the same numbers in float32, and causal attention.
+ * them against the same numbers in float32, and causal attention; and, where `--model` names one, the whole model.
  */
+import { summarise } from '../core/measure.js';
+import { type NotMeasured, PACKAGE, type Row } from '../core/records.js';
 import { figure, rangeText } from '../core/table.js';
 import type { Environment, Outcome, Suite } from '../suite.js';
 import { attentionRows } from './attention.js';
 import { llmGoals } from './goals.js';
+import { FULL, isModelRow, modelRows, percentsOf, speedsOf } from './model.js';
 import { productRows } from './products.js';
 import { SMOLLM2, TINY } from './weights.js';
 
 export const llm = {
   about: 'a language model: quantised weights against float32, attention against the ceiling',
   run,
-  columns: ['operation', 'shape', 'ms (range)', 'GFLOP/s', '% of ceiling', 'times as fast as float32'],
+  columns: [
+    ...['operation', 'shape', 'ms (range)', 'GFLOP/s', '% of ceiling', 'times as fast as float32'],
+    ...['tokens a second (range)', '% of ceiling, best'],
+  ],
   cells: (row) => [
     ...[row.operation, row.shape, rangeText(row), row.gflops.toFixed(1)],
-    row.percentOfCeiling === null ? '' : row.percentOfCeiling.toFixed(0),
+    percentText(row),
     row.ratio === null ? '' : figure(1 / row.ratio),
+    isModelRow(row) ? rangeText(summarise(speedsOf(row))) : '',
+    isModelRow(row) ? Math.max(...percentsOf(row)).toFixed(0) : '',
   ],
   goals: llmGoals,
 } as const satisfies Suite;
 
-function run(environment: Environment): Outcome {
-  const sizes = environment.quick ? TINY : SMOLLM2;
-  return { rows: [...productRows(environment, sizes), ...attentionRows(environment)], notMeasured: [] };
+function percentText(row: Row): string {
+  if (isModelRow(row)) {
+    const { median, min, max } = summarise(percentsOf(row));
+    return `${median.toFixed(0)} (${min.toFixed(0)}-${max.toFixed(0)})`;
+  }
+  return row.percentOfCeiling === null ? '' : row.percentOfCeiling.toFixed(0);
 }
+
+async function run(environment: Environment): Promise<Outcome> {
+  const { quick, model, threads, peakResident, progress } = environment;
+  const kernels = [...productRows(environment, quick ? TINY : SMOLLM2), ...attentionRows(environment)];
+  const whole = await modelRows(environment);
+  const rows = [...kernels, ...whole];
+  if (model === null) return { rows, notMeasured: [left('the whole model', 'no --model names its file')] };
+  const notMeasured = threads > 1 ? [] : [left('the model on several threads', 'one thread was asked for')];
+  if (quick || whole.length === 0) return { rows, notMeasured };
+  if (peakResident === null)
+    return { rows, notMeasured: [...notMeasured, left('resident memory', 'a page cannot tell it')] };
+  progress('memory of a process of its own');
+  return { rows, notMeasured, peakResident: peakResident(FULL.read, FULL.written) };
+}
+
+const left = (operation: string, reason: string): NotMeasured => ({ contestant: PACKAGE, operation, reason });

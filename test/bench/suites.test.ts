@@ -4,13 +4,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createRuntime, type Runtime } from 'lora-wasm';
+import { createRuntime } from 'lora-wasm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WEIGHT_OPERATIONS } from '../../bench/baselines/weights.js';
-import { buildCeilingLoops } from '../../bench/core/ceilings.js';
-import { buildNaive } from '../../bench/core/compile.js';
 import { pairedRatio } from '../../bench/core/measure.js';
-import { Yardstick } from '../../bench/core/peak.js';
 import { isReport, OP, PACKAGE, type Row } from '../../bench/core/records.js';
 import { chromiumEngine, type Engine, nodeEngine } from '../../bench/engines.js';
 import { productCases } from '../../bench/kernels/products.js';
@@ -18,29 +15,12 @@ import type { KernelRow } from '../../bench/kernels/suite.js';
 import { vectorCases } from '../../bench/kernels/vectors.js';
 import { ATTENTION_OPERATIONS } from '../../bench/llm/attention.js';
 import type { ScalingRow } from '../../bench/scaling/suite.js';
-import type { Environment } from '../../bench/suite.js';
 import { SUITE_NAMES, SUITES, type SuiteName } from '../../bench/suites.js';
 import { findChromium } from '../browser/chromium.js';
+import { environmentOf, switchKernels } from './environment.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const QUICK = { quick: true, kernels: 'auto', threads: 2, filter: null } as const;
-
-/** Puts switches before a runtime's kernels. Off, they do nothing, save those that only tell sizes. */
-function switchKernels({ engine }: Runtime): { off: () => void } {
-  let works = true;
-  const switched = Object.entries(engine.kernels).map(([name, kernel]) => [
-    name,
-    /Scratch|^simdLevel$|^heapBase$/.test(name)
-      ? kernel
-      : (...args: number[]): unknown => (works ? kernel(...args) : undefined),
-  ]);
-  Object.defineProperty(engine, 'kernels', { value: Object.fromEntries(switched), configurable: true });
-  return {
-    off: () => {
-      works = false;
-    },
-  };
-}
+const QUICK = { quick: true, kernels: 'auto', threads: 2, filter: null, model: null } as const;
 
 describe('before it is timed', () => {
   const cases = [...productCases(true), ...vectorCases(true)];
@@ -63,13 +43,6 @@ describe('before it is timed', () => {
       }
     },
   );
-
-  const environmentOf = async (rt: Runtime, more: Runtime, part: RegExp): Promise<Environment> => ({
-    ...{ rt, runtimeOf: async () => more, quick: true, threads: 2, ceiling: 1, progress: () => {} },
-    ...{ ceilings: { fused: 1, plain: 1, readGBs: 1 }, wanted: (title) => part.test(title) },
-    yardstick: new Yardstick(await buildCeilingLoops(false)),
-    naive: await buildNaive(),
-  });
 
   const PARTS: [SuiteName, RegExp][] = [
     ['bench', /^product/],
