@@ -9,6 +9,7 @@ import { expectWithin, largest } from './compare.js';
 import { type GoldenTensor, goldenBytes, goldenJson, goldenTensors, group, pick } from './files.js';
 import { loadTiny } from './language.js';
 import { MODEL_URL } from './smollm2.js';
+import { expectGreedyText, type Greedy } from './smollm2-greedy.js';
 
 /** Gradients, as a part of a tensor's largest. */
 const GRADIENT = 1e-4;
@@ -135,6 +136,7 @@ interface Index {
     readonly losses: readonly number[];
     readonly grad_norms_before_clipping: readonly number[];
   };
+  readonly greedy_trained: Greedy;
 }
 
 export async function checkSmolGradients(rt: Runtime): Promise<void> {
@@ -159,13 +161,10 @@ export async function checkSmolGradients(rt: Runtime): Promise<void> {
     expect(again.gradients.get(key), `blocks computed again: gradient of ${key}`).toEqual(own);
 }
 
-/** AdamW with clipping over the same batch, from an adapter whose B is zero. */
+/** AdamW with clipping over the same batch, from an adapter whose B is zero; behind the last golden step, what the model writes. */
 export async function checkSmolTraining(rt: Runtime, steps: number): Promise<void> {
-  const {
-    settings,
-    losses,
-    grad_norms_before_clipping: norms,
-  } = goldenJson<Index>('smollm2/index.json').train;
+  const { train, greedy_trained: greedy } = goldenJson<Index>('smollm2/index.json');
+  const { settings, losses, grad_norms_before_clipping: norms } = train;
   using loaded = await loadModel(rt, MODEL_URL);
   const { model } = loaded;
   using lora = await adapt(model, 'smollm2/init');
@@ -193,4 +192,5 @@ export async function checkSmolTraining(rt: Runtime, steps: number): Promise<voi
   expectWithin('losses', found.losses, losses.slice(0, steps + 1), (i) => 2e-5 + 1e-3 * losses[i]!);
   expectWithin('norms', found.norms, norms.slice(0, steps), (i) => 5e-5 + 3e-3 * norms[i]!);
   optimizer.dispose();
+  if (steps === norms.length) await expectGreedyText(loaded, greedy);
 }

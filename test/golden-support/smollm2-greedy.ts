@@ -1,12 +1,16 @@
-/** The case `smollm2/greedy`: what the model writes, with an adapter and without, with no stop, against transformers and PEFT. */
+/**
+ * The case `smollm2/greedy`: what the model writes, with an adapter and without, with no stop, against transformers and PEFT. What
+ * one writes that was trained is checked behind `smollm2/train`, in gradients.ts.
+ */
 import { LoraModel, type Runtime } from 'lora-wasm';
-import { loadModel } from 'lora-wasm/models';
+import { type LanguageModel, loadModel } from 'lora-wasm/models';
 import { expect } from 'vitest';
 import { goldenBytes, goldenJson } from './files.js';
 import { expectGreedy } from './greedy.js';
 import { MODEL_URL } from './smollm2.js';
 
-interface Greedy {
+/** A golden text, as `smollm2/index.json` has it. */
+export interface Greedy {
   readonly prompt: string;
   readonly ids: readonly number[];
   readonly text: string;
@@ -15,16 +19,18 @@ interface Greedy {
 export async function checkGreedy(rt: Runtime): Promise<void> {
   const index = goldenJson<{ greedy_base: Greedy; greedy_adapted: Greedy }>('smollm2/index.json');
   using lm = await loadModel(rt, MODEL_URL);
-  const check = async ({ prompt, ids, text }: Greedy): Promise<void> => {
-    await expectGreedy(lm, lm.tokenizer!.encode(prompt, { addSpecialTokens: false }), ids);
-    expect(lm.tokenizer!.decode(ids)).toBe(text);
-  };
-  await check(index.greedy_base);
+  await expectGreedyText(lm, index.greedy_base);
   using lora = LoraModel.attach(lm.model);
   await lora.loadAdapter('golden', {
     config: goldenJson<Record<string, unknown>>('smollm2/adapter/adapter_config.json'),
     weights: goldenBytes('smollm2/adapter/adapter_model.safetensors'),
   });
   lora.setAdapter('golden');
-  await check(index.greedy_adapted);
+  await expectGreedyText(lm, index.greedy_adapted);
+}
+
+/** What the model writes behind the prompt as it is now. */
+export async function expectGreedyText(lm: LanguageModel, { prompt, ids, text }: Greedy): Promise<void> {
+  await expectGreedy(lm, lm.tokenizer!.encode(prompt, { addSpecialTokens: false }), ids);
+  expect(lm.tokenizer!.decode(ids)).toBe(text);
 }
