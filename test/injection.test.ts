@@ -15,6 +15,7 @@ import { QUANTISED_WEIGHTS } from './support/injection/quantised.js';
 import { REST } from './support/injection/rest.js';
 import { inject, Pair, runtimesOf } from './support/injection/run.js';
 import { FIXED } from './support/injection/scenario.js';
+import { TRAINING } from './support/injection/train.js';
 
 const GROUPS = {
   operations: OPERATIONS,
@@ -23,12 +24,20 @@ const GROUPS = {
   adapters: LORA,
   'quantised weights': QUANTISED_WEIGHTS,
   'language models': MODELS,
+  training: TRAINING,
 };
 const SCENARIOS = Object.values(GROUPS).flat();
 
 /** Calls that need no scenario, by the reason. */
 const NO_ALLOCATION: Readonly<Record<string, readonly string[]>> = {
-  'an error class': ['AdapterError', 'FormatError', 'OutOfMemoryError', 'WorkerError'],
+  'an error class': [
+    'AdapterError',
+    'CheckpointError',
+    'FormatError',
+    'OutOfMemoryError',
+    'TrainingError',
+    'WorkerError',
+  ],
   'abstract: its subclasses are constructed': ['Module', 'Optimizer', 'WrappedModel', 'AdamBase'],
   'made by other calls only': ['Runtime', 'Tensor', 'Parameter', 'LoraModel'],
   'makes a runtime, which has its own test (engine/reserve)': ['createRuntime'],
@@ -42,6 +51,7 @@ const NO_ALLOCATION: Readonly<Record<string, readonly string[]>> = {
     'Optimizer.dispose',
     'Runtime.dispose',
     'Tensor.dispose',
+    'Trainer.dispose',
   ],
   'makes a description, which holds no tensors': [
     'linearAdaptation',
@@ -62,6 +72,8 @@ const NO_ALLOCATION: Readonly<Record<string, readonly string[]>> = {
     'TextTokenizer.idOf',
     'TextTokenizer.tokenOf',
   ],
+  'works on rows of tokens, in memory of JavaScript': ['joinRows', 'packRows', 'parseRows'],
+  'keeps files, and touches no memory of a runtime': ['indexedDbStore'],
   'writes by generate, and takes no more': ['generateText'],
   'moves or reads references and numbers': [
     'KvCache.truncate',

@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import * as api from '../../../src/index.js';
 import * as models from '../../../src/models/index.js';
+import * as train from '../../../src/train/index.js';
 
 const SOURCE = new URL('../../../src/', import.meta.url);
 
@@ -56,7 +57,7 @@ export function publicCalls(rt: api.Runtime): string[] {
     const parent: unknown = Object.getPrototypeOf(found);
     if (isClass(parent)) visit(parent);
   };
-  for (const [name, value] of [...Object.entries(api), ...Object.entries(models)]) {
+  for (const [name, value] of [...Object.entries(api), ...Object.entries(models), ...Object.entries(train)]) {
     if (isClass(value)) visit(value);
     else if (typeof value === 'function') names.add(name);
     else if (typeof value === 'object')

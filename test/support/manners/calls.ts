@@ -355,6 +355,7 @@ function speech({ rt, objects }: World): Calls {
     generate: () => [[t.speaker, [1, 2], options(writing)]],
     generateText: () => [[lm(), 'ab', options({ ...writing, stop: ['x'], skipSpecialTokens: true })]],
     meanLoss: () => [[t.speaker, [[1, 2], { ids: [1, 2], labels: [-100, 2] }]]],
+    ...rowCalls(t),
     'new TextStream': () => [[t.words, true]],
     'TextStream.push': () => [[5]],
     'new ChatTemplate': () => [['{{ bos_token }}', new Map([['bos_token', 'x']])]],
@@ -365,6 +366,19 @@ function speech({ rt, objects }: World): Calls {
     'TextTokenizer.decode': () => [[[4, 5], options({ skipSpecialTokens: true })]],
     'TextTokenizer.idOf': () => [['a']],
     'TextTokenizer.tokenOf': () => [[4]],
+  };
+}
+
+/** Those of rows of tokens. */
+function rowCalls(t: Readonly<Record<string, object>>): Calls {
+  const text = '{"prompt":"ab","completion":"ba"}';
+  const row = { ids: Int32Array.of(3, 4), labels: Int32Array.of(-100, 4) };
+  // Errors begin with the name that is asked for.
+  const asked = { format: 'prompt', maxLength: 8, maskPrompt: false, name: 'parseRows', onWarning: () => {} };
+  return {
+    parseRows: () => [[text, options({ tokenizer: t.words, chat: t.chat, ...asked })]],
+    packRows: () => [[[row, row], 3]],
+    joinRows: () => [[[row]], [[{ ...row, starts: new Int32Array(2), positions: Int32Array.of(0, 1) }]]],
   };
 }
 
