@@ -11,12 +11,12 @@ import { messageText, printable } from '../values/format-error.js';
 import type { EvalFlags } from './eval.js';
 import { readBase, readInput, writeOutput } from './files.js';
 import type { GenerateFlags } from './generate.js';
-import { reportOf, tableOf } from './inspect.js';
+import { reportOf, tableOf } from './inspect/adapter.js';
 import { Interrupted } from './interrupted.js';
-import type { MergeFlags } from './merge.js';
+import type { MergeFlags } from './merge/command.js';
 import { collect, modelOptions, number } from './model-options.js';
 import { checkPath, ofFile } from './name-errors.js';
-import { type TrainFlags, trainOptions } from './train-options.js';
+import { type TrainFlags, trainOptions } from './train/options.js';
 
 const FORMATS = ['peft', 'mlx', 'gguf', 'kohya', 'loralib'];
 
@@ -53,13 +53,13 @@ function format(text: string): string {
 }
 
 async function inspect(input: string, { json = false }: { json?: boolean }): Promise<void> {
-  const { isModel, modelReport, modelTable } = await import('./inspect-model.js');
+  const { isModel, modelReport, modelTable } = await import('./inspect/model.js');
   if (await isModel(input)) {
     const model = await modelReport(input);
     print(process.stdout, json ? JSON.stringify(model, null, 2) : modelTable(model));
     return;
   }
-  const { checkpointReport, checkpointTable, isCheckpoint } = await import('./inspect-checkpoint.js');
+  const { checkpointReport, checkpointTable, isCheckpoint } = await import('./inspect/checkpoint.js');
   if (await isCheckpoint(input)) {
     const checkpoint = await checkpointReport(input);
     print(process.stdout, json ? JSON.stringify(checkpoint, null, 2) : checkpointTable(checkpoint));
@@ -167,7 +167,7 @@ function train(): Command {
     )
     .addHelpText('after', TRAIN_EXAMPLES)
     .action(async (flags: TrainFlags) => {
-      const { trainCommand } = await import('./train.js');
+      const { trainCommand } = await import('./train/command.js');
       await trainCommand(flags);
     });
 }
@@ -196,7 +196,7 @@ function merge(): Command {
     )
     .addHelpText('after', MERGE_EXAMPLES)
     .action(async (flags: MergeFlags) => {
-      const { mergeCommand } = await import('./merge.js');
+      const { mergeCommand } = await import('./merge/command.js');
       await mergeCommand(flags);
     });
 }

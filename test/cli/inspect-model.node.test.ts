@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { isModel, modelReport, modelTable } from '../../src/cli/inspect-model.js';
+import { isModel, modelReport, modelTable } from '../../src/cli/inspect/model.js';
 import { createRuntime } from '../../src/index.js';
 import { loadModel } from '../../src/models/index.js';
 import { HAS_MODEL, MODEL_PATH } from '../golden-support/smollm2.js';

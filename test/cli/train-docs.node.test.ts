@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { expect, test } from 'vitest';
-import { defaultOf, TRAIN_OPTIONS, trainOptions } from '../../src/cli/train-options.js';
+import { defaultOf, TRAIN_OPTIONS, trainOptions } from '../../src/cli/train/options.js';
 
 test('the page lists every option with its meaning and default, as the help does, and no other', () => {
   const page = readFileSync(new URL('../../docs/train.md', import.meta.url), 'utf8');

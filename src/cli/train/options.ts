@@ -1,7 +1,7 @@
 /** The options of `lora-wasm train`: names, meanings and defaults in one table, of which the command, its help and docs/train.md are made. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ScheduleKind } from '../optim/schedule.js';
-import { type ModelFlags, number, runOptions } from './model-options.js';
+import type { ScheduleKind } from '../../optim/schedule.js';
+import { type ModelFlags, number, runOptions } from '../model-options.js';
 
 /** What the options give. */
 export interface TrainFlags extends ModelFlags {

@@ -1,23 +1,23 @@
-/** `lora-wasm train`: from rows of text to an adapter. What it reads is train-data.ts, what it writes train-files.ts; here it runs. */
-import type { LoraModel } from '../lora/lora-model.js';
-import type { CausalLM } from '../models/causal-lm.js';
-import { type CausalLoss, causalLoss } from '../models/causal-loss.js';
-import type { LanguageModel } from '../models/load-model.js';
-import { folderStore } from '../node/folder-store.js';
-import type { AdamW } from '../optim/optimizer.js';
-import { CheckpointError } from '../train/errors.js';
-import type { TrainEvent, TrainResult } from '../train/events.js';
-import type { PackedRow } from '../train/pack-rows.js';
-import { Trainer } from '../train/trainer.js';
-import { messageText } from '../values/format-error.js';
-import { UserError } from './name-errors.js';
-import { withModel } from './run-model.js';
-import { attachAdapter, optimizerOf } from './train-adapter.js';
-import { batchesOf, readTrainFiles, rowsOfFiles, type TrainBatches, type TrainFiles } from './train-data.js';
-import { estimate } from './train-estimate.js';
-import { prepareOut, TrainOutput } from './train-files.js';
-import type { TrainFlags } from './train-options.js';
-import { duration, size, TrainReport } from './train-report.js';
+/** `lora-wasm train`: from rows of text to an adapter. What it reads is data.ts, what it writes files.ts; here it runs. */
+import type { LoraModel } from '../../lora/lora-model.js';
+import type { CausalLM } from '../../models/causal-lm.js';
+import { type CausalLoss, causalLoss } from '../../models/causal-loss.js';
+import type { LanguageModel } from '../../models/load-model.js';
+import { folderStore } from '../../node/folder-store.js';
+import type { AdamW } from '../../optim/optimizer.js';
+import { CheckpointError } from '../../train/errors.js';
+import type { TrainEvent, TrainResult } from '../../train/events.js';
+import type { PackedRow } from '../../train/pack-rows.js';
+import { Trainer } from '../../train/trainer.js';
+import { messageText } from '../../values/format-error.js';
+import { UserError } from '../name-errors.js';
+import { withModel } from '../run-model.js';
+import { attachAdapter, optimizerOf } from './adapter.js';
+import { batchesOf, readTrainFiles, rowsOfFiles, type TrainBatches, type TrainFiles } from './data.js';
+import { estimate } from './estimate.js';
+import { prepareOut, TrainOutput } from './files.js';
+import type { TrainFlags } from './options.js';
+import { duration, size, TrainReport } from './report.js';
 
 /** @throws UserError, Interrupted; errors of files, options, memory and training */
 export async function trainCommand(flags: TrainFlags): Promise<void> {

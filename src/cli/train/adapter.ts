@@ -1,10 +1,10 @@
-/** The adapter of `lora-wasm train` and what moves it, by the command's options. `train.ts` calls it. */
-import { LoraModel } from '../lora/lora-model.js';
-import type { CausalLM } from '../models/causal-lm.js';
-import { Linear } from '../nn/linear.js';
-import { AdamW } from '../optim/optimizer.js';
-import { UserError } from './name-errors.js';
-import type { LayersFlag, TrainFlags } from './train-options.js';
+/** The adapter of `lora-wasm train` and what moves it, by the command's options. `command.ts` calls it. */
+import { LoraModel } from '../../lora/lora-model.js';
+import type { CausalLM } from '../../models/causal-lm.js';
+import { Linear } from '../../nn/linear.js';
+import { AdamW } from '../../optim/optimizer.js';
+import { UserError } from '../name-errors.js';
+import type { LayersFlag, TrainFlags } from './options.js';
 
 /** @throws UserError; errors of the adapter's options */
 export function attachAdapter(model: CausalLM, flags: TrainFlags): LoraModel<CausalLM> {

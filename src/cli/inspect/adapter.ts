@@ -1,8 +1,8 @@
 /** What an adapter holds, as JSON or as a table. */
 import Table from 'cli-table3';
-import { deltaNorm, norm } from '../formats/delta.js';
-import type { LoraFile } from '../formats/lora-file.js';
-import { printable } from '../values/format-error.js';
+import { deltaNorm, norm } from '../../formats/delta.js';
+import type { LoraFile } from '../../formats/lora-file.js';
+import { printable } from '../../values/format-error.js';
 
 /** One layer; alpha, scale and delta are null when the file does not hold alpha. */
 export interface LayerReport {

@@ -1,15 +1,15 @@
 /** What a checkpoint of a training holds, as JSON or as a table: how far it is, its losses, what it goes with, its adapters. */
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { readAdapter } from '../formats/read-adapter.js';
-import { readFiles } from '../node/folder-store.js';
-import { readCheckpoint } from '../train/checkpoint.js';
-import type { EvalRecord } from '../train/events.js';
-import type { Identity } from '../train/identity.js';
-import { printable } from '../values/format-error.js';
-import { kindOf } from './files.js';
-import { type Report, reportOf, tableOf } from './inspect.js';
-import { ofFile } from './name-errors.js';
+import { readAdapter } from '../../formats/read-adapter.js';
+import { readFiles } from '../../node/folder-store.js';
+import { readCheckpoint } from '../../train/checkpoint.js';
+import type { EvalRecord } from '../../train/events.js';
+import type { Identity } from '../../train/identity.js';
+import { printable } from '../../values/format-error.js';
+import { kindOf } from '../files.js';
+import { ofFile } from '../name-errors.js';
+import { type Report, reportOf, tableOf } from './adapter.js';
 
 const [STATE, MOMENTS] = ['trainer.json', 'optimizer.safetensors'];
 const [WEIGHTS, CONFIG] = ['adapter_model.safetensors', 'adapter_config.json'];

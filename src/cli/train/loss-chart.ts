@@ -1,6 +1,6 @@
-/** The chart of a training: the loss of each step, their running mean, and the losses of evaluations. `train-files.ts` writes it. */
-import type { EvalRecord, StepRecord } from '../train/events.js';
-import { fixed, line, svg, tickStep } from './svg.js';
+/** The chart of a training: the loss of each step, their running mean, and the losses of evaluations. `files.ts` writes it. */
+import type { EvalRecord, StepRecord } from '../../train/events.js';
+import { fixed, line, svg, tickStep } from '../svg.js';
 
 const [WIDTH, HEIGHT] = [860, 360];
 const [LEFT, RIGHT, TOP, BOTTOM] = [50, 16, 30, 40];

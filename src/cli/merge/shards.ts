@@ -1,10 +1,10 @@
-/** Safetensors in shards, written tensor by tensor: no more than one is in JavaScript. `merge.ts` calls it. */
+/** Safetensors in shards, written tensor by tensor: no more than one is in JavaScript. `command.ts` calls it. */
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { yieldToEvents } from '../engine/yield.js';
-import { writeAtomic } from '../node.js';
-import { FormatError } from '../values/format-error.js';
-import { encodeHalves } from '../values/halves.js';
+import { yieldToEvents } from '../../engine/yield.js';
+import { writeAtomic } from '../../node.js';
+import { FormatError } from '../../values/format-error.js';
+import { encodeHalves } from '../../values/halves.js';
 
 /** The types that a folder may have. */
 export type MergeType = 'f32' | 'f16' | 'bf16';

@@ -2,14 +2,14 @@
 import { readdir, stat } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import Table from 'cli-table3';
-import { Allocator } from '../engine/allocator.js';
-import { openGgufAs } from '../formats/gguf-file.js';
-import type { ModelConfig } from '../models/config.js';
-import { plannedBytes, planTensors } from '../models/plan.js';
-import type { ModelSource, StoredTensor } from '../models/source/model-source.js';
-import { openModel } from '../models/source/open-model.js';
-import { textOf } from '../models/text/of-source.js';
-import { FormatError, printable } from '../values/format-error.js';
+import { Allocator } from '../../engine/allocator.js';
+import { openGgufAs } from '../../formats/gguf-file.js';
+import type { ModelConfig } from '../../models/config.js';
+import { plannedBytes, planTensors } from '../../models/plan.js';
+import type { ModelSource, StoredTensor } from '../../models/source/model-source.js';
+import { openModel } from '../../models/source/open-model.js';
+import { textOf } from '../../models/text/of-source.js';
+import { FormatError, printable } from '../../values/format-error.js';
 
 /** Tensors of one type. */
 interface TypeReport {

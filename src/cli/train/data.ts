@@ -1,14 +1,14 @@
-/** The rows of `lora-wasm train`: files by path or in a folder, parsed, split and put into batches. `train.ts` calls it. */
+/** The rows of `lora-wasm train`: files by path or in a folder, parsed, split and put into batches. `command.ts` calls it. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LanguageModel } from '../models/load-model.js';
-import { type BatchSource, epochOrder } from '../train/batches.js';
-import { joinRows, type PackedRow, packRows } from '../train/pack-rows.js';
-import { parseRows, type TokenRow } from '../train/rows.js';
-import { Hash } from '../values/hash.js';
-import { kindOf } from './files.js';
-import { checkPath, UserError } from './name-errors.js';
-import type { TrainFlags } from './train-options.js';
+import type { LanguageModel } from '../../models/load-model.js';
+import { type BatchSource, epochOrder } from '../../train/batches.js';
+import { joinRows, type PackedRow, packRows } from '../../train/pack-rows.js';
+import { parseRows, type TokenRow } from '../../train/rows.js';
+import { Hash } from '../../values/hash.js';
+import { kindOf } from '../files.js';
+import { checkPath, UserError } from '../name-errors.js';
+import type { TrainFlags } from './options.js';
 
 /** A file of rows. */
 interface TextFile {

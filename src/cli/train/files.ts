@@ -1,12 +1,12 @@
-/** What `lora-wasm train` writes beside the checkpoints: the adapter, metrics a line each, the chart. `train.ts` calls it. */
+/** What `lora-wasm train` writes beside the checkpoints: the adapter, metrics a line each, the chart. `command.ts` calls it. */
 import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { AdapterFiles } from '../lora/files/export-adapter.js';
-import { writeAtomic } from '../node.js';
-import type { TrainHistory } from '../train/events.js';
-import { kindOf } from './files.js';
+import type { AdapterFiles } from '../../lora/files/export-adapter.js';
+import { writeAtomic } from '../../node.js';
+import type { TrainHistory } from '../../train/events.js';
+import { kindOf } from '../files.js';
+import { checkPath, UserError } from '../name-errors.js';
 import { lossChart } from './loss-chart.js';
-import { checkPath, UserError } from './name-errors.js';
 
 /** A line of metrics; `seconds` alone may differ between two equal runs. */
 export type Metric =

@@ -1,11 +1,11 @@
-/** What a run will take, measured: a short piece of its data forward and backward, with nothing learnt and nothing moved. `train.ts` calls it. */
-import type { LoraModel } from '../lora/lora-model.js';
-import type { Module } from '../nn/module.js';
-import type { Runtime } from '../tensor/runtime.js';
-import { Modes } from '../train/evaluation.js';
-import type { BatchLoss } from '../train/loss.js';
-import { joinRows, type PackedRow } from '../train/pack-rows.js';
-import { masksIn, RandomPlace } from '../train/random-place.js';
+/** What a run will take, measured: a short piece of its data forward and backward, with nothing learnt and nothing moved. `command.ts` calls it. */
+import type { LoraModel } from '../../lora/lora-model.js';
+import type { Module } from '../../nn/module.js';
+import type { Runtime } from '../../tensor/runtime.js';
+import { Modes } from '../../train/evaluation.js';
+import type { BatchLoss } from '../../train/loss.js';
+import { joinRows, type PackedRow } from '../../train/pack-rows.js';
+import { masksIn, RandomPlace } from '../../train/random-place.js';
 
 /** Tokens of the piece. */
 const TOKENS = 64;

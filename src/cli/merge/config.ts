@@ -1,9 +1,9 @@
-/** transformers' `config.json` of a merged model: the folder's own with what changed, or made out of a GGUF header. `merge.ts` calls it. */
-import { llama3Factors, type ModelConfig, type ModelType } from '../models/config.js';
-import { objectOf } from '../models/source/hf-config.js';
-import type { ModelSource } from '../models/source/model-source.js';
-import type { MergeType } from './merge-shards.js';
-import { UserError } from './name-errors.js';
+/** transformers' `config.json` of a merged model: the folder's own with what changed, or made out of a GGUF header. `command.ts` calls it. */
+import { llama3Factors, type ModelConfig, type ModelType } from '../../models/config.js';
+import { objectOf } from '../../models/source/hf-config.js';
+import type { ModelSource } from '../../models/source/model-source.js';
+import { UserError } from '../name-errors.js';
+import type { MergeType } from './shards.js';
 
 const CLASSES: Readonly<Record<ModelType, string>> = {
   llama: 'LlamaForCausalLM',

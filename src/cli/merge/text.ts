@@ -1,8 +1,8 @@
-/** Tokenizer and chat template of a merged model, as transformers reads them: a folder's own, or made out of a GGUF header. `merge.ts` calls it. */
-import type { ModelSource } from '../models/source/model-source.js';
-import { jsonOfGguf } from '../models/text/gguf-tokenizer.js';
-import type { AddedToken, TokenizerJson } from '../models/text/tokenizer-json.js';
-import { isPlainObject } from '../values/kind.js';
+/** Tokenizer and chat template of a merged model, as transformers reads them: a folder's own, or made out of a GGUF header. `command.ts` calls it. */
+import type { ModelSource } from '../../models/source/model-source.js';
+import { jsonOfGguf } from '../../models/text/gguf-tokenizer.js';
+import type { AddedToken, TokenizerJson } from '../../models/text/tokenizer-json.js';
+import { isPlainObject } from '../../values/kind.js';
 
 const COPIED = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja', 'generation_config.json'];
 

@@ -1,24 +1,24 @@
 /** `lora-wasm merge`: a model with adapters in its weights, as a folder that transformers loads, and this package. */
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LoraLayer } from '../lora/layer/lora-layer.js';
-import type { LoraModel } from '../lora/lora-model.js';
-import type { CausalLM } from '../models/causal-lm.js';
-import type { LanguageModel } from '../models/load-model.js';
-import { tensorsOf } from '../models/plan.js';
-import type { ModelSource } from '../models/source/model-source.js';
-import { openModel } from '../models/source/open-model.js';
-import type { Module } from '../nn/module.js';
-import { writeAtomic } from '../node.js';
-import { Parameter } from '../tensor/parameter.js';
-import { FormatError } from '../values/format-error.js';
-import { kindOf } from './files.js';
-import { configJson } from './merge-config.js';
-import { type MergedTensor, type MergeType, writeShards } from './merge-shards.js';
-import { textFiles } from './merge-text.js';
-import type { ModelFlags } from './model-options.js';
-import { checkPath, UserError } from './name-errors.js';
-import { withModel } from './run-model.js';
+import { LoraLayer } from '../../lora/layer/lora-layer.js';
+import type { LoraModel } from '../../lora/lora-model.js';
+import type { CausalLM } from '../../models/causal-lm.js';
+import type { LanguageModel } from '../../models/load-model.js';
+import { tensorsOf } from '../../models/plan.js';
+import type { ModelSource } from '../../models/source/model-source.js';
+import { openModel } from '../../models/source/open-model.js';
+import type { Module } from '../../nn/module.js';
+import { writeAtomic } from '../../node.js';
+import { Parameter } from '../../tensor/parameter.js';
+import { FormatError } from '../../values/format-error.js';
+import { kindOf } from '../files.js';
+import type { ModelFlags } from '../model-options.js';
+import { checkPath, UserError } from '../name-errors.js';
+import { withModel } from '../run-model.js';
+import { configJson } from './config.js';
+import { type MergedTensor, type MergeType, writeShards } from './shards.js';
+import { textFiles } from './text.js';
 
 /** What the options give. */
 export interface MergeFlags extends ModelFlags {

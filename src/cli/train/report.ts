@@ -1,4 +1,4 @@
-/** What `lora-wasm train` shows: a bar on a terminal, plain lines elsewhere. `train.ts` calls it. */
+/** What `lora-wasm train` shows: a bar on a terminal, plain lines elsewhere. `command.ts` calls it. */
 
 /** How far a run is. */
 export interface Shown {
