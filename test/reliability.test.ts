@@ -29,6 +29,7 @@ test('every report has a row, in order', () => {
   expect(numbers('A')).toEqual([1, 3, 4, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 19, 20, 22, 23, 24, 25, 27]);
   expect(numbers('B')).toEqual([1, 2, 4, 5, 8, 9, 10, 12, 13, 15]);
   expect(numbers('C')).toEqual([1, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20]);
+  expect(numbers('D')).toEqual([1, 2, 3, 4, 6, 7, 8, 9, 10, 12]);
 });
 
 test('every file of tests that the page names is there', () => {

@@ -6,12 +6,14 @@ import {
   clipGradNorm,
   Linear,
   LoraModel,
+  mseLoss,
   mul,
   type Parameter,
   Sequential,
   SGD,
   sum,
 } from '../../src/index.js';
+import { LAYER_KINDS, stir, valuesOf } from '../support/layers.js';
 import { describeRuntimes } from '../support/runtimes.js';
 
 describeRuntimes('optimisers', (rt) => {
@@ -109,5 +111,29 @@ describeRuntimes('optimisers', (rt) => {
     weight.grad = null;
     pull([weight]);
     expect(clipGradNorm([weight, bias!], 1)).toBeNaN();
+  });
+
+  test.each(LAYER_KINDS)('$name trains by every optimiser: each factor moves, and the loss falls', (kind) => {
+    for (const Optimizer of [SGD, Adam, AdamW])
+      for (const options of [{ r: 2 }, { r: 2, useDora: true }]) {
+        const layer = kind.wrap(kind.base(rt()), options);
+        stir(rt(), layer);
+        const x = kind.input(rt());
+        const target = rt().zeros(rt().scope(() => layer.forward(x).shape));
+        const { A, B, magnitude } = layer.factors('default');
+        const factors = magnitude === null ? [A, B] : [A, B, magnitude];
+        const optimizer = new Optimizer(factors, { lr: 1e-3 });
+        const before = factors.map((factor) => [...factor.toArray()]);
+        const loss = (): number => {
+          const y = valuesOf(rt(), layer, x);
+          return y.reduce((total, value) => total + value ** 2, 0) / y.length;
+        };
+        const first = loss();
+        rt().scope(() => mseLoss(layer.forward(x), target).backward());
+        optimizer.step();
+        for (const [i, factor] of factors.entries()) expect([...factor.toArray()]).not.toEqual(before[i]);
+        expect(loss()).toBeLessThan(first);
+        optimizer.dispose();
+      }
   });
 });
