@@ -2,6 +2,7 @@
  * The one chart: bars of GFLOP/s in groups, the range of the rounds as a whisker, the 128-bit ceiling as a line for each number of
  * threads. Plain SVG without a background, readable on light and on dark pages.
  */
+import { escaped, fixed, line, svg, tickStep } from '../../src/cli/svg.js';
 import { labelOf, PACKAGE, type Report, type Row } from './records.js';
 
 const WIDTH = 860;
@@ -76,16 +77,8 @@ export function chartOf({ engine }: Report, groups: readonly BarGroup[], ceiling
   }
   const height = y + FOOT + LABEL * threads.length;
   const description = `GFLOP/s of ${rows.length} measurements in ${engine}; the ceiling is ${ceiling.toFixed(1)}`;
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img">`,
-    `<title>${escaped(description)}</title>`,
-    `<style>${STYLE}</style>`,
-    ...ticks(step, top, x, y),
-    ...ceilings(ceiling, threads, x, y),
-    ...parts,
-    '</svg>',
-    '',
-  ].join('\n');
+  const lines = [...ticks(step, top, x, y), ...ceilings(ceiling, threads, x, y)];
+  return svg(WIDTH, height, description, STYLE, [...lines, ...parts]);
 }
 
 function barOf(name: string, row: Row, y: number, x: Scale): string {
@@ -122,25 +115,6 @@ function ticks(step: number, top: number, x: Scale, bottom: number): string[] {
     parts.push(`<text x="${fixed(x(value))}" y="${bottom + 16}" text-anchor="middle">${value}</text>`);
   }
   return parts;
-}
-
-function line(kind: string, x1: number, y1: number, x2: number, y2: number): string {
-  return `<line class="${kind}" x1="${fixed(x1)}" y1="${fixed(y1)}" x2="${fixed(x2)}" y2="${fixed(y2)}"/>`;
-}
-
-/** A tenth of a pixel is enough. */
-function fixed(value: number): string {
-  return String(Math.round(value * 10) / 10);
-}
-
-function escaped(text: string): string {
-  return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
-}
-
-/** 1, 2 or 5 times a power of ten: at most eight steps up to `top`. */
-export function tickStep(top: number): number {
-  const power = 10 ** Math.floor(Math.log10(top / 8));
-  return power * [1, 2, 5, 10].find((factor) => power * factor * 8 >= top)!;
 }
 
 /** Smallest and largest GFLOP/s: the times' range turned round. */

@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { yieldToEvents } from '../engine/yield.js';
 import type { LanguageModel } from '../models/load-model.js';
 import { type LossRow, meanLoss } from '../models/mean-loss.js';
-import { messageText, printable } from '../values/format-error.js';
 import { lossRows } from './eval-rows.js';
 import type { ModelFlags } from './model-options.js';
 import { checkPath, UserError } from './name-errors.js';
+import { warn } from './print.js';
 import { progressBar } from './progress.js';
 import { withModel } from './run-model.js';
 
@@ -22,9 +22,6 @@ export async function evalCommand(flags: EvalFlags): Promise<void> {
   const text = await readFile(flags.data, 'utf8');
   await withModel(flags, async (lm, signal) => {
     const length = Math.min(flags.length, lm.model.maxLength);
-    const warn = (message: string): void => {
-      process.stderr.write(`warning: ${printable(messageText(message))}\n`);
-    };
     const rows = lossRows(flags.data, text, lm, { length, warn });
     const begun = performance.now();
     const { loss, tokens } = await losses(lm, rows, signal);

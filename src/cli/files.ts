@@ -1,5 +1,5 @@
 /** The command's files: adapters found by path, the base of a GGUF adapter, and output that never half replaces what was there. */
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { baseFromConfig, baseFromGguf, type GgufBase } from '../formats/gguf-base.js';
 import { openGgufAs } from '../formats/gguf-file.js';
@@ -22,6 +22,21 @@ export async function kindOf(path: string): Promise<'file' | 'folder' | null> {
       return null;
     throw error;
   }
+}
+
+/**
+ * Sees to it that a command's folder is new, or empty.
+ * @param resume - whether it goes on from what is there; undefined for a command that cannot
+ * @throws UserError
+ */
+export async function checkOut(out: string, resume?: boolean): Promise<void> {
+  checkPath(out, '--out');
+  const kind = await kindOf(out);
+  if (kind === 'file') throw new UserError(`${out}: is a file, expected a new folder for --out`);
+  if (kind === 'folder' && resume !== true && (await readdir(out)).length > 0)
+    throw new UserError(
+      `${out}: the folder is not empty, expected a new one${resume === undefined ? '' : ', or --resume to go on'}`,
+    );
 }
 
 /** An adapter's files with the paths that they were read from. */

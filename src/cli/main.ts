@@ -16,6 +16,7 @@ import { Interrupted } from './interrupted.js';
 import type { MergeFlags } from './merge/command.js';
 import { collect, modelOptions, number } from './model-options.js';
 import { checkPath, ofFile } from './name-errors.js';
+import { print, warn } from './print.js';
 import { type TrainFlags, trainOptions } from './train/options.js';
 
 const FORMATS = ['peft', 'mlx', 'gguf', 'kohya', 'loralib'];
@@ -36,15 +37,6 @@ function positive(text: string): number {
   return value;
 }
 
-/** Names come from files of others: no control characters of theirs reach the terminal. */
-function print(stream: NodeJS.WriteStream, text: string): void {
-  stream.write(`${printable(text, true)}\n`);
-}
-
-function warn(lines: readonly string[]): void {
-  for (const line of lines) print(process.stderr, `warning: ${messageText(line)}`);
-}
-
 /** A format by its name, in any case. */
 function format(text: string): string {
   const name = text.toLowerCase();
@@ -53,23 +45,18 @@ function format(text: string): string {
 }
 
 async function inspect(input: string, { json = false }: { json?: boolean }): Promise<void> {
+  const show = <T>(report: T, table: (report: T) => string): void =>
+    print(process.stdout, json ? JSON.stringify(report, null, 2) : table(report));
   const { isModel, modelReport, modelTable } = await import('./inspect/model.js');
-  if (await isModel(input)) {
-    const model = await modelReport(input);
-    print(process.stdout, json ? JSON.stringify(model, null, 2) : modelTable(model));
-    return;
-  }
-  const { checkpointReport, checkpointTable, isCheckpoint } = await import('./inspect/checkpoint.js');
-  if (await isCheckpoint(input)) {
-    const checkpoint = await checkpointReport(input);
-    print(process.stdout, json ? JSON.stringify(checkpoint, null, 2) : checkpointTable(checkpoint));
-    return;
-  }
+  if (await isModel(input)) return show(await modelReport(input), modelTable);
+  const { checkpointIn, checkpointReport, checkpointTable } = await import('./inspect/checkpoint.js');
+  const checkpoint = await checkpointIn(input);
+  if (checkpoint !== null) return show(await checkpointReport(checkpoint), checkpointTable);
   const { bytes, weights, config } = await readInput(input);
   const file = await ofFile(weights, config, () => readAdapter(bytes));
   const report = reportOf(file, bytes.weights.length);
-  warn(report.warnings);
-  print(process.stdout, json ? JSON.stringify(report, null, 2) : tableOf(report));
+  report.warnings.forEach(warn);
+  show(report, tableOf);
 }
 
 interface ConvertFlags {
@@ -93,7 +80,7 @@ async function convertFiles(input: string, out: string, flags: ConvertFlags): Pr
     }),
   );
   const paths = await writeOutput(out, to, files, overwrite);
-  warn(warnings);
+  warnings.forEach(warn);
   for (const [name, why] of dropped) print(process.stdout, `left out ${printable(name)} (${printable(why)})`);
   for (const path of paths) print(process.stdout, `wrote ${printable(path)}`);
 }

@@ -3,8 +3,16 @@
 const WIDTH = 30;
 /** What is smaller is there before a bar is read. */
 const LARGE = 2 ** 25;
-/** Milliseconds between two looks of it. */
-const EVERY = 50;
+/** Milliseconds between two looks of a bar. */
+export const EVERY = 50;
+/** Takes a bar's line away. */
+export const CLEAR = '\r\u001b[K';
+
+/** A bar of a training too: `[###.......]`. */
+export function barOf(done: number, total: number): string {
+  const filled = Math.round((WIDTH * done) / total);
+  return `[${'#'.repeat(filled)}${'.'.repeat(WIDTH - filled)}]`;
+}
 
 /**
  * @param what - what is read, such as 'model'
@@ -27,15 +35,13 @@ export function progressBar(
       )
         return;
       shown = now;
-      const filled = Math.round((WIDTH * done) / total);
-      const bar = `${'#'.repeat(filled)}${'.'.repeat(WIDTH - filled)}`;
       const size = unit === 'bytes' ? `${Math.round(total / 1e6)} MB` : `${total}`;
       stream.write(
-        `\r${part === 'fetch' ? `fetching ${what}` : what} [${bar}] ${Math.floor((100 * done) / total)} % of ${size}`,
+        `\r${part === 'fetch' ? `fetching ${what}` : what} ${barOf(done, total)} ${Math.floor((100 * done) / total)} % of ${size}`,
       );
     },
     end() {
-      if (shown > 0) stream.write('\r\u001b[K');
+      if (shown > 0) stream.write(CLEAR);
     },
   };
 }

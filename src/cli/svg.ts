@@ -1,4 +1,4 @@
-/** What a chart in plain SVG is written with; the charts of losses are. */
+/** What a chart in plain SVG is written with; the charts of losses and of benchmarks are. */
 
 /** A tenth of a pixel is enough. */
 export function fixed(value: number): string {

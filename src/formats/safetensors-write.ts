@@ -40,24 +40,43 @@ export function writeSafetensors(
   entries.sort(
     (a, b) => DTYPE_BITS[b.dtype] - DTYPE_BITS[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
   );
-  let end = 0;
-  const parts = [`"__metadata__":${JSON.stringify(metadata)}`];
-  for (const { name, dtype, shape, data } of entries) {
-    const begin = end;
-    end += data.byteLength;
-    parts.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
-  }
-  const header = new TextEncoder().encode(`{${parts.join(',')}}`);
-  const padded = Math.ceil(header.length / 8) * 8;
-  const file = new Uint8Array(8 + padded + end).fill(0x20, 8, 8 + padded);
-  new DataView(file.buffer).setBigUint64(0, BigInt(padded), true);
-  file.set(header, 8);
-  let at = 8 + padded;
+  const header = safetensorsHeader(
+    metadata,
+    entries.map(({ name, dtype, shape, data }) => ({ name, dtype, shape, bytes: data.byteLength })),
+  );
+  let at = header.length;
+  const file = new Uint8Array(entries.reduce((end, { data }) => end + data.byteLength, at));
+  file.set(header);
   for (const { data } of entries) {
     file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
     at += data.byteLength;
   }
   return file;
+}
+
+/** What stands before the tensors of a file that lie behind each other in this order: its length, and JSON padded to eight bytes. */
+export function safetensorsHeader(
+  metadata: Readonly<Record<string, string>>,
+  tensors: readonly {
+    readonly name: string;
+    readonly dtype: Dtype;
+    readonly shape: readonly number[];
+    readonly bytes: number;
+  }[],
+): Uint8Array<ArrayBuffer> {
+  let end = 0;
+  const parts = [`"__metadata__":${JSON.stringify(metadata)}`];
+  for (const { name, dtype, shape, bytes } of tensors) {
+    const begin = end;
+    end += bytes;
+    parts.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
+  }
+  const json = new TextEncoder().encode(`{${parts.join(',')}}`);
+  const padded = Math.ceil(json.length / 8) * 8;
+  const header = new Uint8Array(8 + padded).fill(0x20, 8);
+  new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
+  header.set(json, 8);
+  return header;
 }
 
 const WHERE = 'writeSafetensors';

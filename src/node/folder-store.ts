@@ -23,7 +23,7 @@ const NAME = /^step-(\d{8,})(?:\.(\d+))?$/;
 const LEFT = /^\.step-.*\.tmp$/;
 
 /** A checkpoint's place among others. */
-interface Place {
+export interface Place {
   readonly name: string;
   readonly step: number;
   readonly again: number;
@@ -82,16 +82,18 @@ async function remove(path: string): Promise<void> {
 
 /** @throws file system errors, but where there is no folder yet */
 async function latest(folder: string): Promise<StoredCheckpoint | null> {
-  let names: string[];
+  const newest = await newestIn(folder);
+  return newest && { step: newest.step, files: await readFiles(join(folder, newest.name)) };
+}
+
+/** The newest checkpoint by its names alone; the command asks for no more. @throws file system errors, but where there is no folder yet */
+export async function newestIn(folder: string): Promise<Place | null> {
   try {
-    names = await readdir(folder);
+    return placesOf(await readdir(folder)).at(-1) ?? null;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw error;
   }
-  const newest = placesOf(names).at(-1);
-  if (newest === undefined) return null;
-  return { step: newest.step, files: await readFiles(join(folder, newest.name)) };
 }
 
 /** The files of one checkpoint's folder; the command's `inspect` reads one alone. @throws file system errors */

@@ -1,10 +1,11 @@
 /** What the benchmark rests on: its timing is fair, its charts and tables say what the numbers say. */
 import { describe, expect, test } from 'vitest';
-import { chartOf, groupsBy, tickStep } from '../../bench/core/chart.js';
+import { chartOf, groupsBy } from '../../bench/core/chart.js';
 import { type Goal, goalsSummary } from '../../bench/core/goal.js';
 import { folded, insertTables, markdownTable } from '../../bench/core/markdown.js';
 import { callsASample, measure, pairedRatio, summarise } from '../../bench/core/measure.js';
 import { PACKAGE, type Report } from '../../bench/core/records.js';
+import { tickStep } from '../../src/cli/svg.js';
 import { reportOf, rowOf } from './rows.js';
 
 test('contestants take turns, the order reversed every round, each prepared before its turn', () => {

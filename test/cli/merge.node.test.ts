@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type MergeType, writeShards } from '../../src/cli/merge/shards.js';
 import { createRuntime, LoraModel } from '../../src/index.js';
 import { loadModel } from '../../src/models/index.js';
 import { ServedCommand } from './served.js';
@@ -119,6 +120,25 @@ async function adapterFor(model: string): Promise<string> {
   for (const [name, bytes] of Object.entries(lora.exportAdapter())) writeFileSync(path('made', name), bytes);
   return path('made');
 }
+
+test.each<[MergeType, number, number]>([
+  ['f32', 3.4e38, Number.POSITIVE_INFINITY],
+  // The largest numbers that are rounded down to the largest of the type, and the first that are not.
+  ['f16', 65519, 65520],
+  ['bf16', 3.396e38, 3.397e38],
+])('in %s a tensor may hold %d, and %d is refused by its name', async (dtype, largest, more) => {
+  const write = (value: number) => {
+    const tensor = { name: 'a.weight', shape: [2], values: () => Float32Array.of(1, value) };
+    return writeShards(folder, dtype, 1e6, [tensor], new AbortController().signal);
+  };
+  expect(await write(largest)).toEqual(['model.safetensors']);
+  await expect(write(-more)).rejects.toThrow(`'a.weight': element 1 is -`);
+  await expect(write(more)).rejects.toThrow(`expected finite numbers of ${dtype}`);
+  expect(readdirSync(folder).filter((name) => name.startsWith('model.safetensors'))).toEqual([
+    'model.safetensors',
+  ]);
+  rmSync(path('model.safetensors'));
+});
 
 describe('refused is', () => {
   const args = ['--model', golden('tiny/llama/model'), '--adapter', golden('tiny/llama/adapter')];

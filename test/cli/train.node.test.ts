@@ -216,6 +216,8 @@ describe('a run', () => {
       adapters: { '': { format: 'peft', ranks: [4], alphas: [16] } },
     });
     const table = (await command.run(['inspect', at])).stdout;
+    // The folder of all checkpoints tells of the newest.
+    expect((await command.run(['inspect', 'whole/checkpoints'])).stdout).toBe(table);
     expect(table).toContain(
       `checkpoint of step 4 of 4, done; ${report.counted} examples or tokens counted\n`,
     );
@@ -281,6 +283,9 @@ describe('a run', () => {
     const blocks = config('last').layers_to_transform;
     expect(blocks).toHaveLength(1);
     expect(config('last')).toMatchObject({ use_dora: true });
+    const { rates } = JSON.parse((await command.run(['inspect', 'last/checkpoints', '--json'])).stdout);
+    expect(rates).toHaveLength(2);
+    expect(Math.max(...rates) / Math.min(...rates)).toBeCloseTo(4, 12);
     expect(
       await train(...fast, '--out', 'first', '--layers', '0,', '--target-modules', 'q_proj'),
     ).toMatchObject({ status: 1 });
@@ -308,6 +313,34 @@ describe('a run', () => {
     expect(reason).toBe('early-stop');
     expect(steps).toBe(validation.best.step + 4);
   });
+});
+
+test('at a second Ctrl-C ends at once, with 130, and saves nothing', async () => {
+  // A step of some hundred batches, behind each of which a signal is heard.
+  writeFileSync(path('long.jsonl'), jsonl(Array.from({ length: 100 }, () => ROWS).flat()));
+  const args = [
+    '--model',
+    'tiny',
+    '--threads',
+    '1',
+    '--data',
+    'long.jsonl',
+    '--out',
+    'twice',
+    '--batch-size',
+    '1',
+  ];
+  const child = spawn(process.execPath, [MAIN, 'train', ...args, '--grad-accumulation', '700'], {
+    cwd: folder,
+  });
+  child.stdout.on('data', (data) => {
+    if (!String(data).includes('time ')) return;
+    child.kill('SIGINT');
+    setTimeout(() => child.kill('SIGINT'), 20);
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect(code).toBe(130);
+  expect(existsSync(path('twice/checkpoints'))).toBe(false);
 });
 
 /** Every file under a folder with its time of change. */

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { readAdapter } from '../../formats/read-adapter.js';
-import { readFiles } from '../../node/folder-store.js';
+import { newestIn, readFiles } from '../../node/folder-store.js';
 import { readCheckpoint } from '../../train/checkpoint.js';
 import type { EvalRecord } from '../../train/events.js';
 import type { Identity } from '../../train/identity.js';
@@ -38,11 +38,13 @@ export interface CheckpointReport {
   readonly adapters: Readonly<Record<string, Report>>;
 }
 
-/** Whether a path names a folder that a Trainer saved, or what is left of one. */
-export async function isCheckpoint(path: string): Promise<boolean> {
-  if ((await kindOf(path)) !== 'folder') return false;
+/** The folder that a Trainer saved, or what is left of one: the path's own, or the newest in it; null where it is none. */
+export async function checkpointIn(path: string): Promise<string | null> {
+  if ((await kindOf(path)) !== 'folder') return null;
   const names = await readdir(path);
-  return names.includes(STATE!) || names.includes(MOMENTS!);
+  if (names.includes(STATE!) || names.includes(MOMENTS!)) return path;
+  const newest = await newestIn(path);
+  return newest && join(path, newest.name);
 }
 
 /** @throws CheckpointError, FormatError for files that are missing or damaged */

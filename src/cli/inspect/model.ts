@@ -9,6 +9,7 @@ import { plannedBytes, planTensors } from '../../models/plan.js';
 import type { ModelSource, StoredTensor } from '../../models/source/model-source.js';
 import { openModel } from '../../models/source/open-model.js';
 import { textOf } from '../../models/text/of-source.js';
+import { sizeOf } from '../../values/dtypes.js';
 import { FormatError, printable } from '../../values/format-error.js';
 
 /** Tensors of one type. */
@@ -103,8 +104,6 @@ async function reportOf(source: ModelSource): Promise<ModelReport> {
     stopIds: usable?.stopIds ?? config.eosTokenIds,
   };
 }
-
-const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 function typesOf(tensors: readonly StoredTensor[]): TypeReport[] {
   const names = [...new Set(tensors.map(({ type }) => type))];

@@ -1,5 +1,5 @@
 /** `lora-wasm merge`: a model with adapters in its weights, as a folder that transformers loads, and this package. */
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LoraLayer } from '../../lora/layer/lora-layer.js';
 import type { LoraModel } from '../../lora/lora-model.js';
@@ -12,9 +12,9 @@ import type { Module } from '../../nn/module.js';
 import { writeAtomic } from '../../node.js';
 import { Parameter } from '../../tensor/parameter.js';
 import { FormatError } from '../../values/format-error.js';
-import { kindOf } from '../files.js';
+import { checkOut } from '../files.js';
 import type { ModelFlags } from '../model-options.js';
-import { checkPath, UserError } from '../name-errors.js';
+import { UserError } from '../name-errors.js';
 import { withModel } from '../run-model.js';
 import { configJson } from './config.js';
 import { type MergedTensor, type MergeType, writeShards } from './shards.js';
@@ -34,11 +34,7 @@ const [EMBEDDING, HEAD] = ['model.embed_tokens', 'lm_head'] as const;
 /** @throws UserError, Interrupted; errors of files, options and memory */
 export async function mergeCommand(flags: MergeFlags): Promise<void> {
   const { out, model: path, cache, sha256 } = flags;
-  checkPath(out, '--out');
-  const kind = await kindOf(out);
-  if (kind === 'file') throw new UserError(`${out}: is a file, expected a new folder for --out`);
-  if (kind === 'folder' && (await readdir(out)).length > 0)
-    throw new UserError(`${out}: the folder is not empty, expected a new one`);
+  await checkOut(out);
   if ((flags.adapter ?? []).length === 0) throw new UserError('there is no --adapter, expected one at least');
   const source = await openModel('merge', path, { cache, sha256 });
   const quantised = [...source.tensors.values()].some(({ type }) => !PLAIN.has(type));

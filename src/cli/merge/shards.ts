@@ -1,8 +1,11 @@
 /** Safetensors in shards, written tensor by tensor: no more than one is in JavaScript. `command.ts` calls it. */
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { yieldToEvents } from '../../engine/yield.js';
+import { safetensorsHeader } from '../../formats/safetensors-write.js';
+import { replacing } from '../../node/durable.js';
 import { writeAtomic } from '../../node.js';
+import { bytesOf } from '../../values/dtypes.js';
 import { FormatError } from '../../values/format-error.js';
 import { encodeHalves } from '../../values/halves.js';
 
@@ -17,6 +20,8 @@ export interface MergedTensor {
   values(): Float32Array;
 }
 
+/** The exponent of infinity and NaN. */
+const EXPONENT = { f16: 0x7c00, bf16: 0x7f80 } as const;
 const NAMES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 
 /**
@@ -35,7 +40,7 @@ export async function writeShards(
   const shards: MergedTensor[][] = [];
   let filled = Number.POSITIVE_INFINITY;
   for (const tensor of tensors) {
-    const bytes = bytesOf(tensor, dtype);
+    const bytes = bytesOf(tensor.shape, dtype);
     if (filled + bytes > limit) {
       shards.push([]);
       filled = 0;
@@ -56,7 +61,7 @@ export async function writeShards(
     names.push(name);
   }
   if (shards.length === 1) return names;
-  const total = tensors.reduce((sum, tensor) => sum + bytesOf(tensor, dtype), 0);
+  const total = tensors.reduce((sum, tensor) => sum + bytesOf(tensor.shape, dtype), 0);
   const index = { metadata: { total_size: total }, weight_map: Object.fromEntries([...places].sort()) };
   const name = 'model.safetensors.index.json';
   await writeAtomic(join(folder, name), new TextEncoder().encode(`${JSON.stringify(index, null, 2)}\n`));
@@ -70,7 +75,7 @@ async function writeShard(
   signal: AbortSignal,
 ): Promise<void> {
   const temporary = `${path}.tmp`;
-  try {
+  await replacing(temporary, path, dirname(path), async () => {
     const handle = await open(temporary, 'w');
     try {
       await write(handle, headerOf(dtype, tensors));
@@ -83,11 +88,7 @@ async function writeShard(
     } finally {
       await handle.close();
     }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  });
 }
 
 async function write(handle: FileHandle, bytes: Uint8Array): Promise<void> {
@@ -95,35 +96,26 @@ async function write(handle: FileHandle, bytes: Uint8Array): Promise<void> {
 }
 
 function headerOf(dtype: MergeType, tensors: readonly MergedTensor[]): Uint8Array {
-  let end = 0;
-  const entries = tensors.map((tensor): [string, object] => {
-    const begin = end;
-    end += bytesOf(tensor, dtype);
-    return [tensor.name, { dtype: NAMES[dtype], shape: tensor.shape, data_offsets: [begin, end] }];
-  });
-  const text = JSON.stringify({ __metadata__: { format: 'pt' }, ...Object.fromEntries(entries) });
-  const padded = text.padEnd(Math.ceil(text.length / 8) * 8, ' ');
-  const bytes = new Uint8Array(8 + padded.length);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(padded.length), true);
-  bytes.set(new TextEncoder().encode(padded), 8);
-  return bytes;
-}
-
-function bytesOf({ shape }: MergedTensor, dtype: MergeType): number {
-  return shape.reduce((product, size) => product * size, 1) * (dtype === 'f32' ? 4 : 2);
+  return safetensorsHeader(
+    { format: 'pt' },
+    tensors.map(({ name, shape }) => ({ name, dtype: NAMES[dtype], shape, bytes: bytesOf(shape, dtype) })),
+  );
 }
 
 /** @throws FormatError */
 function encoded(tensor: MergedTensor, dtype: MergeType): Uint8Array {
   const values = tensor.values();
-  const limit = dtype === 'f16' ? 65519.99 : Number.MAX_VALUE;
-  const wrong = values.findIndex((value) => !(Math.abs(value) <= limit));
+  const halves = new Uint16Array(dtype === 'f32' ? 0 : values.length);
+  if (dtype !== 'f32') encodeHalves(dtype, values, halves);
+  // Of what is rounded: a float32 may be finite, and too large for the type.
+  const wrong =
+    dtype === 'f32'
+      ? values.findIndex((value) => !Number.isFinite(value))
+      : halves.findIndex((bits) => (bits & EXPONENT[dtype]) === EXPONENT[dtype]);
   if (wrong >= 0)
     throw new FormatError(
       `'${tensor.name}': element ${wrong} is ${values[wrong]}, expected finite numbers of ${dtype}`,
     );
   if (dtype === 'f32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  const halves = new Uint16Array(values.length);
-  encodeHalves(dtype, values, halves);
   return new Uint8Array(halves.buffer);
 }

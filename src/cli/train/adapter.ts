@@ -41,22 +41,11 @@ function linearNames(model: CausalLM): string[] {
   return [...new Set(found.map(([name]) => name.slice(name.lastIndexOf('.') + 1)))];
 }
 
-/** AdamW; by LoRA+ B has a rate of its own. */
+/** AdamW; by LoRA+ B and vectors have a rate of their own, an embedding's factors that of A. Vectors do not decay. */
 export function optimizerOf(
   lora: LoraModel<CausalLM>,
   { lr, weightDecay, loraPlusRatio }: TrainFlags,
 ): AdamW {
-  const named = lora.namedParameters().filter(([, { requiresGrad }]) => requiresGrad);
-  const isB = (name: string): boolean => /(^|\.)lora_(?:embedding_)?B\b/.test(name);
-  const group = (ofB: boolean) =>
-    named.filter(([name]) => isB(name) === ofB).map(([, parameter]) => parameter);
-  if (loraPlusRatio === 1)
-    return new AdamW(
-      named.map(([, parameter]) => parameter),
-      { lr, weightDecay },
-    );
-  return new AdamW([{ parameters: group(false) }, { parameters: group(true), lr: lr * loraPlusRatio }], {
-    lr,
-    weightDecay,
-  });
+  const rates = { lr, loraPlusLrRatio: loraPlusRatio, loraPlusLrEmbedding: lr };
+  return new AdamW(lora.parameterGroups({ ...rates, weightDecay }));
 }

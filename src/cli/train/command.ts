@@ -3,21 +3,21 @@ import type { LoraModel } from '../../lora/lora-model.js';
 import type { CausalLM } from '../../models/causal-lm.js';
 import { type CausalLoss, causalLoss } from '../../models/causal-loss.js';
 import type { LanguageModel } from '../../models/load-model.js';
-import { folderStore } from '../../node/folder-store.js';
-import type { AdamW } from '../../optim/optimizer.js';
+import { folderStore, newestIn } from '../../node/folder-store.js';
 import { CheckpointError } from '../../train/errors.js';
 import type { TrainEvent, TrainResult } from '../../train/events.js';
 import type { PackedRow } from '../../train/pack-rows.js';
 import { Trainer } from '../../train/trainer.js';
-import { messageText } from '../../values/format-error.js';
 import { UserError } from '../name-errors.js';
+import { warn } from '../print.js';
 import { withModel } from '../run-model.js';
 import { attachAdapter, optimizerOf } from './adapter.js';
 import { batchesOf, readTrainFiles, rowsOfFiles, type TrainBatches, type TrainFiles } from './data.js';
 import { estimate } from './estimate.js';
 import { prepareOut, TrainOutput } from './files.js';
 import type { TrainFlags } from './options.js';
-import { duration, size, TrainReport } from './report.js';
+import { countOf, planText } from './plan.js';
+import { duration, TrainReport } from './report.js';
 
 /** @throws UserError, Interrupted; errors of files, options, memory and training */
 export async function trainCommand(flags: TrainFlags): Promise<void> {
@@ -33,39 +33,37 @@ class Job {
   readonly #flags: TrainFlags;
   readonly #lm: LanguageModel;
   readonly #lora: LoraModel<CausalLM>;
-  readonly #optimizer: AdamW;
   readonly #train: TrainBatches;
   readonly #valid: TrainBatches | null;
   readonly #output: TrainOutput;
   readonly #trainer: Trainer<PackedRow, LoraModel<CausalLM>>;
   readonly #report: TrainReport;
-  /** Tokens that were computed, and the time that they took, since the start. */
+  /** Steps of an epoch. */
+  readonly #perEpoch: number;
+  /** Tokens that were computed so far, in steps or not. */
   #tokens = 0;
-  #seconds = 0;
 
   constructor(lm: LanguageModel, flags: TrainFlags, files: TrainFiles) {
     this.#flags = flags;
     this.#lm = lm;
     const stream = flags.json ? process.stderr : process.stdout;
-    const tell = (message: string): void => {
-      process.stderr.write(`warning: ${messageText(message)}\n`);
-    };
-    const rows = rowsOfFiles(files, lm, flags, tell);
+    const rows = rowsOfFiles(files, lm, flags, warn);
     const length = flags.packing ? Math.min(flags.maxSeqLength, lm.model.maxLength) : null;
     this.#train = batchesOf(rows.train, flags.batchSize, length);
     this.#valid = rows.valid.length === 0 ? null : batchesOf(rows.valid, flags.batchSize, length);
+    const batches = Math.ceil(this.#train.rows / flags.batchSize);
+    this.#perEpoch = Math.ceil(batches / flags.gradAccumulation);
     lm.model.gradientCheckpointing = flags.gradCheckpoint === true;
     this.#lora = attachAdapter(lm.model, flags);
-    this.#optimizer = optimizerOf(this.#lora, flags);
     this.#output = new TrainOutput(flags.out, flags.metrics);
-    this.#trainer = this.#makeTrainer(tell);
+    this.#trainer = this.#makeTrainer();
     this.#report = new TrainReport(stream, this.#trainer.steps);
   }
 
   async run(signal: AbortSignal): Promise<void> {
     const begun = performance.now();
     await this.#output.begin();
-    const from = (await folderStore(this.#output.checkpoints).latest())?.step ?? 0;
+    const from = (await newestIn(this.#output.checkpoints))?.step ?? 0;
     if (from < this.#trainer.steps) await this.#plan(from);
     if (from === 0) await this.#measure(signal);
     const result = await this.#follow(signal);
@@ -74,11 +72,10 @@ class Job {
     this.#conclude(result, (performance.now() - begun) / 1000);
   }
 
-  #makeTrainer(onWarning: (message: string) => void): Trainer<PackedRow, LoraModel<CausalLM>> {
+  #makeTrainer(): Trainer<PackedRow, LoraModel<CausalLM>> {
     const flags = this.#flags;
-    const { batchSize, gradAccumulation: accumulate, epochs, clipNorm, evalEvery, earlyStop } = flags;
-    const steps =
-      flags.steps ?? (epochs ?? 1) * Math.ceil(Math.ceil(this.#train.rows / batchSize) / accumulate);
+    const { gradAccumulation: accumulate, epochs = 1, clipNorm, evalEvery, earlyStop } = flags;
+    const steps = flags.steps ?? epochs * this.#perEpoch;
     const { schedule, seed, saveEvery, keep } = flags;
     const evaluates = this.#valid !== null && evalEvery !== 0;
     if (earlyStop !== undefined && !evaluates)
@@ -87,8 +84,8 @@ class Job {
       );
     return new Trainer(this.#lora, this.#train, {
       loss: (batch) => this.#loss(batch),
-      optimizer: this.#optimizer,
-      ...{ steps, accumulate, schedule, seed, saveEvery, onWarning },
+      optimizer: optimizerOf(this.#lora, flags),
+      ...{ steps, accumulate, schedule, seed, saveEvery, onWarning: warn },
       warmup: Math.min(steps, flags.warmup < 1 ? Math.ceil(flags.warmup * steps) : flags.warmup),
       clipNorm: clipNorm === 0 ? null : clipNorm,
       ...(evaluates ? { evaluate: this.#valid! } : {}),
@@ -109,44 +106,10 @@ class Job {
 
   /** Says what is about to happen. */
   async #plan(from: number): Promise<void> {
-    const { model } = this.#lm;
-    const rt = model.runtime;
-    const [train, valid, trainer] = [this.#train, this.#valid, this.#trainer];
-    const { kernels, threads } = rt.info();
-    const { r, loraAlpha, batchSize, gradAccumulation, data, packing } = this.#flags;
-    const trained = count(this.#lora.trainableParameters());
-    const all = count(this.#lora.parameters());
-    const layers = this.#lora.report().wrapped.length;
-    const piece = estimate(rt, this.#lora, await train.batch([0]), (batch) => this.#loss(batch));
-    const memory = rt.memory().held + piece.bytesPerToken * train.longest;
-    const left = trainer.steps - from;
-    const perStep = (train.tokens / train.rows) * batchSize * gradAccumulation;
-    const evaluations = valid === null ? 0 : this.#evaluations(left);
-    // An evaluation has no backward: a third.
-    const tokens = left * Math.min(perStep, train.tokens) + (evaluations * (valid?.tokens ?? 0)) / 3;
-    const unit = packing ? 'sequences' : 'rows';
-    this.#report.line(
-      [
-        `model     ${this.#flags.model}: ${model.config.modelType}, ${model.config.numHiddenLayers} blocks, ${n(all - trained)} parameters`,
-        `data      ${data}: ${n(train.rows)} ${unit}, ${n(train.tokens)} tokens, of which ${n(train.counted)} count${
-          valid === null ? '' : `; to measure: ${n(valid.rows)} ${unit}, ${n(valid.tokens)} tokens`
-        }`,
-        `adapter   r ${r}, alpha ${loraAlpha}, over ${layers} layers: ${n(trained)} parameters train, ${((100 * trained) / all).toFixed(2)} % of all`,
-        `steps     ${n(trainer.steps)} of ${batchSize * gradAccumulation} ${unit}${from === 0 ? '' : `, ${n(from)} of them done: going on from the checkpoint`}`,
-        `memory    about ${size(memory)} at most, of which the model takes ${size(rt.memory().held)} with adapter and optimizer`,
-        `time      about ${duration(tokens * piece.secondsPerToken)} (${(1 / piece.secondsPerToken).toFixed(0)} tokens/s on ${threads} thread${threads === 1 ? '' : 's'}, kernels ${kernels})`,
-      ].join('\n'),
-    );
-    this.#tokens = 0;
-  }
-
-  #evaluations(steps: number): number {
-    const { evalEvery } = this.#flags;
-    if (evalEvery === 0) return 0;
-    const perEpoch = Math.ceil(
-      Math.ceil(this.#train.rows / this.#flags.batchSize) / this.#flags.gradAccumulation,
-    );
-    return 1 + Math.ceil(steps / (evalEvery ?? perEpoch));
+    const piece = estimate(this.#lora, await this.#train.batch([0]), (batch) => this.#loss(batch));
+    const [train, valid, lora, perEpoch] = [this.#train, this.#valid, this.#lora, this.#perEpoch];
+    const steps = { from, all: this.#trainer.steps, perEpoch };
+    this.#report.line(planText(this.#flags, { model: this.#lm.model, lora, train, valid }, steps, piece));
   }
 
   /** The validation's loss before the first step. */
@@ -179,15 +142,11 @@ class Job {
   }
 
   async #take(event: TrainEvent, tokens: number): Promise<void> {
-    const { history, steps } = this.#trainer;
+    const { history } = this.#trainer;
     if (event.type === 'step') {
       const { type, step, epoch, loss, count: counted, lr, gradNorm, seconds } = event;
       await this.#output.add({ type, step, epoch, loss, tokens: counted, lr, gradNorm, seconds }, history);
-      this.#seconds += seconds;
-      this.#computed += tokens;
-      const speed = this.#computed / this.#seconds;
-      const secondsLeft = ((steps - step) * this.#seconds) / (step - this.#start(step));
-      this.#report.step({ step, loss, tokensPerSecond: speed, secondsLeft });
+      this.#report.step({ step, loss, tokens, seconds });
     } else if (event.type === 'eval') {
       const { type, step, value: loss, best, seconds } = event;
       await this.#output.add({ type, step, loss, seconds }, history);
@@ -195,14 +154,6 @@ class Job {
         `validation loss ${loss.toFixed(4)} after step ${step}${best ? ', the best so far' : ''}`,
       );
     } else await this.#write();
-  }
-
-  /** The step before the first one of this process. */
-  #begin: number | null = null;
-  #computed = 0;
-  #start(step: number): number {
-    this.#begin ??= step - 1;
-    return this.#begin;
   }
 
   async #write(): Promise<void> {
@@ -225,13 +176,13 @@ class Job {
           loss: history.steps.at(-1)?.loss ?? null,
           validation: { before, after, best },
         },
-        ...{ trainable: count(this.#lora.trainableParameters()), tokens: this.#computed, seconds },
+        ...{ trainable: countOf(this.#lora.trainableParameters()), tokens: this.#report.tokens, seconds },
         ...{ adapter: out, peakMemory: this.#lm.model.runtime.memory().peak },
       };
       process.stdout.write(`${JSON.stringify(report)}\n`);
       return;
     }
-    const done = this.#computed === 0 ? 'was done already' : `done in ${duration(seconds)}`;
+    const done = this.#report.tokens === 0 ? 'was done already' : `done in ${duration(seconds)}`;
     const measured =
       after === null
         ? ''
@@ -254,10 +205,4 @@ function tagsOf(flags: TrainFlags): Record<string, unknown> {
     ...{ '--max-seq-length': flags.maxSeqLength, '--packing': flags.packing === true },
     '--no-mask-prompt': !flags.maskPrompt,
   };
-}
-
-const n = (value: number): string => value.toLocaleString('en-US');
-
-function count(parameters: readonly { readonly size: number }[]): number {
-  return parameters.reduce((sum, parameter) => sum + parameter.size, 0);
 }

@@ -1,7 +1,6 @@
 /** What a run will take, measured: a short piece of its data forward and backward, with nothing learnt and nothing moved. `command.ts` calls it. */
 import type { LoraModel } from '../../lora/lora-model.js';
 import type { Module } from '../../nn/module.js';
-import type { Runtime } from '../../tensor/runtime.js';
 import { Modes } from '../../train/evaluation.js';
 import type { BatchLoss } from '../../train/loss.js';
 import { joinRows, type PackedRow } from '../../train/pack-rows.js';
@@ -18,11 +17,11 @@ export interface Estimate {
 
 /** Twice: what is compiled as it runs is not what the run will be like. */
 export function estimate<M extends Module>(
-  rt: Runtime,
   lora: LoraModel<M>,
   row: PackedRow,
   loss: (batch: PackedRow) => BatchLoss,
 ): Estimate {
+  const rt = lora.trainableParameters()[0]!.runtime;
   const piece = pieceOf(row);
   const random = new RandomPlace(rt, masksIn(lora));
   const modes = new Modes(lora);

@@ -1,11 +1,11 @@
 /** What `lora-wasm train` writes beside the checkpoints: the adapter, metrics a line each, the chart. `command.ts` calls it. */
-import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AdapterFiles } from '../../lora/files/export-adapter.js';
 import { writeAtomic } from '../../node.js';
 import type { TrainHistory } from '../../train/events.js';
-import { kindOf } from '../files.js';
-import { checkPath, UserError } from '../name-errors.js';
+import { checkOut, kindOf } from '../files.js';
+import { UserError } from '../name-errors.js';
 import { lossChart } from './loss-chart.js';
 
 /** A line of metrics; `seconds` alone may differ between two equal runs. */
@@ -25,11 +25,7 @@ export type Metric =
 
 /** Sees to it that the folder can be written, before anything takes time. @throws UserError; file system errors */
 export async function prepareOut(out: string, resume: boolean): Promise<void> {
-  checkPath(out, '--out');
-  const kind = await kindOf(out);
-  if (kind === 'file') throw new UserError(`${out}: is a file, expected a folder or a new name for --out`);
-  if (kind === 'folder' && !resume && (await readdir(out)).length > 0)
-    throw new UserError(`${out}: the folder is not empty, expected a new one, or --resume to go on`);
+  await checkOut(out, resume);
   const probe = join(out, '.lora-wasm-can-write');
   try {
     await mkdir(out, { recursive: true });

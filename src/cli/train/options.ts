@@ -112,7 +112,7 @@ export const TRAIN_OPTIONS: readonly TrainOption[] = [
   { flags: '--use-rslora', text: 'rank-stabilised scaling' },
   {
     flags: '--lora-plus-ratio <x>',
-    text: 'LoRA+: the rate of B is so many times that of A',
+    text: 'LoRA+: the rate of B, and of magnitudes, is so many times that of A',
     otherwise: 1,
     read: number(1e-3, 1e6, false),
   },
@@ -150,7 +150,7 @@ export const TRAIN_OPTIONS: readonly TrainOption[] = [
   },
   {
     flags: '--weight-decay <x>',
-    text: 'decay of the weights, a step and rate',
+    text: 'decay of the factors, a step and rate',
     otherwise: 0,
     read: number(0, 1e6, false),
   },

@@ -1,19 +1,18 @@
 /** What `lora-wasm train` shows: a bar on a terminal, plain lines elsewhere. `command.ts` calls it. */
 
-/** How far a run is. */
+import { barOf, CLEAR, EVERY } from '../progress.js';
+
+/** A step that was made. */
 export interface Shown {
   readonly step: number;
   readonly loss: number;
-  readonly tokensPerSecond: number;
-  readonly secondsLeft: number;
+  /** Tokens that were computed in it, and how long they took. */
+  readonly tokens: number;
+  readonly seconds: number;
 }
 
 /** Lines of progress in a whole run, about. */
 const LINES = 50;
-const WIDTH = 30;
-/** Milliseconds between two looks of the bar. */
-const EVERY = 50;
-const CLEAR = '\r\u001b[K';
 
 export class TrainReport {
   readonly #stream: NodeJS.WriteStream;
@@ -21,6 +20,10 @@ export class TrainReport {
   /** The bar as it stands, and when it was drawn; empty where there is none. */
   #bar = '';
   #drawn = Number.NEGATIVE_INFINITY;
+  /** Steps, tokens and time of this process: an earlier one's are not in it. */
+  #made = 0;
+  #tokens = 0;
+  #seconds = 0;
 
   /** @param stream - where everything goes: standard error where standard output is one object of JSON */
   constructor(stream: NodeJS.WriteStream, steps: number) {
@@ -28,8 +31,18 @@ export class TrainReport {
     this.#steps = steps;
   }
 
-  step({ step, loss, tokensPerSecond, secondsLeft }: Shown): void {
-    const told = `loss ${loss.toFixed(4)}, ${tokensPerSecond.toFixed(0)} tokens/s, ${duration(secondsLeft)} left`;
+  /** Tokens of all steps that were shown. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  step({ step, loss, tokens, seconds }: Shown): void {
+    this.#made++;
+    this.#tokens += tokens;
+    this.#seconds += seconds;
+    const speed = this.#tokens / this.#seconds;
+    const left = ((this.#steps - step) * this.#seconds) / this.#made;
+    const told = `loss ${loss.toFixed(4)}, ${speed.toFixed(0)} tokens/s, ${duration(left)} left`;
     const last = step === this.#steps;
     if (!this.#stream.isTTY) {
       if (step % Math.ceil(this.#steps / LINES) === 0 || last)
@@ -39,8 +52,7 @@ export class TrainReport {
     const now = performance.now();
     if (now - this.#drawn < EVERY && !last) return;
     this.#drawn = now;
-    const filled = Math.round((WIDTH * step) / this.#steps);
-    this.#bar = `[${'#'.repeat(filled)}${'.'.repeat(WIDTH - filled)}] ${step}/${this.#steps}, ${told}`;
+    this.#bar = `${barOf(step, this.#steps)} ${step}/${this.#steps}, ${told}`;
     this.#stream.write(`${CLEAR}${this.#bar}`);
   }
 
