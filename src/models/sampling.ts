@@ -22,8 +22,8 @@ export interface SamplingOptions {
 
 export const SAMPLING_OPTIONS = ['temperature', 'topK', 'topP', 'repetitionPenalty', 'seed'];
 
-/** Candidates that are looked at first for top-p; most often they are enough. */
-const FIRST = 64;
+/** Logits that are looked at for top-p, one count after the other until they are enough; after the last all are. */
+const FEW = [64, 1024];
 
 /** Chooses tokens one after the other. */
 export class Sampler {
@@ -65,24 +65,31 @@ export class Sampler {
 
   #draw(logits: Float32Array, best: number): number {
     const top = logits[best]!;
-    const weight = (id: number): number => exponential((logits[id]! - top) / this.#temperature);
     const u = this.#uniform();
-    const k = this.#topK === 0 ? logits.length : Math.min(this.#topK, logits.length);
     const topP = this.#topP;
-    if (k < logits.length) {
-      const ids = likeliest(logits, k);
-      const weights = Float64Array.from(ids, weight);
-      return ids[drawn(weights, atLeast(weights, topP * total(weights)), u)]!;
+    if (this.#topK > 0 && this.#topK < logits.length) {
+      const first = likeliest(logits, this.#topK);
+      const weights = this.#weights(first, top);
+      return idOf(logits, first, drawn(weights, atLeast(weights, topP * total(weights)), u));
     }
-    const all = Float64Array.from(logits, (_, id) => weight(id));
+    const all = this.#weights(logits, top);
     if (topP === 1) return drawn(all, all.length, u);
     // The sum of all needs no order: of most texts the first few are enough.
     const enough = topP * total(all);
-    for (let size = Math.min(FIRST, k); ; size = Math.min(8 * size, k)) {
-      const ids = likeliest(logits, size);
-      const weights = Float64Array.from(ids, (id) => all[id]!);
-      if (size === k || total(weights) >= enough) return ids[drawn(weights, atLeast(weights, enough), u)]!;
+    for (let i = 0; ; i++) {
+      const size = FEW[i] ?? logits.length;
+      const first = likeliest(logits, size);
+      const weights = this.#weights(first, top);
+      if (size >= logits.length || total(weights) >= enough)
+        return idOf(logits, first, drawn(weights, atLeast(weights, enough), u));
     }
+  }
+
+  /** What each is drawn by, that of the largest being 1. */
+  #weights(logits: Float32Array, top: number): Float64Array {
+    const weights = new Float64Array(logits.length);
+    for (let i = 0; i < weights.length; i++) weights[i] = exponential((logits[i]! - top) / this.#temperature);
+    return weights;
   }
 }
 
@@ -96,13 +103,17 @@ function largest(logits: Float32Array): number {
   return best;
 }
 
-const total = (weights: Float64Array): number => weights.reduce((sum, weight) => sum + weight, 0);
+function total(weights: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < weights.length; i++) sum += weights[i]!;
+  return sum;
+}
 
 /** How many of the first come to this weight; all where they do not. */
 function atLeast(weights: Float64Array, enough: number): number {
   let sum = 0;
-  for (const [i, weight] of weights.entries()) {
-    sum += weight;
+  for (let i = 0; i < weights.length; i++) {
+    sum += weights[i]!;
     if (sum >= enough) return i + 1;
   }
   return weights.length;
@@ -122,29 +133,31 @@ function drawn(weights: Float64Array, count: number, u: number): number {
   return last;
 }
 
-/** The ids of the k largest, the largest first, of equals the lower id: by a heap whose root is the least of them. */
-function likeliest(logits: Float32Array, k: number): Int32Array {
-  const before = (a: number, b: number): boolean =>
-    logits[a]! > logits[b]! || (logits[a] === logits[b] && a < b);
-  const heap = new Int32Array(k);
-  const sink = (at: number, size: number): void => {
-    const id = heap[at]!;
-    for (let child = 2 * at + 1; child < size; child = 2 * at + 1) {
-      if (child + 1 < size && before(heap[child]!, heap[child + 1]!)) child++;
-      if (!before(id, heap[child]!)) break;
+/** The k largest, the largest first. Few are kept in a heap whose root is the least of them, which takes less than sorting all. */
+function likeliest(logits: Float32Array, k: number): Float32Array {
+  if (k > FEW.at(-1)! || k > logits.length) return logits.slice().sort().reverse().subarray(0, k);
+  const heap = logits.slice(0, k);
+  const sink = (value: number, from: number): void => {
+    let at = from;
+    for (let child = 2 * at + 1; child < k; child = 2 * at + 1) {
+      if (child + 1 < k && heap[child + 1]! < heap[child]!) child++;
+      if (value <= heap[child]!) break;
       heap[at] = heap[child]!;
       at = child;
     }
-    heap[at] = id;
+    heap[at] = value;
   };
-  for (let i = 0; i < k; i++) heap[i] = i;
-  for (let i = (k >> 1) - 1; i >= 0; i--) sink(i, k);
-  for (let id = k; id < logits.length; id++) {
-    if (!before(id, heap[0]!)) continue;
-    heap[0] = id;
-    sink(0, k);
-  }
-  return heap.sort((a, b) => (before(a, b) ? -1 : 1));
+  for (let i = (k >> 1) - 1; i >= 0; i--) sink(heap[i]!, i);
+  for (let id = k; id < logits.length; id++) if (logits[id]! > heap[0]!) sink(logits[id]!, 0);
+  return heap.sort().reverse();
+}
+
+/** The id whose logit stands at `place` of `first`, the likeliest in order: equals stand there by their ids. */
+function idOf(logits: Float32Array, first: Float32Array, place: number): number {
+  const value = first[place]!;
+  let id = -1;
+  for (let i = first.indexOf(value); i <= place; i++) id = logits.indexOf(value, id + 1);
+  return id;
 }
 
 /** Numbers from 0 to below 1 in steps of 2^-53, by Doty-Humphrey's sfc32. */

@@ -86,6 +86,10 @@ test('a seed draws the same tokens in every engine', () => {
   expect(drawn(0, {})).toEqual([49081, 29003, 24331, 11826, 18406, 47227]);
   expect(drawn(1, { topP: 0.9 })).toEqual([48329, 23299, 11460, 30400, 10565, 44043]);
   expect(drawn(2 ** 32 - 1, { topK: 40 })).toEqual([17981, 2029, 33933, 30942, 24960, 36924]);
+  expect(drawn(2, { topK: 20_000, topP: 0.5 })).toEqual([2082, 28896, 26762, 46650, 33741, 37064]);
+  expect(drawn(3, { topK: 700 })).toEqual([46212, 10425, 29018, 33251, 14028, 41157]);
+  expect(drawn(4, { topP: 0.01 })).toEqual([15987, 1032, 13993, 10005, 4023, 37921]);
+  expect(drawn(7, { topP: 0.999, temperature: 30 })).toEqual([35270, 16798, 27560, 30166, 25882, 32974]);
   expect(drawn(0, {})).not.toEqual(drawn(1, {}));
 });
 
