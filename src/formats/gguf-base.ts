@@ -1,6 +1,7 @@
 /**
  * The base model of a GGUF adapter: the architecture, GGUF's names of its layers, and the heads by which llama.cpp's
- * converter reorders the rows of Llama's query and key weights (rotary pairs side by side in place of two halves).
+ * converter reorders the rows of Llama's query and key weights (rotary pairs side by side in place of two halves). What reads
+ * a whole model in GGUF asks here too.
  */
 
 import { describe } from '../values/checks.js';
@@ -53,7 +54,10 @@ function blockNames(architecture: string): readonly (readonly [string, string])[
 }
 
 /** GGUF's name of a layer, without `.weight`; null when the architecture has no such layer. */
-export function ggufName({ architecture, tied }: GgufBase, path: string): string | null {
+export function ggufName(
+  { architecture, tied }: Pick<GgufBase, 'architecture' | 'tied'>,
+  path: string,
+): string | null {
   const [, block, rest] = /^model\.layers\.(\d+)\.(.+)$/.exec(path) ?? [];
   if (path === 'lm_head' && tied) return null;
   if (block === undefined) return OUTER_NAMES.find(([hf]) => hf === path)?.[1] ?? null;
@@ -62,7 +66,7 @@ export function ggufName({ architecture, tied }: GgufBase, path: string): string
 }
 
 /** The layer of a GGUF name; null when there is none. */
-export function pathOfGguf({ architecture }: GgufBase, name: string): string | null {
+export function pathOfGguf({ architecture }: Pick<GgufBase, 'architecture'>, name: string): string | null {
   const [, block, rest] = /^blk\.(\d+)\.(.+)$/.exec(name) ?? [];
   if (block === undefined) return OUTER_NAMES.find(([, short]) => short === name)?.[0] ?? null;
   const found = blockNames(architecture).find(([, short]) => short === rest);
@@ -74,7 +78,13 @@ export function isReordered(architecture: string, name: string): boolean {
   return architecture === 'llama' && /\.attn_[qk]$/.test(name);
 }
 
-/** B with its rows in GGUF's order, or back: within a head, row 2j + t is row t·half + j. @throws FormatError */
+/** Whose row in transformers' order a row in GGUF's is: within a head, row 2j + t is row t·half + j. */
+export function rowInHalves(row: number, headDim: number): number {
+  const within = row % headDim;
+  return row - within + (within % 2) * (headDim / 2) + Math.floor(within / 2);
+}
+
+/** B with its rows in GGUF's order, or back. @throws FormatError */
 export function reorderRows(
   where: string,
   base: GgufBase,
@@ -89,11 +99,9 @@ export function reorderRows(
     throw new FormatError(
       `${where}: '${name}' has ${rows} rows, expected a multiple of two for each of ${heads} heads`,
     );
-  const half = rows / heads / 2;
   const data = new Float32Array(B.data.length);
   for (let row = 0; row < rows; row++) {
-    const within = row % (2 * half);
-    const own = row - within + (within % 2) * half + Math.floor(within / 2);
+    const own = rowInHalves(row, rows / heads);
     const [from, to] = back ? [row, own] : [own, row];
     data.set(B.data.subarray(from * r, (from + 1) * r), to * r);
   }

@@ -1,6 +1,7 @@
 /** Fills a parameter from where it lies, piece by piece: the whole file is never in JavaScript. Called by `load-model.ts`. */
 import { dequantiseAs } from '../formats/dequantise.js';
 import { type GgufDType, READABLE } from '../formats/ggml-types.js';
+import { rowInHalves } from '../formats/gguf-base.js';
 import { type QuantiseDType, quantise } from '../formats/quantise.js';
 import type { RandomAccess } from '../formats/source.js';
 import { messageOf } from '../platform/index.js';
@@ -43,7 +44,7 @@ export async function fill(
     if (pairedHeads === 0) parameter.writeBytes(values, held(at));
     else
       for (let i = 0; i < count; i += unit) {
-        const row = ownRow((at + i) / unit, units / pairedHeads);
+        const row = rowInHalves((at + i) / unit, units / pairedHeads);
         parameter.writeBytes(values.subarray(held(i), held(i + unit)), held(row * unit));
       }
     read(bytes.length);
@@ -81,12 +82,6 @@ function stepOf(unit: number, type: GgufDType, whole: boolean): number {
   const room = Math.floor(PIECE / bytes) * elements;
   if (unit <= room) return Math.floor(room / unit) * unit;
   return whole ? unit : room;
-}
-
-/** Where llama.cpp's row goes: within a head, row 2j + t is row t·half + j. */
-function ownRow(row: number, headDim: number): number {
-  const within = row % headDim;
-  return row - within + (within % 2) * (headDim / 2) + Math.floor(within / 2);
 }
 
 /** @throws FormatError for a value that is not finite, or too large */

@@ -1,8 +1,9 @@
 /** A model in a GGUF file: its metadata as a `ModelConfig`, its tensors by transformers' names. */
 import { isReadable, READABLE_NAMES } from '../../formats/ggml-types.js';
+import { ggufName, isReordered, pathOfGguf } from '../../formats/gguf-base.js';
 import { ggufValues, openGgufAs } from '../../formats/gguf-file.js';
 import type { RandomAccess } from '../../formats/source.js';
-import { FormatError, listed } from '../../values/format-error.js';
+import { FormatError } from '../../values/format-error.js';
 import {
   checkConfig,
   LARGEST_HEAD,
@@ -17,25 +18,16 @@ import type { ModelSource, StoredTensor } from './model-source.js';
 
 const ARCHITECTURES: readonly string[] = ['llama', 'qwen2', 'qwen3'];
 
-/** Names of a block's layers. */
-const BLOCK: Readonly<Record<string, string>> = {
-  attn_q: 'self_attn.q_proj',
-  attn_k: 'self_attn.k_proj',
-  attn_v: 'self_attn.v_proj',
-  attn_output: 'self_attn.o_proj',
-  attn_q_norm: 'self_attn.q_norm',
-  attn_k_norm: 'self_attn.k_norm',
-  attn_norm: 'input_layernorm',
-  ffn_norm: 'post_attention_layernorm',
-  ffn_gate: 'mlp.gate_proj',
-  ffn_up: 'mlp.up_proj',
-  ffn_down: 'mlp.down_proj',
+/** Norms by their names in transformers: no adapter is over them, so that formats/gguf-base.ts has the names of all else. */
+const NORMS: Readonly<Record<string, string>> = {
+  input_layernorm: 'attn_norm',
+  post_attention_layernorm: 'ffn_norm',
+  'self_attn.q_norm': 'attn_q_norm',
+  'self_attn.k_norm': 'attn_k_norm',
 };
-const OUTER: Readonly<Record<string, string>> = {
-  'token_embd.weight': 'model.embed_tokens.weight',
-  'output_norm.weight': 'model.norm.weight',
-  'output.weight': 'lm_head.weight',
-};
+const LAST_NORM = { path: 'model.norm', label: 'output_norm' };
+/** A layer, and which of its parameters. */
+const PARTS = /^(.+)\.(weight|bias)$/;
 const FREQUENCIES = 'rope_freqs.weight';
 
 /** Keys of an architecture that are understood, or change nothing that is computed. */
@@ -81,11 +73,14 @@ export async function openGgufModel(where: string, file: RandomAccess): Promise<
     if (!isReadable(dtype))
       throw new FormatError(`${where}: tensor '${label}' is ${dtype}, expected one of ${READABLE_NAMES}`);
     const pairedHeads = pairedHeadsOf(config, architecture, label);
-    const name = nameOf(where, label);
+    const name = nameOf(where, architecture, label);
     found.set(name, { where, label, type: dtype, shape, file, begin, end, pairedHeads });
   }
   const texts = new Map<string, string>();
-  return { where, config, tensors: found, metadata: new Map(metadata), texts, labelOf };
+  return {
+    ...{ where, config, tensors: found, metadata: new Map(metadata), texts },
+    labelOf: (name) => labelOf(architecture, name),
+  };
 }
 
 /** The architecture of a file that holds a whole model and says nothing that is not understood. @throws FormatError */
@@ -109,32 +104,36 @@ const isArchitecture = (value: unknown): value is ModelType =>
   typeof value === 'string' && ARCHITECTURES.includes(value);
 
 /** transformers' name of a tensor. @throws FormatError */
-function nameOf(where: string, label: string): string {
-  const outer = OUTER[label];
-  if (outer !== undefined) return outer;
-  const [, block, layer = '', kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(label) ?? [];
-  const name = BLOCK[layer];
-  if (name === undefined)
+function nameOf(where: string, architecture: string, label: string): string {
+  const [, layer = '', kind] = PARTS.exec(label) ?? [];
+  const path = pathOfGguf({ architecture }, layer) ?? pathOfNorm(layer);
+  if (path === null)
     throw new FormatError(
-      `${where}: tensor '${label}' is not known, expected ${listed([...Object.keys(OUTER), FREQUENCIES])} or a block's`,
+      `${where}: tensor '${label}' is not known, expected those of a ${architecture} model`,
     );
-  return `model.layers.${block}.${name}.${kind}`;
+  return `${path}.${kind}`;
 }
 
-/** llama.cpp's name of a tensor. */
-function labelOf(name: string): string {
-  const outer = Object.keys(OUTER).find((label) => OUTER[label] === name);
-  if (outer !== undefined) return outer;
-  const [, block, layer, kind] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name) ?? [];
-  const label = Object.keys(BLOCK).find((one) => BLOCK[one] === layer);
-  return `blk.${block}.${label}.${kind}`;
+function pathOfNorm(layer: string): string | null {
+  if (layer === LAST_NORM.label) return LAST_NORM.path;
+  const [, block, short] = /^blk\.(\d+)\.(\w+)$/.exec(layer) ?? [];
+  const norm = Object.keys(NORMS).find((name) => NORMS[name] === short);
+  return norm === undefined ? null : `model.layers.${block}.${norm}`;
 }
 
-/** llama.cpp's converter reorders the rows of Llama's queries and keys. */
+/** llama.cpp's name of a tensor of the model. */
+function labelOf(architecture: string, name: string): string {
+  const [, path = '', kind] = PARTS.exec(name) ?? [];
+  if (path === LAST_NORM.path) return `${LAST_NORM.label}.${kind}`;
+  const [, block, layer = ''] = /^model\.layers\.(\d+)\.(.+)$/.exec(path) ?? [];
+  return `${ggufName({ architecture, tied: false }, path) ?? `blk.${block}.${NORMS[layer]}`}.${kind}`;
+}
+
+/** Heads whose rows llama.cpp's converter has reordered; 0 for none. */
 function pairedHeadsOf(config: ModelConfig, architecture: string, label: string): number {
-  if (architecture !== 'llama') return 0;
-  if (/\.attn_q\.(weight|bias)$/.test(label)) return config.numAttentionHeads;
-  return /\.attn_k\.(weight|bias)$/.test(label) ? config.numKeyValueHeads : 0;
+  const layer = PARTS.exec(label)?.[1] ?? '';
+  if (!isReordered(architecture, layer)) return 0;
+  return layer.endsWith('q') ? config.numAttentionHeads : config.numKeyValueHeads;
 }
 
 interface GgufParts {
