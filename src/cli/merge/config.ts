@@ -1,6 +1,6 @@
 /** transformers' `config.json` of a merged model: the folder's own with what changed, or made out of a GGUF header. `command.ts` calls it. */
 import { llama3Factors, type ModelConfig, type ModelType } from '../../models/config.js';
-import { objectOf } from '../../models/source/hf-config.js';
+import { objectOf } from '../../models/source/fields.js';
 import type { ModelSource } from '../../models/source/model-source.js';
 import { UserError } from '../name-errors.js';
 import type { MergeType } from './shards.js';

@@ -1,6 +1,22 @@
-/** Fields of a file's configuration, checked as they are read. Called by the readers of both kinds of source. */
+/** Files of JSON, and fields of a file's configuration, checked as they are read. Called by whoever reads a model's files. */
+import { messageOf } from '../../platform/index.js';
 import { describe } from '../../values/checks.js';
 import { FormatError } from '../../values/format-error.js';
+import { isPlainObject } from '../../values/kind.js';
+
+/** The root of a JSON text. @throws FormatError */
+export function objectOf(where: string, text: string): Record<string, unknown> {
+  let root: unknown;
+  try {
+    root = JSON.parse(text);
+  } catch (cause) {
+    throw new FormatError(`${where}: is no JSON (${messageOf(cause)})`, {
+      cause,
+    });
+  }
+  if (!isPlainObject(root)) throw new FormatError(`${where}: is no object, expected one`);
+  return { ...(root as object) };
+}
 
 /** Reads fields of one object by name. */
 export interface Fields {

@@ -1,5 +1,4 @@
 /** transformers' `config.json` as a `ModelConfig`. */
-import { FormatError } from '../../values/format-error.js';
 import { isPlainObject } from '../../values/kind.js';
 import {
   checkConfig,
@@ -11,7 +10,7 @@ import {
   type ModelType,
   type RopeConfig,
 } from '../config.js';
-import { type Fields, fieldsOf, refuseField } from './fields.js';
+import { type Fields, fieldsOf, objectOf, refuseField } from './fields.js';
 
 const TYPES: readonly string[] = ['llama', 'mistral', 'qwen2', 'qwen3'];
 
@@ -73,20 +72,6 @@ export function configFromHf(where: string, text: string): ModelConfig {
 function keyValueHeads(fields: Fields, modelType: ModelType, heads: number): number {
   const own = modelType === 'llama' || fields.has('num_key_value_heads');
   return fields.count('num_key_value_heads', own ? heads : undefined);
-}
-
-/** The root of a JSON text. @throws FormatError */
-export function objectOf(where: string, text: string): Record<string, unknown> {
-  let root: unknown;
-  try {
-    root = JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError(`${where}: is no JSON (${cause instanceof Error ? cause.message : cause})`, {
-      cause,
-    });
-  }
-  if (!isPlainObject(root)) throw new FormatError(`${where}: is no object, expected one`);
-  return { ...(root as object) };
 }
 
 const isModelType = (value: unknown): value is ModelType =>

@@ -5,8 +5,9 @@ import { openSafetensorsAs } from '../../formats/safetensors-open.js';
 import type { RandomAccess } from '../../formats/source.js';
 import { FormatError, listed } from '../../values/format-error.js';
 import { isPlainObject } from '../../values/kind.js';
+import { objectOf } from './fields.js';
 import type { ModelFiles } from './files.js';
-import { configFromHf, objectOf } from './hf-config.js';
+import { configFromHf } from './hf-config.js';
 import type { ModelSource, StoredTensor } from './model-source.js';
 
 const WHOLE = 'model.safetensors';

@@ -1,9 +1,10 @@
 /** ChatTemplate: messages to the text that a model was trained on, by the Jinja template that came with it. `loadModel` makes one. */
+import { messageOf } from '../../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
 import { FormatError } from '../../values/format-error.js';
 import { isMap, isPlainObject } from '../../values/kind.js';
 import { type JinjaTemplate, Template } from '../../vendor/jinja.js';
-import { objectOf } from '../source/hf-config.js';
+import { objectOf } from '../source/fields.js';
 
 /** One turn of a conversation. */
 export interface ChatMessage {
@@ -77,7 +78,7 @@ export class ChatTemplate {
 }
 
 function failed(where: string, error: unknown): FormatError {
-  return new FormatError(`${where}: ${error instanceof Error ? error.message : String(error)}`, {
+  return new FormatError(`${where}: ${messageOf(error)}`, {
     cause: error,
   });
 }

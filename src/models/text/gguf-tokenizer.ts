@@ -7,6 +7,13 @@ import { type AddedToken, type Built, CONFIG } from './tokenizer-json.js';
 const CONTROL = 3;
 const USER_DEFINED = 4;
 const KEY = 'tokenizer.ggml.';
+/** Special tokens by their roles in transformers, and what a header calls them. */
+export const HEADER_ROLES = {
+  bos_token: 'bos',
+  eos_token: 'eos',
+  unk_token: 'unknown',
+  pad_token: 'padding',
+};
 const INSTEAD = "the model's tokenizer.json (option tokenizer of loadModel)";
 
 /** @throws FormatError for another kind of tokenizer, and for arrays that do not fit each other */
@@ -100,9 +107,8 @@ function rolesOf(
   tokens: readonly string[],
   field: (name: string) => unknown,
 ): Map<string, string> {
-  const names = { bos_token: 'bos', eos_token: 'eos', unk_token: 'unknown', pad_token: 'padding' };
   const roles = new Map<string, string>();
-  for (const [role, name] of Object.entries(names)) {
+  for (const [role, name] of Object.entries(HEADER_ROLES)) {
     const id = field(`${name}_token_id`);
     if (id === undefined) continue;
     const token = typeof id === 'number' ? tokens[id] : undefined;

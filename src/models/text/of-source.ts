@@ -1,10 +1,12 @@
 /** What of a model's files is text: its tokenizer, its chat template, and the tokens that end a text. `load-model.ts` calls it. */
+import { decodeUtf8 } from '../../formats/json.js';
 import type { ByteSource } from '../../formats/source.js';
 import { FormatError } from '../../values/format-error.js';
+import { objectOf } from '../source/fields.js';
 import { openFiles } from '../source/files.js';
-import { objectOf } from '../source/hf-config.js';
 import type { ModelSource } from '../source/model-source.js';
 import { ChatTemplate, templateOfFiles } from './chat-template.js';
+import { HEADER_ROLES } from './gguf-tokenizer.js';
 import { TextTokenizer } from './text-tokenizer.js';
 import { builtFromJson } from './tokenizer-json.js';
 
@@ -17,7 +19,6 @@ export interface ModelText {
 
 /** Arrays of a header that the tokenizer is made of, and that nothing else reads: some 20 MB. */
 const ARRAYS = ['tokens', 'token_type', 'merges', 'scores'];
-const ROLES = { bos_token: 'bos', eos_token: 'eos', unk_token: 'unknown', pad_token: 'padding' };
 /** The ends of a text, of a turn and of a message. */
 const ENDS = ['eos', 'eot', 'eom'];
 
@@ -36,7 +37,7 @@ export async function textOf(
   for (const name of ARRAYS) metadata?.delete(`tokenizer.ggml.${name}`);
   const special = new Map(own?.special);
   const header = (name: string): unknown => metadata?.get(`tokenizer.ggml.${name}_token_id`);
-  for (const [role, name] of Object.entries(ROLES)) {
+  for (const [role, name] of Object.entries(HEADER_ROLES)) {
     const id = header(name);
     const token = typeof id === 'number' ? own?.tokenOf(id) : null;
     if (token != null && !special.has(role)) special.set(role, token);
@@ -60,7 +61,7 @@ async function read(
   if (given !== undefined) {
     const found = await openFiles(`${where}: tokenizer`, given);
     if (!('file' in found)) throw new TypeError(`${found.where} is a folder, expected a file tokenizer.json`);
-    const text = new TextDecoder().decode(await found.file.read(0, found.file.size));
+    const text = decodeUtf8(found.where, await found.file.read(0, found.file.size));
     return new TextTokenizer(found.where, builtFromJson(found.where, text, config));
   }
   if (metadata !== null)

@@ -1,4 +1,5 @@
 /** TextTokenizer: text to token ids and back, over the library that reads `tokenizer.json`. `loadModel` makes one. */
+import { messageOf } from '../../platform/index.js';
 import { checkBoolean, checkOptions, describe } from '../../values/checks.js';
 import { FormatError } from '../../values/format-error.js';
 import { isMap } from '../../values/kind.js';
@@ -31,8 +32,9 @@ export class TextTokenizer {
     try {
       this.#inner = new Tokenizer(json, config);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new FormatError(`${where}: ${why}; expected a tokenizer that is known`, { cause: error });
+      throw new FormatError(`${where}: ${messageOf(error)}; expected a tokenizer that is known`, {
+        cause: error,
+      });
     }
     this.size = size;
     this.special = special;

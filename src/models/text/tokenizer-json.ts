@@ -2,7 +2,7 @@
 import { describe } from '../../values/checks.js';
 import { FormatError } from '../../values/format-error.js';
 import { isPlainObject } from '../../values/kind.js';
-import { objectOf } from '../source/hf-config.js';
+import { objectOf } from '../source/fields.js';
 import { portableCut } from './pre-tokenizers.js';
 
 /** A token that is matched whole. */

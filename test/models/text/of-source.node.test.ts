@@ -42,6 +42,9 @@ test('a tokenizer that is given takes the place of one that is not rebuilt', asy
   await expect(textOf('load', header('tekken'), new Blob(['{}']))).rejects.toThrow(
     'load: tokenizer: tokenizer.json: there is no model, expected one',
   );
+  await expect(textOf('load', header('tekken'), new Blob([Uint8Array.of(0x7b, 0xff, 0x7d)]))).rejects.toThrow(
+    'load: tokenizer: the text is not valid UTF-8',
+  );
   await expect(textOf('load', header('tekken'), 7 as never)).rejects.toThrow(TypeError);
 });
 
