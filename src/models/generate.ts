@@ -1,6 +1,6 @@
 /** generate: token after token out of a model with a cache. `generateText`, the command and pages read by it. */
 import { yieldToEvents } from '../engine/yield.js';
-import { checkInteger, checkOptions, describe } from '../values/checks.js';
+import { checkInteger, checkOptions, checkSignal, describe } from '../values/checks.js';
 import type { HostAbortSignal } from '../values/globals.js';
 import { CausalLM } from './causal-lm.js';
 import { checkIds } from './check-ids.js';
@@ -64,8 +64,7 @@ export function generateAs(
     1,
     room,
   );
-  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function')
-    throw new TypeError(`${where}: signal is ${describe(signal)}, expected an AbortSignal`);
+  checkSignal(where, signal);
   const stops = new Set(checkIds(`${where}: stopIds`, stopIds, Number.POSITIVE_INFINITY));
   const sampler = new Sampler(where, options, ids);
   return { tokens: written(model, ids, { sampler, stops, maxTokens, signal }), maxTokens };

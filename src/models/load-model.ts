@@ -6,7 +6,7 @@ import type { ByteSource } from '../formats/source.js';
 import { checkRuntime } from '../tensor/check-runtime.js';
 import type { Parameter } from '../tensor/parameter.js';
 import type { Runtime } from '../tensor/runtime.js';
-import { checkInteger, checkOptions, describe } from '../values/checks.js';
+import { checkInteger, checkOptions, checkSignal, describe } from '../values/checks.js';
 import { DISPOSE } from '../values/dispose.js';
 import type { HostAbortSignal } from '../values/globals.js';
 import { CausalLM } from './causal-lm.js';
@@ -106,8 +106,7 @@ function checkLoadOptions(where: string, options: LoadModelOptions): void {
     );
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw new TypeError(`${where}: onProgress is ${describe(onProgress)}, expected a function`);
-  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function')
-    throw new TypeError(`${where}: signal is ${describe(signal)}, expected an AbortSignal`);
+  checkSignal(where, signal);
   if (cache !== undefined) checkText(`${where}: cache`, cache);
   if (cache === '') throw new RangeError(`${where}: cache is '', expected the name of a folder`);
   if (sha256 === undefined) return;
@@ -150,7 +149,7 @@ function checkRoom(
   length: number,
 ): void {
   const table = 2 * Allocator.roundUp(4 * length * (headDim / 2));
-  const wanted = plannedBytes(planned, Allocator.roundUp) + table;
+  const wanted = plannedBytes(planned) + table;
   const { held } = rt.memory();
   const allowed = rt.engine.memoryLimit;
   if (held + wanted <= allowed) return;

@@ -2,6 +2,7 @@
  * Which tensors a model of a configuration has, compared with those of a source, and how each is held in memory: all of it before
  * anything is allocated or read. Called by `load-model.ts`.
  */
+import { Allocator } from '../engine/allocator.js';
 import type { GgufDType } from '../formats/ggml-types.js';
 import { bytesOf, DTYPE_INFO, WEIGHT_DTYPES, type WeightDType } from '../values/dtypes.js';
 import { FormatError, listed } from '../values/format-error.js';
@@ -90,13 +91,10 @@ function heldType(type: GgufDType, weights: WeightsOption): WeightDType {
   return WEIGHT_DTYPES.find((dtype) => dtype === type) ?? 'f32';
 }
 
-/** Bytes that the model takes, each tensor in a block of its own. @param blockBytes - what a block of so many bytes really takes */
-export function plannedBytes(
-  planned: ReadonlyMap<string, PlannedTensor>,
-  blockBytes: (bytes: number) => number,
-): number {
+/** Bytes that the model takes, each tensor in a block of its own. */
+export function plannedBytes(planned: ReadonlyMap<string, PlannedTensor>): number {
   let sum = 0;
   for (const { shape, dtype } of planned.values())
-    sum += blockBytes(Math.ceil(bytesOf(shape, dtype) / 16) * 16);
+    sum += Allocator.roundUp(Math.ceil(bytesOf(shape, dtype) / 16) * 16);
   return sum;
 }

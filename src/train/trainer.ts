@@ -7,7 +7,7 @@ import { Module } from '../nn/module.js';
 import type { Optimizer } from '../optim/base.js';
 import { AdamW } from '../optim/optimizer.js';
 import type { Runtime } from '../tensor/runtime.js';
-import { checkOptions, describe } from '../values/checks.js';
+import { checkOptions, checkSignal, describe } from '../values/checks.js';
 import { DISPOSE } from '../values/dispose.js';
 import type { HostAbortSignal } from '../values/globals.js';
 import { isMap } from '../values/kind.js';
@@ -115,8 +115,7 @@ export class Trainer<B, M extends Module> {
     const where = 'Trainer.run';
     checkOptions(where, options, ['signal']);
     const { signal } = options;
-    if (signal !== undefined && !isSignal(signal))
-      throw new TypeError(`${where}: signal is ${describe(signal)}, expected an AbortSignal`);
+    checkSignal(where, signal);
     this.#checkIdle(where);
     return this.#events(where, signal);
   }
@@ -342,9 +341,4 @@ function checkNames(where: string, model: Module, optimizer: Optimizer | null): 
     throw new RangeError(
       `${where}: the optimizer has a parameter [${foreign.shape.join(', ')}] that is not the model's, expected the model's alone`,
     );
-}
-
-/** A signal of this realm or another. */
-function isSignal(value: unknown): value is HostAbortSignal {
-  return value !== null && typeof value === 'object' && typeof Reflect.get(value, 'aborted') === 'boolean';
 }

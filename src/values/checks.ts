@@ -3,6 +3,7 @@
  * error message. Nothing here knows who asks.
  */
 import { isOfAnotherCopy } from './copy.js';
+import type { HostAbortSignal } from './globals.js';
 import { isPlainObject } from './kind.js';
 
 /** Refuses options that nobody knows, naming them and those there are. @throws TypeError */
@@ -39,6 +40,15 @@ export function checkInteger(where: string, value: unknown, low: number, high: n
 export function checkBoolean(where: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw new TypeError(`${where} is ${describe(value)}, expected a boolean`);
   return value;
+}
+
+/** An AbortSignal, of this realm or another, or none. @throws TypeError */
+export function checkSignal(where: string, value: unknown): asserts value is HostAbortSignal | undefined {
+  if (value === undefined) return;
+  const signal =
+    typeof value === 'object' && value !== null && 'aborted' in value && 'throwIfAborted' in value;
+  if (!signal || typeof value.aborted !== 'boolean' || typeof value.throwIfAborted !== 'function')
+    throw new TypeError(`${where}: signal is ${describe(value)}, expected an AbortSignal`);
 }
 
 /** Characters of a text, and entries of an array, that a message shows. */

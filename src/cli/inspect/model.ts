@@ -2,7 +2,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import Table from 'cli-table3';
-import { Allocator } from '../../engine/allocator.js';
 import { openGgufAs } from '../../formats/gguf-file.js';
 import type { ModelConfig } from '../../models/config.js';
 import { plannedBytes, planTensors } from '../../models/plan.js';
@@ -72,8 +71,6 @@ async function reportOf(source: ModelSource): Promise<ModelReport> {
   const { config, tensors, metadata, texts } = source;
   const stored = planTensors(source, 'stored');
   const unique = [...stored.values()].map((planned) => planned.stored);
-  const memory = (weights: 'stored' | 'f32'): number =>
-    plannedBytes(planTensors(source, weights), Allocator.roundUp);
   const name =
     metadata === null
       ? texts.has('tokenizer.json') && 'tokenizer.json'
@@ -92,8 +89,8 @@ async function reportOf(source: ModelSource): Promise<ModelReport> {
     bytes: unique.reduce((sum, { begin, end }) => sum + end - begin, 0),
     types: typesOf([...tensors.values()]),
     memory: {
-      stored: memory('stored'),
-      f32: memory('f32'),
+      stored: plannedBytes(stored),
+      f32: plannedBytes(planTensors(source, 'f32')),
       cacheOfToken: 8 * config.numHiddenLayers * config.numKeyValueHeads * config.headDim,
     },
     tokenizer:
