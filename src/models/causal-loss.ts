@@ -1,4 +1,4 @@
-/** causalLoss: what a language model is trained by. Loops of training call it. */
+/** causalLoss: what a language model is trained by. Loops of training call it, and meanLoss. */
 import type { Indices } from '../ops/indices.js';
 import { linearCrossEntropy } from '../ops/linear-cross-entropy.js';
 import { checkTensor } from '../tensor/check.js';
@@ -25,7 +25,8 @@ export interface CausalLoss {
   readonly count: number;
 }
 
-const IGNORED = -100;
+/** The label of a token that does not count. */
+export const IGNORED = -100;
 
 /**
  * The cross-entropy of each token that counts, foretold by those before it in its row. Of the logits a few rows exist at a time.

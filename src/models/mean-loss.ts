@@ -1,8 +1,8 @@
 /** meanLoss: how well a model foretells texts. The command's `eval` and tests of training call it. */
-import { linearCrossEntropy } from '../ops/linear-cross-entropy.js';
 import { describe } from '../values/checks.js';
 import { isPlainObject } from '../values/kind.js';
 import type { CausalLM } from './causal-lm.js';
+import { causalLoss, IGNORED } from './causal-loss.js';
 import { checkIds } from './check-ids.js';
 import { checkModel } from './generate.js';
 
@@ -25,8 +25,6 @@ export interface MeanLoss {
   readonly perplexity: number;
 }
 
-const IGNORED = -100;
-
 /**
  * Mean loss over all tokens of all rows, as one long row weighs more than a short one. Nothing is recorded, and of the logits a few
  * rows are made at a time.
@@ -43,10 +41,9 @@ export function meanLoss(model: CausalLM, rows: readonly LossRow[]): MeanLoss {
   const own = rows.map((row: unknown, i) => checkRow(`${where}: row ${i}`, model, row));
   let [sum, tokens] = [0, 0];
   for (const row of own) {
-    const counted = row.targets.reduce((count, target) => count + Number(target !== IGNORED), 0);
-    if (counted === 0) continue;
-    sum += lossOf(model, row);
-    tokens += counted;
+    const { loss, count } = lossOf(model, row);
+    sum += loss;
+    tokens += count;
   }
   const loss = tokens === 0 ? 0 : sum / tokens;
   return { loss, tokens, perplexity: Math.exp(loss) };
@@ -54,8 +51,8 @@ export function meanLoss(model: CausalLM, rows: readonly LossRow[]): MeanLoss {
 
 interface Row {
   readonly ids: Int32Array<ArrayBuffer>;
-  /** What follows each token, -100 where that does not count. */
-  readonly targets: Int32Array<ArrayBuffer>;
+  /** As `causalLoss` takes them. */
+  readonly labels: Int32Array<ArrayBuffer>;
 }
 
 /** @throws TypeError, RangeError */
@@ -69,10 +66,7 @@ function checkRow(where: string, model: CausalLM, row: unknown): Row {
   );
   if (ids.length === 0 || ids.length > model.maxLength)
     throw new RangeError(`${where} has ${ids.length} tokens, expected 1 to ${model.maxLength}`);
-  const labels = labelled ? checkLabels(`${where}: labels`, row.labels, ids, vocabSize) : ids;
-  const targets = new Int32Array(ids.length).fill(IGNORED);
-  targets.set(labels.subarray(1));
-  return { ids, targets };
+  return { ids, labels: labelled ? checkLabels(`${where}: labels`, row.labels, ids, vocabSize) : ids };
 }
 
 /** @throws TypeError, RangeError */
@@ -92,13 +86,13 @@ function checkLabels(
   return own.map((label, i) => (given[i] === IGNORED ? IGNORED : label));
 }
 
-/** The sum of a row's losses. */
-function lossOf(model: CausalLM, { ids, targets }: Row): number {
+/** The sum of a row's losses, and how many they are. */
+function lossOf(model: CausalLM, { ids, labels }: Row): { loss: number; count: number } {
   const { runtime } = model;
   return runtime.scope(() =>
     runtime.noGrad(() => {
-      const hidden = model.hidden(runtime.tensor(ids, [1, ids.length]));
-      return linearCrossEntropy(hidden, model.lm_head, targets, { reduction: 'sum' }).item();
+      const { sum, count } = causalLoss(model, runtime.tensor(ids, [1, ids.length]), labels);
+      return { loss: sum.item(), count };
     }),
   );
 }
