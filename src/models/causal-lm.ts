@@ -195,10 +195,10 @@ export class CausalLM extends Module {
 function lastRows(x: Tensor): Tensor {
   const [B, T, N] = x.shape as [number, number, number];
   const y = x.runtime.empty([B, N], 'f32');
-  const bytes = new Uint8Array(x.runtime.engine.memory.buffer);
+  const f32 = x.runtime.engine.f32();
   for (let b = 0; b < B; b++) {
-    const start = x.pointer + 4 * N * (b * T + T - 1);
-    bytes.copyWithin(y.pointer + 4 * N * b, start, start + 4 * N);
+    const start = x.pointer / 4 + N * (b * T + T - 1);
+    f32.copyWithin(y.pointer / 4 + N * b, start, start + N);
   }
   return y;
 }

@@ -70,12 +70,12 @@ export class KvCache {
   }
 
   #append(to: Tensor, from: Tensor): void {
-    const bytes = new Uint8Array(from.runtime.engine.memory.buffer);
-    const row = 4 * to.shape[2]!;
+    const f32 = from.runtime.engine.f32();
+    const row = to.shape[2]!;
     const size = from.shape[1]! * row;
     for (let b = 0; b < this.batch; b++) {
-      const start = from.pointer + b * size;
-      bytes.copyWithin(to.pointer + (b * this.capacity + this.#length) * row, start, start + size);
+      const start = from.pointer / 4 + b * size;
+      f32.copyWithin(to.pointer / 4 + (b * this.capacity + this.#length) * row, start, start + size);
     }
     to.storage.version++;
   }
