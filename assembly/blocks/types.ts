@@ -1,4 +1,4 @@
-// GGUF's quantised types that the kernels read: their numbers, and the sizes of their blocks. Called by weights.ts and its neighbours here.
+// GGUF's quantised types that the kernels read: their numbers, and the sizes of their blocks. Called by the other files here and by matmul/.
 
 export const Q4_0: i32 = 2;
 export const Q4_1: i32 = 3;

@@ -1,11 +1,14 @@
 // A row times the rows of a weight in blocks, read as they lie: y[n] (+)= Σ_b d[n,b]·Σ q·x + m[n,b]·Σ x. The sums of a block are made
-// before its scale and minimum come in, so results are near those of the other paths, not equal: each within (K+2)·2⁻²³·Σ|x||w|.
+// before its scale and minimum come in, so results are near those of the other paths, not equal: each within (K+2)·2⁻²³·Σ|x|(|d·q|+|m|),
+// q from 0 up and m the minimum or what the type subtracts times d; where d·q and m all but cancel, that is more than by |w|, of
+// which random blocks stay within as well. Scales are finite, and x is 0 or from 2⁻¹¹⁰ up to 2¹⁰⁰
+// in size: below, it loses bits, above, sums before their scale may overflow.
 //
 // Nibbles are masked where they stand: the four bytes of a lane hold eight of them, as multiples of 1, 16, 256 and 4096, twice. x is
-// laid out so that the lanes of its vectors meet those of the nibbles, and divided by these powers, which is exact. Some rows of the
+// laid out so that the lanes of its vectors meet those of the nibbles, and divided by these powers. Some rows of the
 // weight go together, as far apart as they can be, so that each is one long stream; each row's arithmetic is its own, so bits do
 // not depend on the cut. Where there are fewer rows than go together, the first stands in for the others.
-import { blockBytes, isBlocks, Q4_0, Q4_1, Q8_0 } from '../blocks/types';
+import { blockBytes, Q4_0, Q4_1, Q8_0 } from '../blocks/types';
 import { constant, fourByFour, FUSED, hsum, madd } from '../simd';
 import { layOutRuns, rowSum, sumsBytes } from './direct-runs';
 
@@ -18,11 +21,6 @@ const MASKS = memory.data<u32>([0xf, 0xf0, 0xf00, 0xf000, 0x8fffe000, 0xffff0000
 const POWERS = memory.data<f32>([5.192296858534828e33, 7.922816251426434e28, -8]);
 /** 1, 1/16, 1/256, 1/4096 */
 const PARTS = memory.data<f32>([1, 0.0625, 0.00390625, 0.000244140625]);
-
-/** Whether rows of this type can be read as they lie. */
-export function isDirect(type: i32): bool {
-  return isBlocks(type);
-}
 
 /** Whether nibbles or bytes are masked where they stand; the other types go row by row (direct-runs.ts). */
 // @ts-ignore: decorator

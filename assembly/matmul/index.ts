@@ -2,10 +2,10 @@
 // src/engine/plan.ts: its low four bits are the tile's rows MR (packed) or columns NR (dot), the next four say how: dot, packed,
 // packed with W in place, streamed, or direct: blocks read as they lie. At the same path but the last a weight of any type gives the bits of the product over its expansion.
 import { matrix, optional, scratchOf, sizes, vector } from '../checks';
-import { Q4_1 } from '../blocks/types';
+import { isBlocks, Q4_1 } from '../blocks/types';
 import { FUSED } from '../simd';
 import { checkType, checkWeight, expand, F32 } from '../weights';
-import { directProduct, directScratch, isDirect } from './direct';
+import { directProduct, directScratch } from './direct';
 import { dotProduct } from './dot';
 import { B_COPIED, B_IN_PLACE, B_TRANSPOSED, packedProduct, packedScratch } from './packed';
 import { streamProduct, streamScratch, streamWeight } from './stream';
@@ -39,7 +39,7 @@ export function productScratch(path: i32, type: i32, K: i32): usize {
 function known(where: string, path: i32, type: i32): void {
   if (path >>> 4 > DIRECT) abort('a path is one of plan.ts', where, path, (DIRECT << 4) + 15);
   checkType(where, type);
-  if (path >>> 4 === DIRECT && !isDirect(type)) abort('a type that is read as it lies', where, type, Q4_1);
+  if (path >>> 4 === DIRECT && !isBlocks(type)) abort('a type that is read as it lies', where, type, Q4_1);
 }
 
 /** Whole tiles, one at least. */

@@ -20,7 +20,7 @@ export interface LinearOptions {
   readonly weight?: Parameter;
   /**
    * Type of a new weight's elements. Default `'f32'`. Any other is frozen: it takes less memory, computes with the bits of its
-   * values in float32, and adapters train beside it. A quantised one (`'q8_0'`, `'q4_K'` ...) starts as zeros, which
+   * values in float32 (one row of x over quantised blocks comes near them), and adapters train beside it. A quantised one (`'q8_0'`, `'q4_K'` ...) starts as zeros, which
    * `weight.writeBytes` fills with the blocks of a GGUF file; its rows are whole blocks.
    */
   readonly dtype?: WeightDType;

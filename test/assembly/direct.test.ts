@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { addProduct, asColumns, asRows, newSums, roundingBound } from '../../reference/products.js';
 import { type LowRank, matrix, NO_RANK, type Weight, weightRows } from '../../src/engine/operands.js';
 import { grainOf, planForward } from '../../src/engine/plan.js';
+import { dequantise } from '../../src/formats/dequantise.js';
 import { DTYPE_INFO } from '../../src/values/dtypes.js';
 import { whole } from '../support/numbers.js';
 import { blocksOf, TYPES, type Type } from './block-cases.js';
@@ -51,6 +52,29 @@ function wholeBlocks(h: Harness, type: Type, rows: number, columns: number): { w
   };
   const values = Array.from({ length: rows * columns }, (_, i) => value(i));
   return { w: { pointer: h.bytes(data), rows, columns, code, step, from: 0 }, values };
+}
+
+/** A block of scale 1 whose numbers and minimum (or what the type subtracts) cancel: every value is 0. */
+const CANCELLED: Readonly<
+  Partial<Record<Type, { readonly part: number; readonly block: readonly number[] }>>
+> = {
+  q4_0: { part: 8, block: [0, 0x3c, ...all(16, 0x88)] },
+  q4_1: { part: 15, block: [0, 0x3c, 0x80, 0xcb, ...all(16, 0xff)] },
+  q5_0: { part: 16, block: [0, 0x3c, ...all(4, 0xff), ...all(16, 0)] },
+  q5_1: { part: 31, block: [0, 0x3c, 0xc0, 0xcf, ...all(20, 0xff)] },
+  q4_K: {
+    part: 15,
+    block: [0, 0x3c, 0, 0x3c, ...all(4, 1), ...all(4, 15), ...all(4, 0xf1), ...all(128, 0xff)],
+  },
+  q5_K: {
+    part: 31,
+    block: [0, 0x3c, 0, 0x3c, ...all(4, 1), ...all(4, 0x5f), ...all(4, 0xf1), ...all(160, 0xff)],
+  },
+  q6_K: { part: 32, block: [...all(128, 0), ...all(64, 0xaa), ...all(16, 1), 0, 0x3c] },
+};
+
+function all(count: number, byte: number): number[] {
+  return new Array(count).fill(byte);
 }
 
 describeBuilds((h) => {
@@ -105,6 +129,40 @@ describeBuilds((h) => {
         }
     },
   );
+
+  test.each(Object.entries(CANCELLED))(
+    '%s: where the parts of a weight cancel, the bound is that of both',
+    (name, { part, block }) => {
+      const type = name as Type;
+      const { elements, code } = DTYPE_INFO[type];
+      const [N, blocks] = [5, 7];
+      const [K, step] = [blocks * elements, blocks * block.length];
+      const row = Uint8Array.from({ length: N * step }, (_, i) => block[i % block.length]!);
+      expect(dequantise(type, row).every((value) => value === 0)).toBe(true);
+      h.reset();
+      const w: Weight = { pointer: h.bytes(row), rows: N, columns: K, code, step, from: 0 };
+      const xs = draw(K, 1);
+      const y = clear(1, N);
+      h.forward(PATH, { x: h.matrix(1, K, xs), w, low: NO_RANK, colScale: 0, bias: 0, y });
+      const size = xs.reduce((sum, x) => sum + Math.abs(x), 0);
+      const off = Math.max(...h.values(y).map(Math.abs));
+      expect(off).toBeLessThanOrEqual(roundingBound(K, 2 * part * size));
+    },
+  );
+
+  test.each(TYPES)('%s: the bound holds for x from 2^-110 up to 2^100', (type) => {
+    const [N, K] = [9, 3 * DTYPE_INFO[type].elements];
+    for (const power of [-110, 99]) {
+      h.reset();
+      const { w, values } = placed(h, type, N, K);
+      const xs = draw(K, 1).map((x) => Math.sign(x) * (1 + Math.abs(x) / 2) * 2 ** power);
+      const y = clear(1, N);
+      h.forward(PATH, { x: h.matrix(1, K, xs), w, low: NO_RANK, colScale: 0, bias: 0, y });
+      const sums = addProduct(newSums(N), N, K, asRows(xs, K), asColumns(values, K));
+      for (const [i, value] of h.values(y).entries())
+        expect(Math.abs(value - sums.values[i]!)).toBeLessThanOrEqual(roundingBound(K, sums.sizes[i]!));
+    }
+  });
 
   test.each(TYPES)('%s: a row has the same bits whatever rows are computed with it', (type) => {
     h.reset();
