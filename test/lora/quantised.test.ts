@@ -29,7 +29,7 @@ import {
 } from '../../src/index.js';
 import { DTYPE_INFO, type QuantisedDType } from '../../src/values/dtypes.js';
 import { expandedValues, QUANTISED, quantised } from '../support/blocks.js';
-import { stir, valuesOf } from '../support/layers.js';
+import { stir, trainedValues, valuesOf } from '../support/layers.js';
 import { expectSame } from '../support/numbers.js';
 import { describeRuntimes } from '../support/runtimes.js';
 
@@ -89,25 +89,6 @@ function twins(rt: Runtime, dtype: QuantisedDType, kind: Shape, options: LoraLay
   return [own, other];
 }
 
-/** y, and the gradients of x and of the adapter. */
-function trained(rt: Runtime, layer: Layer, x: Tensor): ArrayLike<number>[] {
-  if (x.dtype === 'f32') {
-    x.grad = null;
-    x.requiresGrad = true;
-  }
-  const { A, B, magnitude } = layer.factors('default');
-  rt.scope(() => {
-    const y = layer.forward(x);
-    y.backward(
-      rt.tensor(
-        Float32Array.from({ length: y.size }, (_, i) => Math.cos(i)),
-        y.shape,
-      ),
-    );
-  });
-  return [valuesOf(rt, layer, x), ...[x, A, B, magnitude].map((tensor) => tensor?.grad?.toArray() ?? [])];
-}
-
 function expectAll(found: readonly ArrayLike<number>[], wanted: readonly ArrayLike<number>[]): void {
   for (const [i, values] of wanted.entries()) expectSame(found[i]!, values, `list ${i}`);
 }
@@ -139,7 +120,7 @@ describeRuntimes('adapters over a quantised base', (rt) => {
         const [own, other] = twins(rt(), dtype, kind, options);
         const x = kind.input(rt(), DTYPE_INFO[dtype].elements);
         const bytes = own.base.weight.bytes();
-        expectAll(trained(rt(), own, x), trained(rt(), other, x));
+        expectAll(trainedValues(rt(), own, x), trainedValues(rt(), other, x));
         expect(own.base.weight.grad).toBeNull();
         expectSame(own.base.weight.bytes(), bytes);
         for (const held of [own, other, x]) held.dispose();
@@ -154,7 +135,7 @@ describeRuntimes('adapters over a quantised base', (rt) => {
       ] as const) {
         const [own, other] = twins(rt(), dtype, SHAPES[0]!, { r, loraDropout });
         const x = rt().normal([rows, DTYPE_INFO[dtype].elements]).keep();
-        expectAll(trained(rt(), own, x), trained(rt(), other, x));
+        expectAll(trainedValues(rt(), own, x), trainedValues(rt(), other, x));
         for (const held of [own, other, x]) held.dispose();
       }
   });

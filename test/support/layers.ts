@@ -60,6 +60,25 @@ export function valuesOf(rt: Runtime, layer: Layer, x: Tensor): number[] {
   return rt.scope(() => rt.noGrad(() => [...layer.forward(x).toArray()]));
 }
 
+/** The output's values, and the gradients of x, where it has any, and of the adapter after one backward. */
+export function trainedValues(rt: Runtime, layer: AnyLoraLayer, x: Tensor): ArrayLike<number>[] {
+  if (x.dtype === 'f32') {
+    x.grad = null;
+    x.requiresGrad = true;
+  }
+  const { A, B, magnitude } = layer.factors('default');
+  rt.scope(() => {
+    const y = layer.forward(x);
+    y.backward(
+      rt.tensor(
+        Float32Array.from({ length: y.size }, (_, i) => Math.cos(i)),
+        y.shape,
+      ),
+    );
+  });
+  return [valuesOf(rt, layer, x), ...[x, A, B, magnitude].map((tensor) => tensor?.grad?.toArray() ?? [])];
+}
+
 export function apart(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let most = a.length === b.length ? 0 : Number.POSITIVE_INFINITY;
   for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i]! - b[i]!));
