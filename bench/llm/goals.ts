@@ -52,7 +52,6 @@ export function llmGoals({ rows, ceilings, peakResident }: Measured): Goal[] {
     ];
     return stored === undefined || plain === undefined ? null : pairedRatios(stored, plain);
   };
-  const limitOf = (speed: number): number => Number((1 / speed).toFixed(3));
   const goals = SPEEDS.flatMap(([operation, M, all, each]): Goal[] => {
     const whole = atMost(
       `${operation} of ${M} rows, times of float32's time`,
@@ -73,6 +72,11 @@ export function llmGoals({ rows, ceilings, peakResident }: Measured): Goal[] {
   ];
 }
 
+/** Times of float32's time where so much of its speed is asked for. */
+function limitOf(speed: number): number {
+  return Number((1 / speed).toFixed(3));
+}
+
 /** All layers and the head, round by round. */
 function tokenRatio(find: (operation: string, shape: string) => Row | undefined): Timing | null {
   const timeOf = (form: 'stored' | 'plain'): number[] | null => {
@@ -88,11 +92,8 @@ function tokenRatio(find: (operation: string, shape: string) => Row | undefined)
 }
 
 function attentionGoal(row: Row | undefined, fused: number | null): Goal {
-  const goal = `${ATTENTION} of 256 positions, of the fused ceiling`;
-  const limit = `at least ${ATTENTION_PERCENT} %`;
-  if (row === undefined || fused === null) return { goal, limit, measured: null, met: null };
-  const percent = (100 * row.gflops) / fused;
-  return { goal, limit, measured: `${percent.toFixed(0)} %`, met: percent >= ATTENTION_PERCENT };
+  const percent = row === undefined || fused === null ? null : (100 * row.gflops) / fused;
+  return atLeast(`${ATTENTION} of 256 positions, of the fused ceiling`, percent, ATTENTION_PERCENT, '%');
 }
 
 /** Each by the best of its rounds. */
@@ -112,7 +113,7 @@ function modelGoals(rows: readonly ModelRow[], fused: number | null): Goal[] {
       const goal = `prompt, threads: ${threads}, best of rounds, of the fused ceiling`;
       return atLeast(goal, row && shareOf(row, fused), least, '%');
     }),
-    atMost("prompt, times of float32's time", ratio, Number((1 / PROMPT_SPEED).toFixed(3))),
+    atMost("prompt, times of float32's time", ratio, limitOf(PROMPT_SPEED)),
     generationGoal(find(GENERATION, 1), relaxed, fused),
   ];
 }
