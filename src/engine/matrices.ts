@@ -19,17 +19,23 @@ export interface Elements {
   readonly count: number;
 }
 
-/** out = the elements as float32. The lookup of a table's only row, which they are, expands them. */
-export function expandTo(engine: Scratch, { pointer, dtype, from, count }: Elements, out: number): void {
+/** out = the elements as float32. */
+export function expandTo(engine: Scratch, elements: Elements, out: number): void {
+  const { pointer, dtype, from, count } = elements;
+  if (dtype === 'f32') engine.kernels.scale(count, 1, pointer + rowBytes(from, dtype), out);
+  else expandBeside(engine.kernels, elements, engine.scratch(4), out);
+}
+
+/** The same by the lookup of a table's only row, which the elements are. @param index - address of four bytes to use */
+export function expandBeside(
+  kernels: Kernels,
+  { pointer, dtype, from, count }: Elements,
+  index: number,
+  out: number,
+): void {
   const at = pointer + rowBytes(from, dtype);
-  const { kernels } = engine;
-  if (dtype === 'f32') {
-    kernels.scale(count, 1, at, out);
-    return;
-  }
-  const first = engine.scratch(4);
-  kernels.fill(1, 0, first);
-  kernels.gatherRows(1, count, first, DTYPE_INFO[dtype].code, at, rowBytes(count, dtype), out, count);
+  kernels.fill(1, 0, index);
+  kernels.gatherRows(1, count, index, DTYPE_INFO[dtype].code, at, rowBytes(count, dtype), out, count);
 }
 
 /** A gradient's place as a vector, and whether it is added to. */

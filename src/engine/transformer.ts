@@ -62,7 +62,7 @@ export function rmsNormGradient(
     flops: COST.normGradient * M * N,
     ...{ size: M, grain: 1 },
     part(from, count) {
-      const [px, pg, pd] = [x, dy, dx].map((one) => rowsOf(one, from, count)) as [Matrix, Matrix, Matrix];
+      const [px, pg, pd] = [rowsOf(x, from, count), rowsOf(dy, from, count), rowsOf(dx, from, count)];
       const read = [px.pointer, px.stride, gamma, vectorFrom(stats, from), pg.pointer, pg.stride] as const;
       return [count, N, ...read, dx.accumulate, pd.pointer, pd.stride];
     },

@@ -1,4 +1,4 @@
-/** Finding, checking and instantiating a kernel build, and the memory that it computes in. Called by `engine.ts`. */
+/** Finding, checking and instantiating a kernel build, and the memory that it computes in. Called by `create-engine.ts`. */
 import { relaxedSimd, simd } from '../vendor/feature-detect.js';
 import { instantiate } from '../vendor/loader.js';
 import type { KernelBuild, KernelLevel, Kernels } from './abi.js';

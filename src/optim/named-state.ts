@@ -7,7 +7,7 @@ import { entriesOf, type StateArray, type StateDict } from '../nn/state-dict.js'
 import { countElements, readElements } from '../tensor/elements.js';
 import type { Parameter } from '../tensor/parameter.js';
 import { checkInteger, describe } from '../values/checks.js';
-import { type DType, type Shape, sameShape, showShape } from '../values/shape.js';
+import { type DType, type Shape, sameShape, showShape, sizeOf } from '../values/shape.js';
 import type { ParameterState, Slot } from './state.js';
 
 /** Parameters with their names: a module, or pairs as its `namedParameters()` gives them. */
@@ -122,8 +122,7 @@ function elementsOf(where: string, entry: unknown, expected: Shape, dtype: DType
     throw new TypeError(`${where} is ${describe(entry)}, expected { shape, data }`);
   const { shape, data } = entry;
   const count = countElements(where, 'data', data);
-  const size = expected.reduce((product, dim) => product * dim, 1);
-  if (!Array.isArray(shape) || !sameShape(shape, expected) || count !== size)
+  if (!Array.isArray(shape) || !sameShape(shape, expected) || count !== sizeOf(expected))
     throw new RangeError(
       `${where} is ${describe(shape)} with ${count} elements, expected ${showShape(expected)}`,
     );

@@ -1,6 +1,6 @@
 /**
  * Learning rates of an optimiser's groups: what each began with, and one factor over all of them. Nothing is kept as "the
- * last rate times a factor", so no way through 0 loses what stood between the groups. Called by `optimizer.ts`.
+ * last rate times a factor", so no way through 0 loses what stood between the groups. Called by `base.ts`.
  */
 import { checkNumber, describe } from '../values/checks.js';
 

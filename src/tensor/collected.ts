@@ -2,10 +2,9 @@
  * Gradients that an operation takes while its forward runs, kept apart from the leaves until its backward hands them on. They lie
  * in no scope: whoever collects disposes of them. Called by operations that leave their gradients in one pass.
  */
-import { bytesOf } from '../values/dtypes.js';
-import { Storage } from './storage.js';
+import { temporary } from './gathered.js';
 import type { GradTarget, TapeNode } from './tape.js';
-import { Tensor } from './tensor.js';
+import type { Tensor } from './tensor.js';
 
 export class Collected {
   readonly #places = new Map<Tensor | TapeNode, Tensor>();
@@ -19,8 +18,7 @@ export class Collected {
   placeOf(edge: Tensor | TapeNode): GradTarget {
     const held = this.#places.get(edge);
     if (held !== undefined) return { pointer: held.pointer, accumulate: 1 };
-    const rt = this.#runtime;
-    const made = new Tensor(rt, new Storage(rt.engine, bytesOf(edge.shape, 'f32')), 0, edge.shape, 'f32');
+    const made = temporary({ runtime: this.#runtime, shape: edge.shape });
     this.#places.set(edge, made);
     return { pointer: made.pointer, accumulate: 0 };
   }

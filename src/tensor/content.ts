@@ -2,8 +2,9 @@
  * What lies in a tensor's memory: numbers, numbers of 16 bits by their bits, or quantised blocks by their bytes. The methods of a
  * live tensor read and write through here; what comes from outside is checked first.
  */
+import { expandBeside } from '../engine/matrices.js';
 import { checkInteger, describe } from '../values/checks.js';
-import { bytesOf, DTYPE_INFO, isQuantised, rowBytes } from '../values/dtypes.js';
+import { bytesOf, isQuantised } from '../values/dtypes.js';
 import { encodeHalves, isHalf } from '../values/halves.js';
 import { typedArrayLength, typedArrayName } from '../values/kind.js';
 import { checkCount, showShape } from '../values/shape.js';
@@ -45,15 +46,13 @@ function readTo(tensor: Tensor, target: Float32Array | Int32Array): void {
     target.set(wordsOf(tensor));
     return;
   }
-  // By way of the scratch, as the lookup of a table's only row, whose number lies in front.
-  const row = engine.scratch(16 + 4 * STRIP);
-  const strip = row + 16;
-  for (let at = 0; at < size; at += STRIP) {
-    const count = Math.min(STRIP, size - at);
-    const from = pointer + rowBytes(at, dtype);
-    engine.kernels.fill(1, 0, row);
-    engine.kernels.gatherRows(1, count, row, DTYPE_INFO[dtype].code, from, 0, strip, count);
-    target.set(engine.f32().subarray(strip / 4, strip / 4 + count), at);
+  // By way of the scratch, whose first bytes expanding uses.
+  const index = engine.scratch(16 + 4 * STRIP);
+  const strip = index + 16;
+  for (let from = 0; from < size; from += STRIP) {
+    const count = Math.min(STRIP, size - from);
+    expandBeside(engine.kernels, { pointer, dtype, from, count }, index, strip);
+    target.set(engine.f32().subarray(strip / 4, strip / 4 + count), from);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * The gradients that a running backward has for leaves and has not handed over: no leaf's `grad` changes before the whole
  * walk succeeded. A leaf without a gradient is written straight into the place that becomes its `grad`; one that has a
- * gradient, or that a backward around this one holds a place of, gets a temporary, which is added at the end. Called by `tape.ts`.
+ * gradient, or that a backward around this one holds a place of, gets a temporary, which is added at the end. Called by `walk.ts`.
  */
 import { bytesOf } from '../values/dtypes.js';
 import { Storage } from './storage.js';
@@ -82,8 +82,8 @@ export class Gathered {
   }
 }
 
-/** Memory for a leaf's gradient that nobody but the walk knows: in no scope, disposed of by hand. */
-function temporary({ runtime, shape }: Tensor): Tensor {
+/** Memory for a gradient that no leaf knows of: in no scope, disposed of by hand. */
+export function temporary({ runtime, shape }: Pick<Tensor, 'runtime' | 'shape'>): Tensor {
   return new Tensor(runtime, new Storage(runtime.engine, bytesOf(shape, 'f32')), 0, shape, 'f32');
 }
 

@@ -1,6 +1,6 @@
 /**
  * Whether a first step has changed anything that trains: a run that learns nothing for hours is the one fault that no loss
- * curve shows. Called by `trainer.ts`.
+ * curve shows. Called by `step.ts`.
  */
 import type { Module } from '../nn/module.js';
 import type { StateDict } from '../nn/state-dict.js';

@@ -1,7 +1,7 @@
 /**
  * The caller's side of the pool: writes a job, computes shares of it like the workers do, and waits for the rest. A worker
  * that is late or gone takes no share, and the caller computes it; only one that stops in the middle of a share loses a
- * result. Then the job is a WorkerError, and from there on the runtime computes on one thread. Called by `products.ts`.
+ * result. Then the job is a WorkerError, and from there on the runtime computes on one thread. Called by `sharing.ts`.
  */
 import {
   ARGUMENTS,

@@ -1,6 +1,6 @@
 /**
  * How many threads a runtime gets, and the options that say so. What stands against threads is a sentence, never an error: one
- * thread does the same work. Called by `engine.ts`, which reads `start.ts` where there is to be more than one.
+ * thread does the same work. Called by `create-engine.ts`, which reads `start.ts` where there is to be more than one.
  */
 import {
   cores,

@@ -5,7 +5,7 @@
 import { PEFT_PREFIX } from '../../formats/peft-keys.js';
 import { readSafetensors, type SafetensorsFile } from '../../formats/safetensors-read.js';
 import type { Parameter } from '../../tensor/parameter.js';
-import { type Shape, sameShape, showShape } from '../../values/shape.js';
+import { type Shape, sameShape, showShape, sizeOf } from '../../values/shape.js';
 import type { Adapter } from '../attached/adapter.js';
 import { AdapterError } from '../errors.js';
 import { adapterTensors, type NamedFactors } from '../layer/tensors.js';
@@ -54,7 +54,7 @@ export function restoredValues(where: string, adapter: Adapter, weights: Uint8Ar
 
 /** [A; A₀]: the rows of A. */
 function firstRows([r = 0, ...rest]: Shape): Form {
-  const size = [r, ...rest].reduce((product, dim) => product * dim, 1);
+  const size = sizeOf([r, ...rest]);
   return { shape: [2 * r, ...rest], values: (data) => data.subarray(0, size) };
 }
 

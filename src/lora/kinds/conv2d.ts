@@ -10,6 +10,7 @@ import { add } from '../../ops/elementwise.js';
 import { loraConv2d } from '../../ops/lora-conv2d.js';
 import type { Parameter } from '../../tensor/parameter.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { sizeOf } from '../../values/shape.js';
 import { AdapterError } from '../errors.js';
 import {
   addConvDelta,
@@ -90,7 +91,7 @@ function deltaShape(layer: ConvLayer): number[] {
 
 function layoutOf(layer: ConvLayer): ConvLayout {
   const [O = 0, ...window] = deltaShape(layer);
-  return { rt: layer.weight.runtime, O, C: window.reduce((n, size) => n * size, 1), groups: groupsOf(layer) };
+  return { rt: layer.weight.runtime, O, C: sizeOf(window), groups: groupsOf(layer) };
 }
 
 function product(layer: ConvLayer, x: Tensor, parts: ProductParts): Tensor {

@@ -1,14 +1,15 @@
 /**
  * What is merged into one layer, and the way back: the weight's bytes (and the bias's) as they were before the first merge.
- * Nothing is ever subtracted. A tied weight is not touched: the layer computes with a copy of its own while merged; so
- * does a grouped convolution, whose merged weight sees every channel, and so is a quantised weight that is dequantised. Every change takes its memory before it changes
- * anything, and is undone without taking any: a model's merge can fail at its last layer and leave all of them as they were.
+ * Nothing is ever subtracted. A tied weight is not touched: the layer computes with a copy of its own while merged; so it
+ * does for a grouped convolution, whose merged weight sees every channel, and for a quantised weight that is dequantised. Every
+ * change takes its memory before it changes anything, and is undone without taking any: a model's merge can fail at its last
+ * layer and leave all of them as they were.
  */
 import type { Parameter } from '../../tensor/parameter.js';
 import { AdapterError } from '../errors.js';
 import type { BaseLayer } from '../kinds/adaptation.js';
 import { intoBase } from './into-base.js';
-import { bytesNow, type Kept, writeKept } from './kept-values.js';
+import { bytesNow, type Kept, type Targets, writeKept } from './kept-values.js';
 import type { LayerState } from './layer-state.js';
 import type { MergeOptions, QuantisedMerge } from './merge-options.js';
 import { type Addend, checkMerge, type Sum, sumOf, valuesOf } from './merge-sum.js';
@@ -30,10 +31,8 @@ export interface Finish {
 }
 
 /** What is merged, with the values that were there before. */
-interface Merged extends Kept {
+interface Merged extends Kept, Targets {
   readonly names: readonly string[];
-  readonly target: Parameter;
-  readonly biasTarget: Parameter | null;
   /** The weight in the base's place while merged, where the base's own may not change. */
   readonly standIn: Parameter | null;
   /** Of a quantised weight, what was asked for, and the share of the deltas that is kept; else null. */

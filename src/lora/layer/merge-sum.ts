@@ -11,7 +11,7 @@ import type { LayerState } from './layer-state.js';
 import type { QuantisedMerge } from './merge-options.js';
 import { mergedType, requantise } from './quantised-merge.js';
 
-/** A bias outside of linear memory. */
+/** Values of a parameter outside of linear memory. */
 export type Values = Float32Array<ArrayBuffer>;
 
 /** A weight outside of linear memory, as it lies there. */
@@ -123,8 +123,8 @@ function floats(tensor: Tensor): Values {
 }
 
 /** A copy. */
-export function valuesOf(bias: Parameter | Values): Values {
-  return bias instanceof Float32Array ? bias.slice() : floats(bias);
+export function valuesOf(from: Parameter | Values): Values {
+  return from instanceof Float32Array ? from.slice() : floats(from);
 }
 
 /** The weight that deltas are added to, as float32 in the shape of a delta. */

@@ -1,15 +1,14 @@
 /** The plain model given back: with its adapters merged for good (`mergeAndUnload`), or without them (`unload`). */
 import { dotted, type Module } from '../../nn/module.js';
-import { elementsOf } from '../../ops/expanded.js';
-import type { Parameter } from '../../tensor/parameter.js';
 import type { Attachment } from '../attached/attachment.js';
 import { type OwnCopy, putOriginals } from '../attached/copies.js';
 import { AdapterError } from '../errors.js';
 import { type IntoBase, intoBase } from '../layer/into-base.js';
 import type { LoraLayer } from '../layer/lora-layer.js';
 import type { Finish } from '../layer/merge-layer.js';
-import { checkMergeOptions, type MergedWeight, type MergeOptions } from '../layer/merge-options.js';
+import { checkMergeOptions, type MergeOptions } from '../layer/merge-options.js';
 import { valuesOf } from '../layer/merge-sum.js';
+import { mergedWeight } from '../layer/merged-weights.js';
 import { mergeInTurn, unmergeAdapters } from './merge-model.js';
 
 /** Merges what takes part and is not merged yet, layer by layer, and gives the plain model back. @throws AdapterError, OutOfMemoryError; nothing has changed then */
@@ -73,8 +72,8 @@ function finish<M extends Module>(
     for (const [path, layer] of places.entries)
       ready.push({ path, layer, finish: layer.merging.finish(`${where}: ${path}`, layer.weight, quantised) });
     options.onMerged?.([
-      ...ready.flatMap(({ path, finish: { weight, survived } }) => merged(path, weight, survived)),
-      ...moves.flatMap(({ copy, into }) => merged(nameOf(null, copy), into.parameter, into.survived)),
+      ...ready.flatMap(({ path, finish: { weight, survived } }) => mergedWeight(path, weight, survived)),
+      ...moves.flatMap(({ copy, into }) => mergedWeight(nameOf(null, copy), into.parameter, into.survived)),
     ]);
   } catch (error) {
     for (const one of ready) one.finish.cancel();
@@ -107,8 +106,4 @@ function finish<M extends Module>(
 function nameOf(where: string | null, { path, slot }: OwnCopy): string {
   const name = dotted(path, slot.name);
   return where === null ? name : `${where}: ${name}`;
-}
-
-function merged(path: string, weight: Parameter, survived: number | null): MergedWeight[] {
-  return survived === null ? [] : [{ path, dtype: elementsOf(weight).dtype, survived }];
 }
