@@ -1,10 +1,10 @@
 /** causalLoss: what a language model is trained by. Loops of training call it, and meanLoss. */
-import type { Indices } from '../ops/indices.js';
+import { type Indices, numbersOf } from '../ops/indices.js';
 import { linearCrossEntropy } from '../ops/linear-cross-entropy.js';
 import { checkTensor } from '../tensor/check.js';
 import { Tensor } from '../tensor/tensor.js';
-import { checkOptions, describe } from '../values/checks.js';
-import { typedArrayLength, typedArrayName } from '../values/kind.js';
+import { checkOptions } from '../values/checks.js';
+import { typedArrayLength } from '../values/kind.js';
 import { sameShape, showShape } from '../values/shape.js';
 import type { CausalLM } from './causal-lm.js';
 import { checkModel } from './generate.js';
@@ -78,23 +78,17 @@ function checkLabels(where: string, labels: Int32Array, limit: number): void {
 }
 
 /** Whole numbers, one for each id, as the host has them. @throws TypeError, RangeError */
-function hostValues(where: string, name: string, values: unknown, ids: Tensor): Int32Array {
-  if (values instanceof Tensor) {
-    checkTensor(where, name, values, { dtype: 'i32', runtime: ids.runtime });
-    if (values.size !== ids.size || !(sameShape(values.shape, ids.shape) || values.shape.length === 1))
+function hostValues(where: string, name: string, given: Indices, ids: Tensor): Int32Array {
+  const values = numbersOf(where, name, ids.runtime, given);
+  if (!(given instanceof Tensor)) {
+    const count = typedArrayLength(values);
+    if (count !== ids.size)
       throw new RangeError(
-        `${where}: ${name} is ${showShape(values.shape)}, expected ${showShape(ids.shape)}`,
+        `${where}: ${name} has ${count} elements, expected ${ids.size} for ${showShape(ids.shape)}`,
       );
-    return Int32Array.from(values.toArray());
+    return values;
   }
-  if (typedArrayName(values) !== 'Int32Array')
-    throw new TypeError(
-      `${where}: ${name} is ${describe(values)}, expected an Int32Array or an int32 tensor`,
-    );
-  const own = values as Int32Array;
-  if (typedArrayLength(own) !== ids.size)
-    throw new RangeError(
-      `${where}: ${name} has ${own.length} elements, expected ${ids.size} for ${showShape(ids.shape)}`,
-    );
-  return own;
+  if (given.size !== ids.size || !(sameShape(given.shape, ids.shape) || given.shape.length === 1))
+    throw new RangeError(`${where}: ${name} is ${showShape(given.shape)}, expected ${showShape(ids.shape)}`);
+  return Int32Array.from(values);
 }

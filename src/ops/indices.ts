@@ -10,6 +10,20 @@ import { typedArrayLength, typedArrayName } from '../values/kind.js';
 export type Indices = Int32Array | Tensor;
 
 /**
+ * The numbers as the host reads them. Those of a tensor lie in memory: valid until the next allocation.
+ * @throws TypeError
+ */
+export function numbersOf(where: string, name: string, rt: Runtime, given: unknown): Int32Array {
+  if (given instanceof Tensor) {
+    checkTensor(where, name, given, { dtype: 'i32', runtime: rt });
+    return rt.engine.i32().subarray(given.pointer / 4, given.pointer / 4 + given.size);
+  }
+  if (typedArrayName(given) !== 'Int32Array')
+    throw new TypeError(`${where}: ${name} is ${describe(given)}, expected an Int32Array or an int32 tensor`);
+  return given as Int32Array;
+}
+
+/**
  * The numbers as a tensor, a new one where the host's were given; null for none.
  * @param sizes - how many there may be
  * @param below - each is from 0 to less than this; a function gives the limit of each
@@ -24,18 +38,14 @@ export function indicesOf(
 ): Tensor | null {
   if (given === undefined) return null;
   const [where, name] = what.split(': ') as [string, string];
-  const tensor = given instanceof Tensor;
-  if (tensor) checkTensor(where, name, given, { dtype: 'i32', runtime: rt });
-  else if (typedArrayName(given) !== 'Int32Array')
-    throw new TypeError(`${what} is ${describe(given)}, expected an Int32Array or an int32 tensor`);
-  const count = tensor ? given.size : typedArrayLength(given);
+  const values = numbersOf(where, name, rt, given);
+  const count = typedArrayLength(values);
   if (!sizes.includes(count))
     throw new RangeError(`${what} has ${count} elements, expected ${[...new Set(sizes)].join(' or ')}`);
-  const values = tensor ? rt.engine.i32().subarray(given.pointer / 4, given.pointer / 4 + count) : given;
   for (let i = 0; i < count; i++) {
     const limit = typeof below === 'number' ? below : below(i);
     if (!(values[i]! >= 0 && values[i]! < limit))
       throw new RangeError(`${what}[${i}] is ${values[i]}, expected from 0 to ${limit - 1}`);
   }
-  return tensor ? given : rt.tensor(given);
+  return given instanceof Tensor ? given : rt.tensor(given);
 }

@@ -1,12 +1,10 @@
 /** Labels of a loss as whole numbers of the host or a tensor: which rows count, and what their targets are. */
 
-import { checkTensor } from '../tensor/check.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { Tensor } from '../tensor/tensor.js';
-import { describe } from '../values/checks.js';
-import { typedArrayLength, typedArrayName } from '../values/kind.js';
+import { typedArrayLength } from '../values/kind.js';
 import { type Shape, sameShape, showShape, sizeOf } from '../values/shape.js';
-import type { Indices } from './indices.js';
+import { type Indices, numbersOf } from './indices.js';
 
 /** The rows that count, in order, and the target of each. */
 export interface Counted {
@@ -48,17 +46,10 @@ export function checkClasses(where: string, { rows, targets }: Counted, classes:
     );
 }
 
-function valuesOf(where: string, rt: Runtime, labels: unknown, shape: Shape): Int32Array {
-  if (labels instanceof Tensor) {
-    checkTensor(where, 'labels', labels, { dtype: 'i32', runtime: rt });
-    if (!sameShape(labels.shape, shape))
-      throw new RangeError(`${where}: labels is ${showShape(labels.shape)}, expected ${showShape(shape)}`);
-    const start = labels.pointer / 4;
-    return rt.engine.i32().subarray(start, start + labels.size);
-  }
-  if (typedArrayName(labels) !== 'Int32Array')
-    throw new TypeError(`${where}: labels is ${describe(labels)}, expected an Int32Array or an int32 tensor`);
-  const values = labels as Int32Array;
+function valuesOf(where: string, rt: Runtime, labels: Indices, shape: Shape): Int32Array {
+  const values = numbersOf(where, 'labels', rt, labels);
+  if (labels instanceof Tensor && !sameShape(labels.shape, shape))
+    throw new RangeError(`${where}: labels is ${showShape(labels.shape)}, expected ${showShape(shape)}`);
   const [count, size] = [typedArrayLength(values), sizeOf(shape)];
   if (count !== size)
     throw new RangeError(`${where}: labels has ${count} elements, expected ${size} for ${showShape(shape)}`);
