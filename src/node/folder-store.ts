@@ -6,9 +6,13 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { checkText } from '../formats/check.js';
-import type { CheckpointFiles, CheckpointStore, StoredCheckpoint } from '../train/store.js';
+import {
+  type CheckpointFiles,
+  type CheckpointStore,
+  filesToKeep,
+  type StoredCheckpoint,
+} from '../train/store.js';
 import { checkInteger, checkOptions, describe } from '../values/checks.js';
-import { bytesOf, isMap } from '../values/kind.js';
 import { replacing, syncFolder, writeSynced } from './durable.js';
 
 /** Options of `folderStore`. */
@@ -49,7 +53,7 @@ export function folderStore(folder: string, options: FolderStoreOptions = {}): C
 
 /** @throws TypeError, RangeError; file system errors, with every older checkpoint as it was */
 async function save(folder: string, keep: number, step: number, files: CheckpointFiles): Promise<void> {
-  const entries = checkFiles(step, files);
+  const entries = checkedFiles(step, files);
   await mkdir(folder, { recursive: true });
   const names = await readdir(folder);
   await Promise.all(names.filter((name) => LEFT.test(name)).map((name) => remove(join(folder, name))));
@@ -123,18 +127,13 @@ function nameOf(step: number, again: number): string {
 }
 
 /** @throws TypeError, RangeError for what could not be read again, or would lie elsewhere */
-function checkFiles(step: number, files: unknown): [string, Uint8Array][] {
+function checkedFiles(step: number, files: unknown): [string, Uint8Array][] {
   const where = 'folderStore.save';
-  checkInteger(`${where}: step`, step, 0, Number.MAX_SAFE_INTEGER);
-  if (!isMap(files))
-    throw new TypeError(`${where}: files is ${describe(files)}, expected a Map of bytes by name`);
-  return Array.from(files, ([name, value]): [string, Uint8Array] => {
-    if (typeof name !== 'string' || !/^[\w-][\w.-]*(?:\/[\w-][\w.-]*)?$/.test(name))
-      throw new RangeError(
-        `${where}: a file is named ${describe(name)}, expected a name, or a folder and a name`,
-      );
-    const bytes = bytesOf(value);
-    if (bytes === null) throw new TypeError(`${where}: ${name} is ${describe(value)}, expected bytes`);
-    return [name, bytes];
-  });
+  const entries = filesToKeep(where, step, files);
+  const wrong = entries.find(([name]) => !/^[\w-][\w.-]*(?:\/[\w-][\w.-]*)?$/.test(name));
+  if (wrong !== undefined)
+    throw new RangeError(
+      `${where}: a file is named ${describe(wrong[0])}, expected a name, or a folder and a name`,
+    );
+  return entries;
 }

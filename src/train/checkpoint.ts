@@ -7,13 +7,12 @@ import { writeSafetensors } from '../formats/safetensors-write.js';
 import { type DropoutState, dropoutState, loadDropoutState } from '../nn/dropout-state.js';
 import type { Module } from '../nn/module.js';
 import type { NamedArray } from '../nn/state-dict.js';
-import type { Optimizer } from '../optim/base.js';
 import type { RandomState } from '../tensor/random.js';
-import type { Runtime } from '../tensor/runtime.js';
 import { FormatError } from '../values/format-error.js';
 import { Hash } from '../values/hash.js';
 import { CheckpointError } from './errors.js';
 import { checkIdentity, type Identity } from './identity.js';
+import type { Parts } from './parts.js';
 import { type History, type Progress, progressJson, readProgress } from './progress.js';
 import type { CheckpointFiles } from './store.js';
 import { fileOf, readNamed, readWeights, trainedIn, type Values, weightFiles } from './weights.js';
@@ -22,10 +21,7 @@ const [STATE, MOMENTS, BEST] = ['trainer.json', 'optimizer.safetensors', 'best.s
 const FORMAT = 'lora-wasm trainer 1';
 
 /** What is saved, and where it is put back. */
-export interface Run {
-  readonly runtime: Runtime;
-  readonly model: Module;
-  readonly optimizer: Optimizer;
+export interface Run extends Pick<Parts<never, Module>, 'runtime' | 'model' | 'optimizer'> {
   /** What the numbers depend on. */
   readonly identity: Identity;
 }

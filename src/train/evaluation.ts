@@ -1,8 +1,7 @@
 /**
- * Evaluations of a run: the value over batches or by a function, which of them is the best, and when no better one is to be
- * expected. Nothing that trains, and no random number that training has, depends on whether one is made.
+ * Evaluations of a run: the value over batches or by a function. Nothing that trains, and no random number that training has,
+ * depends on whether one is made.
  */
-
 import { yieldToEvents } from '../engine/yield.js';
 import type { Module } from '../nn/module.js';
 import type { Runtime } from '../tensor/runtime.js';
@@ -10,15 +9,13 @@ import { describe } from '../values/checks.js';
 import { type CheckedBatches, rowsOf } from './batches.js';
 import { TrainingError } from './errors.js';
 import { checkLoss } from './loss.js';
-import type { TrainerPlan } from './options.js';
+import type { Parts } from './parts.js';
 import { masksIn, RandomPlace } from './random-place.js';
 
 /** The value of a model in evaluation mode; modes and random numbers are as before. @throws TypeError, RangeError, TrainingError */
 export async function evaluated<B, M extends Module>(
   where: string,
-  rt: Runtime,
-  model: M,
-  { evaluate, loss }: TrainerPlan<B, M>,
+  { runtime: rt, model, plan: { evaluate, loss } }: Parts<B, M>,
   step: number,
 ): Promise<number> {
   const modes = new Modes(model);
@@ -79,50 +76,5 @@ export class Modes {
 
   putBack(): void {
     for (const { module, training } of this.#modes) module.setMode(training);
-  }
-}
-
-/** Where a run stands with its evaluations; JSON holds it. */
-export interface BestState {
-  /** The best so far; null before the first. */
-  readonly best: { readonly step: number; readonly value: number } | null;
-  /** The value that the next one has to be better than, by `minDelta`, to be worth waiting for more. */
-  readonly mark: number | null;
-  /** Evaluations in a row that were not. */
-  readonly stale: number;
-}
-
-/** The best evaluation so far, and how many came after it that were no better. */
-export class Best {
-  readonly #plan: Pick<TrainerPlan<never, Module>, 'greaterIsBetter' | 'earlyStop'>;
-  state: BestState = { best: null, mark: null, stale: 0 };
-
-  constructor(plan: Pick<TrainerPlan<never, Module>, 'greaterIsBetter' | 'earlyStop'>) {
-    this.#plan = plan;
-  }
-
-  /** Takes an evaluation in; true where it is the best. */
-  take(step: number, value: number): boolean {
-    const { best, mark, stale } = this.state;
-    const moved = this.#gain(mark, value) > (this.#plan.earlyStop?.minDelta ?? 0);
-    const better = this.#gain(best?.value ?? null, value) > 0;
-    this.state = {
-      best: better ? { step, value } : best,
-      mark: moved ? value : mark,
-      stale: moved ? 0 : stale + 1,
-    };
-    return better;
-  }
-
-  /** Whether the run is to end. */
-  get exhausted(): boolean {
-    const { earlyStop } = this.#plan;
-    return earlyStop !== null && this.state.stale >= earlyStop.patience;
-  }
-
-  /** By how much a value is better than another one, or than none. */
-  #gain(than: number | null, value: number): number {
-    if (than === null) return Number.POSITIVE_INFINITY;
-    return this.#plan.greaterIsBetter ? value - than : than - value;
   }
 }

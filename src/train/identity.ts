@@ -13,6 +13,7 @@ import type { CheckedBatches } from './batches.js';
 import { hashOf } from './data-hash.js';
 import { CheckpointError } from './errors.js';
 import type { TrainerPlan } from './options.js';
+import type { Parts } from './parts.js';
 
 /** What a checkpoint was made with; JSON holds it. */
 export interface Identity {
@@ -24,24 +25,12 @@ export interface Identity {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** A run, as far as its identity goes. */
-export interface Identified<B, M extends Module> {
-  readonly model: M;
-  readonly batches: CheckedBatches<B>;
-  readonly plan: TrainerPlan<B, M>;
-  readonly optimizer: Optimizer;
-}
-
-export function identityOf<B, M extends Module>({
-  model,
-  batches,
-  plan,
-  optimizer,
-}: Identified<B, M>): Identity {
+export function identityOf<B, M extends Module>(parts: Parts<B, M>): Identity {
+  const { runtime, model, batches, plan, optimizer } = parts;
   const { evaluate } = plan;
   return {
     version: VERSION,
-    kernels: model.parameters()[0]!.runtime.info().kernels,
+    kernels: runtime.info().kernels,
     // Before the hashes: what an option changes in them is then called by the option's name.
     options: { tags: plan.tags, ...optionsOf(plan, batches), optimizer: optimizerOptions(model, optimizer) },
     data: dataHash(batches),

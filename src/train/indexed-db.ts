@@ -1,7 +1,6 @@
 /** Checkpoints in the browser's own database, for pages and workers: each is put and the older ones are taken away in one transaction. */
 import { checkInteger, checkOptions, describe } from '../values/checks.js';
-import { bytesOf, isMap } from '../values/kind.js';
-import type { CheckpointFiles, CheckpointStore, StoredCheckpoint } from './store.js';
+import { type CheckpointFiles, type CheckpointStore, filesToKeep, type StoredCheckpoint } from './store.js';
 
 /** Options of `indexedDbStore`. */
 export interface IndexedDbStoreOptions {
@@ -101,15 +100,6 @@ function failed(what: string, cause: DOMException | null): Error {
 
 /** Copies of the bytes alone: the database would keep all of the memory that they are a part of. @throws TypeError, RangeError */
 function rowOf(step: number, files: unknown): Row {
-  const where = 'indexedDbStore.save';
-  checkInteger(`${where}: step`, step, 0, Number.MAX_SAFE_INTEGER);
-  if (!isMap(files))
-    throw new TypeError(`${where}: files is ${describe(files)}, expected a Map of bytes by name`);
-  const entries = Array.from(files, ([name, value]): [string, Uint8Array] => {
-    const bytes = bytesOf(value);
-    if (typeof name !== 'string' || bytes === null)
-      throw new TypeError(`${where}: ${describe(name)} is ${describe(value)}, expected bytes by name`);
-    return [name, new Uint8Array(bytes)];
-  });
-  return { step, files: entries };
+  const entries = filesToKeep('indexedDbStore.save', step, files);
+  return { step, files: entries.map(([name, bytes]) => [name, new Uint8Array(bytes)]) };
 }

@@ -1,5 +1,5 @@
 /** How far a run is, and what it has seen: all that a checkpoint holds beside weights, moments and random numbers. */
-import type { BestState } from './evaluation.js';
+import { type BestState, UNJUDGED } from './best.js';
 import type { EvalRecord, StepRecord, TrainEnd } from './events.js';
 
 export interface Progress {
@@ -26,7 +26,7 @@ export interface History {
 /** A run before its first step. */
 export const START: Progress = {
   ...{ step: 0, epoch: 0, batch: 0, counted: 0, learns: false, end: null },
-  best: { best: null, mark: null, stale: 0 },
+  best: UNJUDGED,
 };
 
 /** Numbers of steps by column: shorter than a record for each. */

@@ -5,14 +5,12 @@
 import { yieldToEvents } from '../engine/yield.js';
 import type { MaskCounter } from '../nn/mask-counter.js';
 import type { Module } from '../nn/module.js';
-import type { Optimizer } from '../optim/base.js';
 import { clipGradNorm } from '../optim/clip.js';
-import type { Runtime } from '../tensor/runtime.js';
-import { type CheckedBatches, epochOrder, rowsOf } from './batches.js';
+import { epochOrder, rowsOf } from './batches.js';
 import type { StepRecord } from './events.js';
 import { FirstStep } from './learnt.js';
 import { checkLoss } from './loss.js';
-import type { TrainerPlan } from './options.js';
+import type { Parts } from './parts.js';
 import type { Progress } from './progress.js';
 import { masksIn, RandomPlace } from './random-place.js';
 import { trainedIn } from './weights.js';
@@ -21,11 +19,7 @@ import { GradientWindow, type Named } from './window.js';
 const WHERE = 'Trainer.run';
 
 export class Stepper<B, M extends Module> {
-  readonly #runtime: Runtime;
-  readonly #model: M;
-  readonly #batches: CheckedBatches<B>;
-  readonly #plan: TrainerPlan<B, M>;
-  readonly #optimizer: Optimizer;
+  readonly #parts: Parts<B, M>;
   readonly #warn: (message: string) => void;
   /** The order of one epoch. */
   #order: { readonly epoch: number; readonly rows: Uint32Array } | null = null;
@@ -33,40 +27,28 @@ export class Stepper<B, M extends Module> {
   readonly #masks: readonly MaskCounter[];
   #warned = false;
 
-  constructor(
-    {
-      runtime,
-      model,
-      optimizer,
-    }: { readonly runtime: Runtime; readonly model: M; readonly optimizer: Optimizer },
-    batches: CheckedBatches<B>,
-    plan: TrainerPlan<B, M>,
-    warn: (message: string) => void,
-  ) {
-    this.#runtime = runtime;
-    this.#model = model;
-    this.#optimizer = optimizer;
-    this.#batches = batches;
-    this.#plan = plan;
+  constructor(parts: Parts<B, M>, warn: (message: string) => void) {
+    this.#parts = parts;
     this.#warn = warn;
-    this.#named = trainedIn(model);
-    this.#masks = masksIn(model);
+    this.#named = trainedIn(parts.model);
+    this.#masks = masksIn(parts.model);
   }
 
   /** @returns the step, and how far the run is then @throws TrainingError; what the loss function throws */
   async run(progress: Progress): Promise<{ readonly record: StepRecord; readonly progress: Progress }> {
     const { epoch, batch } = progress;
     const named = this.#named;
-    const random = new RandomPlace(this.#runtime, this.#masks);
-    const rates = this.#optimizer.lrs;
-    const last = Math.min(batch + this.#plan.accumulate, this.#batches.count);
+    const { runtime, batches, plan, optimizer } = this.#parts;
+    const random = new RandomPlace(runtime, this.#masks);
+    const rates = optimizer.lrs;
+    const last = Math.min(batch + plan.accumulate, batches.count);
     forget(named);
     try {
-      if (this.#plan.factor !== null) this.#optimizer.scaleLr(this.#plan.factor(progress.step));
+      if (plan.factor !== null) optimizer.scaleLr(plan.factor(progress.step));
       const window = new GradientWindow(WHERE, progress.step + 1, named, last - batch === 1);
       for (let i = batch; i < last; i++) await this.#add(window, epoch, i);
       const { record, learns } = this.#move(window, progress);
-      const ends = last === this.#batches.count;
+      const ends = last === batches.count;
       const next = {
         ...progress,
         ...{ step: record.step, counted: progress.counted + window.total, learns },
@@ -75,7 +57,7 @@ export class Stepper<B, M extends Module> {
       return { record, progress: next };
     } catch (error) {
       random.putBack();
-      this.#optimizer.restoreRates(WHERE, rates);
+      optimizer.restoreRates(WHERE, rates);
       throw error;
     } finally {
       forget(named);
@@ -84,8 +66,9 @@ export class Stepper<B, M extends Module> {
 
   /** Forward and backward of a batch, and a turn for events. */
   async #add(window: GradientWindow, epoch: number, index: number): Promise<void> {
-    const batch = await this.#batches.batch(rowsOf(this.#batches, this.#orderOf(epoch), index));
-    this.#runtime.scope(() => window.add(checkLoss(WHERE, this.#plan.loss(batch, this.#model))));
+    const { runtime, model, batches, plan } = this.#parts;
+    const batch = await batches.batch(rowsOf(batches, this.#orderOf(epoch), index));
+    runtime.scope(() => window.add(checkLoss(WHERE, plan.loss(batch, model))));
     await yieldToEvents();
   }
 
@@ -95,14 +78,14 @@ export class Stepper<B, M extends Module> {
     { step, epoch, learns }: Progress,
   ): { readonly record: StepRecord; readonly learns: boolean } {
     const named = this.#named;
-    const optimizer = this.#optimizer;
+    const { model, plan, optimizer } = this.#parts;
     window.divide();
     const parameters = named.map(([, parameter]) => parameter);
-    const gradNorm = clipGradNorm(parameters, this.#plan.clipNorm ?? Number.POSITIVE_INFINITY);
+    const gradNorm = clipGradNorm(parameters, plan.clipNorm ?? Number.POSITIVE_INFINITY);
     window.checkNorm(gradNorm);
     const moves = window.total > 0 && optimizer.lrs.some((rate) => rate > 0);
     if (window.total > 0) {
-      const first = moves && !learns ? new FirstStep(this.#model, named, optimizer) : null;
+      const first = moves && !learns ? new FirstStep(model, named, optimizer) : null;
       optimizer.step();
       first?.check(WHERE, step + 1);
       if (!moves) this.#warnOnce(`${WHERE}: step ${step + 1}: every learning rate is 0, nothing is learnt`);
@@ -118,9 +101,10 @@ export class Stepper<B, M extends Module> {
   }
 
   #orderOf(epoch: number): Uint32Array | null {
-    if (!this.#plan.shuffle) return null;
+    const { batches, plan } = this.#parts;
+    if (!plan.shuffle) return null;
     if (this.#order?.epoch !== epoch)
-      this.#order = { epoch, rows: epochOrder(this.#batches.rows, this.#plan.seed, epoch) };
+      this.#order = { epoch, rows: epochOrder(batches.rows, plan.seed, epoch) };
     return this.#order.rows;
   }
 }

@@ -1,5 +1,6 @@
 /** Where checkpoints are kept: the interface that a folder, a browser's database and a caller's own store have in common. */
-import { describe } from '../values/checks.js';
+import { checkInteger, describe } from '../values/checks.js';
+import { bytesOf, isMap } from '../values/kind.js';
 
 /** A checkpoint's files by name. A name may have one folder: `other/adapter_model.safetensors`. */
 export type CheckpointFiles = ReadonlyMap<string, Uint8Array>;
@@ -25,4 +26,23 @@ export function checkStore(where: string, store: unknown): CheckpointStore {
   if (store === null || typeof store !== 'object' || !has('save') || !has('latest'))
     throw new TypeError(`${where}: store is ${describe(store)}, expected { save, latest }`);
   return store as CheckpointStore;
+}
+
+/** @throws TypeError */
+export function checkFiles(where: string, files: unknown): asserts files is ReadonlyMap<unknown, unknown> {
+  if (!isMap(files))
+    throw new TypeError(`${where}: files is ${describe(files)}, expected a Map of bytes by name`);
+}
+
+/** What a store was asked to keep, for stores to call. @throws TypeError, RangeError */
+export function filesToKeep(where: string, step: unknown, files: unknown): [string, Uint8Array][] {
+  checkInteger(`${where}: step`, step, 0, Number.MAX_SAFE_INTEGER);
+  checkFiles(where, files);
+  return Array.from(files, ([name, value]): [string, Uint8Array] => {
+    if (typeof name !== 'string')
+      throw new TypeError(`${where}: a file is named ${describe(name)}, expected a string`);
+    const bytes = bytesOf(value);
+    if (bytes === null) throw new TypeError(`${where}: ${name} is ${describe(value)}, expected bytes`);
+    return [name, bytes];
+  });
 }

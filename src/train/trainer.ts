@@ -3,18 +3,19 @@
  * is stands in step.ts, what a checkpoint is in checkpoint.ts; here they follow each other.
  */
 import { yieldToEvents } from '../engine/yield.js';
-import { Module } from '../nn/module.js';
+import type { Module } from '../nn/module.js';
 import type { Optimizer } from '../optim/base.js';
-import { AdamW } from '../optim/optimizer.js';
-import type { Runtime } from '../tensor/runtime.js';
-import { checkOptions, checkSignal, describe } from '../values/checks.js';
+
+import { checkOptions, checkSignal } from '../values/checks.js';
 import { DISPOSE } from '../values/dispose.js';
 import type { HostAbortSignal } from '../values/globals.js';
-import { isMap } from '../values/kind.js';
-import { type Batches, type CheckedBatches, checkBatches } from './batches.js';
-import { checkpointFiles, type Run, readBest, restoreCheckpoint } from './checkpoint.js';
-import { CheckpointError, TrainingError } from './errors.js';
-import { Best, evaluated, Modes } from './evaluation.js';
+import type { Batches } from './batches.js';
+import { judged } from './best.js';
+import { checkpointFiles, type Run, restoreCheckpoint } from './checkpoint.js';
+import { checkpointIsDue, evaluationIsDue, type Stored } from './due.js';
+import { endOf, finish } from './ending.js';
+import { CheckpointError } from './errors.js';
+import { evaluated, Modes } from './evaluation.js';
 import type {
   CheckpointEvent,
   EvalEvent,
@@ -24,12 +25,12 @@ import type {
   TrainResult,
 } from './events.js';
 import { type Identity, identityOf } from './identity.js';
-import { checkTrainerOptions, type TrainerOptions, type TrainerPlan } from './options.js';
+import type { TrainerOptions } from './options.js';
+import { type Parts, partsOf } from './parts.js';
 import { type History, type Progress, START } from './progress.js';
 import { Stepper } from './step.js';
-import type { CheckpointFiles } from './store.js';
+import { type CheckpointFiles, checkFiles } from './store.js';
 import { trainedIn, writeNamed } from './weights.js';
-import { firstNotFinite } from './window.js';
 
 /**
  * Trains a model, a LoraModel or any other, by a loss function over batches.
@@ -40,13 +41,8 @@ import { firstNotFinite } from './window.js';
  * for await (const event of trainer.run()) if (event.type === 'step') console.log(event.step, event.loss);
  */
 export class Trainer<B, M extends Module> {
-  readonly #runtime: Runtime;
-  readonly #model: M;
-  readonly #batches: CheckedBatches<B>;
-  readonly #plan: TrainerPlan<B, M>;
-  readonly #optimizer: Optimizer;
+  readonly #parts: Parts<B, M>;
   readonly #warnings: string[] = [];
-  readonly #best: Best;
   #identity: Identity | null = null;
   #progress: Progress = START;
   #history: History = { steps: [], evaluations: [] };
@@ -56,8 +52,7 @@ export class Trainer<B, M extends Module> {
   #disposed = false;
   /** Whether the store has been asked for what to go on from. */
   #begun = false;
-  /** The step, and the end, that the store's newest checkpoint has. */
-  #stored: Pick<Progress, 'step' | 'end'> | null = null;
+  #stored: Stored | null = null;
 
   /**
    * @param model - what trains in it is what `requiresGrad`; a LoraModel's adapters, a plain model's own parameters
@@ -65,22 +60,7 @@ export class Trainer<B, M extends Module> {
    * @throws TypeError, RangeError; OutOfMemoryError for the moments of the default optimizer
    */
   constructor(model: M, batches: Batches<B>, options: TrainerOptions<B, M>) {
-    const where = 'Trainer';
-    if (!(model instanceof Module))
-      throw new TypeError(`${where}: model is ${describe(model)}, expected a Module or LoraModel`);
-    const named = trainedIn(model);
-    const [first] = named;
-    if (first === undefined)
-      throw new RangeError(
-        `${where}: nothing in the model trains, expected a parameter that requires a gradient`,
-      );
-    this.#runtime = first[1].runtime;
-    this.#model = model;
-    this.#batches = checkBatches(`${where}: batches`, batches);
-    this.#plan = checkTrainerOptions(where, options, this.#batches, this.#runtime.info().seed);
-    checkNames(where, model, this.#plan.optimizer);
-    this.#best = new Best(this.#plan);
-    this.#optimizer = this.#plan.optimizer ?? new AdamW(named.map(([, parameter]) => parameter));
+    this.#parts = partsOf('Trainer', model, batches, options);
   }
 
   /** Optimiser steps so far. */
@@ -90,7 +70,7 @@ export class Trainer<B, M extends Module> {
 
   /** Optimiser steps that the whole run has. */
   get steps(): number {
-    return this.#plan.steps;
+    return this.#parts.plan.steps;
   }
 
   /** All steps and evaluations so far, as copies. */
@@ -100,7 +80,7 @@ export class Trainer<B, M extends Module> {
 
   /** What trains it. */
   get optimizer(): Optimizer {
-    return this.#optimizer;
+    return this.#parts.optimizer;
   }
 
   /**
@@ -127,9 +107,9 @@ export class Trainer<B, M extends Module> {
   async evaluate(): Promise<number> {
     const where = 'Trainer.evaluate';
     this.#checkLive(where);
-    if (this.#plan.evaluate === null)
+    if (this.#parts.plan.evaluate === null)
       throw new RangeError(`${where}: there is no evaluate, expected the option`);
-    return evaluated(where, this.#runtime, this.#model, this.#plan, this.#progress.step);
+    return evaluated(where, this.#parts, this.#progress.step);
   }
 
   /**
@@ -150,8 +130,7 @@ export class Trainer<B, M extends Module> {
    */
   restore(files: CheckpointFiles): void {
     const where = 'Trainer.restore';
-    if (!isMap(files))
-      throw new TypeError(`${where}: files is ${describe(files)}, expected a Map of bytes by name`);
+    checkFiles(where, files);
     this.#checkIdle(where);
     this.#restore(where, files);
     this.#begun = true;
@@ -159,7 +138,7 @@ export class Trainer<B, M extends Module> {
 
   /** Ends the Trainer's use, and gives the memory of the optimizer's moments back where the Trainer made it. */
   dispose(): void {
-    if (this.#plan.optimizer === null) this.#optimizer.dispose();
+    if (this.#parts.plan.optimizer === null) this.#parts.optimizer.dispose();
     this.#disposed = true;
   }
 
@@ -175,13 +154,12 @@ export class Trainer<B, M extends Module> {
     // Another one may have begun since this one was asked for.
     this.#checkIdle(where);
     this.#running = true;
-    const modes = new Modes(this.#model);
+    const modes = new Modes(this.#parts.model);
     try {
       if (!this.#begun) await this.#begin(where);
       yield* this.#train(signal);
-      const aborted = this.#progress.end === null;
-      if (!aborted) this.#finish(where);
-      return this.#result(aborted);
+      if (this.#progress.end !== null) finish(where, this.#parts.model, this.#progress, this.#bestFile);
+      return this.#result();
     } finally {
       modes.putBack();
       this.#running = false;
@@ -190,18 +168,18 @@ export class Trainer<B, M extends Module> {
 
   /** Steps until the end, with evaluations and checkpoints where they are due. */
   async *#train(signal: HostAbortSignal | undefined): AsyncGenerator<TrainEvent, void> {
-    const parts = { runtime: this.#runtime, model: this.#model, optimizer: this.#optimizer };
-    const stepper = new Stepper(parts, this.#batches, this.#plan, (message) => this.#warn(message));
+    const { model, plan } = this.#parts;
+    const stepper = new Stepper(this.#parts, (message) => this.#warn(message));
     for (;;) {
       const stop = signal?.aborted === true;
       // What is due behind a step is done here, so that it is not lost where the loop was left, or the run saved, at the step.
-      if (!stop && this.#evaluates()) yield await this.#evaluate();
-      if (!stop) this.#checkEnd();
+      if (!stop && evaluationIsDue(plan, this.#progress, this.#history)) yield await this.#evaluate();
+      if (!stop) this.#progress = { ...this.#progress, end: endOf(plan, this.#progress) };
       const ends = stop || this.#progress.end !== null;
-      if (this.#stores(ends)) yield await this.#store();
+      if (checkpointIsDue(plan, this.#progress, this.#stored, ends)) yield await this.#store();
       if (ends) return;
       await yieldToEvents();
-      this.#model.train();
+      model.train();
       yield await this.#step(stepper);
     }
   }
@@ -217,10 +195,12 @@ export class Trainer<B, M extends Module> {
   async #evaluate(): Promise<EvalEvent> {
     const begin = performance.now();
     const { step } = this.#progress;
-    const value = await evaluated('Trainer.run', this.#runtime, this.#model, this.#plan, step);
-    const best = this.#best.take(step, value);
-    if (best && this.#plan.keepBest) this.#bestFile = writeNamed(trainedIn(this.#model));
-    this.#progress = { ...this.#progress, best: this.#best.state };
+    const { model, plan } = this.#parts;
+    const value = await evaluated('Trainer.run', this.#parts, step);
+    const state = judged(plan, this.#progress.best, step, value);
+    const best = state.best !== this.#progress.best.best;
+    if (best && plan.keepBest) this.#bestFile = writeNamed(trainedIn(model));
+    this.#progress = { ...this.#progress, best: state };
     const record = { step, value, best };
     this.#history.evaluations.push(record);
     return { type: 'eval', ...record, seconds: (performance.now() - begin) / 1000 };
@@ -229,42 +209,14 @@ export class Trainer<B, M extends Module> {
   async #store(): Promise<CheckpointEvent> {
     const begin = performance.now();
     const { step, end } = this.#progress;
-    await this.#plan.store!.save(step, this.save());
+    await this.#parts.plan.store!.save(step, this.save());
     this.#stored = { step, end };
     return { type: 'checkpoint', step, seconds: (performance.now() - begin) / 1000 };
   }
 
-  /** Whether an evaluation is to be made before the next step. */
-  #evaluates(): boolean {
-    const { evaluate, evaluateEvery } = this.#plan;
-    const done = this.#history.evaluations.at(-1)?.step === this.#progress.step;
-    return evaluate !== null && !done && this.#isDue(evaluateEvery);
-  }
-
-  /** Whether a checkpoint is to be kept before the next step. @param ends - whether there will be none */
-  #stores(ends: boolean): boolean {
-    const { step, end } = this.#progress;
-    const kept = this.#stored?.step === step && this.#stored.end === end;
-    return this.#plan.store !== null && step > 0 && !kept && (ends || this.#isDue(this.#plan.saveEvery));
-  }
-
-  /** Whether something that comes every so many steps (null: every epoch; 0: never) comes behind the last one. */
-  #isDue(every: number | null): boolean {
-    const { step, batch } = this.#progress;
-    if (every === 0 || step === 0) return false;
-    return step >= this.#plan.steps || (every === null ? batch === 0 : step % every === 0);
-  }
-
-  /** Notes where the run is over. */
-  #checkEnd(): void {
-    const { step } = this.#progress;
-    if (step >= this.#plan.steps) this.#progress = { ...this.#progress, end: 'finished' };
-    else if (this.#best.exhausted) this.#progress = { ...this.#progress, end: 'early-stop' };
-  }
-
   /** Goes on from the store's newest checkpoint, or sees to it that there is none. */
   async #begin(where: string): Promise<void> {
-    const { store, resume } = this.#plan;
+    const { store, resume } = this.#parts.plan;
     const found = (await store?.latest()) ?? null;
     if (found !== null && !resume)
       throw new CheckpointError(
@@ -283,40 +235,22 @@ export class Trainer<B, M extends Module> {
     this.#progress = progress;
     this.#history = history;
     this.#bestFile = best;
-    this.#best.state = progress.best;
   }
 
-  /** What there is to say, and to do, when the last step is done. @throws TrainingError where nothing counted, or all is lost */
-  #finish(where: string): void {
-    const { step, counted } = this.#progress;
-    if (counted === 0)
-      throw new TrainingError(
-        `${where}: nothing counted in ${step} steps, expected an unmasked example`,
-        step,
-      );
-    if (this.#bestFile !== null)
-      for (const [parameter, values] of readBest(where, this.#model, this.#bestFile)) parameter.write(values);
-    const wrong = firstNotFinite(trainedIn(this.#model));
-    if (wrong !== null)
-      throw new TrainingError(`${where}: after step ${step}: ${wrong}, expected finite parameters`, step);
-  }
-
-  #result(aborted: boolean): TrainResult {
+  #result(): TrainResult {
     const { step, end, best } = this.#progress;
     const { history } = this;
-    const reason = aborted ? 'aborted' : (end ?? 'aborted');
-    return { reason, step, best: best.best, history, warnings: [...this.#warnings] };
+    return { reason: end ?? 'aborted', step, best: best.best, history, warnings: [...this.#warnings] };
   }
 
   #run(): Run {
-    const [runtime, model, optimizer] = [this.#runtime, this.#model, this.#optimizer];
-    this.#identity ??= identityOf({ model, batches: this.#batches, plan: this.#plan, optimizer });
-    return { runtime, model, optimizer, identity: this.#identity };
+    this.#identity ??= identityOf(this.#parts);
+    return { ...this.#parts, identity: this.#identity };
   }
 
   #warn(message: string): void {
     this.#warnings.push(message);
-    this.#plan.onWarning(message);
+    this.#parts.plan.onWarning(message);
   }
 
   #checkLive(where: string): void {
@@ -328,17 +262,4 @@ export class Trainer<B, M extends Module> {
     if (this.#running)
       throw new Error(`${where}: a run is under way, expected the end of its events, or a break out of them`);
   }
-}
-
-/** @throws RangeError where the optimizer has a parameter that is not the model's */
-function checkNames(where: string, model: Module, optimizer: Optimizer | null): void {
-  if (optimizer === null) return;
-  const own = new Set(model.parameters());
-  const foreign = optimizer.settings.groups
-    .flatMap(({ parameters }) => parameters)
-    .find((one) => !own.has(one));
-  if (foreign !== undefined)
-    throw new RangeError(
-      `${where}: the optimizer has a parameter [${foreign.shape.join(', ')}] that is not the model's, expected the model's alone`,
-    );
 }
