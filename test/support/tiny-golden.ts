@@ -1,6 +1,5 @@
 /** A tiny Llama of the golden values that is in git, with as many positions as a test asks for, and a tokenizer of its 101 ids. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
 import type { ByteSource } from '../../src/formats/source.js';
 import { type LanguageModel, loadModel } from '../../src/models/index.js';
 import type { Runtime } from '../../src/tensor/runtime.js';
@@ -13,9 +12,7 @@ export function tinyFiles(
   texts: Readonly<Record<string, string>> = {},
 ): Map<string, ByteSource> {
   const folder = new URL('model/', FOLDER);
-  const files = new Map<string, ByteSource>(
-    readdirSync(folder).map((name) => [name, pathToFileURL(new URL(name, folder).pathname)]),
-  );
+  const files = new Map<string, ByteSource>(readdirSync(folder).map((name) => [name, new URL(name, folder)]));
   const config: object = JSON.parse(readFileSync(new URL('config.json', folder), 'utf8'));
   const own = { 'config.json': JSON.stringify({ ...config, max_position_embeddings: length }), ...texts };
   for (const [name, text] of Object.entries(own)) files.set(name, new Blob([text]));
