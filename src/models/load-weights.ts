@@ -7,7 +7,7 @@ import type { RandomAccess } from '../formats/source.js';
 import { messageOf } from '../platform/index.js';
 import { allFinite, nonFiniteBlock } from '../tensor/finite.js';
 import type { Parameter } from '../tensor/parameter.js';
-import { type DType, rowBytes } from '../values/dtypes.js';
+import { type DType, isQuantised, rowBytes } from '../values/dtypes.js';
 import { FormatError } from '../values/format-error.js';
 import { encodeHalves, isHalf } from '../values/halves.js';
 import type { StoredTensor } from './source/model-source.js';
@@ -54,9 +54,11 @@ export async function fill(
 
 /** @throws FormatError for a value that is none, and for a block whose scale or minimum is none */
 function checkFinite(what: string, type: GgufDType, parameter: Parameter): void {
-  const block = nonFiniteBlock(parameter);
-  if (block >= 0)
+  if (isQuantised(parameter.dtype)) {
+    const block = nonFiniteBlock(parameter);
+    if (block < 0) return;
     throw new FormatError(`${what}: a scale or minimum of block ${block} is not finite, expected it to be`);
+  }
   if (!allFinite(parameter))
     throw new FormatError(
       `${what} holds numbers that are not finite${type === parameter.dtype ? '' : ` as ${parameter.dtype}`}, expected none`,
