@@ -40,7 +40,14 @@ const ALL_PORTABLE = Object.values(PORTABLE).flat();
  * Suites in Node that get a process of their own for each file: they put other modules or globals in the places of real ones, start
  * and lose workers, or run what was built. All others share one module graph a process, which took as long to load as they take.
  */
-const ALONE = ['cli', 'engine', 'examples', 'package'].map((room) => `test/${room}/**/*.test.ts`);
+const ALONE = [
+  ...['cli', 'engine', 'examples', 'package'].map((room) => `test/${room}/**/*.test.ts`),
+  'test/readme-snippets.test.ts',
+  'test/train/kill.node.test.ts',
+];
+
+/** What must be made before a project runs: over the sources the kernels alone, elsewhere the package too. */
+const [OVER_SOURCES, OVER_PACKAGE] = ['test/kernels-if-stale.ts', 'test/build-if-stale.ts'];
 
 /** No test is held to a time: only one that hangs ends so, on a machine however busy. */
 const testTimeout = 120_000;
@@ -69,6 +76,7 @@ function inPages(
     },
     test: {
       name,
+      globalSetup: OVER_PACKAGE,
       testTimeout,
       // One page at a time: two would hold twice the memories.
       fileParallelism: false,
@@ -104,7 +112,6 @@ function stockBrowser(name: StockName, path: string | undefined): TestProjectInl
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/build-if-stale.ts'],
     browser: { connectTimeout: testTimeout },
     // One less than the processors by default, which on two would be one file after the other.
     maxWorkers: Math.max(2, availableParallelism() - 1),
@@ -114,6 +121,7 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: 'node',
+          globalSetup: OVER_SOURCES,
           testTimeout,
           isolate: false,
           // What a file leaves in the place of a global, or of a function, is no other file's.
@@ -123,8 +131,14 @@ export default defineConfig({
           exclude: ['test/golden.test.ts', 'test/browser/**', 'test/bench/**', ...ALONE],
         },
       },
-      { resolve: { alias }, test: { name: 'node-alone', testTimeout, include: ALONE } },
-      { resolve: { alias }, test: { name: 'golden', testTimeout, include: ['test/golden.test.ts'] } },
+      {
+        resolve: { alias },
+        test: { name: 'node-alone', globalSetup: OVER_PACKAGE, testTimeout, include: ALONE },
+      },
+      {
+        resolve: { alias },
+        test: { name: 'golden', globalSetup: OVER_SOURCES, testTimeout, include: ['test/golden.test.ts'] },
+      },
       ...browsers,
       ...stockBrowser('firefox', process.env.FIREFOX_PATH),
       ...stockBrowser('webkit', process.env.WEBKIT_PATH),

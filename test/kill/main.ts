@@ -14,7 +14,7 @@ if (!Number.isInteger(times) || times < 1 || !Number.isInteger(seed)) {
   console.error(`test:kill: times ${values.times} and seed ${values.seed}, expected whole numbers`);
   process.exit(2);
 }
-build();
+await build();
 const { kills, insideSave, resumes, runs, differences } = await killJobs(times, seeded(seed));
 console.log(
   `test:kill: seed ${seed}: ${kills} kills (${insideSave} inside a save), ${resumes} resumes, ${runs} runs, ${differences.length} differences`,

@@ -64,7 +64,7 @@ async function main(): Promise<void> {
   });
   const { all = false, only, docs } = values;
   if (docs) return writePages();
-  setup();
+  await setup();
   const chosen = rows.filter(({ name, quick }) =>
     only === undefined ? all || quick : name.toLowerCase().includes(only.toLowerCase()),
   );
