@@ -3,7 +3,6 @@
  * keep their names. An adapter's values lie in one block; switching moves names and references.
  */
 import { type Layer, Module } from '../nn/module.js';
-import type { Parameter } from '../tensor/parameter.js';
 import { describe } from '../values/checks.js';
 import { addAdapter } from './attached/add-adapter.js';
 import { attachTo } from './attached/attach.js';
@@ -17,7 +16,6 @@ import { namesGiven } from './config/names.js';
 import { AdapterError } from './errors.js';
 import { type AdapterFiles, type ExportOptions, exportAdapter } from './files/export-adapter.js';
 import { type AdapterSource, type LoadOptions, type LoadReport, loadAdapter } from './files/load-adapter.js';
-import { type Restored, restoredValues } from './files/restore-adapter.js';
 import { LoraLayer } from './layer/lora-layer.js';
 import type { MergeOptions } from './layer/merge-options.js';
 import { mergeForGood, unmergeForGood } from './merging/for-good.js';
@@ -222,21 +220,6 @@ export class LoraModel<M extends Module = Layer> extends WrappedModel<M> {
     // A merged LoRA bias may stand in the adapter's own copy of the bias.
     const inCopies = this.merged && adapters.activeCopies().length > 0;
     return inCopies ? this.attachment.withoutMerged(write) : write();
-  }
-
-  /** @internal Names of the adapters that train. */
-  get trainedAdapters(): string[] {
-    return this.attachment.adapters.all.filter(({ trainable }) => trainable).map(({ name }) => name);
-  }
-
-  /** @internal What an adapter's parameters were when `weights` was exported of it. @throws AdapterError, FormatError */
-  restoredValues(where: string, name: string, weights: Uint8Array): Restored[] {
-    return restoredValues(where, this.attachment.adapters.get(where, name), weights);
-  }
-
-  /** @internal The parameters of an adapter. @throws AdapterError */
-  parametersOf(name: string): readonly Parameter[] {
-    return this.attachment.adapters.get('LoraModel', name).block.parameters;
   }
 
   /**

@@ -9,6 +9,7 @@ import { namedCopies } from './attached/copies.js';
 import { type GroupOptions, parameterGroups } from './attached/groups.js';
 import { checkBatch } from './attached/row-names.js';
 import { type ParameterSummary, summarize } from './attached/summary.js';
+import { type Restored, restoredValues } from './files/restore-adapter.js';
 
 /**
  * A model with LoRA layers in place, as a Module: forward and parameters. What is done with its adapters is `LoraModel`.
@@ -81,6 +82,21 @@ export abstract class WrappedModel<M extends Module = Layer> extends Module {
       this.parameters(),
       this.attachment.adapters.all.flatMap(({ copies }) => copies),
     );
+  }
+
+  /** @internal Names of the adapters that train. */
+  get trainedAdapters(): string[] {
+    return this.attachment.adapters.all.filter(({ trainable }) => trainable).map(({ name }) => name);
+  }
+
+  /** @internal What an adapter's parameters were when `weights` was exported of it. @throws AdapterError, FormatError */
+  restoredValues(where: string, name: string, weights: Uint8Array): Restored[] {
+    return restoredValues(where, this.attachment.adapters.get(where, name), weights);
+  }
+
+  /** @internal The parameters of an adapter. @throws AdapterError */
+  parametersOf(name: string): readonly Parameter[] {
+    return this.attachment.adapters.get('LoraModel', name).block.parameters;
   }
 
   /** @internal */

@@ -1,9 +1,9 @@
 /** Embedding: a table of vectors looked up by number, with PyTorch's shapes and initialisation. */
 
-import { RANDOM_STREAM } from '../engine/engine.js';
 import { checkPadding, embeddingAs } from '../ops/embedding.js';
 import { checkRuntime } from '../tensor/check-runtime.js';
 import type { Parameter } from '../tensor/parameter.js';
+import { fillNormal } from '../tensor/random.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkInteger, checkOptions } from '../values/checks.js';
@@ -59,7 +59,7 @@ export class Embedding extends Module {
     }
     this.weight = makeParameters(runtime, [plan])[0]!;
     try {
-      drawInto(runtime, this.weight, (to, layer) => runtime.fillNormal(to, RANDOM_STREAM.init, layer, 1));
+      drawInto(runtime, this.weight, (to, place) => fillNormal(to, place, 1));
     } catch (error) {
       this.weight.block.dispose();
       throw error;

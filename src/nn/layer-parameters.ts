@@ -1,7 +1,7 @@
 /** A layer's own parameters, each in a block of its own: all of them are made, or none. Called by the layers' constructors. */
-import { RANDOM_STREAM } from '../engine/engine.js';
 import { wordsOf } from '../tensor/content.js';
 import { type Parameter, ParameterBlock } from '../tensor/parameter.js';
+import { type Draw, fillUniform, nextInit } from '../tensor/random.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkDType, isQuantised, WEIGHT_DTYPES, type WeightDType } from '../values/dtypes.js';
@@ -71,14 +71,14 @@ export function makeParameters(
 export function drawInto(
   runtime: Runtime,
   parameter: Parameter,
-  draw: (to: Tensor, layer: number) => void,
+  draw: (to: Tensor, place: Draw) => void,
 ): void {
   // What can fail comes before the place is taken.
   const own = parameter.dtype === 'f32' || isQuantised(parameter.dtype);
   const to = own ? parameter : runtime.empty(parameter.shape, 'f32');
-  const layer = runtime.engine.layers++;
+  const place = nextInit(runtime);
   if (isQuantised(parameter.dtype)) return;
-  draw(to, layer);
+  draw(to, place);
   if (own) return;
   parameter.write(wordsOf(to));
   to.dispose();
@@ -106,9 +106,7 @@ export function drawWeightAndBias(
   try {
     for (const parameter of made) {
       if (parameter === null) continue;
-      drawInto(runtime, parameter, (to, layer) =>
-        runtime.fillUniform(to, RANDOM_STREAM.init, layer, -bound, bound),
-      );
+      drawInto(runtime, parameter, (to, place) => fillUniform(to, place, -bound, bound));
     }
   } catch (error) {
     for (const parameter of made) parameter?.block.dispose();

@@ -23,7 +23,7 @@ export class MaskCounter {
     beforeMove(this.#runtime, this);
     const mask = this.at(this.step);
     const before = this.step++;
-    this.#runtime.ifFails(() => {
+    this.#runtime.running.ifFails(() => {
       this.step = before;
     });
     return mask;

@@ -119,12 +119,12 @@ function runChunk(
 /** The head over some rows: layers whose rows differ cannot know which these are. */
 function withRowsApart(where: string, { x, logitsOf }: ChunkedRows, part: Tensor): Tensor {
   const rt = x.runtime;
-  const before = rt.apart;
-  rt.apart = where;
+  const before = rt.running.apart;
+  rt.running.apart = where;
   try {
     return logitsOf(part);
   } finally {
-    rt.apart = before;
+    rt.running.apart = before;
   }
 }
 

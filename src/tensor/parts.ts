@@ -29,7 +29,7 @@ export function walkOver(walk: Walk, gradient: Tensor, fn: () => Tensor): void {
   runtime.scope(() => {
     let rest = (): void => {};
     runtime.scope(() => {
-      const root = runtime.recording(true, fn);
+      const root = runtime.running.recording(true, fn);
       const nodes = order(root, since);
       const over = (): void => {
         if (root.requiresGrad) walk.over(nodes, root.node ?? root, gradient);

@@ -19,9 +19,10 @@ export interface RandomPlaces {
 }
 
 /** Tells whoever watches that a counter is about to move. */
-export function beforeMove({ watches }: Runtime, counter: RandomCounter): void {
+export function beforeMove({ running }: Runtime, counter: RandomCounter): void {
   const { layer, step } = counter;
-  for (const { counters } of watches) if (!counters.has(counter)) counters.set(counter, { layer, step });
+  for (const { counters } of running.watches)
+    if (!counters.has(counter)) counters.set(counter, { layer, step });
 }
 
 /** Runs `fn` and gives where the random numbers stood before it. */
@@ -31,11 +32,11 @@ export function watchRandom<T>(
 ): { readonly result: T; readonly places: RandomPlaces } {
   const { seed, draws } = rt.engine;
   const places: RandomPlaces = { seed, draws, counters: new Map() };
-  rt.watches.push(places);
+  rt.running.watches.push(places);
   try {
     return { result: fn(), places };
   } finally {
-    rt.watches.pop();
+    rt.running.watches.pop();
   }
 }
 
@@ -43,13 +44,13 @@ export function watchRandom<T>(
 export function repeatRandom<T>(rt: Runtime, places: RandomPlaces, fn: () => T): T {
   const { seed, draws } = rt.engine;
   const before: RandomPlaces = { seed, draws, counters: new Map() };
-  rt.watches.push(before);
+  rt.running.watches.push(before);
   try {
     for (const counter of places.counters.keys()) beforeMove(rt, counter);
     put(rt, places);
     return fn();
   } finally {
-    rt.watches.pop();
+    rt.running.watches.pop();
     put(rt, before);
   }
 }

@@ -1,4 +1,4 @@
-/** Random numbers of a runtime as its users draw them, and where they stand. Called by the methods of Runtime. */
+/** Random numbers of a runtime: as its users draw them, by the methods of Runtime, as layers start with them, and where they stand. */
 import { type Engine, RANDOM_STREAM } from '../engine/engine.js';
 import { checkInteger, checkNumber, checkOptions } from '../values/checks.js';
 import { checkShape, type Shape } from '../values/shape.js';
@@ -26,7 +26,7 @@ export function drawUniform(rt: Runtime, shape: Shape, low: number, high: number
       `Runtime.uniform: low is ${low} and high is ${high}, expected high from low up to low + ${MAX_FLOAT32}`,
     );
   const tensor = rt.empty(checkShape('Runtime.uniform', shape), 'f32');
-  rt.fillUniform(tensor, RANDOM_STREAM.user, rt.engine.draws++, low, high);
+  fillUniform(tensor, { stream: RANDOM_STREAM.user, layer: rt.engine.draws++ }, low, high);
   return tensor;
 }
 
@@ -34,8 +34,33 @@ export function drawUniform(rt: Runtime, shape: Shape, low: number, high: number
 export function drawNormal(rt: Runtime, shape: Shape, std: number): Tensor {
   checkNumber('Runtime.normal: std', std, 0, Number.MAX_VALUE);
   const tensor = rt.empty(checkShape('Runtime.normal', shape), 'f32');
-  rt.fillNormal(tensor, RANDOM_STREAM.user, rt.engine.draws++, std);
+  fillNormal(tensor, { stream: RANDOM_STREAM.user, layer: rt.engine.draws++ }, std);
   return tensor;
+}
+
+/** Numbers of the counter-based generator: which of them a tensor gets. */
+export interface Draw {
+  readonly stream: number;
+  readonly layer: number;
+}
+
+/** A layer's or parameter's place in the generator's counter: the next one. */
+export function nextInit({ engine }: Runtime): Draw {
+  return { stream: RANDOM_STREAM.init, layer: engine.layers++ };
+}
+
+/** Overwrites a float32 tensor with numbers from U[low, high). */
+export function fillUniform(tensor: Tensor, { stream, layer }: Draw, low: number, high: number): void {
+  const { kernels, seedLow, seedHigh } = tensor.runtime.engine;
+  kernels.randomUniform(tensor.size, seedLow, seedHigh, stream, layer, 0, low, high, tensor.pointer);
+  tensor.storage.version++;
+}
+
+/** Overwrites a float32 tensor with normal numbers of mean 0. */
+export function fillNormal(tensor: Tensor, { stream, layer }: Draw, std: number): void {
+  const { kernels, seedLow, seedHigh } = tensor.runtime.engine;
+  kernels.randomNormal(tensor.size, seedLow, seedHigh, stream, layer, 0, std, tensor.pointer);
+  tensor.storage.version++;
 }
 
 /** @see Runtime.randomState */

@@ -4,6 +4,7 @@
  */
 import type { Engine } from '../engine/engine.js';
 import { describe } from '../values/checks.js';
+import type { RandomPlaces } from './random-watch.js';
 import { collect, Scope, type Scoped } from './scope.js';
 import { type OperationInputs, TapeNode } from './tape.js';
 import { Tensor } from './tensor.js';
@@ -15,6 +16,10 @@ export class RunState {
   gradEnabled = true;
   /** How to take back what the running attempt did besides making tensors; null outside of one. */
   #undo: (() => void)[] | null = null;
+  /** Who wants to know of random counters that move. */
+  readonly watches: RandomPlaces[] = [];
+  /** The call that takes the rows of a batch apart now: layers whose rows differ refuse. */
+  apart: string | null = null;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -53,6 +58,7 @@ export class RunState {
     });
   }
 
+  /** Runs `fn` with recording on or off. */
   recording<T>(on: boolean, fn: () => T): T {
     const before = this.gradEnabled;
     this.gradEnabled = on;
@@ -88,6 +94,18 @@ export class RunState {
     }
   }
 
+  /** An attempt to make layers or adapters: when it throws, their places in the generator's counter are free again too. */
+  construct<T>(fn: () => T): T {
+    const { layers } = this.#engine;
+    try {
+      return this.attempt(fn);
+    } catch (error) {
+      this.#engine.layers = layers;
+      throw error;
+    }
+  }
+
+  /** Called at a failure of what runs now: takes back a change that is not a tensor. */
   ifFails(back: () => void): void {
     this.#undo?.push(back);
   }

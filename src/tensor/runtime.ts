@@ -1,9 +1,8 @@
 /**
  * Runtime: an engine, and the tensors made over it. Everything a program holds hangs on one Runtime; there is no default
- * one. `createRuntime` is the only asynchronous call before files.
+ * one. `create-runtime.ts` makes it.
  */
 
-import { createEngine, type RuntimeOptions } from '../engine/create-engine.js';
 import type { Engine, RuntimeInfo } from '../engine/engine.js';
 import { COPY, THIS_COPY } from '../values/copy.js';
 import { DISPOSE } from '../values/dispose.js';
@@ -14,7 +13,6 @@ import { makeFull, makeParameter, makeTensor, makeZeros, type TensorOptions } fr
 import type { MemoryUse } from './memory-use.js';
 import type { Parameter } from './parameter.js';
 import { drawNormal, drawUniform, putRandomState, type RandomState, randomStateOf } from './random.js';
-import type { RandomPlaces } from './random-watch.js';
 import { RunState } from './run-state.js';
 import type { Scoped } from './scope.js';
 import { Storage } from './storage.js';
@@ -25,15 +23,12 @@ import { backward } from './walk.js';
 /** Kernels, memory and random numbers of their own. `createRuntime` makes one; layers take it, tensors belong to it. */
 export class Runtime {
   /** @internal */ readonly engine: Engine;
-  /** @internal Who wants to know of random counters that move. */ readonly watches: RandomPlaces[] = [];
-  /** @internal The call that takes the rows of a batch apart now: layers whose rows differ refuse. */
-  apart: string | null = null;
-  readonly #running: RunState;
+  /** @internal What runs now. */ readonly running: RunState;
 
   /** @internal Use `createRuntime`. */
   constructor(engine: Engine) {
     this.engine = engine;
-    this.#running = new RunState(engine);
+    this.running = new RunState(engine);
   }
 
   /** Which kernels run and why, threads, platform, seed. */
@@ -146,17 +141,12 @@ export class Runtime {
    * @throws TypeError when `fn` returns a promise
    */
   scope<T>(fn: () => T): T {
-    return this.#running.scope(fn);
+    return this.running.scope(fn);
   }
 
   /** Runs a synchronous function without recording anything on the tape. @throws TypeError when `fn` returns a promise */
   noGrad<T>(fn: () => T): T {
-    return this.#running.noGrad(fn);
-  }
-
-  /** @internal Runs `fn` with recording on or off. */
-  recording<T>(on: boolean, fn: () => T): T {
-    return this.#running.recording(on, fn);
+    return this.running.noGrad(fn);
   }
 
   /**
@@ -164,28 +154,12 @@ export class Runtime {
    * before: the tensors are released, the counters are back. What `fn` made lives on where it would have without this.
    */
   attempt<T>(fn: () => T): T {
-    return this.#running.attempt(fn);
-  }
-
-  /** @internal An attempt to make layers or adapters: when it throws, their places in the generator's counter are free again too. */
-  construct<T>(fn: () => T): T {
-    const { layers } = this.engine;
-    try {
-      return this.attempt(fn);
-    } catch (error) {
-      this.engine.layers = layers;
-      throw error;
-    }
-  }
-
-  /** @internal Called at a failure of what runs now: takes back a change that is not a tensor. */
-  ifFails(back: () => void): void {
-    this.#running.ifFails(back);
+    return this.running.attempt(fn);
   }
 
   /** Whether operations are recorded now. */
   get gradEnabled(): boolean {
-    return this.#running.gradEnabled;
+    return this.running.gradEnabled;
   }
 
   /** @internal A tensor of undefined content, in the current scope. */
@@ -195,7 +169,7 @@ export class Runtime {
 
   /** @internal Puts a tensor into the current scope. */
   adopt<T extends Scoped>(item: T): T {
-    return this.#running.adopt(item);
+    return this.running.adopt(item);
   }
 
   /**
@@ -212,7 +186,7 @@ export class Runtime {
     output: Tensor,
     operation: Operation<I, K>,
   ): Tensor {
-    if (this.#running.records(operation.inputs))
+    if (this.running.records(operation.inputs))
       output.node = this.adopt(new TapeNode(output.shape, operation));
     return output;
   }
@@ -222,31 +196,7 @@ export class Runtime {
     backward(root, gradient);
   }
 
-  /** @internal */
-  fillUniform(tensor: Tensor, stream: number, layer: number, low: number, high: number): void {
-    const { kernels, seedLow, seedHigh } = this.engine;
-    kernels.randomUniform(tensor.size, seedLow, seedHigh, stream, layer, 0, low, high, tensor.pointer);
-    tensor.storage.version++;
-  }
-
-  /** @internal */
-  fillNormal(tensor: Tensor, stream: number, layer: number, std: number): void {
-    const { kernels, seedLow, seedHigh } = this.engine;
-    kernels.randomNormal(tensor.size, seedLow, seedHigh, stream, layer, 0, std, tensor.pointer);
-    tensor.storage.version++;
-  }
-
   #checkLive(what: string): void {
     if (this.engine.disposed) throw new Error(`Runtime.${what}: the runtime was used after dispose()`);
   }
-}
-
-/**
- * Loads the kernels that this engine can run and gives a Runtime over them.
- * @throws TypeError, RangeError for wrong options; OutOfMemoryError where no memory can be had; Error where the engine lacks SIMD or `wasm` is another build
- * @example
- * const rt = await createRuntime({ seed: 42 });
- */
-export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  return new Runtime(await createEngine(options));
 }

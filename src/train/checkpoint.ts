@@ -1,6 +1,6 @@
 /**
  * A run as files: what trains, the optimiser's state, and `trainer.json` with all else, whose hashes tell whether the others are
- * whole. Everything is checked before anything is put back. Called by `trainer.ts`.
+ * whole. Everything is checked before anything is put back. Called by `loop.ts`.
  */
 import { readSafetensors } from '../formats/safetensors-read.js';
 import { writeSafetensors } from '../formats/safetensors-write.js';

@@ -1,4 +1,4 @@
-/** What is due between two steps of a run: an evaluation, a checkpoint. Called by `trainer.ts`. */
+/** What is due between two steps of a run: an evaluation, a checkpoint. Called by `loop.ts`. */
 import type { Module } from '../nn/module.js';
 import type { TrainerPlan } from './options.js';
 import type { History, Progress } from './progress.js';

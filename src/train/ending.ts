@@ -1,4 +1,4 @@
-/** The end of a run: when it has come, and what there is to do then. Called by `trainer.ts`. */
+/** The end of a run: when it has come, and what there is to do then. Called by `loop.ts`. */
 import type { Module } from '../nn/module.js';
 import { isExhausted } from './best.js';
 import { readBest } from './checkpoint.js';

@@ -1,6 +1,6 @@
 /**
  * One optimiser step: batches in their order, their gradients, clipping, the move. After an error the run is as before the
- * step. Called by `trainer.ts`.
+ * step. Called by `loop.ts`.
  */
 import { yieldToEvents } from '../engine/yield.js';
 import type { MaskCounter } from '../nn/mask-counter.js';

@@ -1,6 +1,6 @@
 /**
  * The batches of one optimiser step: their gradients gather, weighed by what each batch counts, and are divided by the total.
- * Called by `trainer.ts`.
+ * Called by `step.ts`.
  */
 import { scaleGradients } from '../optim/clip.js';
 import { allFinite } from '../tensor/finite.js';

@@ -49,7 +49,9 @@ export function addAdapter(attachment: Attachment, where: string, given: NewAdap
   const { engine } = runtime;
   const before = engine.layers;
   // Copies of biases, PiSSA's factors and DoRA's magnitudes come from the base, whatever is merged now.
-  const adapter = attachment.withBaseAlone(() => runtime.construct(() => make(attachment, where, given)));
+  const adapter = attachment.withBaseAlone(() =>
+    runtime.running.construct(() => make(attachment, where, given)),
+  );
   const fresh = adapter.plan.layers.filter(({ path }) => !places.has(path));
   try {
     places.putIn(where, fresh, model.training);

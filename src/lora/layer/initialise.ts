@@ -1,8 +1,8 @@
 /** How an adapter's parameters start in a layer: PEFT's initialisations by name. */
 
-import { RANDOM_STREAM } from '../../engine/engine.js';
 import { changesBase } from '../../formats/peft-words.js';
 import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
+import { fillNormal, fillUniform, nextInit } from '../../tensor/random.js';
 import type { Runtime } from '../../tensor/runtime.js';
 import { transposed } from '../../values/arrays.js';
 import { isQuantised } from '../../values/dtypes.js';
@@ -89,10 +89,10 @@ function plainFactors(
 ): void {
   const uniform = (parameter: Parameter, fanIn: number): void => {
     const bound = 1 / Math.sqrt(fanIn);
-    rt.fillUniform(parameter, RANDOM_STREAM.init, rt.engine.layers++, -bound, bound);
+    fillUniform(parameter, nextInit(rt), -bound, bound);
   };
   const fanIn = A.size / A.shape[0]!;
-  if (init === 'gaussian') rt.fillNormal(A, RANDOM_STREAM.init, rt.engine.layers++, 1 / options.r);
+  if (init === 'gaussian') fillNormal(A, nextInit(rt), 1 / options.r);
   else uniform(A, fanIn);
   const fanInB = B.size / B.shape[0]!;
   if (init !== false) zero(rt, B);
@@ -104,9 +104,9 @@ function plainFactors(
 
 /** An embedding's: A zero and B from N(0, 1), both from N(0, 1) for `false`; the names of other initialisations mean the first. */
 function lookupFactors(rt: Runtime, { A, B }: LoraFactors, init: boolean | string): void {
-  if (init === false) rt.fillNormal(A, RANDOM_STREAM.init, rt.engine.layers++, 1);
+  if (init === false) fillNormal(A, nextInit(rt), 1);
   else zero(rt, A);
-  rt.fillNormal(B, RANDOM_STREAM.init, rt.engine.layers++, 1);
+  fillNormal(B, nextInit(rt), 1);
 }
 
 function zero(rt: Runtime, parameter: Parameter): void {
@@ -179,7 +179,7 @@ function factorise(
 function randomOf(rt: Runtime): (count: number) => Float64Array {
   return (count) => {
     const drawn = rt.empty([count], 'f32');
-    rt.fillNormal(drawn, RANDOM_STREAM.init, rt.engine.layers++, 1);
+    fillNormal(drawn, nextInit(rt), 1);
     const values = Float64Array.from(drawn.toArray());
     drawn.dispose();
     return values;

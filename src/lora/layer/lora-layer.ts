@@ -196,7 +196,7 @@ export function wrapAlone<B extends BaseLayer>(
       `${where}: base is ${describe(base)}, expected a Linear, Embedding or Conv2d, or a layer whose class has a static adaptation`,
     );
   const resolved = resolveLayerOptions(where, options);
-  return found.base.weight.runtime.construct(() => {
+  return found.base.weight.runtime.running.construct(() => {
     const layer = new LoraLayer<B>(base, found.adaptation);
     addFirst(where, layer.state, resolved);
     layer.merging.tied = base.weight.holders > 1;

@@ -27,7 +27,7 @@ export function byRows(
   adapts: (name: string) => boolean,
   compute: (name: string, part: Tensor) => Tensor,
 ): Tensor {
-  const { apart } = x.runtime;
+  const { apart } = x.runtime.running;
   if (apart !== null)
     throw new AdapterError(
       `${where}: adapterNames inside ${apart}, which takes the rows apart, expected the same adapters for all rows`,
