@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { buildCeilingLoops, measureCeilings } from './core/ceilings.js';
 import { buildNaive } from './core/compile.js';
 import { nodeName } from './core/provenance.js';
+import type { ResidentJob } from './core/records.js';
 import { type Measured, runSuite } from './run.js';
 import type { RunOptions } from './suite.js';
 import type { SuiteName } from './suites.js';
@@ -41,9 +42,9 @@ function startHelper(script: string, message: unknown): () => void {
   return () => void worker.terminate();
 }
 
-function peakResident(model: string, kernels: string, read: number, written: number): number {
+function peakResident(model: string, kernels: string, job: ResidentJob): number {
   const script = fileURLToPath(new URL('./llm/resident.js', import.meta.url));
-  const args = [script, model, String(read), String(written), kernels];
+  const args = [script, model, kernels, job];
   return Number(execFileSync(process.execPath, args, { encoding: 'utf8' }));
 }
 

@@ -8,7 +8,7 @@ import { printReport, showProgress } from './core/print.js';
 import { commandLine, provenance } from './core/provenance.js';
 import type { Report } from './core/records.js';
 import { chromiumEngine, nodeEngine } from './engines.js';
-import { greedyOf } from './llm/golden.js';
+import { goldenOf } from './llm/golden.js';
 import type { RunOptions, Suite } from './suite.js';
 import { SUITE_NAMES, SUITES, type SuiteName } from './suites.js';
 
@@ -61,7 +61,7 @@ async function main(): Promise<void> {
     readCommand();
   const engine = chromium === undefined ? nodeEngine() : await chromiumEngine(chromium, path ?? null);
   try {
-    const model = path === undefined ? null : { path, greedy: greedyOf(path) };
+    const model = path === undefined ? null : { path, golden: goldenOf(path) };
     const options = { quick, kernels, threads, filter, model };
     const measured = await engine.run(suite, options, showProgress);
     showProgress('');

@@ -3,7 +3,7 @@ import type { Runtime } from 'lora-wasm';
 import type { ModelInput } from '../src/models/index.js';
 import { runtimeOf as ownRuntime } from './core/own.js';
 import { higher, Yardstick } from './core/peak.js';
-import type { Ceilings, Row } from './core/records.js';
+import type { Ceilings, ResidentJob, Row } from './core/records.js';
 import { SharedCeiling, type StartHelper } from './core/shared-ceiling.js';
 import type { Environment, Outcome, RunOptions, Suite } from './suite.js';
 import { SUITES, type SuiteName } from './suites.js';
@@ -19,7 +19,7 @@ export interface Tools {
   /** Where the model of that path is read from. */
   readonly modelSource: (path: string) => Promise<ModelInput>;
   /** Most bytes in memory of a new process that does it; null where there are no processes. */
-  readonly peakResident: ((model: string, kernels: string, read: number, written: number) => number) | null;
+  readonly peakResident: ((model: string, kernels: string, job: ResidentJob) => number) | null;
   readonly progress: (text: string) => void;
 }
 
@@ -57,9 +57,8 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
       ...{ rt, runtimeOf, quick, naive: tools.naive, progress: tools.progress },
       ...{ ceilings: before, ceiling: topOf(before) },
       ...{ yardstick, ceilingOf },
-      model: chosen && { source: await tools.modelSource(chosen.path), greedy: chosen.greedy },
-      peakResident:
-        peakResident && chosen && ((read, written) => peakResident(chosen.path, kernels, read, written)),
+      model: chosen && { source: await tools.modelSource(chosen.path), golden: chosen.golden },
+      peakResident: peakResident && chosen && ((job) => peakResident(chosen.path, kernels, job)),
       threads: threads ?? tools.cores,
       wanted: (title) => pattern?.test(title) ?? true,
     };

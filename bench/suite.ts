@@ -6,9 +6,9 @@ import type { Runtime } from 'lora-wasm';
 import type { ModelInput } from '../src/models/index.js';
 import type { Goal } from './core/goal.js';
 import type { Yardstick } from './core/peak.js';
-import type { Ceilings, NotMeasured, Report, Row } from './core/records.js';
+import type { Ceilings, NotMeasured, Report, ResidentJob, Row } from './core/records.js';
 import type { SharedCeiling } from './core/shared-ceiling.js';
-import type { Greedy } from './llm/golden.js';
+import type { Golden } from './llm/golden.js';
 
 /** What the command line asks of a suite; plain values, which cross a page's border. */
 export interface RunOptions {
@@ -19,8 +19,8 @@ export interface RunOptions {
   readonly threads: number | null;
   /** Source of a regular expression over titles, or null for all. */
   readonly filter: string | null;
-  /** A language model's file or folder, and what it is known to write, or null for none. */
-  readonly model: { readonly path: string; readonly greedy: Greedy | null } | null;
+  /** A language model's file or folder, and what is known of it, or null for none. */
+  readonly model: { readonly path: string; readonly golden: Golden | null } | null;
 }
 
 export interface Environment {
@@ -41,9 +41,9 @@ export interface Environment {
   /** The ceiling's loop on so many threads at once, closed after the suite. */
   readonly ceilingOf: (threads: number) => Promise<SharedCeiling>;
   /** The language model of `--model`. */
-  readonly model: { readonly source: ModelInput; readonly greedy: Greedy | null } | null;
-  /** Most bytes in memory of a new process that reads and writes so many tokens by the model; null where there are no processes. */
-  readonly peakResident: ((read: number, written: number) => number) | null;
+  readonly model: { readonly source: ModelInput; readonly golden: Golden | null } | null;
+  /** Most bytes in memory of a new process that does it by the model, one thread; null where there are no processes. */
+  readonly peakResident: ((job: ResidentJob) => number) | null;
   readonly quick: boolean;
   /** Whether a group of this title is to run. */
   readonly wanted: (title: string) => boolean;
@@ -55,7 +55,7 @@ export interface Outcome<R extends Row = Row> {
   readonly rows: R[];
   readonly notMeasured: NotMeasured[];
   /** As in `Report`. */
-  readonly peakResident?: number;
+  readonly peakResident?: NonNullable<Report['peakResident']>;
 }
 
 export interface Suite<R extends Row = Row> {

@@ -18,8 +18,8 @@ export function printReport(
 ): void {
   console.log(`${report.cpu} | ${report.engine} | ${ceilingsText(report)} of one thread`);
   printTable(columns, rows);
-  if (report.peakResident !== undefined)
-    console.log(`most memory of a process of its own: ${(report.peakResident / 1e6).toFixed(0)} MB`);
+  for (const [job, bytes] of Object.entries(report.peakResident ?? {}))
+    console.log(`most memory of a process of its own, ${job}: ${(bytes / 1e6).toFixed(0)} MB`);
   for (const { contestant, operation, reason } of report.notMeasured)
     console.log(`not measured: ${contestant}, ${operation}: ${reason}`);
   if (goals.length > 0) printTable(['goal', 'limit', 'measured', 'met'], goals.map(goalCells));

@@ -50,9 +50,13 @@ export interface Report extends Provenance {
   readonly ceilings: Ceilings;
   readonly rows: Row[];
   readonly notMeasured: NotMeasured[];
-  /** Most bytes that lay in memory of a process that does what the suite measures, nothing else; absent where none was started. */
-  readonly peakResident?: number;
+  /** Most bytes that lay in memory of a process that does one job, nothing else; absent where none was started. */
+  readonly peakResident?: Readonly<Partial<Record<ResidentJob, number>>>;
 }
+
+/** What a process of its own does by a language model; `bench/llm/resident.js` has the sizes. */
+export const RESIDENT_JOBS = ['generation', 'training', 'training with checkpointing'] as const;
+export type ResidentJob = (typeof RESIDENT_JOBS)[number];
 
 /** Names of this package's operations: goals and tables look rows up by them. */
 export const OP = {

@@ -1,4 +1,4 @@
-/** Causal attention with grouped heads and its two gradients, held against the flops of the half that the mask leaves. */
+/** Causal attention with grouped heads and its two gradients, held against the flops of the half that the mask leaves; ceilings in the same rounds. */
 import type { Tensor } from 'lora-wasm';
 import { verifyClose } from '../../reference/check.js';
 import { randomArray } from '../../reference/random.js';
@@ -11,9 +11,10 @@ import {
 } from '../../src/engine/attention.js';
 import { dotRows } from '../../src/engine/matrices.js';
 import { matrix } from '../../src/engine/operands.js';
-import { type Effort, measure } from '../core/measure.js';
-import { ownRow, type Row } from '../core/records.js';
+import { type Effort, measure, summarise } from '../core/measure.js';
+import { gflopsOf, ownRow } from '../core/records.js';
 import type { Environment } from '../suite.js';
+import { type CeilingRow, percentsOf } from './turns.js';
 
 export const ATTENTION = 'causal attention';
 /** By the kernel that runs: products of a row of queries with a row of keys that it makes. */
@@ -26,6 +27,8 @@ export const ATTENTION_OPERATIONS = Object.keys(PRODUCTS) as (keyof typeof PRODU
 const LENGTHS = [64, 256, 1024];
 const HEADS = { heads: 9, kvHeads: 3, D: 64 } as const;
 const QUICK_HEADS = { heads: 4, kvHeads: 2, D: 16 } as const;
+/** Of the ceiling's loop in a sample: less than a millisecond. */
+const CEILING_TURNS = 200_000;
 const FULL: Effort = { rounds: 9, roundMs: 30, samples: 5 };
 const QUICK: Effort = { rounds: 2, roundMs: 1 };
 
@@ -33,7 +36,7 @@ const shapeOf = (T: number, { heads, kvHeads, D }: { heads: number; kvHeads: num
   `T=${T}, ${heads} heads of ${D}, ${kvHeads} for keys`;
 export const attentionShape = (T: number): string => shapeOf(T, HEADS);
 
-export function attentionRows(environment: Environment): Row[] {
+export function attentionRows(environment: Environment): CeilingRow[] {
   return (environment.quick ? [24] : LENGTHS).flatMap((T) => {
     const shape = shapeOf(T, environment.quick ? QUICK_HEADS : HEADS);
     if (!environment.wanted(`${ATTENTION} ${shape}`)) return [];
@@ -42,7 +45,7 @@ export function attentionRows(environment: Environment): Row[] {
   });
 }
 
-function rowsOf({ rt, quick, ceiling }: Environment, T: number, shape: string): Row[] {
+function rowsOf({ rt, quick, yardstick }: Environment, T: number, shape: string): CeilingRow[] {
   const { heads, kvHeads, D } = quick ? QUICK_HEADS : HEADS;
   const scale = Math.fround(1 / Math.sqrt(D));
   const sizes: AttentionShape = { B: 1, T, S: T, heads, kvHeads, D, scale, window: 0, offset: 0 };
@@ -80,13 +83,19 @@ function rowsOf({ rt, quick, ceiling }: Environment, T: number, shape: string): 
   const wanted = { y: attention(whole, read).y, ...attentionBackward(whole, read) };
   for (const [name, tensor] of Object.entries({ y, dq, dk, dv }))
     verifyClose(`${name}, ${shape}`, valuesOf(tensor), wanted[name as keyof typeof wanted]);
-  const timings = measure(
-    ATTENTION_OPERATIONS.map((name, i) => ({ name, run: runs[i]! })),
-    quick ? QUICK : FULL,
-  );
+  const tasks = ATTENTION_OPERATIONS.map((name, i) => ({ name, run: runs[i]! }));
+  let counted = 0;
+  const run = (): void => {
+    counted = yardstick.multiplyAdds(CEILING_TURNS);
+  };
+  const timings = measure([...tasks, { name: 'ceiling', run }], quick ? QUICK : FULL);
+  const ceilings = timings.get('ceiling')!.rounds.map((ms) => gflopsOf(counted, ms));
   for (const tensor of [q, k, v, y, dy, dq, dk, dv, lse, delta]) tensor.dispose();
   return ATTENTION_OPERATIONS.map((name) => {
     const flops = (2 * PRODUCTS[name] * heads * D * T * (T + 1)) / 2;
-    return ownRow(rt, [name, shape], timings.get(name)!, flops, ceiling);
+    const timing = timings.get(name)!;
+    const own = { ceilings: ceilings.slice(0, timing.rounds.length) };
+    const row = { ...ownRow(rt, [name, shape], timing, flops, null), ...own };
+    return { ...row, percentOfCeiling: summarise(percentsOf(row)).median };
   });
 }

@@ -16,8 +16,14 @@ export const OPERATIONS = [PRODUCT, GRADIENT] as const;
 export type Operation = (typeof OPERATIONS)[number];
 export const FORMS = ['stored', 'plain'] as const;
 export type Form = (typeof FORMS)[number];
-/** Rows of a prompt, of short ones, of a token. A token has no gradient. */
-export const ROWS = [256, 64, 32, 1] as const;
+/** Rows of a prompt, of short ones, of a token. */
+export const ROWS = { [PRODUCT]: [256, 64, 32, 1], [GRADIENT]: [256, 32] } as const;
+/** A matrix of one kind: the gradient's are told apart. */
+const KIND_ROWS = { [PRODUCT]: [], [GRADIENT]: [256, 32] } as const;
+/** The head: of a prompt it takes the last row. */
+const HEAD_ROWS = { [PRODUCT]: [1], [GRADIENT]: [] } as const;
+type RowsOf = Readonly<Record<Operation, readonly number[]>>;
+const QUICK_ROWS: RowsOf = { [PRODUCT]: [32, 1], [GRADIENT]: [32] };
 
 export const nameOf = (operation: Operation, form: Form): string =>
   `${operation}, ${form === 'stored' ? 'quantised' : 'float32'} weights`;
@@ -66,7 +72,7 @@ function verifyPair(
 interface Piece {
   readonly shape: (M: number) => string;
   readonly turns: readonly (readonly Pair[])[];
-  readonly rows: readonly number[];
+  readonly rows: RowsOf;
 }
 
 const FULL: Effort = { rounds: 7, roundMs: 60, samples: 10 };
@@ -78,8 +84,7 @@ export function productRows(environment: Environment, sizes: ModelSizes): Row[] 
   const all = kinds.map((kind) => new Matrices(rt, 'q4_1', kind, sizes.layers));
   const head = new Matrices(rt, 'q8_0', [sizes.vocabulary, sizes.width], 1);
   const widest = Math.max(sizes.vocabulary, sizes.inner, sizes.width);
-  const most = quick ? 32 : Math.max(...ROWS);
-  const rows = quick ? [32, 1] : ROWS;
+  const most = quick ? 32 : Math.max(...ROWS[PRODUCT]);
   const values = rt.uniform([most * widest], -1, 1);
   const result = rt.zeros([most * widest]);
   const places: Places = {
@@ -92,19 +97,18 @@ export function productRows(environment: Environment, sizes: ModelSizes): Row[] 
   const distinct = kinds.filter(
     (kind, i) => kinds.findIndex(([N, K]) => N === kind[0] && K === kind[1]) === i,
   );
-  const many = rows.filter((M) => M > 1);
   const pieces: Piece[] = [
-    { shape: layerShape, turns: layers, rows },
-    { shape: headShape, turns: [head.pairs], rows },
+    { shape: layerShape, turns: layers, rows: quick ? QUICK_ROWS : ROWS },
+    { shape: headShape, turns: [head.pairs], rows: quick ? QUICK_ROWS : HEAD_ROWS },
     ...distinct.map((kind): Piece => {
       const own = all.filter((_, i) => kinds[i]![0] === kind[0] && kinds[i]![1] === kind[1]);
       const turns = layers.flatMap((_, i) => own.map(({ pairs }) => [pairs[i]!]));
-      return { shape: (M) => kindShape(M, kind), turns, rows: many };
+      return { shape: (M) => kindShape(M, kind), turns, rows: quick ? QUICK_ROWS : KIND_ROWS };
     }),
   ];
   const measured = pieces.flatMap((piece) =>
-    piece.rows.flatMap((M) =>
-      OPERATIONS.filter((operation) => M > 1 || operation === PRODUCT).flatMap((operation) =>
+    OPERATIONS.flatMap((operation) =>
+      piece.rows[operation].flatMap((M) =>
         wanted(`${operation} ${piece.shape(M)}`) ? pieceRows(environment, operation, M, piece, places) : [],
       ),
     ),

@@ -1,15 +1,18 @@
 /**
  * The suite `llm`: the kernels of a language model at the sizes of SmolLM2-135M, one thread: products over weights as a file holds
- * them against the same numbers in float32, and causal attention; and, where `--model` names one, the whole model.
+ * them against the same numbers in float32, and causal attention; and, where `--model` names one, the whole model and its training.
  */
 import { summarise } from '../core/measure.js';
-import { type NotMeasured, PACKAGE, type Row } from '../core/records.js';
+import { type NotMeasured, PACKAGE, RESIDENT_JOBS, type Row } from '../core/records.js';
 import { figure, rangeText } from '../core/table.js';
 import type { Environment, Outcome, Suite } from '../suite.js';
 import { attentionRows } from './attention.js';
+import { disposeAll, loadContestants } from './contestants.js';
 import { llmGoals } from './goals.js';
-import { FULL, isModelRow, modelRows, percentsOf, speedsOf } from './model.js';
+import { GENERATION, PROMPT, textRows } from './model.js';
 import { productRows } from './products.js';
+import { TRAINING, trainingRows } from './training.js';
+import { hasCeilings, isModelRow, type ModelRow, percentsOf, speedsOf } from './turns.js';
 import { SMOLLM2, TINY } from './weights.js';
 
 export const llm = {
@@ -24,13 +27,13 @@ export const llm = {
     percentText(row),
     row.ratio === null ? '' : figure(1 / row.ratio),
     isModelRow(row) ? rangeText(summarise(speedsOf(row))) : '',
-    isModelRow(row) ? Math.max(...percentsOf(row)).toFixed(0) : '',
+    hasCeilings(row) ? Math.max(...percentsOf(row)).toFixed(0) : '',
   ],
   goals: llmGoals,
 } as const satisfies Suite;
 
 function percentText(row: Row): string {
-  if (isModelRow(row)) {
+  if (hasCeilings(row)) {
     const { median, min, max } = summarise(percentsOf(row));
     return `${median.toFixed(0)} (${min.toFixed(0)}-${max.toFixed(0)})`;
   }
@@ -38,17 +41,37 @@ function percentText(row: Row): string {
 }
 
 async function run(environment: Environment): Promise<Outcome> {
-  const { quick, model, threads, peakResident, progress } = environment;
+  const { quick, model, threads } = environment;
   const kernels = [...productRows(environment, quick ? TINY : SMOLLM2), ...attentionRows(environment)];
-  const whole = await modelRows(environment);
+  const whole = model === null ? [] : await modelRows(environment);
   const rows = [...kernels, ...whole];
   if (model === null) return { rows, notMeasured: [left('the whole model', 'no --model names its file')] };
   const notMeasured = threads > 1 ? [] : [left('the model on several threads', 'one thread was asked for')];
   if (quick || whole.length === 0) return { rows, notMeasured };
+  const { peakResident, progress } = environment;
   if (peakResident === null)
     return { rows, notMeasured: [...notMeasured, left('resident memory', 'a page cannot tell it')] };
-  progress('memory of a process of its own');
-  return { rows, notMeasured, peakResident: peakResident(FULL.read, FULL.written) };
+  const peaks = RESIDENT_JOBS.map((job) => {
+    progress(`memory of a process of its own: ${job}`);
+    return [job, peakResident(job)] as const;
+  });
+  return { rows, notMeasured, peakResident: Object.fromEntries(peaks) };
+}
+
+/** None where no operation is wanted. */
+export async function modelRows(environment: Environment): Promise<ModelRow[]> {
+  const { wanted } = environment;
+  const text = [PROMPT, GENERATION].some((operation) => wanted(operation));
+  const training = wanted(TRAINING);
+  if (!text && !training) return [];
+  const contestants = await loadContestants(environment);
+  try {
+    // What runs the bare model comes first.
+    const texts = text ? await textRows(environment, contestants) : [];
+    return [...texts, ...(training ? await trainingRows(environment, contestants) : [])];
+  } finally {
+    disposeAll(contestants);
+  }
 }
 
 const left = (operation: string, reason: string): NotMeasured => ({ contestant: PACKAGE, operation, reason });

@@ -4,17 +4,25 @@ import { createRuntime } from 'lora-wasm';
 import { expect, test } from 'vitest';
 import { pairedRatio } from '../../bench/core/measure.js';
 import { nodeEngine } from '../../bench/engines.js';
-import { isModelRow, type ModelRow, modelRows, percentsOf, speedsOf } from '../../bench/llm/model.js';
+import { stepFlops } from '../../bench/llm/step.js';
+import { modelRows } from '../../bench/llm/suite.js';
+import { isModelRow, type ModelRow, percentsOf, speedsOf } from '../../bench/llm/turns.js';
 import { SUITES } from '../../bench/suites.js';
+import type { ModelConfig } from '../../src/models/index.js';
 import { environmentOf, switchKernels } from './environment.js';
 
 const PATH = fileURLToPath(new URL('../golden/gguf/q8_0.gguf', import.meta.url));
-const MODEL = { path: PATH, greedy: null };
+const MODEL = { path: PATH, golden: null };
 /** Of the tiny model: two layers, 64 wide, 32 of them for keys and values, inner width 96, vocabulary 96. */
 const MATRICES = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 96 * 64);
-const OPTIONS = { quick: true, kernels: 'auto', threads: 2, filter: '^(prompt|generation)$' } as const;
+const OPTIONS = {
+  quick: true,
+  kernels: 'auto',
+  threads: 2,
+  filter: '^(prompt|generation|training)$',
+} as const;
 
-test('a prompt and its continuation are measured on one thread, on two, and over float32', async () => {
+test('a prompt, its continuation and training are measured on one thread, on two, and over float32', async () => {
   const { rows, notMeasured } = await nodeEngine().run('llm', { ...OPTIONS, model: MODEL }, () => {});
   expect(notMeasured).toEqual([]);
   expect(rows.every(isModelRow)).toBe(true);
@@ -22,14 +30,28 @@ test('a prompt and its continuation are measured on one thread, on two, and over
   expect(models.map(({ operation, shape }) => `${operation}, ${shape}`)).toEqual([
     'prompt, weights as stored, 16 tokens, 1 thread',
     'generation, weights as stored, 4 tokens, 1 thread',
+    'prompt, weights in float32, 16 tokens, 1 thread',
     'prompt, weights as stored, 16 tokens, 2 threads',
     'generation, weights as stored, 4 tokens, 2 threads',
-    'prompt, weights in float32, 16 tokens, 1 thread',
+    'training, weights as stored, 16 tokens, 1 thread',
+    'training, weights in float32, 16 tokens, 1 thread',
+    'training, weights as stored, 16 tokens, 2 threads',
   ]);
-  const prompt = 2 * MATRICES + 2 * 2 * 64 * 17;
+  const attention = 2 * 64 * 17;
+  const flopsOf = {
+    prompt: 2 * MATRICES + 2 * attention,
+    generation: 2 * (MATRICES + 96 * 64),
+    // Both directions, but not back through what reads the first block's input; adapters of rank 8: [N + K] of all matrices.
+    training:
+      4 * (MATRICES + 96 * 64) -
+      2 * 64 * (64 + 2 * 32) +
+      2 * 6 * 8 * (2 * 128 + 2 * 96 + 3 * 160) -
+      3 * 2 * 8 * 64 +
+      7 * attention,
+  };
   for (const row of models) {
     const { operation, tokens, rounds, ceilings, gflops, median, percentOfCeiling } = row;
-    const flops = operation.startsWith('prompt') ? prompt : 2 * (MATRICES + 96 * 64);
+    const flops = flopsOf[operation.split(',')[0] as keyof typeof flopsOf];
     expect(gflops * median * 1e6).toBeCloseTo(tokens * flops, 3);
     expect([rounds.length, ceilings.length]).toEqual([2, 2]);
     expect(Math.min(...ceilings)).toBeGreaterThan(0);
@@ -41,8 +63,9 @@ test('a prompt and its continuation are measured on one thread, on two, and over
     expect(percentOfCeiling).toBeCloseTo((low! + high!) / 2, 9);
     expect(SUITES.llm.cells(row)).toHaveLength(SUITES.llm.columns.length);
   }
-  expect(models[0]!.ratio).toBeCloseTo(pairedRatio(models[0]!, models[4]!), 10);
-  expect(models.slice(1).map(({ ratio }) => ratio)).toEqual([null, null, null, null]);
+  expect(models[0]!.ratio).toBeCloseTo(pairedRatio(models[0]!, models[2]!), 10);
+  expect(models[5]!.ratio).toBeCloseTo(pairedRatio(models[5]!, models[6]!), 10);
+  expect(models.flatMap(({ ratio }, i) => (ratio === null ? [] : [i]))).toEqual([0, 5]);
 });
 
 test('without a model the suite says what it left out', async () => {
@@ -51,23 +74,38 @@ test('without a model the suite says what it left out', async () => {
   expect(notMeasured.map(({ operation }) => operation)).toEqual(['the whole model']);
 });
 
-test('several threads whose kernels do nothing are refused, and nothing is left in memory', async () => {
-  const [rt, more] = [await createRuntime({ threads: 1 }), await createRuntime({ threads: 1 })];
-  const environment = await environmentOf(rt, more, /prompt/);
-  const source = { source: PATH, greedy: null };
-  // Reading a model needs kernels.
-  const { off, on } = switchKernels(more);
-  const progress = (text: string): void => {
-    if (text.startsWith('verifying')) off();
-  };
-  // What kernels keep as scratch stays from the first time on.
-  const held: number[] = [];
-  for (const _ of [1, 2, 3]) {
-    const rows = modelRows({ ...environment, model: source, progress });
-    await expect(rows).rejects.toThrow(/^verify: weights as stored, threads: 1, logit/);
-    held.push(rt.memory().held);
-    on();
-  }
-  expect(new Set(held).size).toBe(1);
-  for (const runtime of [rt, more]) runtime.dispose();
+test('a token of a step costs what its products need', () => {
+  const sizes = { hiddenSize: 576, intermediateSize: 1536, vocabSize: 49152, numHiddenLayers: 30 };
+  const config = { ...sizes, numAttentionHeads: 9, numKeyValueHeads: 3, headDim: 64 } as ModelConfig;
+  const parts = stepFlops(config, 256, 8);
+  const millions = Object.values(parts).map((flops) => Math.round(flops / 1e6));
+  expect(millions).toEqual([424, 113, 15, 31]);
+  expect(Object.values(parts).reduce((a, b) => a + b) / 1e9).toBeCloseTo(0.583, 3);
 });
+
+test.each([
+  ['prompt', /^verify: weights as stored, threads: 1, logit/],
+  ['training', /^verify: the loss of a step: weights as stored, threads: 1: /],
+])(
+  '%s: several threads whose kernels do nothing are refused, and nothing is left in memory',
+  async (part, fault) => {
+    const [rt, more] = [await createRuntime({ threads: 1 }), await createRuntime({ threads: 1 })];
+    const environment = await environmentOf(rt, more, new RegExp(part));
+    const source = { source: PATH, golden: null };
+    // Reading a model needs kernels.
+    const { off, on } = switchKernels(more);
+    const progress = (text: string): void => {
+      if (text.startsWith('verifying')) off();
+    };
+    // What kernels keep as scratch stays from the first time on.
+    const held: number[] = [];
+    for (const _ of [1, 2, 3]) {
+      const rows = modelRows({ ...environment, model: source, progress });
+      await expect(rows).rejects.toThrow(fault);
+      held.push(rt.memory().held);
+      on();
+    }
+    expect(new Set(held).size).toBe(1);
+    for (const runtime of [rt, more]) runtime.dispose();
+  },
+);

@@ -1,0 +1,79 @@
+/** Contestants that take turns, with the ceiling measured at both ends of each turn; and the rows of their figures. */
+import { summarise, type Timing } from '../core/measure.js';
+import { ownRow, type Row } from '../core/records.js';
+import type { SharedCeiling } from '../core/shared-ceiling.js';
+import type { Contestant } from './contestants.js';
+
+/** A row that is held against ceilings of its own rounds. */
+export interface CeilingRow extends Row {
+  /** GFLOP/s of the build's register-only loop in each round, all threads of the row at work; none of who is not held against it. */
+  readonly ceilings: number[];
+}
+
+/** A row of the whole model. */
+export interface ModelRow extends CeilingRow {
+  readonly tokens: number;
+}
+
+export const hasCeilings = (row: Row): row is CeilingRow => 'ceilings' in row;
+export const isModelRow = (row: Row): row is ModelRow => 'tokens' in row;
+
+/** Tokens a second in each round. */
+export const speedsOf = ({ tokens, rounds }: ModelRow): number[] => rounds.map((ms) => (1000 * tokens) / ms);
+/** Percent of the ceiling of its own round, in each. */
+export const percentsOf = ({ gflops, median, rounds, ceilings }: CeilingRow): number[] =>
+  ceilings.map((ceiling, i) => (100 * gflops * median) / rounds[i]! / ceiling);
+
+export const modelShape = (tokens: number, threads: number): string =>
+  `${tokens} tokens, ${threads === 1 ? '1 thread' : `${threads} threads`}`;
+export const modelTitle = (operation: string, weights: string): string => `${operation}, ${weights}`;
+
+interface TakesPart {
+  readonly ceiling: SharedCeiling | null;
+}
+
+/** What one contestant did in each round. */
+export interface Turns<C, Result> {
+  readonly of: C;
+  readonly results: Result[];
+  readonly ceilings: number[];
+}
+
+/**
+ * Rounds over all contestants, the order reversed every round. A round's ceiling is the higher of those before and behind the turn:
+ * what pushes the short one down for a moment does not flatter the long turn.
+ */
+export async function takeTurns<C extends TakesPart, Result>(
+  contestants: readonly C[],
+  rounds: number,
+  progress: (round: string) => void,
+  work: (contestant: C) => Promise<Result>,
+): Promise<Turns<C, Result>[]> {
+  const all = contestants.map((of): Turns<C, Result> => ({ of, results: [], ceilings: [] }));
+  // One round before the first is no figure: the engine's best compiler sees all.
+  for (let round = -1; round < rounds; round++) {
+    progress(`round ${round + 1} of ${rounds}`);
+    for (const { of, results, ceilings } of round % 2 === 0 ? all : [...all].reverse()) {
+      const before = of.ceiling?.measure();
+      const result = await work(of);
+      const after = of.ceiling?.measure();
+      if (round < 0) continue;
+      results.push(result);
+      if (before !== undefined && after !== undefined) ceilings.push(Math.max(before, after));
+    }
+  }
+  return all;
+}
+
+/** A contestant's row: `flops` are those of a token. */
+export function modelRow(
+  { rt, weights }: Pick<Contestant, 'rt' | 'weights'>,
+  operation: string,
+  tokens: number,
+  { timing, ceilings, flops }: { timing: Timing; ceilings: number[]; flops: number },
+  more: Partial<Row> = {},
+): ModelRow {
+  const at = [modelTitle(operation, weights), modelShape(tokens, rt.info().threads)] as const;
+  const row = { ...ownRow(rt, at, timing, tokens * flops, null, more), tokens, ceilings };
+  return { ...row, percentOfCeiling: summarise(percentsOf(row)).median };
+}
