@@ -49,13 +49,13 @@ function peakResident(model: string, kernels: string, job: ResidentJob): number 
 }
 
 /** Every suite gets a page of its own; a model is served as one file. @throws Error when Chromium does not start */
-export async function chromiumEngine(executablePath: string, model: string | null = null): Promise<Engine> {
+export async function chromiumEngine(executablePath: string, model?: string): Promise<Engine> {
   // The bundler and the browser's driver stay out of a process that measures itself.
   const { startChromium } = await import('./browser/chromium.js');
   const entry = new URL('./browser/page.ts', import.meta.url);
-  const { version, open, close } = await startChromium(executablePath, entry, model);
+  const { name, open, close } = await startChromium(executablePath, entry, { model });
   return {
-    name: `Chromium ${version}`,
+    name,
     run: async (suite, options, progress) => {
       const page = await open(progress);
       try {

@@ -59,7 +59,7 @@ function commandOf(suite: SuiteName): string {
 async function main(): Promise<void> {
   const [suite, { json, chromium, quick, kernels, threads = null, filter = null, model: path }] =
     readCommand();
-  const engine = chromium === undefined ? nodeEngine() : await chromiumEngine(chromium, path ?? null);
+  const engine = chromium === undefined ? nodeEngine() : await chromiumEngine(chromium, path);
   try {
     const model = path === undefined ? null : { path, golden: goldenOf(path) };
     const options = { quick, kernels, threads, filter, model };

@@ -7,10 +7,10 @@ import { type NotMeasured, OP, PACKAGE, type Row } from '../core/records.js';
 import { figure, rangeText } from '../core/table.js';
 import type { Environment, Outcome, Suite } from '../suite.js';
 import { adapterRows } from './adapters.js';
-import { type Context, type ForwardShape, forwardRows, productRow } from './forward.js';
+import { type Context, type ForwardShape, forwardRows } from './forward.js';
 import { goalsOf, PRODUCT_SIZES } from './goals.js';
 import { trainingRows } from './training.js';
-import { weightMergeRows, weightProductRows } from './weights.js';
+import { productRow, weightMergeRows, weightProductRows } from './weights.js';
 
 const RANKS = [4, 8, 16, 64];
 const BATCHES = [1, 10, 64, 256];
@@ -47,25 +47,25 @@ export const baselines = {
 
 async function run(environment: Environment): Promise<Outcome> {
   const { rt, quick, wanted } = environment;
-  const rows = quick ? quickRows(environment) : fullRows(environment);
+  const rows = await (quick ? quickRows(environment) : fullRows(environment));
   const { rounds } = quick ? QUICK_EFFORT : GOAL_EFFORT;
   rows.push(...(await adapterRows(rt, rounds, wanted)));
   return { rows, notMeasured: notMeasured(environment) };
 }
 
-function quickRows(environment: Environment): Row[] {
+async function quickRows(environment: Environment): Promise<Row[]> {
   const small: Context = { ...environment, effort: QUICK_EFFORT };
   return [
     ...productRow(small, 24, 96, 77),
-    ...forwardRows(small, { M: 10, N: 10, K: 200, ranks: [1] }),
-    ...forwardRows(small, { M: 16, N: 64, K: 64, ranks: [4, 8] }),
+    ...(await forwardRows(small, { M: 10, N: 10, K: 200, ranks: [1] })),
+    ...(await forwardRows(small, { M: 16, N: 64, K: 64, ranks: [4, 8] })),
     ...trainingRows(small, layerContest(16, 64, 64, 8)),
     ...weightProductRows(small, 16, 64, 64),
     ...weightMergeRows(small, 64),
   ];
 }
 
-function fullRows(environment: Environment): Row[] {
+async function fullRows(environment: Environment): Promise<Row[]> {
   const { progress } = environment;
   const goal: Context = { ...environment, effort: GOAL_EFFORT };
   const full: Context = { ...environment, effort: FULL_EFFORT };
@@ -77,7 +77,7 @@ function fullRows(environment: Environment): Row[] {
   }
   for (const shape of FORWARD_SHAPES) {
     progress(`${OP.forward}, M=${shape.M} N=${shape.N} K=${shape.K}`);
-    rows.push(...forwardRows(shape.N === 768 ? goal : full, shape));
+    rows.push(...(await forwardRows(shape.N === 768 ? goal : full, shape)));
   }
   progress('16-bit weights');
   for (const M of BATCHES) rows.push(...weightProductRows(goal, M, 768, 768));

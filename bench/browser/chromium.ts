@@ -1,29 +1,25 @@
 /** Pages of a real Chromium: the bundle of `bundle.ts`, served by `serve.ts`, each answering the calls that its entry left on it. */
 import { chromium, type Page } from 'playwright';
+import type { Remote } from '../core/child.js';
 import { compile } from '../core/compile.js';
 import { bundlePage } from './bundle.js';
-import { servePage } from './serve.js';
+import { type Served, servePage } from './serve.js';
 
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
 
-/** One page. Its entry leaves functions of plain values in `globalThis.benchPage`. */
-export interface BenchPage {
-  ask<Answer>(name: string, args: readonly unknown[]): Promise<Answer>;
-  close(): Promise<void>;
-}
-
 export interface Chromium {
-  readonly version: string;
-  /** A page of its own; it may call `showProgress`. */
-  open(progress?: (text: string) => void): Promise<BenchPage>;
+  /** With its version, as a report states them. */
+  readonly name: string;
+  /** A page of its own, whose entry leaves functions in `globalThis.benchPage`; it may call `showProgress`. */
+  open(progress?: (text: string) => void): Promise<Remote>;
   close(): Promise<void>;
 }
 
-/** Bundles, serves and launches. @param model - a file that pages fetch as `/model` @throws Error when Chromium does not start */
+/** Bundles, serves and launches. @throws Error when Chromium does not start */
 export async function startChromium(
   executablePath: string,
   entry: URL,
-  model: string | null = null,
+  served: Served = {},
 ): Promise<Chromium> {
   await Promise.all([
     bundlePage(entry),
@@ -32,9 +28,9 @@ export async function startChromium(
     compile('ceiling', ['simd', 'relaxed-simd']),
   ]);
   const browser = await chromium.launch({ executablePath, args: FLAGS });
-  const server = await servePage(new URL('./node_modules/', entry), model);
+  const server = await servePage(served);
   return {
-    version: browser.version(),
+    name: `Chromium ${browser.version()}`,
     open: async (progress = () => {}) => openPage(await browser.newPage(), server.address, progress),
     close: async () => {
       await browser.close();
@@ -43,7 +39,7 @@ export async function startChromium(
   };
 }
 
-async function openPage(page: Page, address: string, progress: (text: string) => void): Promise<BenchPage> {
+async function openPage(page: Page, address: string, progress: (text: string) => void): Promise<Remote> {
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(error.message));
   await page.exposeFunction('showProgress', progress);

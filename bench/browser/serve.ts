@@ -17,20 +17,25 @@ const TYPES: Readonly<Record<string, string>> = {
   wasm: 'application/wasm',
 };
 
-/** `/model` is the file of a language model, `/files/<package>/` is that package's dist, `/compiled/` the benchmark's modules, anything else the bundle. */
-function fileOf(path: string, packages: URL, model: string | null): string {
-  if (path === '/model' && model !== null) return model;
+/** What pages may ask for beside the bundle and, under `/compiled/`, the benchmark's modules. */
+export interface Served {
+  /** The file of a language model, as `/model`. */
+  readonly model?: string | undefined;
+  /** A folder of packages, of each its dist under `/files/<package>/`. */
+  readonly packages?: URL;
+}
+
+function fileOf(path: string, { packages, model }: Served): string {
+  if (path === '/model' && model !== undefined) return model;
   const file = /^\/files\/(.+)\/([^/]+)$/.exec(path);
-  if (file !== null) return fileURLToPath(new URL(`${file[1]}/dist/${file[2]}`, packages));
+  if (file !== null && packages !== undefined)
+    return fileURLToPath(new URL(`${file[1]}/dist/${file[2]}`, packages));
   if (path.startsWith('/compiled/')) return here(`../out/${path.slice(10)}`);
   return PAGE_FOLDER + path.slice(1);
 }
 
-/** Starts a server on a free port of this machine alone. @param packages - folder of those that a page asks files of */
-export async function servePage(
-  packages: URL,
-  model: string | null = null,
-): Promise<{ address: string; close: () => void }> {
+/** Starts a server on a free port of this machine alone. */
+export async function servePage(served: Served): Promise<{ address: string; close: () => void }> {
   const server = createServer(async ({ url = '/' }, response) => {
     const path = url.split('?')[0]!;
     const type = path === '/' ? 'text/html' : TYPES[path.split('.').at(-1)!];
@@ -40,7 +45,7 @@ export async function servePage(
       'Cross-Origin-Embedder-Policy': 'require-corp',
     };
     try {
-      const body = path === '/' ? PAGE : await readFile(fileOf(path, packages, model));
+      const body = path === '/' ? PAGE : await readFile(fileOf(path, served));
       response.writeHead(200, headers).end(body);
     } catch {
       response.writeHead(404).end();

@@ -15,7 +15,8 @@ import { LEARNING_RATE, type Operation, type Prepared, type Problem } from './pr
 /** One operation over a runtime of whoever calls. */
 export function prepareOwn(rt: Runtime, operation: Operation, problem: Problem): Prepared {
   if (operation === 'LoRA training step') return trainingStep(rt, problem);
-  return forward(rt, problem, operation === 'LoRA forward');
+  const layer = operation === 'LoRA forward' ? loraOf(rt, problem) : linearOf(rt, problem);
+  return forwardOf(rt, problem, [layer], (x) => layer.forward(x));
 }
 
 /** A runtime of so many threads. @throws Error where there is none, with its reason */
@@ -49,18 +50,28 @@ export function adapted(base: Linear, { r, scaling, a, b }: LowRank): LoraLinear
   return layer;
 }
 
-function forward(rt: Runtime, problem: Problem, withLora: boolean): Prepared {
-  const layer = withLora ? loraOf(rt, problem) : linearOf(rt, problem);
-  const x = rt.tensor(problem.x, [problem.M, problem.K]);
+/** A forward over x in the runtime's memory. @param owners - what goes with it */
+export function forwardOf(
+  rt: Runtime,
+  { M, K, x: data }: Problem,
+  owners: readonly { dispose(): void }[],
+  compute: (x: Tensor) => Tensor,
+) {
+  const x = rt.tensor(data, [M, K]);
   let y: Tensor | null = null;
+  let out: Float32Array | null = null;
   return {
-    run: () => {
+    setX: () => void x.set(data),
+    run: (): void => {
       y?.dispose();
-      y = rt.noGrad(() => layer.forward(x));
+      y = rt.noGrad(() => compute(x));
     },
-    read: () => ({ y: copyOf(y!) }),
+    read: () => {
+      out ??= new Float32Array(y!.size);
+      return { y: y!.copyTo(out) };
+    },
     dispose: () => {
-      for (const owner of [layer, x, y]) owner?.dispose();
+      for (const owner of [...owners, x, y]) owner?.dispose();
     },
   };
 }

@@ -3,13 +3,20 @@
  * The skinny ones at every rank, held against the large product beside them.
  */
 import type { Runtime } from 'lora-wasm';
-import { verifyElements } from '../../reference/check.js';
 import { down, gradA, gradB, hiddenGradient } from '../../src/engine/matrices.js';
-import { type Matrix, matrix, weight } from '../../src/engine/operands.js';
+import {
+  BACKWARD_INPUT,
+  BACKWARD_WEIGHT,
+  FORWARD,
+  type Product,
+  placed,
+  type Sizes,
+  termsOf,
+} from '../core/products.js';
 import { shapeText } from '../core/records.js';
-import { type Group, type KernelCase, placeAll, type Ready, valuesOf } from './cases.js';
+import type { Group, KernelCase, Ready } from './cases.js';
 
-type Sizes = readonly [M: number, N: number, K: number];
+type Layer = readonly [M: number, N: number, K: number];
 
 /** Many rows. N and K: everyday ones, powers of two (rows collide in the cache), and a vocabulary's. */
 const MANY =
@@ -27,53 +34,10 @@ const SKINNY_RANKS = [1, 2, 3, 4, 6, 8, 16, 32, 64];
 const RANKS = [8, 64];
 const SCALE = 0.5;
 
-function sizesOf(text: string, quick: boolean): Sizes[] {
+function sizesOf(text: string, quick: boolean): Layer[] {
   const all = text.split(' ').map((sizes) => sizes.split('x').map(Number) as [number, number, number]);
   return quick ? all.slice(0, 1) : all;
 }
-
-type Name = 'x' | 'w' | 'dy' | 'h' | 'a' | 'b';
-/** A transposed operand has a ᵀ. */
-type Factor = Name | `${Name}ᵀ`;
-type Operands = Readonly<Record<Name | 'out', Matrix>>;
-
-interface Product {
-  readonly operation: string;
-  /** The result: scale times the sum of these products. Those of h and its partner are there where R > 0 only. */
-  readonly sum: readonly (readonly [Factor, Factor])[];
-  readonly scale?: number;
-  readonly run: (rt: Runtime, at: Operands) => void;
-}
-
-const FORWARD: Product = {
-  operation: 'product x·Wᵀ',
-  sum: [
-    ['x', 'wᵀ'],
-    ['h', 'bᵀ'],
-  ],
-  run: ({ engine }, { x, w, h, b, out }) =>
-    engine.products.forward({
-      ...{ x, w: weight(w.pointer, w.rows, w.columns), low: { left: h, right: b } },
-      ...{ colScale: 0, bias: 0, y: out },
-    }),
-};
-const BACKWARD_INPUT: Product = {
-  operation: 'dx = dy·W',
-  sum: [
-    ['dy', 'w'],
-    ['h', 'a'],
-  ],
-  run: ({ engine }, { dy, w, h, a, out }) =>
-    engine.products.backwardInput({
-      ...{ dy, w: weight(w.pointer, w.rows, w.columns), low: { left: h, right: a } },
-      ...{ accumulate: 0, dx: out },
-    }),
-};
-const BACKWARD_WEIGHT: Product = {
-  operation: 'dW = dyᵀ·x',
-  sum: [['dyᵀ', 'x']],
-  run: ({ engine }, { dy, x, out }) => engine.products.backwardWeight({ dy, x, accumulate: 0, dw: out }),
-};
 
 const SKINNY: readonly Product[] = [
   {
@@ -122,7 +86,7 @@ export function productCases(quick: boolean): KernelCase[] {
   ];
 }
 
-function largeCases(group: Group, sizes: Sizes): KernelCase[] {
+function largeCases(group: Group, sizes: Layer): KernelCase[] {
   const [, N, K] = sizes;
   const ranks = N === 768 && K === 768 && group === 'M >= 64' ? [0, ...RANKS] : [0];
   return [
@@ -144,60 +108,19 @@ function beside(one: KernelCase, neighbour: KernelCase): KernelCase {
   return { ...one, share: one.flops / neighbour.flops, prepare };
 }
 
-/** An operand as the product sees it. */
-interface Seen {
-  readonly name: Name;
-  readonly turned: boolean;
-  readonly rows: number;
-  readonly columns: number;
-}
-
-function caseOf(group: Group, product: Product, [M, N, K]: Sizes, R: number): KernelCase {
-  const shapes: Record<Name, readonly [number, number]> = {
-    ...{ x: [M, K], w: [N, K], dy: [M, N] },
-    ...{ h: [M, R], a: [R, K], b: [N, R] },
-  };
-  const seen = (factor: Factor): Seen => {
-    const [name, turned] = [factor.replace('ᵀ', '') as Name, factor.endsWith('ᵀ')];
-    const [rows, columns] = turned ? ([...shapes[name]].reverse() as [number, number]) : shapes[name];
-    return { name, turned, rows, columns };
-  };
-  const sum = product.sum.map(([left, right]) => [seen(left), seen(right)] as const);
-  const [rows, columns] = [sum[0]![0].rows, sum[0]![1].columns];
-  const depth = sum.reduce((total, [left]) => total + left.columns, 0);
+function caseOf(group: Group, product: Product, layer: Layer, R: number): KernelCase {
+  const sizes: Sizes = [...layer, R];
+  const [M, N, K] = layer;
+  const { rows, columns, depth } = termsOf(product, sizes);
   const moved = 4 * (rows * depth + depth * columns + rows * columns);
-  const prepare = (rt: Runtime): Ready => {
-    const names = [...new Set(sum.flat().map(({ name }) => name))];
-    const tensors = placeAll(rt, [...names.map((name) => shapes[name][0] * shapes[name][1]), rows * columns]);
-    const placed = (name: Name): Matrix =>
-      matrix(tensors[names.indexOf(name)]?.pointer ?? 0, ...shapes[name]);
-    const at = { out: matrix(tensors.at(-1)!.pointer, rows, columns) } as Record<Name | 'out', Matrix>;
-    for (const name of Object.keys(shapes) as Name[]) at[name] = placed(name);
-    return {
-      run: () => product.run(rt, at),
-      verify: () => {
-        const held = new Map(names.map((name, i) => [name, valuesOf(tensors[i]!)]));
-        const element = ({ name, turned }: Seen, i: number, j: number): number =>
-          held.get(name)![turned ? j * shapes[name][1] + i : i * shapes[name][1] + j]!;
-        const { scale = 1 } = product;
-        const what = `${product.operation} ${shapeText(M, N, K, R)}`;
-        verifyElements(what, valuesOf(tensors.at(-1)!), [rows, columns, depth + 1], (i, j) => (add) => {
-          for (const [left, right] of sum)
-            for (let d = 0; d < left.columns; d++) add(scale * element(left, i, d), element(right, d, j));
-        });
-      },
-      dispose: () => {
-        for (const tensor of tensors) tensor.dispose();
-      },
-    };
-  };
   return {
     group,
-    operation: sum.length > 1 && R > 0 ? `${product.operation} with low-rank term` : product.operation,
+    operation:
+      product.sum.length > 1 && R > 0 ? `${product.operation} with low-rank term` : product.operation,
     shape: shapeText(M, N, K, R === 0 ? null : R),
     flops: 2 * rows * columns * depth,
     bytes: group === 'skinny' ? moved : 4 * N * K,
     share: null,
-    prepare,
+    prepare: (rt) => placed(rt, product, sizes),
   };
 }

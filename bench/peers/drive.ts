@@ -1,7 +1,8 @@
 /** Drives the hosts of one engine: all contestants of one operation and shape in one interleaved run of rounds. */
+import { threadsText } from '../core/chart.js';
 import { type Effort, summarise } from '../core/measure.js';
 import { flopsOf, OPERATIONS, type Operation, type Shape, shapeOf } from '../core/problem.js';
-import { type NotMeasured, ownRow, type Row } from '../core/records.js';
+import { labelOf, type NotMeasured, ownRow, type Row } from '../core/records.js';
 import type { Host, PeerInfo } from './host.js';
 import { SHAPES } from './peer.js';
 
@@ -16,10 +17,10 @@ export interface PeerRow extends Row {
   readonly settings: string;
 }
 
-/** One host: who runs there, on how many threads. */
+/** One contestant on so many threads, in a host of its own. */
 export interface Party {
   readonly host: Host;
-  readonly names: readonly string[];
+  readonly name: string;
   readonly threads: number;
 }
 
@@ -28,7 +29,9 @@ export interface Outcome {
   readonly notMeasured: NotMeasured[];
 }
 
-/** Runs everything. `shapes` and `operations` may be fewer for a quick run. */
+type Loaded = Party & { readonly peer: PeerInfo };
+
+/** Runs everything. `shapes` may be fewer for a quick run. */
 export async function drive(
   parties: readonly Party[],
   effort: PeerEffort,
@@ -36,46 +39,44 @@ export async function drive(
   shapes: readonly Shape[] = SHAPES,
 ): Promise<Outcome> {
   const rows: PeerRow[] = [];
-  const notMeasured: NotMeasured[] = [];
-  const infos: Map<string, PeerInfo>[] = [];
-  for (const { host, names, threads } of parties) {
-    const { peers, missing } = await host.load(names, threads);
-    infos.push(new Map(peers.map((peer) => [peer.label, peer])));
-    notMeasured.push(...missing);
+  // By what they say: what a contestant lacks is the same at every shape.
+  const missing = new Map<string, NotMeasured>();
+  const miss = (contestant: string, operation: string, reason: string): void =>
+    void missing.set([contestant, operation, reason].join(), { contestant, operation, reason });
+  const loaded: Loaded[] = [];
+  for (const party of parties) {
+    const peer = await party.host.load(party.name, party.threads);
+    if ('reason' in peer) miss(party.name, `every operation, ${threadsText(party.threads)}`, peer.reason);
+    else loaded.push({ ...party, peer });
   }
-  for (const shape of shapes) {
+  for (const shape of shapes)
     for (const operation of OPERATIONS) {
       if (shape.r === null && operation !== 'linear forward') continue;
-      progress(`${operation}, ${shapeOf(shape, operation)}`);
-      for (const { host } of parties) notMeasured.push(...(await host.prepare(operation, shape)).missing);
-      const times = await interleave(parties, effort);
-      for (const { host } of parties) await host.clear();
-      for (const [i, info] of infos.entries()) {
-        for (const [label, rounds] of times[i]!) rows.push(rowOf(info.get(label)!, operation, shape, rounds));
+      const title = `${operation}, ${shapeOf(shape, operation)}`;
+      progress(title);
+      const ready: Loaded[] = [];
+      for (const one of loaded) {
+        const why = await one.host.prepare(operation, shape);
+        const at = why?.always ? operation : `${title}, ${threadsText(one.threads)}`;
+        if (why === null) ready.push(one);
+        else miss(labelOf({ ...one.peer, contestant: one.peer.name }), at, why.reason);
       }
+      const times = await interleave(ready, effort);
+      for (const { host } of ready) await host.clear();
+      rows.push(...ready.map(({ peer }, i) => rowOf(peer, operation, shape, times[i]!)));
     }
-  }
-  return { rows, notMeasured: unique(notMeasured) };
+  return { rows, notMeasured: [...missing.values()] };
 }
 
-/** Rounds over all hosts in turn, the order of hosts and of contestants reversed every round. */
+/** Rounds of all in turn, the order reversed every round. */
 async function interleave(
-  parties: readonly Party[],
-  { rounds: count, roundMs, settleMs }: PeerEffort,
-): Promise<Map<string, number[]>[]> {
-  const times = parties.map(() => new Map<string, number[]>());
-  const order = parties.map((_, i) => i);
-  for (let round = 0; round < count; round++) {
-    const reversed = round % 2 === 1;
-    for (const i of reversed ? [...order].reverse() : order) {
-      const medians = await parties[i]!.host.round(roundMs, settleMs, reversed);
-      for (const [label, ms] of Object.entries(medians)) {
-        const rounds = times[i]!.get(label) ?? [];
-        rounds.push(ms);
-        times[i]!.set(label, rounds);
-      }
-    }
-  }
+  ready: readonly Loaded[],
+  { rounds, roundMs, settleMs }: PeerEffort,
+): Promise<number[][]> {
+  const times = ready.map((): number[] => []);
+  const order = [...ready.keys()];
+  for (let round = 0; round < rounds; round++, order.reverse())
+    for (const i of order) times[i]!.push(await ready[i]!.host.round(roundMs, settleMs));
   return times;
 }
 
@@ -85,8 +86,4 @@ function rowOf(peer: PeerInfo, operation: Operation, shape: Shape, rounds: numbe
   const at = [operation, shapeOf(shape, operation)] as const;
   const row = ownRow({ info: () => peer }, at, summarise(rounds), flops, null, { contestant });
   return { ...row, ...(variant !== undefined && { variant }), version, settings };
-}
-
-function unique(list: readonly NotMeasured[]): NotMeasured[] {
-  return [...new Map(list.map((entry) => [JSON.stringify(entry), entry])).values()];
 }

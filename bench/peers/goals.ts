@@ -3,38 +3,22 @@
  * thread, and how many times as fast it could be, since nothing on 128-bit SIMD runs faster than the ceiling.
  */
 import type { Goal } from '../core/goal.js';
-import { pairedRatios, type Timing } from '../core/measure.js';
+import { pairedRatios } from '../core/measure.js';
 import type { Operation } from '../core/problem.js';
 import { labelOf, PACKAGE, type Row, shapeText } from '../core/records.js';
 import { ratioText } from '../core/table.js';
 
-const SIZES = [256, 768, 768] as const;
-const RANK = 8;
 const FORWARD = { limit: 1.8, peers: ['onnxruntime-web', '@tensorflow/tfjs'] } as const;
 /** Of every peer that has a backward on WebAssembly. */
 const STEP = { limit: 3 } as const;
 
-export interface PeerGoal {
-  readonly operation: Operation;
-  /** The peer's label. */
-  readonly peer: string;
-  /** Times as fast as the peer, at least. */
-  readonly limit: number;
-  /** Null, and so the rest, where the run did not measure both. */
-  readonly result: {
-    /** Times as fast as the peer: median and range over the rounds. */
-    readonly times: Pick<Timing, 'median' | 'min' | 'max'>;
-    readonly met: boolean;
-    /** Percent of the ceiling of the build that ran. */
-    readonly peerPercent: number;
-    readonly ownPercent: number;
-    /** Times as fast as the peer that a call at the ceiling itself would be. */
-    readonly atCeiling: number;
-  } | null;
+/** The shape that the goals are about. */
+export function goalShape(operation: Operation): string {
+  return shapeText(256, 768, 768, operation === 'linear forward' ? null : 8);
 }
 
 /** Every goal with its figures. */
-export function peerGoals(rows: readonly Row[]): PeerGoal[] {
+export function peerGoals(rows: readonly Row[]): Goal[] {
   const step = rows.filter(
     (row) => row.operation === 'LoRA training step' && row.contestant !== PACKAGE && row.kernels !== 'native',
   );
@@ -47,12 +31,8 @@ export function peerGoals(rows: readonly Row[]): PeerGoal[] {
   ];
 }
 
-/** The shape that the goals are about. */
-export function goalShape(operation: Operation): string {
-  return shapeText(...SIZES, operation === 'linear forward' ? null : RANK);
-}
-
-function goalOf(rows: readonly Row[], operation: Operation, peer: string, limit: number): PeerGoal {
+/** What was measured, and why the goal is missed. */
+function goalOf(rows: readonly Row[], operation: Operation, peer: string, least: number): Goal {
   const shape = goalShape(operation);
   const find = (label: string): Row | undefined =>
     rows.find(
@@ -60,42 +40,20 @@ function goalOf(rows: readonly Row[], operation: Operation, peer: string, limit:
         labelOf(row) === label && row.operation === operation && row.shape === shape && row.threads === 1,
     );
   const [own, other] = [find(PACKAGE), find(peer)];
+  const words = { goal: `${operation}, over ${peer}`, limit: `at least ${least}x` };
   if (own === undefined || other === undefined || own.percentOfCeiling === null)
-    return { operation, peer, limit, result: null };
+    return { ...words, measured: null, met: null };
   const times = pairedRatios(other, own);
+  const met = times.median >= least;
   const ceiling = (100 * own.gflops) / own.percentOfCeiling;
-  return {
-    operation,
-    peer,
-    limit,
-    result: {
-      times,
-      met: times.median >= limit,
-      peerPercent: (100 * other.gflops) / ceiling,
-      ownPercent: own.percentOfCeiling,
-      atCeiling: ceiling / other.gflops,
-    },
-  };
-}
-
-/** Why a goal is missed, from its figures; nothing where it is met. */
-export function whyMissed({ limit, result }: PeerGoal): string {
-  if (result === null || result.met) return '';
-  const { atCeiling } = result;
-  if (atCeiling < limit) return `the ceiling allows ${atCeiling.toFixed(2)} at most`;
-  return `would need ${((100 * limit) / atCeiling).toFixed(0)} % of the ceiling`;
-}
-
-/** A goal in words: what was measured, and why it is missed. */
-export function peerGoalText(goal: PeerGoal): Goal {
-  const { operation, peer, limit, result } = goal;
-  const words = { goal: `${operation}, over ${peer}`, limit: `at least ${limit}x` };
-  if (result === null) return { ...words, measured: null, met: null };
-  const { times, met, peerPercent, ownPercent } = result;
-  const parts = [
-    ratioText(times),
-    `at ${ownPercent.toFixed(0)} and ${peerPercent.toFixed(0)} % of the ceiling`,
-    ...(met ? [] : [whyMissed(goal)]),
-  ];
+  const shares = [own, other].map(({ gflops }) => ((100 * gflops) / ceiling).toFixed(0));
+  const parts = [ratioText(times), `at ${shares.join(' and ')} % of the ceiling`];
+  if (!met) parts.push(whyMissed(least, ceiling / other.gflops));
   return { ...words, measured: parts.join('; '), met };
+}
+
+/** @param atCeiling - times as fast as the peer that a call at the ceiling itself would be */
+function whyMissed(least: number, atCeiling: number): string {
+  if (atCeiling < least) return `the ceiling allows ${atCeiling.toFixed(2)} at most`;
+  return `would need ${((100 * least) / atCeiling).toFixed(0)} % of the ceiling`;
 }

@@ -1,32 +1,28 @@
 /**
- * One engine's contestants at one number of threads: loaded, then for each operation and shape prepared, verified, warmed
- * up and timed a round at a time, so that whoever drives several hosts can interleave their rounds.
+ * One contestant in a process or page of its own: loaded for a number of threads, then for each operation and shape prepared,
+ * verified, warmed up and timed a round at a time, so that whoever drives several can interleave their rounds.
  */
-import { Bench } from 'tinybench';
-import { threadsText } from '../core/chart.js';
-import { leastSample } from '../core/measure.js';
-import { type Operation, type Prepared, problemOf, type Shape, shapeOf, Twin } from '../core/problem.js';
-import { labelOf, type NotMeasured } from '../core/records.js';
-import type { Contestants } from './contestants.js';
-import type { Peer, Place } from './peer.js';
+import { leastSample, medianOf } from '../core/measure.js';
+import { type Operation, type Prepared, problemOf, type Shape, Twin } from '../core/problem.js';
+import { labelOf } from '../core/records.js';
+import type { Contestants, Peer, Place } from './peer.js';
 
-export type PeerInfo = Pick<Peer, 'name' | 'variant' | 'version' | 'settings' | 'kernels' | 'threads'> & {
-  /** As rounds name it. */
-  readonly label: string;
-};
+export type PeerInfo = Pick<Peer, 'name' | 'variant' | 'version' | 'settings' | 'kernels' | 'threads'>;
 
 /** What crosses a process's or a page's border: plain values only. */
 export interface Host {
-  load(names: readonly string[], threads: number): Promise<{ peers: PeerInfo[]; missing: NotMeasured[] }>;
-  /** Labels of those that are verified and ready for rounds. */
-  prepare(operation: Operation, shape: Shape): Promise<{ ready: string[]; missing: NotMeasured[] }>;
-  /** Median ms a call of each by its label, each running `ms` at least after a pause of `settleMs`. */
-  round(ms: number, settleMs: number, reversed: boolean): Promise<Record<string, number>>;
+  load(name: string, threads: number): Promise<PeerInfo | { readonly reason: string }>;
+  /** Verifies and warms up. Says why it does not take part, with what it lacks at every shape alike; null where it does. */
+  prepare(
+    operation: Operation,
+    shape: Shape,
+  ): Promise<{ readonly reason: string; readonly always: boolean } | null>;
+  /** Median ms a call, running `ms` at least after a pause of `settleMs`. */
+  round(ms: number, settleMs: number): Promise<number>;
   /** Ends the present operation. */
   clear(): Promise<void>;
 }
 
-const EVERY_OPERATION = 'every operation';
 const WARM_UP_MS = 200;
 /** After a pause: threads are to be awake, caches filled and the clock up before a call counts. */
 const WAKE_UP_MS = 20;
@@ -40,19 +36,14 @@ export function reasonOf(error: unknown): string {
     .slice(0, 200);
 }
 
-interface Ready {
-  readonly prepared: Prepared;
-  readonly async: boolean;
-  /** Calls that make one sample. */
-  readonly calls: number;
-}
-
 /** The host of this process or page. */
 export class LocalHost implements Host {
   readonly #contestants: Contestants;
   readonly #place: (threads: number) => Promise<Place>;
-  #peers: Peer[] = [];
-  #prepared = new Map<string, Ready>();
+  #peer: Peer | null = null;
+  #prepared: Prepared | null = null;
+  /** Calls that make one sample. */
+  #calls = 1;
   #twin: { readonly key: string; readonly twin: Twin } | null = null;
 
   constructor(contestants: Contestants, place: (threads: number) => Promise<Place>) {
@@ -60,120 +51,86 @@ export class LocalHost implements Host {
     this.#place = place;
   }
 
-  async load(names: readonly string[], threads: number): ReturnType<Host['load']> {
-    const missing: NotMeasured[] = [];
-    const place = await this.#place(threads);
-    for (const name of names) {
-      try {
-        this.#peers.push(await (await this.#contestants[name]!())(place));
-      } catch (error) {
-        const operation = `${EVERY_OPERATION}, ${threadsText(threads)}`;
-        missing.push({ contestant: name, operation, reason: reasonOf(error) });
-      }
+  async load(label: string, threads: number): ReturnType<Host['load']> {
+    try {
+      this.#peer = await (await this.#contestants[label]!())(await this.#place(threads));
+    } catch (error) {
+      return { reason: reasonOf(error) };
     }
-    return { peers: this.#peers.map(infoOf), missing };
+    const { name, variant, version, settings, kernels, threads: own } = this.#peer;
+    return { name, ...(variant !== undefined && { variant }), version, settings, kernels, threads: own };
   }
 
   async prepare(operation: Operation, shape: Shape): ReturnType<Host['prepare']> {
-    const missing: NotMeasured[] = [];
+    const peer = this.#peer!;
+    const lack = peer.lacks[operation];
+    if (lack !== undefined) return { reason: lack, always: true };
     const problem = problemOf(shape);
     const key = JSON.stringify(shape);
     if (this.#twin?.key !== key) this.#twin = { key, twin: new Twin(problem) };
-    for (const peer of this.#peers) {
-      const { label } = infoOf(peer);
-      const miss = (reason: string, text: string = operation): void =>
-        void missing.push({ contestant: label, operation: text, reason });
-      const lack = peer.lacks[operation];
-      if (lack !== undefined) {
-        miss(lack);
-        continue;
-      }
-      let prepared: Prepared | null = null;
-      try {
-        prepared = await peer.prepare(operation, problem);
-        await this.#twin.twin.check(label, operation, prepared);
-        this.#prepared.set(label, {
-          ...(await warmUp(prepared, WARM_UP_MS)),
-          calls: await callsOf(prepared),
-          prepared,
-        });
-      } catch (error) {
-        prepared?.dispose();
-        miss(reasonOf(error), `${operation}, ${shapeOf(shape, operation)}, ${threadsText(peer.threads)}`);
-      }
+    try {
+      this.#prepared = await peer.prepare(operation, problem);
+      await this.#twin.twin.check(labelOf({ ...peer, contestant: peer.name }), operation, this.#prepared);
+      const count = await warmUp(this.#prepared, WARM_UP_MS);
+      this.#calls = Math.ceil((leastSample() * count) / WARM_UP_MS);
+      return null;
+    } catch (error) {
+      await this.clear();
+      return { reason: reasonOf(error), always: false };
     }
-    return { ready: [...this.#prepared.keys()], missing };
   }
 
-  async round(ms: number, settleMs: number, reversed: boolean): Promise<Record<string, number>> {
-    const running = [...this.#prepared];
-    if (reversed) running.reverse();
-    const times: Record<string, number> = {};
-    for (const [label, { prepared, async, calls }] of running) {
-      if (settleMs > 0) {
-        await new Promise((resolve) => setTimeout(resolve, settleMs));
-        await warmUp(prepared, WAKE_UP_MS);
-      }
-      if (prepared.time !== undefined) {
-        times[label] = await prepared.time(ms);
-        continue;
-      }
-      const bench = new Bench({ time: ms, iterations: 1, warmup: false, throws: true });
-      bench.add(label, async ? () => inTurn(prepared, calls) : () => atOnce(prepared, calls), { async });
-      const [task] = await bench.run();
-      const { result } = task!;
-      if (result.state !== 'completed')
-        throw new Error(`round: ${label} is ${result.state}, expected completed`);
-      times[label] = result.latency.p50 / calls;
+  async round(ms: number, settleMs: number): Promise<number> {
+    const prepared = this.#prepared!;
+    if (settleMs > 0) {
+      await new Promise((resolve) => setTimeout(resolve, settleMs));
+      await warmUp(prepared, WAKE_UP_MS);
     }
-    return times;
+    return prepared.time === undefined ? sampled(prepared, ms, this.#calls) : prepared.time(ms);
   }
 
   async clear(): Promise<void> {
-    for (const { prepared } of this.#prepared.values()) prepared.dispose();
-    this.#prepared.clear();
+    this.#prepared?.dispose();
+    this.#prepared = null;
   }
 }
 
-function infoOf({ name, variant, version, settings, kernels, threads }: Peer): PeerInfo {
-  const ways = variant === undefined ? {} : { variant };
-  const label = labelOf({ contestant: name, ...ways });
-  return { name, ...ways, label, version, settings, kernels, threads };
+/** A host's methods, to be asked by name. */
+export function callsOf(contestants: Contestants, place: (threads: number) => Promise<Place>) {
+  const host = new LocalHost(contestants, place);
+  return {
+    load: (...args: Parameters<Host['load']>) => host.load(...args),
+    prepare: (...args: Parameters<Host['prepare']>) => host.prepare(...args),
+    round: (...args: Parameters<Host['round']>) => host.round(...args),
+    clear: () => host.clear(),
+  };
 }
 
-/** Calls for `ms`, at first until the engine's best compiler has seen it; tells whether a call is to be awaited. */
-async function warmUp(prepared: Prepared, ms: number): Promise<{ async: boolean }> {
+/** Calls for `ms`, at first until the engine's best compiler has seen it; gives how many there were. */
+async function warmUp(prepared: Prepared, ms: number): Promise<number> {
   if (prepared.time !== undefined) {
     await prepared.time(ms);
-    return { async: true };
+    return 1;
   }
   const start = performance.now();
-  for (;;) {
-    const result = prepared.run();
-    await result;
-    if (performance.now() - start >= ms) return { async: result instanceof Promise };
+  for (let count = 1; ; count++) {
+    await prepared.run();
+    if (performance.now() - start >= ms) return count;
   }
 }
 
-/** Calls that make one sample, as `callsASample` of measure.ts for what may be asynchronous. */
-async function callsOf(prepared: Prepared): Promise<number> {
-  if (prepared.time !== undefined) return 1;
-  const least = leastSample();
-  for (let calls = 1; ; calls *= 2) {
-    let shortest = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < 3; i++) {
-      const start = performance.now();
-      await inTurn(prepared, calls);
-      shortest = Math.min(shortest, performance.now() - start);
+/** The median over samples of `calls` each, for `ms`. What gives no promise is not awaited. */
+async function sampled(prepared: Prepared, ms: number, calls: number): Promise<number> {
+  const times: number[] = [];
+  const start = performance.now();
+  for (let before = start; before - start < ms || times.length === 0; ) {
+    for (let i = 0; i < calls; i++) {
+      const result = prepared.run();
+      if (result instanceof Promise) await result;
     }
-    if (shortest >= least) return calls;
+    const now = performance.now();
+    times.push((now - before) / calls);
+    before = now;
   }
-}
-
-async function inTurn(prepared: Prepared, calls: number): Promise<void> {
-  for (let i = 0; i < calls; i++) await prepared.run();
-}
-
-function atOnce(prepared: Prepared, calls: number): void {
-  for (let i = 0; i < calls; i++) void prepared.run();
+  return medianOf(times);
 }

@@ -1,5 +1,5 @@
 /** This package, and the loops that people write first, in plain TypeScript and in scalar WebAssembly: a forward product alone. */
-import { naiveProduct, plainForward } from '../core/naive-product.js';
+import { naiveProduct, plainProduct } from '../core/naive-product.js';
 import { prepareOwn, runtimeOf } from '../core/own.js';
 import type { Operation } from '../core/problem.js';
 import { PACKAGE } from '../core/records.js';
@@ -20,44 +20,18 @@ const LACKS: Partial<Record<Operation, string>> = {
   'LoRA training step': PRODUCT_ONLY,
 };
 
-const oneThread = (threads: number): void => {
+/** A baseline on its one thread. */
+function baseline(name: string, settings: string, threads: number, prepare: Peer['prepare']): Peer {
   if (threads > 1) throw new Error('the baselines run on one thread');
-};
+  return { name, version: '', settings, kernels: 'none', threads, lacks: LACKS, prepare };
+}
 
-export const loadPlainTypeScript: Loader = async ({ threads }): Promise<Peer> => {
-  oneThread(threads);
-  return {
-    name: 'plain TypeScript',
-    version: '',
-    settings: 'three loops over Float32Array',
-    kernels: 'none',
-    threads,
-    lacks: LACKS,
-    prepare: (_operation, { M, N, K, x, w, bias }) => {
-      const y = new Float32Array(M * N);
-      return { run: () => plainForward(M, N, K, x, w, bias, y), read: () => ({ y }), dispose: () => {} };
-    },
-  };
-};
+export const loadPlainTypeScript: Loader = async ({ threads }) =>
+  baseline('plain TypeScript', 'three loops over Float32Array', threads, (_, problem) =>
+    plainProduct(problem),
+  );
 
-export const loadNaiveWasm: Loader = async ({ threads, naive }): Promise<Peer> => {
-  oneThread(threads);
-  return {
-    name: 'naive WASM',
-    version: '',
-    settings: 'the same loops in AssemblyScript, scalar',
-    kernels: 'none',
-    threads,
-    lacks: LACKS,
-    prepare: (_operation, { M, N, K, x, w, bias }) => {
-      const product = naiveProduct(naive, M, N, K, w, bias);
-      product.setX(x);
-      const read = (): { y: Float32Array } => {
-        const y = new Float32Array(M * N);
-        product.getY(y);
-        return { y };
-      };
-      return { run: product.run, read, dispose: () => {} };
-    },
-  };
-};
+export const loadNaiveWasm: Loader = async ({ threads, naive }) =>
+  baseline('naive WASM', 'the same loops in AssemblyScript, scalar', threads, (_, problem) =>
+    naiveProduct(naive, problem),
+  );

@@ -5,27 +5,29 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
-import { type Chromium, startChromium } from '../browser/chromium.js';
-import { measureCeilings } from '../core/ceilings.js';
+import { startChromium } from '../browser/chromium.js';
+import { type Remote, startChild } from '../core/child.js';
 import { higher } from '../core/peak.js';
 import { printReport, showProgress } from '../core/print.js';
 import { commandLine, nodeName, provenance } from '../core/provenance.js';
 import { type Ceilings, PACKAGE, type Report } from '../core/records.js';
-import { CONTESTANTS, PYTORCH } from './contestants.js';
 import { drive, type Outcome, type Party, type PeerEffort, type PeerRow } from './drive.js';
-import { peerGoals, peerGoalText } from './goals.js';
-import { hostOver, type Remote, startNodeHost } from './node-host.js';
+import { peerGoals } from './goals.js';
+import type { Host } from './host.js';
 import { PEER_COLUMNS, peerCells, sortedRows } from './pages.js';
-import { SHAPES } from './peer.js';
+import { NAMES, PYTORCH, SHAPES } from './peer.js';
 
 const FULL: PeerEffort = { rounds: 15, roundMs: 80, settleMs: 100 };
 const QUICK: PeerEffort = { rounds: 2, roundMs: 2, settleMs: 0 };
+const NODE = new URL('./contestants/node.ts', import.meta.url);
+const PAGE = new URL('./contestants/page.ts', import.meta.url);
+const PACKAGES = new URL('./node_modules/', import.meta.url);
 
 interface Options {
   readonly json?: string;
   readonly python?: string;
   readonly chromium?: string;
-  readonly quick?: boolean;
+  readonly quick: boolean;
   readonly only?: string[];
 }
 
@@ -36,43 +38,39 @@ function readOptions(): Options {
     .option('--python <path>', 'a Python that has torch and peft: measures them too')
     .option('--chromium <path>', 'measure in this Chromium instead of in this Node')
     .option('--only <name...>', 'these contestants alone, with their variants')
-    .option('--quick', 'the smallest shape and few rounds, to see whether all works')
+    .option('--quick', 'the smallest shape and few rounds, to see whether all works', false)
     .parse()
     .opts<Options>();
 }
 
+/** Where contestants are started. */
 interface Engine {
   readonly name: string;
   open(): Promise<Remote>;
-  ceilings(): Promise<Ceilings>;
   close(): Promise<void>;
 }
 
-function nodeEngine(): Engine {
+const nodeEngine = (): Engine => ({
+  name: nodeName(),
+  open: async () => startChild(NODE),
+  close: async () => {},
+});
+
+function hostOver({ ask }: Remote): Host {
   return {
-    name: nodeName(),
-    open: async () => startNodeHost(null),
-    ceilings: measureCeilings,
-    close: async () => {},
+    load: (...args) => ask('load', args),
+    prepare: (...args) => ask('prepare', args),
+    round: (...args) => ask('round', args),
+    clear: () => ask('clear', []),
   };
 }
 
-/** The ceilings are taken in a page of their own. */
-function pageEngine(pages: Chromium): Engine {
-  return {
-    name: `Chromium ${pages.version}`,
-    open: async () => {
-      const page = await pages.open();
-      return { host: hostOver((method, args) => page.ask('host', [method, args])), close: page.close };
-    },
-    ceilings: async () => {
-      const page = await pages.open();
-      const ceilings = await page.ask<Ceilings>('ceilings', []);
-      await page.close();
-      return ceilings;
-    },
-    close: pages.close,
-  };
+/** In a process or page of its own. */
+async function ceilingsOf(engine: Engine): Promise<Ceilings> {
+  const remote = await engine.open();
+  const ceilings = await remote.ask<Ceilings>('ceilings', []);
+  await remote.close();
+  return ceilings;
 }
 
 /** Percent of the ceiling of one thread times the threads: fused, save for the package's plain kernels. */
@@ -85,29 +83,23 @@ function withCeilings(rows: readonly PeerRow[], { fused, plain }: Ceilings): Pee
 }
 
 /** Every contestant at one thread and at all, each in a process or page of its own: one's garbage is no other's time. */
-async function measure(engine: Engine, { python, quick = false, only }: Options): Promise<Outcome> {
-  const all = availableParallelism();
+async function measure(engine: Engine, { python = '', quick, only }: Options): Promise<Outcome> {
   const wanted = (name: string): boolean =>
     only === undefined || only.some((one) => name === one || name.startsWith(`${one} (`));
-  const names = [...Object.keys(CONTESTANTS), PYTORCH].filter(wanted);
   const remotes: Remote[] = [];
   const parties: Party[] = [];
-  const join = (remote: Remote, party: Omit<Party, 'host'>): void => {
-    remotes.push(remote);
-    parties.push({ host: remote.host, ...party });
-  };
-  for (const threads of all > 1 ? [1, all] : [1]) {
-    for (const name of names) {
-      const remote = name === PYTORCH ? startNodeHost(python ?? null) : await engine.open();
-      join(remote, { names: [name], threads });
+  for (const threads of new Set([1, availableParallelism()]))
+    for (const name of NAMES.filter(wanted)) {
+      const native = name === PYTORCH;
+      const remote = native ? startChild(NODE, { BENCH_PYTHON: python }) : await engine.open();
+      remotes.push(remote);
+      parties.push({ host: hostOver(remote), name, threads });
     }
-  }
   try {
     const smallest = SHAPES.filter(({ M }) => M === 10);
-    const outcome = await drive(parties, quick ? QUICK : FULL, showProgress, quick ? smallest : SHAPES);
-    showProgress('');
-    return outcome;
+    return await drive(parties, quick ? QUICK : FULL, showProgress, quick ? smallest : SHAPES);
   } finally {
+    showProgress('');
     for (const remote of remotes) await remote.close();
   }
 }
@@ -115,12 +107,12 @@ async function measure(engine: Engine, { python, quick = false, only }: Options)
 async function main(): Promise<void> {
   const options = readOptions();
   const { chromium } = options;
-  const entry = new URL('./page.ts', import.meta.url);
-  const engine = chromium === undefined ? nodeEngine() : pageEngine(await startChromium(chromium, entry));
+  const engine =
+    chromium === undefined ? nodeEngine() : await startChromium(chromium, PAGE, { packages: PACKAGES });
   try {
-    const before = await engine.ceilings();
+    const before = await ceilingsOf(engine);
     const { rows, notMeasured } = await measure(engine, options);
-    const ceilings = higher(before, await engine.ceilings());
+    const ceilings = higher(before, await ceilingsOf(engine));
     const report: Report & { readonly rows: PeerRow[] } = {
       ...provenance(commandLine('bench:peers', 'bench/peers/main.ts'), engine.name),
       ceilings,
@@ -128,7 +120,7 @@ async function main(): Promise<void> {
       notMeasured,
     };
     const cells = sortedRows(report.rows).map((row) => peerCells(row, report.rows));
-    printReport(report, PEER_COLUMNS, cells, peerGoals(report.rows).map(peerGoalText));
+    printReport(report, PEER_COLUMNS, cells, peerGoals(report.rows));
     if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 1)}\n`);
   } finally {
     await engine.close();

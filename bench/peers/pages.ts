@@ -7,7 +7,7 @@ import { OPERATIONS, type Operation } from '../core/problem.js';
 import { labelOf, PACKAGE, type Report, type Row } from '../core/records.js';
 import { type Result, resultsOf, SUMMARY, sectionOf, textOf } from '../core/results.js';
 import { ceilingsText, figure, headOf, rangeText } from '../core/table.js';
-import { goalShape, peerGoals, peerGoalText } from './goals.js';
+import { goalShape, peerGoals } from './goals.js';
 
 const CHART = 'GFLOP/s of each contestant, with the 128-bit ceiling,';
 
@@ -23,7 +23,7 @@ export function peerFiles(): Map<string, string> {
     machines: reports.map(machineOf).join('\n'),
     peers: OPERATIONS.map((operation) => operationTable(operation, reports)).join('\n\n'),
     'peers-charts': results.map(([file, report]) => `- ${chartLine(CHART, report, file)}`).join('\n'),
-    'peers-goals': goalsSummary(reports, ({ rows }) => peerGoals(rows).map(peerGoalText)),
+    'peers-goals': goalsSummary(reports, ({ rows }) => peerGoals(rows)),
   };
   const summary = Object.entries(summaries).reduce(
     (text, [name, part]) => insertTables(text, part, name),
@@ -50,7 +50,7 @@ export function peersSection(result: Result): string {
   const [, { rows }] = result;
   const versions = new Map(rows.map((row) => [labelOf(row), describe(row)]));
   return sectionOf(result, {
-    goals: peerGoals(rows).map(peerGoalText),
+    goals: peerGoals(rows),
     chart: CHART,
     columns: PEER_COLUMNS,
     rows: sortedRows(rows).map((row) => peerCells(row, rows)),

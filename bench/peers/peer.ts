@@ -1,5 +1,15 @@
 /** What a peer is to the comparison: a name, its settings, and the operations that it can prepare. */
 import type { Operation, Prepared, Problem, Shape } from '../core/problem.js';
+import { PACKAGE } from '../core/records.js';
+
+/** Native, and started from Node alone. */
+export const PYTORCH = 'pytorch+peft';
+
+/** Everybody, by their labels. */
+export const NAMES = [
+  ...[PACKAGE, 'onnxruntime-web', '@tensorflow/tfjs', '@tensorflow/tfjs (custom gradient)'],
+  ...['@jax-js/jax', '@genai-fi/nanogpt', 'plain TypeScript', 'naive WASM', PYTORCH],
+] as const;
 
 export const SHAPES: readonly Shape[] = [
   { M: 256, N: 768, K: 768, r: 8 },
@@ -39,13 +49,5 @@ export interface Place {
 /** @throws Error with the reason why the peer cannot run at this place */
 export type Loader = (place: Place) => Promise<Peer>;
 
-/** A variant: the package's products, with gradients that the comparison wrote for it. */
-export const CUSTOM_GRADIENT = 'custom gradient';
-
-/** The transpose of a row-major [rows, columns] matrix. */
-export function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let i = 0; i < rows; i++)
-    for (let j = 0; j < columns; j++) result[j * rows + i] = values[i * columns + j]!;
-  return result;
-}
+/** Each is imported when it is asked for, so that a missing package hurts nobody else. */
+export type Contestants = Readonly<Record<string, () => Promise<Loader>>>;

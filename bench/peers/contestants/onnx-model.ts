@@ -1,5 +1,5 @@
 /** A linear layer as an ONNX model, its protobuf bytes written here: a Gemm, and where wanted the low-rank branch beside it. */
-import type { Problem } from '../core/problem.js';
+import type { Problem } from '../../core/problem.js';
 
 const VARINT = 0;
 const BYTES = 2;

@@ -1,41 +1,19 @@
 /** onnxruntime-web on its WebAssembly backend. x is copied in and y out at every call: it keeps no tensor in its memory. */
+
+import type { Loader, Peer } from '../peer.js';
 import { linearModel } from './onnx-model.js';
-import type { Loader, Peer } from './peer.js';
-
-interface Tensor {
-  readonly data: Float32Array;
-}
-
-interface Ort {
-  readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
-  readonly InferenceSession: {
-    create(
-      model: Uint8Array,
-      options: Record<string, unknown>,
-    ): Promise<{
-      run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>>;
-      release(): Promise<void>;
-    }>;
-  };
-  readonly env: {
-    readonly versions: { readonly web?: string; readonly common: string };
-    readonly wasm: { numThreads?: number; wasmPaths?: string; proxy?: boolean };
-    logLevel?: string;
-  };
-}
 
 const INFERENCE_ONLY = 'onnxruntime-web runs finished models and has no backward';
 
 export const loadOnnx: Loader = async ({ threads, filesOf }): Promise<Peer> => {
   // The package's main entry has a file for Node, with threads; in a page it brings backends that are not measured.
   const page = typeof document !== 'undefined';
-  const loaded: unknown = page ? await import('onnxruntime-web/wasm') : await import('onnxruntime-web');
-  const ort = loaded as Ort;
+  const ort = page ? await import('onnxruntime-web/wasm') : await import('onnxruntime-web');
   ort.env.logLevel = 'error';
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.proxy = false;
   if (page) ort.env.wasm.wasmPaths = filesOf('onnxruntime-web');
-  const session = { executionProviders: ['wasm'], graphOptimizationLevel: 'all' };
+  const session = { executionProviders: ['wasm'], graphOptimizationLevel: 'all' } as const;
   return {
     name: 'onnxruntime-web',
     version: ort.env.versions.web ?? ort.env.versions.common,
@@ -51,7 +29,7 @@ export const loadOnnx: Loader = async ({ threads, filesOf }): Promise<Peer> => {
       let y: Float32Array | null = null;
       return {
         run: async () => {
-          y = (await run.run({ x })).y!.data;
+          y = (await run.run({ x })).y!.data as Float32Array;
         },
         read: () => ({ y: y! }),
         dispose: () => void run.release(),

@@ -1,10 +1,10 @@
 /** @jax-js/jax on its wasm device: everything of one call in one jitted function, W as it lies. */
-import type { JaxArray } from '@jax-js/jax';
-import { LEARNING_RATE, type Prepared, type Problem } from '../core/problem.js';
-import pins from './package.json' with { type: 'json' };
-import type { Loader, Peer, Place } from './peer.js';
+import { LEARNING_RATE, type Prepared, type Problem } from '../../core/problem.js';
+import pins from '../package.json' with { type: 'json' };
+import type { Loader, Peer, Place } from '../peer.js';
 
 type Jax = typeof import('@jax-js/jax');
+type JaxArray = ReturnType<Jax['numpy']['array']>;
 
 const [BETA1, BETA2, EPSILON, DECAY] = [0.9, 0.999, 1e-8, 0.01];
 
@@ -38,6 +38,10 @@ function hideWorker(): void {
   Object.defineProperty(globalThis, 'Worker', { get: () => undefined, set: () => {}, configurable: true });
 }
 
+async function floatsOf(array: JaxArray): Promise<Float32Array> {
+  return Float32Array.from(await array.data());
+}
+
 interface Layer {
   readonly x: JaxArray;
   readonly w: JaxArray;
@@ -47,8 +51,7 @@ interface Layer {
 }
 
 function layerOf({ numpy: np }: Jax, { M, N, K, x, w, bias, low }: Problem): Layer {
-  const array = (data: Float32Array, shape: readonly number[]): JaxArray =>
-    np.array(data.slice()).reshape(shape);
+  const array = (data: Float32Array, shape: number[]): JaxArray => np.array(data.slice()).reshape(shape);
   return {
     x: array(x, [M, K]),
     w: array(w, [N, K]),
@@ -79,7 +82,7 @@ function forward(jax: Jax, problem: Problem, withLora: boolean): Prepared {
       y = withLora ? lora(x.ref, w.ref, bias.ref, a.ref, b.ref) : plain(x.ref, w.ref, bias.ref);
       await jax.blockUntilReady(y);
     },
-    read: async () => ({ y: await y!.ref.data() }),
+    read: async () => ({ y: await floatsOf(y!.ref) }),
     dispose: () => {
       for (const array of [...Object.values(layer), y]) array?.dispose();
     },
@@ -106,10 +109,10 @@ function trainingStep(jax: Jax, problem: Problem): Prepared {
       return [p.mul(1 - LEARNING_RATE * DECAY).sub(move), mean, spread];
     },
   );
-  const zerosLike = (length: number, shape: readonly number[]): JaxArray =>
+  const zerosLike = (length: number, shape: number[]): JaxArray =>
     np.array(new Float32Array(length)).reshape(shape);
   const { r, a: aData, b: bData } = problem.low;
-  const stateOf = (start: JaxArray, length: number, shape: readonly number[]): JaxArray[] => [
+  const stateOf = (start: JaxArray, length: number, shape: number[]): JaxArray[] => [
     start,
     zerosLike(length, shape),
     zerosLike(length, shape),
@@ -140,9 +143,9 @@ function trainingStep(jax: Jax, problem: Problem): Prepared {
     },
     read: async () => {
       const [dx, da, db] = gradients(...inputs());
-      return { dx: await dx!.data(), da: await da!.data(), db: await db!.data() };
+      return { dx: await floatsOf(dx!), da: await floatsOf(da!), db: await floatsOf(db!) };
     },
-    loss: async () => (await loss(...inputs()).data())[0]!,
+    loss: async () => (await floatsOf(loss(...inputs())))[0]!,
     dispose: () => {
       for (const array of [x, w, bias, target, ...factors.flat()]) array.dispose();
     },

@@ -3,12 +3,12 @@
  * for two operands as they lie and about twelve times slower for a transposed one, which its gradients ask for;
  * `tfjs-custom.ts` goes round that.
  */
-import type { Tensor, Tfjs, Variable } from '@tensorflow/tfjs';
-import type { TfjsWasm } from '@tensorflow/tfjs-backend-wasm';
-import { LEARNING_RATE, type Prepared, type Problem } from '../core/problem.js';
-import { type Loader, type Peer, type Place, transposed } from './peer.js';
+import type { NamedTensorMap, Scalar, Tensor, Variable } from '@tensorflow/tfjs';
+import { LEARNING_RATE, type Prepared, type Problem } from '../../core/problem.js';
+import type { Loader, Peer, Place } from '../peer.js';
 
-export const TFJS = '@tensorflow/tfjs';
+export type Tfjs = typeof import('@tensorflow/tfjs');
+type TfjsWasm = typeof import('@tensorflow/tfjs-backend-wasm');
 
 /** tfjs with the wasm backend ready. @throws Error when it cannot have these threads here */
 export async function startTfjs({ threads, filesOf }: Place): Promise<{ tf: Tfjs; wasm: TfjsWasm }> {
@@ -33,8 +33,16 @@ export async function startTfjs({ threads, filesOf }: Place): Promise<{ tf: Tfjs
 }
 
 /** In Node both are CommonJS, in a bundle their names stand on the module itself. */
-function unwrapped<T>(module: { default: T }): T {
-  return module.default ?? (module as unknown as T);
+function unwrapped<T>(module: T | { default: T }): T {
+  return (module as { default?: T }).default ?? (module as T);
+}
+
+/** The transpose of a row-major [rows, columns] matrix. */
+export function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < columns; j++) result[j * rows + i] = values[i * columns + j]!;
+  return result;
 }
 
 export const loadTfjs: Loader = async (place): Promise<Peer> => {
@@ -62,7 +70,7 @@ export function describeTfjs(
   { threads }: Place,
 ): Pick<Peer, 'name' | 'version' | 'kernels' | 'threads'> {
   const version = `${tf.version.tfjs}, backend ${wasm.version_wasm}`;
-  return { name: TFJS, version, kernels: 'own', threads };
+  return { name: '@tensorflow/tfjs', version, kernels: 'own', threads };
 }
 
 /** The products of a training step, each with the gradient of its variant. */
@@ -125,17 +133,17 @@ export function trainingStep(tf: Tfjs, problem: Problem, productsOf: (w: Tensor)
     Variable,
   ];
   const adam = tf.train.adam(LEARNING_RATE);
-  const loss = (): Tensor => {
+  const loss = (): Scalar => {
     const branch = products.product(products.product(x, a), b).mul(low.scaling);
     const y = products.withW(x).add(bias).add(branch);
     return tf.losses.meanSquaredError(target, y);
   };
-  const gradients = () => tf.variableGrads(loss, [x, a, b]).grads;
+  const gradients = (): NamedTensorMap => tf.variableGrads(loss, [x, a, b]).grads;
   return {
     run: () =>
       tf.tidy(() => {
         const grads = gradients();
-        adam.applyGradients({ [a.name]: grads[a.name]!, [b.name]: grads[b.name]! });
+        adam.applyGradients([a, b].map(({ name }) => ({ name, tensor: grads[name]! })));
       }),
     read: () =>
       tf.tidy(() => {

@@ -2,44 +2,23 @@
  * @genai-fi/nanogpt: a LoRA layer as it computes one, W + scaling·A·B made anew at every read, one product with it, and
  * its own AdamW. It has no wasm backend of its own; its tensors run on tfjs's here, which is faster than its `cpu`.
  */
-import type { Tensor, Tfjs, Variable } from '@tensorflow/tfjs';
-import { LEARNING_RATE, type Prepared, type Problem } from '../core/problem.js';
-import pins from './package.json' with { type: 'json' };
-import { type Loader, type Peer, transposed } from './peer.js';
-import { startTfjs } from './tfjs.js';
-
-interface Store {
-  addVariable(name: string, variable: Variable): void;
-  getVariable(name: string): Tensor;
-  getRawVariable(name: string): Variable & { assign(value: Tensor): void };
-  dispose(): void;
-}
-
-interface Parts {
-  readonly LoRA: new (
-    name: string,
-    store: Store,
-    alpha: number,
-    rank: number,
-    variables: string[],
-  ) => { attach(): void; dispose(): void };
-  readonly WeightStore: new () => Store;
-  readonly AdamWOptimizer: new (
-    options: Record<string, number>,
-  ) => { applyGradients(gradients: Record<string, Tensor>): Tensor; dispose(): void };
-}
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs';
+import { LEARNING_RATE, type Prepared, type Problem } from '../../core/problem.js';
+import pins from '../package.json' with { type: 'json' };
+import type { Loader, Peer } from '../peer.js';
+import { startTfjs, type Tfjs, transposed } from './tfjs.js';
 
 /** Its LoRA is behind no entry of the package: the files are named. */
-async function importParts(): Promise<Parts> {
-  const lora: unknown = await import('./node_modules/@genai-fi/nanogpt/dist/layers/LoRA.js');
-  const store: unknown = await import('./node_modules/@genai-fi/nanogpt/dist/layers/WeightStore.js');
-  const adam: unknown = await import('./node_modules/@genai-fi/nanogpt/dist/training/AdamW.js');
-  return {
-    LoRA: (lora as { default: Parts['LoRA'] }).default,
-    WeightStore: (store as { default: Parts['WeightStore'] }).default,
-    AdamWOptimizer: (adam as Pick<Parts, 'AdamWOptimizer'>).AdamWOptimizer,
-  };
+async function importParts() {
+  const { default: LoRA } = await import('../node_modules/@genai-fi/nanogpt/dist/layers/LoRA.js');
+  const { default: WeightStore } = await import(
+    '../node_modules/@genai-fi/nanogpt/dist/layers/WeightStore.js'
+  );
+  const { AdamWOptimizer } = await import('../node_modules/@genai-fi/nanogpt/dist/training/AdamW.js');
+  return { LoRA, WeightStore, AdamWOptimizer };
 }
+
+type Parts = Awaited<ReturnType<typeof importParts>>;
 
 export const loadNanogpt: Loader = async (place): Promise<Peer> => {
   const { tf } = await startTfjs(place);
@@ -76,7 +55,7 @@ function prepare(tf: Tfjs, parts: Parts, problem: Problem, step: boolean): Prepa
   const bias = tf.tensor1d(problem.bias);
   const target = tf.tensor2d(problem.target, [M, N]);
   const layer = (): Tensor => tf.matMul(x, store.getVariable('w')).add(bias);
-  const loss = (): Tensor => tf.losses.meanSquaredError(target, layer());
+  const loss = (): Scalar => tf.losses.meanSquaredError(target, layer());
   const gradients = (): Record<string, Tensor> => tf.variableGrads(loss, [x, a!, b!]).grads;
   const options = { learningRate: LEARNING_RATE, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, lossScaling: 1 };
   const schedule = { warmupSteps: 0, epochSteps: 1e6, decayEpochs: 1, minLearningRate: LEARNING_RATE };
