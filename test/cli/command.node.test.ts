@@ -1,5 +1,4 @@
 /** The built command in a process of its own: what it prints and writes, and how it refuses. */
-import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -22,7 +21,7 @@ import {
   writeSafetensors,
 } from '../../src/formats/index.js';
 import { expectSameDelta, makeFile, makeModule } from '../support/adapters.js';
-import { MAIN, type Ran, ServedCommand } from './served.js';
+import { type Ran, ServedCommand, started } from './served.js';
 
 const file = makeFile([
   makeModule('model.layers.0.self_attn.q_proj', [8, 2, 5], 0.5),
@@ -34,15 +33,6 @@ let folder = '';
 let command: ServedCommand;
 
 const run = (...args: string[]): Promise<Ran> => command.run(args);
-
-/** As a user starts it. */
-function start(...args: string[]): Ran {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
-    cwd: folder,
-    encoding: 'utf8',
-  });
-  return { status, stdout, stderr };
-}
 
 function put(path: string, bytes: string | Uint8Array): void {
   mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -89,9 +79,9 @@ test.each([
   [['convert', 'peft', 'y']],
   [[]],
 ])('%j, started as a user does, says what it says here', async (args) => {
-  const started = start(...args);
-  expect(started).toEqual(await run(...args));
-  expect(started.stdout + started.stderr).not.toBe('');
+  const own = started(folder, args);
+  expect(own).toEqual(await run(...args));
+  expect(own.stdout + own.stderr).not.toBe('');
 });
 
 describe('inspect', () => {

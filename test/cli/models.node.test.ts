@@ -1,30 +1,24 @@
 /** The built command over language models: what it prints, byte for byte, how it ends, and what it refuses. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRuntime, LoraModel } from '../../src/index.js';
 import { generateText, type LanguageModel, meanLoss } from '../../src/models/index.js';
 import { goldenJson } from '../golden-support/files.js';
 import { HAS_SMOLLM2, MODEL_PATH } from '../golden-support/smollm2.js';
 import { loadTiny, tinyAdapter, tinyFiles, tinyTokenizer } from '../support/tiny-golden.js';
+import { MAIN, type Ran, ServedCommand, started } from './served.js';
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const TEMPLATE = "{% for m in messages %}{{ m.role[0] + ':' + m.content + '|' }}{% endfor %}";
 const texts = { 'tokenizer.json': tinyTokenizer(), 'chat_template.jinja': TEMPLATE };
 const LENGTH = 8192;
 const TEXT = 'The rain fell all day. Nobody minded, and the ducks were glad of it.';
 let folder = '';
+let command: ServedCommand;
 
-function run(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
-    cwd: folder,
-    encoding: 'utf8',
-  });
-  return { status, stdout, stderr };
-}
+const run = (...args: string[]): Promise<Ran> => command.run(args);
 
 /** With options that give the same bits as a runtime in this test. */
 const generate = (...args: string[]) =>
@@ -53,6 +47,7 @@ async function joined(parts: AsyncIterable<string>): Promise<string> {
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lora-wasm models '));
+  command = new ServedCommand(folder);
   await save('tiny', tinyFiles(LENGTH, texts));
   await save('bare', tinyFiles(64));
   const { config, weights } = tinyAdapter();
@@ -75,12 +70,22 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'wrong.jsonl'), '{"text":"ab"}\n{"txt":"ab"}\n');
   mkdirSync(join(folder, 'empty'));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(() => {
+  command.stop();
+  rmSync(folder, { recursive: true });
+});
+
+test.each([
+  [['generate', '--model', 'tiny', '--prompt', 'Once', '--max-tokens', '3']],
+  [['eval', '--model', 'tiny', '--data', 'gone.txt']],
+])('%j, started as a user does, says what it says here', async (args) => {
+  expect(started(folder, args)).toEqual(await run(...args));
+});
 
 describe('generate', () => {
   test('prints the text, a newline, and nothing else', async () => {
     const text = await expected((lm) => joined(generateText(lm, 'Once', { maxTokens: 24 })));
-    expect(generate('--prompt', 'Once')).toEqual({ status: 0, stdout: `${text}\n`, stderr: '' });
+    expect(await generate('--prompt', 'Once')).toEqual({ status: 0, stdout: `${text}\n`, stderr: '' });
   });
 
   test('answers in a conversation', async () => {
@@ -89,26 +94,28 @@ describe('generate', () => {
       { role: 'user', content: 'Once' },
     ];
     const text = await expected((lm) => joined(generateText(lm, messages, { maxTokens: 24 })));
-    expect(generate('--chat', '--system', 'S', '--prompt', 'Once').stdout).toBe(`${text}\n`);
+    expect((await generate('--chat', '--system', 'S', '--prompt', 'Once')).stdout).toBe(`${text}\n`);
   });
 
   test('draws by the options of sampling, and ends before a stop', async () => {
     const options = { maxTokens: 24, temperature: 1.5, topK: 30, topP: 0.9, repetitionPenalty: 1.2, seed: 5 };
     const text = await expected((lm) => joined(generateText(lm, 'Once', options)));
     const flags = ['--temperature', '1.5', '--top-k', '30', '--top-p', '0.9', '--repetition-penalty', '1.2'];
-    const drawn = (...more: string[]) =>
-      generate('--prompt', 'Once', ...flags, '--seed', '5', ...more).stdout;
-    expect(drawn()).toBe(`${text}\n`);
+    const drawn = async (...more: string[]) =>
+      (await generate('--prompt', 'Once', ...flags, '--seed', '5', ...more)).stdout;
+    expect(await drawn()).toBe(`${text}\n`);
     const stop = text.slice(6, 8);
-    expect(drawn('--stop', 'ÿÿ', '--stop', stop)).toBe(`${text.slice(0, text.indexOf(stop))}\n`);
+    expect(await drawn('--stop', 'ÿÿ', '--stop', stop)).toBe(`${text.slice(0, text.indexOf(stop))}\n`);
   });
 
-  test('as JSON gives text, ids, counts and why it ended', () => {
-    const plain = generate('--prompt', 'Once').stdout.slice(0, -1);
-    const report = JSON.parse(generate('--prompt', 'Once', '--json').stdout);
+  test('as JSON gives text, ids, counts and why it ended', async () => {
+    const plain = (await generate('--prompt', 'Once')).stdout.slice(0, -1);
+    const report = JSON.parse((await generate('--prompt', 'Once', '--json')).stdout);
     expect(report).toMatchObject({ text: plain, tokens: 24, promptTokens: 4, finish: 'length' });
     expect(report.ids).toHaveLength(24);
-    const stopped = JSON.parse(generate('--prompt', 'Once', '--json', '--stop', plain.slice(3, 5)).stdout);
+    const stopped = JSON.parse(
+      (await generate('--prompt', 'Once', '--json', '--stop', plain.slice(3, 5))).stdout,
+    );
     expect(stopped.finish).toBe('stop');
   });
 
@@ -120,15 +127,15 @@ describe('generate', () => {
       lora.setAdapter(['a', 'b']);
       return joined(generateText(lm, 'Once', { maxTokens: 24 }));
     });
-    const plain = generate('--prompt', 'Once').stdout;
-    const adapted = generate('--prompt', 'Once', '--adapter', 'adapter:0.5', '--adapter', 'adapter');
+    const plain = (await generate('--prompt', 'Once')).stdout;
+    const adapted = await generate('--prompt', 'Once', '--adapter', 'adapter:0.5', '--adapter', 'adapter');
     expect(adapted).toEqual({ status: 0, stdout: `${text}\n`, stderr: '' });
     expect(adapted.stdout).not.toBe(plain);
-    expect(generate('--prompt', 'Once', '--adapter', 'adapter:0').stdout).toBe(plain);
+    expect((await generate('--prompt', 'Once', '--adapter', 'adapter:0')).stdout).toBe(plain);
   });
 
-  test('takes a tokenizer from elsewhere', () => {
-    const { status, stdout } = run(
+  test('takes a tokenizer from elsewhere', async () => {
+    const { status, stdout } = await run(
       'generate',
       '--model',
       'bare',
@@ -165,10 +172,10 @@ describe('generate', () => {
     expect([code, stderr]).toEqual([0, '']);
   });
 
-  test.skipIf(!HAS_SMOLLM2)('answers with the real model what transformers answers', () => {
+  test.skipIf(!HAS_SMOLLM2)('answers with the real model what transformers answers', async () => {
     const { greedy_base: golden } = goldenJson<{ greedy_base: { text: string } }>('smollm2/index.json');
     const args = ['--chat', '--max-tokens', '32', '--prompt', 'What colour is the sky?'];
-    const found = run('generate', '--model', MODEL_PATH, ...args);
+    const found = await run('generate', '--model', MODEL_PATH, ...args);
     expect(found).toEqual({ status: 0, stdout: `${golden.text}\n`, stderr: '' });
   });
 });
@@ -182,11 +189,11 @@ describe('eval', () => {
       const { loss, tokens, perplexity } = meanLoss(lm.model, [lm.tokenizer!.encode(TEXT)]);
       return `loss ${loss.toFixed(5)}, perplexity ${perplexity.toPrecision(6)}, ${tokens} tokens\n`;
     });
-    expect(evaluate('--data', 'text.txt')).toEqual({ status: 0, stdout: line, stderr: '' });
+    expect(await evaluate('--data', 'text.txt')).toEqual({ status: 0, stdout: line, stderr: '' });
   });
 
-  test('in pieces, the first token of each not counted', () => {
-    const report = JSON.parse(evaluate('--data', 'text.txt', '--length', '10', '--json').stdout);
+  test('in pieces, the first token of each not counted', async () => {
+    const report = JSON.parse((await evaluate('--data', 'text.txt', '--length', '10', '--json')).stdout);
     const pieces = Math.ceil(TEXT.length / 10);
     expect(report).toMatchObject({ rows: pieces, tokens: TEXT.length - pieces });
     expect(report.perplexity).toBeCloseTo(Math.exp(report.loss), 10);
@@ -202,15 +209,15 @@ describe('eval', () => {
       });
       return String(meanLoss(lm.model, labelled).loss);
     });
-    const report = JSON.parse(evaluate('--data', 'rows.jsonl', '--json').stdout);
+    const report = JSON.parse((await evaluate('--data', 'rows.jsonl', '--json')).stdout);
     expect(report).toMatchObject({ rows: 3, tokens: TEXT.length - 1 + 5 + 2 });
     expect(report.loss).toBeCloseTo(Number(loss), 6);
   });
 
-  test('with an adapter', () => {
-    const [plain, adapted] = [[], ['--adapter', 'adapter']].map(
-      (more) => JSON.parse(evaluate('--data', 'text.txt', '--json', ...more).stdout).loss,
-    );
+  test('with an adapter', async () => {
+    const lossOf = async (...more: string[]): Promise<number> =>
+      JSON.parse((await evaluate('--data', 'text.txt', '--json', ...more)).stdout).loss;
+    const [plain, adapted] = [await lossOf(), await lossOf('--adapter', 'adapter')];
     expect(Math.abs(plain - adapted)).toBeGreaterThan(1e-3);
   });
 });
@@ -301,18 +308,18 @@ describe('refused, in one line, with exit code 1, is', () => {
       ['eval', '--model', 'tiny', '--data', 'empty.txt'],
       /empty\.txt: no token counts/,
     ],
-  ])('%s', (_, args, message) => {
+  ])('%s', async (_, args, message) => {
     writeFileSync(join(folder, 'empty.txt'), '');
-    const { status, stdout, stderr } = run(...args);
+    const { status, stdout, stderr } = await run(...args);
     expect(stderr).toMatch(message);
     expect(stderr).toMatch(/^lora-wasm: [^\n]+\n$/);
     expect([status, stdout]).toEqual([1, '']);
   });
 });
 
-test('help shows examples, on standard output', () => {
+test('help shows examples, on standard output', async () => {
   for (const name of ['generate', 'eval']) {
-    const { status, stdout } = run(name, '--help');
+    const { status, stdout } = await run(name, '--help');
     expect(status).toBe(0);
     expect(stdout).toContain(`lora-wasm ${name} --model model.gguf`);
   }

@@ -1,8 +1,8 @@
 /**
  * The built command in one process that stays: what starts and loads it takes longer than most of what it does. Each run is a
- * new evaluation of its main module, as a start is; what that imports is kept. For `command.node.test.ts`.
+ * new evaluation of its main module, as a start is; what that imports is kept. And as a user starts it, in a process of its own.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -12,6 +12,12 @@ export interface Ran {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** As a user starts it. */
+export function started(cwd: string, args: readonly string[]): Ran {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { cwd, encoding: 'utf8' });
+  return { status, stdout, stderr };
 }
 
 /** Runs in the child, as text: the tests' loader is not there. */
