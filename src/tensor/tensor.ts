@@ -1,56 +1,28 @@
 /**
- * Tensor: a shape and a dtype over a storage in linear memory. The public face hands out copies only; `pointer` and the
+ * Tensor: a shape and a dtype over a storage in linear memory (held.ts). The public face hands out copies only; `pointer` and the
  * tape's fields are for `ops`. Tensors are made by a Runtime (`rt.tensor`) and by operations.
  */
 
-import { COPY, THIS_COPY } from '../values/copy.js';
-import { DISPOSE } from '../values/dispose.js';
 import { bytesOf } from '../values/dtypes.js';
-import { type DType, type Shape, showShape, sizeOf } from '../values/shape.js';
+import { showShape } from '../values/shape.js';
 import { copyFrom, copyOut, setNumbers, wordsOf, writeBytesTo, writeTo } from './content.js';
 import type { ElementSource } from './elements.js';
 import { checkExpected, checkRequires, gradientOf, notATensor } from './expected.js';
-import type { Runtime } from './runtime.js';
-import type { Scope, Scoped } from './scope.js';
+import { Held } from './held.js';
+import type { Scoped } from './scope.js';
 import { Storage } from './storage.js';
 import type { TapeNode } from './tape.js';
 
-/** Releases the storage of a tensor that was dropped without dispose(). What a scope holds is not registered: that takes longer than making it. */
-const forgotten = new FinalizationRegistry<Storage>((storage) => {
-  storage.engine.liveTensors--;
-  storage.release();
-});
-
 /** Numbers with a shape in the memory of a runtime, and, where it is trained, their gradient. */
-export class Tensor implements Scoped {
-  readonly runtime: Runtime;
-  readonly shape: Shape;
-  readonly dtype: DType;
-  /** Number of elements. */
-  readonly size: number;
+export class Tensor extends Held {
   /** @internal Tensors made so far, in all runtimes. */
   static made = 0;
   /** @internal Which of them this is. */
   readonly number = Tensor.made++;
-  /** @internal */ scope: Scope | null = null;
   /** @internal The tape's record of how this tensor came about; null for a leaf. */
   node: TapeNode | null = null;
-  /** @internal */ readonly offset: number;
-  #storage: Storage | null;
   #requiresGrad = false;
   #grad: Tensor | null = null;
-  #registered = false;
-
-  /** @internal Takes over one reference to `storage`. Whoever makes it puts it into a scope or keeps it. */
-  constructor(runtime: Runtime, storage: Storage, offset: number, shape: Shape, dtype: DType) {
-    this.runtime = runtime;
-    this.shape = shape;
-    this.dtype = dtype;
-    this.size = sizeOf(shape);
-    this.offset = offset;
-    this.#storage = storage;
-    runtime.engine.liveTensors++;
-  }
 
   /** True for a leaf that `backward()` gives a gradient, and for what was computed from one. */
   get requiresGrad(): boolean {
@@ -81,31 +53,15 @@ export class Tensor implements Scoped {
         throw new TypeError(
           `Tensor.grad: the tensor is ${this.dtype}, expected f32 where there is a gradient`,
         );
-      this.#checkLive('grad');
+      this.checkLive('grad');
       value.keep();
     }
     this.#grad = value;
   }
 
-  get disposed(): boolean {
-    return this.#storage === null;
-  }
-
-  /** @internal @throws Error after dispose */
-  get storage(): Storage {
-    if (this.#storage === null)
-      throw new Error(`Tensor: ${showShape(this.shape)} ${this.dtype} used after dispose()`);
-    return this.#storage;
-  }
-
-  /** @internal Address of the first element. */
-  get pointer(): number {
-    return this.storage.pointer + this.offset;
-  }
-
   /** The elements, copied, in row-major order; those of f16, bf16 and quantised types as float32. @throws OutOfMemoryError for quantised ones */
   toArray(): Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
-    this.#checkLive('toArray');
+    this.checkLive('toArray');
     const copy = this.dtype === 'i32' ? new Int32Array(this.size) : new Float32Array(this.size);
     return this.copyTo(copy);
   }
@@ -115,7 +71,7 @@ export class Tensor implements Scoped {
    * @throws TypeError, RangeError; OutOfMemoryError for quantised ones
    */
   copyTo<T extends Float32Array | Int32Array>(target: T): T {
-    this.#checkLive('copyTo');
+    this.checkLive('copyTo');
     return copyOut(this, target);
   }
 
@@ -126,7 +82,7 @@ export class Tensor implements Scoped {
    * @throws TypeError, RangeError
    */
   set(source: ElementSource | Tensor): this {
-    this.#checkLive('set');
+    this.checkLive('set');
     if (source instanceof Tensor) {
       const { dtype, shape } = this;
       checkExpected('Tensor.set', 'source', source, { dtype, shape });
@@ -152,7 +108,7 @@ export class Tensor implements Scoped {
    * for await (const piece of stream) { weight.writeBytes(piece, at); at += piece.length; }
    */
   writeBytes(bytes: Uint8Array, offset = 0): this {
-    this.#checkLive('writeBytes');
+    this.checkLive('writeBytes');
     writeBytesTo(this, bytes, offset);
     return this;
   }
@@ -164,7 +120,7 @@ export class Tensor implements Scoped {
 
   /** The value of a tensor with one element. @throws RangeError */
   item(): number {
-    this.#checkLive('item');
+    this.checkLive('item');
     if (this.size !== 1)
       throw new RangeError(`Tensor.item: the tensor is ${showShape(this.shape)}, expected one element`);
     const [value] = this.toArray();
@@ -183,57 +139,22 @@ export class Tensor implements Scoped {
 
   /** The same elements, cut off from the tape; shares memory. */
   detach(): Tensor {
-    this.#checkLive('detach');
+    this.checkLive('detach');
     return this.runtime.adopt(
       new Tensor(this.runtime, this.storage.retain(), this.offset, this.shape, this.dtype),
     );
   }
 
-  /** Takes the tensor out of every scope: it lives until `dispose()`. */
-  keep(): this {
-    this.#checkLive('keep');
-    this.scope = null;
-    this.leftAlone();
-    return this;
-  }
-
-  /** Gives the memory back, at once unless the tape or another tensor still needs it. Harmless when repeated. */
-  dispose(): void {
-    this.scope = null;
-    this.release();
-  }
-
   /** @internal */
-  get [COPY](): object {
-    return THIS_COPY;
-  }
-
-  /** The same as `dispose`, for `using`. */
-  [DISPOSE](): void {
-    this.dispose();
-  }
-
-  /** @internal */
-  release(): void {
-    if (this.#storage === null) return;
-    const storage = this.#storage;
-    this.#storage = null;
-    this.runtime.engine.liveTensors--;
-    if (this.#registered) forgotten.unregister(this);
-    storage.release();
+  override release(): void {
+    if (this.disposed) return;
+    super.release();
     this.#grad?.dispose();
     this.#grad = null;
   }
 
   /** @internal */
-  leftAlone(): void {
-    if (this.#registered) return;
-    this.#registered = true;
-    forgotten.register(this, this.storage, this);
-  }
-
-  /** @internal */
-  *dependencies(): Iterable<Scoped> {
+  override *dependencies(): Iterable<Scoped> {
     if (this.node !== null) yield this.node;
   }
 
@@ -258,16 +179,7 @@ export class Tensor implements Scoped {
     gradient.dispose();
   }
 
-  toString(): string {
+  override toString(): string {
     return `Tensor(${showShape(this.shape)} ${this.dtype}${this.requiresGrad ? ', requiresGrad' : ''})`;
-  }
-
-  /** @param what - the member that was called @throws Error */
-  #checkLive(what: string): void {
-    if (this.#storage === null)
-      throw new Error(
-        `Tensor.${what}: the tensor ${showShape(this.shape)} ${this.dtype} was used after dispose()`,
-      );
-    if (this.runtime.engine.disposed) throw new Error(`Tensor.${what}: the runtime was used after dispose()`);
   }
 }

@@ -6,7 +6,9 @@ import {
   oloraFactors,
   orthogonalFactors,
   pissaFactors,
+  type Taken,
 } from '../../src/lora/maths/initial-factors.js';
+import type { ShapedArray } from '../../src/values/arrays.js';
 import { goldenTensors, pick } from '../golden-support/files.js';
 
 const wave = (count: number): Float64Array =>
@@ -24,11 +26,7 @@ function product(B: Float32Array, A: Float32Array, out: number, inputs: number, 
 const KINDS = [
   ['pissa', pissaFactors],
   ['olora', oloraFactors],
-  [
-    'fast pissa',
-    (W: Float32Array, out: number, inputs: number, r: number, scaling: number) =>
-      fastPissaFactors(W, out, inputs, r, scaling, 4, wave),
-  ],
+  ['fast pissa', (W: ShapedArray, taken: Taken) => fastPissaFactors(W, taken, 4, wave)],
 ] as const;
 
 const SIZES = [
@@ -41,7 +39,7 @@ const SIZES = [
 test.each(KINDS)('%s: residual + scaling·B·A is W to float32 rounding', (_, make) => {
   for (const [out, inputs, r, scaling] of SIZES) {
     const W = Float32Array.from(wave(out * inputs));
-    const { A, B, residual } = make(W, out, inputs, r, scaling);
+    const { A, B, residual } = make({ shape: [out, inputs], data: W }, { r, scaling });
     product(B, A, out, inputs, r).forEach((value, i) => {
       const sum = (residual[i] ?? Number.NaN) + scaling * value;
       expect(Math.abs(sum - (W[i] ?? 0))).toBeLessThanOrEqual(2 ** -23);
@@ -57,9 +55,8 @@ test.each([
   const after = goldenTensors(`peft/${name}/io.safetensors`);
   for (const layer of ['fc1', 'fc2']) {
     const { data, shape } = pick(base, `${layer}.weight`);
-    const [out = 0, inputs = 0] = shape;
     const wanted = Float32Array.from(pick(after, `base_after.${layer}.weight`).data);
-    const { residual } = make(Float32Array.from(data), out, inputs, 3, 1);
+    const { residual } = make({ shape, data: Float32Array.from(data) }, { r: 3, scaling: 1 });
     const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     expect(residual.length).toBe(wanted.length);
     residual.forEach((value, i) => {
@@ -72,7 +69,10 @@ test('the residual of PiSSA is as large as the singular values it leaves', () =>
   const W = Float32Array.from(wave(77));
   const { S } = svd(Float64Array.from(W), 7, 11);
   const tail = Math.hypot(...S.subarray(3));
-  expect(Math.hypot(...pissaFactors(W, 7, 11, 3, 2).residual)).toBeCloseTo(tail, 5);
+  expect(Math.hypot(...pissaFactors({ shape: [7, 11], data: W }, { r: 3, scaling: 2 }).residual)).toBeCloseTo(
+    tail,
+    5,
+  );
 });
 
 test('orthogonal factors have values and a product of zero; an odd r is refused', () => {
@@ -85,7 +85,7 @@ test('orthogonal factors have values and a product of zero; an odd r is refused'
 });
 
 test.each(KINDS)('%s refuses an r above the smaller side', (_, make) => {
-  expect(() => make(new Float32Array(15), 3, 5, 4, 1)).toThrow(
+  expect(() => make({ shape: [3, 5], data: new Float32Array(15) }, { r: 4, scaling: 1 })).toThrow(
     'r is 4 on a weight of [3, 5], expected at most 3',
   );
 });

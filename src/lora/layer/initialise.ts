@@ -4,7 +4,7 @@ import { changesBase } from '../../formats/peft-words.js';
 import { type Parameter, ParameterBlock } from '../../tensor/parameter.js';
 import { fillNormal, fillUniform, nextInit } from '../../tensor/random.js';
 import type { Runtime } from '../../tensor/runtime.js';
-import { transposed } from '../../values/arrays.js';
+import { type ShapedArray, transposed } from '../../values/arrays.js';
 import { isQuantised } from '../../values/dtypes.js';
 import { type ResolvedLayerOptions, scalingOf } from '../config/layer-options.js';
 import { AdapterError } from '../errors.js';
@@ -18,6 +18,7 @@ import {
   oloraFactors,
   orthogonalFactors,
   pissaFactors,
+  type Taken,
 } from '../maths/initial-factors.js';
 import type { LayerState } from './layer-state.js';
 
@@ -126,18 +127,20 @@ function fromBase(
   weight: Parameter,
   init: string,
 ): void {
-  const [out, width] = [factors.B.shape[0]!, factors.A.shape[1]!];
   const turned = adaptation.fanInFanOut(base);
   const stored = { shape: weight.shape, data: weight.toArray() as Float32Array };
+  const { scaling } = factors;
+  const taken = { r: factors.options.r, scaling };
   const found =
     turned && init === 'olora'
-      ? turnedOlora(stored.data, width, out, factors)
-      : factorise(init, turned ? transposed(stored).data : stored.data, out, width, factors, randomOf(rt));
+      ? turnedOlora(stored, taken)
+      : factorise(init, turned ? transposed(stored) : stored, taken, randomOf(rt));
   factors.A.set(found.A);
   factors.B.set(found.B);
   const left = new ParameterBlock(rt, [weight.shape]).parameters[0]!;
   left.requiresGrad = false;
-  left.set(turned ? transposed({ shape: [out, width], data: found.residual }).data : found.residual);
+  const [inputs = 0, outputs = 0] = weight.shape;
+  left.set(turned ? transposed({ shape: [outputs, inputs], data: found.residual }).data : found.residual);
   factors.changed?.weight.block.dispose();
   factors.changed = { weight: left, A0: found.A, B0: found.B };
 }
@@ -146,14 +149,10 @@ function fromBase(
  * OLoRA of a weight stored [in, out]: PEFT decomposes it as it is stored, W = Q·R, and what is left is W - s·Q·R of the first
  * r. So Qᵀ is A and Rᵀ is B, which makes the start the base's.
  */
-function turnedOlora(
-  W: Float32Array,
-  width: number,
-  out: number,
-  { options, scaling }: LoraFactors,
-): InitialFactors {
-  const { r } = options;
-  const { A: R, B: Q, residual } = oloraFactors(W, width, out, r, scaling);
+function turnedOlora(W: ShapedArray, taken: Taken): InitialFactors {
+  const [width = 0, out = 0] = W.shape;
+  const { r } = taken;
+  const { A: R, B: Q, residual } = oloraFactors(W, taken);
   return {
     A: transposed({ shape: [width, r], data: Q }).data,
     B: transposed({ shape: [r, out], data: R }).data,
@@ -163,16 +162,13 @@ function turnedOlora(
 
 function factorise(
   init: string,
-  W: Float32Array,
-  out: number,
-  width: number,
-  { options: { r }, scaling }: LoraFactors,
+  W: ShapedArray,
+  taken: Taken,
   random: (count: number) => Float64Array,
 ): InitialFactors {
-  if (init === 'olora') return oloraFactors(W, out, width, r, scaling);
-  if (init === 'pissa') return pissaFactors(W, out, width, r, scaling);
-  const iterations = Number(init.slice('pissa_niter_'.length));
-  return fastPissaFactors(W, out, width, r, scaling, iterations, random);
+  if (init === 'olora') return oloraFactors(W, taken);
+  if (init === 'pissa') return pissaFactors(W, taken);
+  return fastPissaFactors(W, taken, Number(init.slice('pissa_niter_'.length)), random);
 }
 
 /** Normal numbers of the runtime's generator. */

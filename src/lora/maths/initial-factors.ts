@@ -1,4 +1,5 @@
 /** Factors taken out of a base weight: PiSSA (arXiv 2404.02948), OLoRA (arXiv 2406.01775), and orthogonal ones. W is [out, in]. */
+import type { ShapedArray } from '../../values/arrays.js';
 import { lowRankSvd, product, qr, type Svd, svd, transpose } from './decompose.js';
 
 export interface InitialFactors {
@@ -10,49 +11,40 @@ export interface InitialFactors {
   readonly residual: Float32Array;
 }
 
+/** How much of a weight is taken, and at which scaling it goes in again. */
+export interface Taken {
+  readonly r: number;
+  readonly scaling: number;
+}
+
 /** A = √(S/scaling)·Vᵀ and B = U·√(S/scaling) of the r largest singular values of W. @throws RangeError */
-export function pissaFactors(
-  W: Float32Array,
-  out: number,
-  width: number,
-  r: number,
-  scaling: number,
-): InitialFactors {
-  checkTaken('pissa', out, width, r);
-  checkPissaScaling('pissa', scaling);
-  return fromSvd(svd(Float64Array.from(W), out, width), W, out, width, r, scaling);
+export function pissaFactors(W: ShapedArray, taken: Taken): InitialFactors {
+  const { out, width } = checkedSizes('pissa', W, taken.r);
+  checkPissaScaling('pissa', taken.scaling);
+  return fromSvd(svd(Float64Array.from(W.data), out, width), W, taken);
 }
 
 /** The same by a randomised decomposition. @param random - gives normal numbers @throws RangeError */
 export function fastPissaFactors(
-  W: Float32Array,
-  out: number,
-  width: number,
-  r: number,
-  scaling: number,
+  W: ShapedArray,
+  taken: Taken,
   iterations: number,
   random: (count: number) => Float64Array,
 ): InitialFactors {
-  checkTaken('pissa_niter', out, width, r);
-  checkPissaScaling('pissa_niter', scaling);
-  const found = lowRankSvd(Float64Array.from(W), out, width, r, iterations, random);
-  return fromSvd(found, W, out, width, r, scaling);
+  const { out, width } = checkedSizes('pissa_niter', W, taken.r);
+  checkPissaScaling('pissa_niter', taken.scaling);
+  const found = lowRankSvd(Float64Array.from(W.data), out, width, taken.r, iterations, random);
+  return fromSvd(found, W, taken);
 }
 
 /** A = the first r rows of R and B = the first r columns of Q, W = Q·R. @throws RangeError */
-export function oloraFactors(
-  W: Float32Array,
-  out: number,
-  width: number,
-  r: number,
-  scaling: number,
-): InitialFactors {
-  checkTaken('olora', out, width, r);
-  const { Q, R } = qr(Float64Array.from(W), out, width);
+export function oloraFactors(W: ShapedArray, { r, scaling }: Taken): InitialFactors {
+  const { out, width } = checkedSizes('olora', W, r);
+  const { Q, R } = qr(Float64Array.from(W.data), out, width);
   const k = Math.min(out, width);
   const B = new Float32Array(out * r);
   for (let i = 0; i < out; i++) for (let j = 0; j < r; j++) B[i * r + j] = Q[i * k + j]!;
-  return withResidual(Float32Array.from(R.subarray(0, r * width)), B, W, out, width, r, scaling);
+  return withResidual(W, Float32Array.from(R.subarray(0, r * width)), B, scaling);
 }
 
 /** A and B from the even and odd rows of one random orthogonal matrix, so that B·A starts near zero. @throws RangeError for an odd r */
@@ -80,14 +72,8 @@ function tenth(value: number): number {
   return value / 10;
 }
 
-function fromSvd(
-  { U, S, V }: Svd,
-  W: Float32Array,
-  out: number,
-  width: number,
-  r: number,
-  scaling: number,
-): InitialFactors {
+function fromSvd({ U, S, V }: Svd, W: ShapedArray, { r, scaling }: Taken): InitialFactors {
+  const [out = 0, width = 0] = W.shape;
   const k = S.length;
   const A = new Float32Array(r * width);
   const B = new Float32Array(out * r);
@@ -96,20 +82,23 @@ function fromSvd(
     for (let j = 0; j < width; j++) A[i * width + j] = root * V[j * k + i]!;
     for (let j = 0; j < out; j++) B[j * r + i] = root * U[j * k + i]!;
   }
-  return withResidual(A, B, W, out, width, r, scaling);
+  return withResidual(W, A, B, scaling);
 }
 
-function withResidual(
-  A: Float32Array,
-  B: Float32Array,
-  W: Float32Array,
-  out: number,
-  width: number,
+function withResidual(W: ShapedArray, A: Float32Array, B: Float32Array, scaling: number): InitialFactors {
+  const [out = 0, width = 0] = W.shape;
+  const taken = product(B, A, out, B.length / out, width);
+  return { A, B, residual: W.data.map((w, i) => w - scaling * taken[i]!) };
+}
+
+/** @throws RangeError */
+function checkedSizes(
+  where: string,
+  { shape: [out = 0, width = 0] }: ShapedArray,
   r: number,
-  scaling: number,
-): InitialFactors {
-  const taken = product(B, A, out, r, width);
-  return { A, B, residual: W.map((w, i) => w - scaling * taken[i]!) };
+): { readonly out: number; readonly width: number } {
+  checkTaken(where, out, width, r);
+  return { out, width };
 }
 
 /** @throws RangeError */

@@ -26,7 +26,7 @@ export function addMatrixDelta(layout: MatrixLayout, factors: LoraFactors, w: nu
   const { kernels } = rt.engine;
   if (w === 0) kernels.fill(N * K, 0, out);
   else if (w !== out) kernels.scale(N * K, 1, w, out);
-  for (const range of rangesOf(layout, factors)) addRange(layout, factors, range, 0, K, out, out);
+  for (const range of rangesOf(layout, factors)) addRange(layout, factors, range, 0, K, out);
 }
 
 /** ‖w + strength·B·A‖ of every output, in blocks; w of any dtype of weights. */
@@ -41,15 +41,7 @@ export function matrixNorms(layout: MatrixLayout, factors: LoraFactors, w: Tenso
     const n = Math.min(BLOCK, rows - from);
     expandElements(rt, elementsOf(w, from * length, n * length), block.pointer);
     if (turned) {
-      addRange(
-        layout,
-        factors,
-        { from: 0, size: N, rowA: 0, rowB: 0 },
-        from,
-        n,
-        block.pointer,
-        block.pointer,
-      );
+      addRange(layout, factors, { from: 0, size: N, rowA: 0, rowB: 0 }, from, n, block.pointer);
       kernels.columnSquares(n, N, block.pointer, N, sums!.pointer);
     } else {
       const { A, B } = factors;
@@ -93,7 +85,6 @@ function addRange(
   from: number,
   n: number,
   w: number,
-  out: number,
 ): void {
   const { kernels } = rt.engine;
   const { A, B } = factors;
@@ -103,13 +94,13 @@ function addRange(
   const b = B.pointer + 4 * range.rowB * r;
   if (!turned) {
     const at = 4 * range.from * K;
-    kernels.loraMerge(range.size, K, r, s, b, r, a, K, w + at, K, out + at, K);
+    kernels.loraMerge(range.size, K, r, s, b, r, a, K, w + at, K, w + at, K);
     return;
   }
   withTransposed(rt, matrix(a + 4 * from, r, n, K), 1, (down) =>
     withTransposed(rt, matrix(b, range.size, r), 1, (up) => {
       const at = 4 * range.from;
-      kernels.loraMerge(n, range.size, r, s, down.pointer, r, up.pointer, range.size, w + at, N, out + at, N);
+      kernels.loraMerge(n, range.size, r, s, down.pointer, r, up.pointer, range.size, w + at, N, w + at, N);
     }),
   );
 }
