@@ -68,6 +68,10 @@ export interface Suite<R extends Row = Row> {
   /** Rows state the percentage of ceilings of their own rounds, not of those around the run. */
   readonly ownCeilings?: boolean;
   readonly goals?: (report: Pick<Report, 'rows' | 'ceilings' | 'peakResident'>) => Goal[];
+  /** One run of several, for suites that `--processes` runs in as many. */
+  readonly join?: (
+    runs: readonly Report[],
+  ) => Pick<Report, 'rows' | 'ceilings' | 'notMeasured' | 'peakResident'>;
   /** Of the page of results: a table before the rows, in Markdown. */
   readonly digest?: (report: Report) => string;
   /** What the chart beside the results shows, and the SVG. */

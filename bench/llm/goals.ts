@@ -10,13 +10,13 @@ import { FULL, GENERATION, PROMPT } from './model.js';
 import { GRADIENT, headShape, kindShape, layerShape, nameOf, type Operation, PRODUCT } from './products.js';
 import { TRAINED, TRAINING } from './training.js';
 import {
+  bestPercent,
   type CeilingRow,
   hasCeilings,
   isModelRow,
   type ModelRow,
   modelShape,
   modelTitle,
-  percentsOf,
   speedsOf,
 } from './turns.js';
 import { layerKinds, SMOLLM2 } from './weights.js';
@@ -149,7 +149,7 @@ function generationGoal(row: ModelRow | undefined, relaxed: boolean, fused: numb
 
 /** Percent of the fused ceiling by the best round; null where it was not measured. */
 function shareOf(row: CeilingRow, fused: number | null): number | null {
-  if (row.kernels === 'relaxed-simd') return Math.max(...percentsOf(row));
+  if (row.kernels === 'relaxed-simd') return bestPercent(row);
   return fused === null ? null : (100 * row.gflops * row.median) / row.min / (fused * row.threads);
 }
 

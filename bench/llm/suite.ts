@@ -9,10 +9,11 @@ import type { Environment, Outcome, Suite } from '../suite.js';
 import { attentionRows } from './attention.js';
 import { disposeAll, loadContestants } from './contestants.js';
 import { llmGoals } from './goals.js';
+import { joinRuns } from './join.js';
 import { GENERATION, PROMPT, textRows } from './model.js';
 import { productRows } from './products.js';
 import { TRAINING, trainingRows } from './training.js';
-import { hasCeilings, isModelRow, type ModelRow, percentsOf, speedsOf } from './turns.js';
+import { bestPercent, hasCeilings, isModelRow, type ModelRow, percentsOf, speedsOf } from './turns.js';
 import { SMOLLM2, TINY } from './weights.js';
 
 export const llm = {
@@ -27,9 +28,10 @@ export const llm = {
     percentText(row),
     row.ratio === null ? '' : figure(1 / row.ratio),
     isModelRow(row) ? rangeText(summarise(speedsOf(row))) : '',
-    hasCeilings(row) ? Math.max(...percentsOf(row)).toFixed(0) : '',
+    hasCeilings(row) ? bestPercent(row).toFixed(0) : '',
   ],
   goals: llmGoals,
+  join: joinRuns,
 } as const satisfies Suite;
 
 function percentText(row: Row): string {

@@ -24,6 +24,9 @@ export const speedsOf = ({ tokens, rounds }: ModelRow): number[] => rounds.map((
 export const percentsOf = ({ gflops, median, rounds, ceilings }: CeilingRow): number[] =>
   ceilings.map((ceiling, i) => (100 * gflops * median) / rounds[i]! / ceiling);
 
+/** The fastest round's percentage of its own ceiling: a ceiling that noise pushed down for a moment flatters no other. */
+export const bestPercent = (row: CeilingRow): number => percentsOf(row)[row.rounds.indexOf(row.min)]!;
+
 export const modelShape = (tokens: number, threads: number): string =>
   `${tokens} tokens, ${threads === 1 ? '1 thread' : `${threads} threads`}`;
 export const modelTitle = (operation: string, weights: string): string => `${operation}, ${weights}`;
