@@ -23,8 +23,8 @@ import {
 } from '../../reference/network.js';
 import { randomArray } from '../../reference/random.js';
 import { type Contest, SCALING, stepFlops, twinLayers } from '../core/contest.js';
-import { measure, pairedRatio } from '../core/measure.js';
-import { OP, ownRow, type Row } from '../core/records.js';
+import { OP, type Row } from '../core/records.js';
+import { timedRows } from '../core/timed-rows.js';
 import type { Context } from './forward.js';
 import { ownProducts } from './own-products.js';
 import { recordReplay } from './replay.js';
@@ -48,7 +48,6 @@ class Network extends Module {
 
 interface Side {
   readonly network: Layer;
-  readonly trainable: ReturnType<Module['parameters']>;
   /** Forward, loss and backward. */
   readonly gradients: () => void;
   /** The whole step. */
@@ -71,32 +70,27 @@ export function trainingRows(context: Context, contest: Contest): Row[] {
   const { reset } = recordReplay(rt, full.step);
   // Last, since a recording puts other functions in the kernels' place and makes the engine compile anew.
   warmUp(rt, contest);
-  const timings = measure(
+  const flops = stepFlops(contest);
+  const shared = { rt, shape: contest.shape };
+  const rows = timedRows(
     [
-      { name: OP.loraStep, run: lora.step, before: replay.reset },
-      { name: OP.fullStep, run: full.step, before: reset },
-      { name: OP.ownProducts, run: own.run },
-      { name: OP.replay, run: replay.run, before: replay.reset },
+      {
+        ...{ ...shared, operation: OP.loraStep, flops: flops.lora, run: lora.step },
+        ...{ before: replay.reset, ratioTo: OP.fullStep },
+      },
+      { ...shared, operation: OP.fullStep, flops: flops.full, run: full.step, before: reset },
+      { ...shared, operation: OP.ownProducts, flops: flops.own, run: own.run, ratioTo: OP.loraStep },
+      {
+        ...{ ...shared, operation: OP.replay, flops: flops.lora, run: replay.run },
+        ...{ before: replay.reset, ratioTo: OP.loraStep },
+      },
     ],
     context.effort,
+    context.ceiling,
   );
   replay.check();
   for (const owner of [lora, full, own, ...data.tensors]) owner.dispose();
-  const flops = stepFlops(contest);
-  const row = (operation: string, own: number, to: string | null, toFlops = 0): Row => {
-    const timing = timings.get(operation)!;
-    const against =
-      to === null
-        ? {}
-        : { ratio: pairedRatio(timing, timings.get(to)!), flopRatio: own / toFlops, ratioTo: to };
-    return ownRow(rt, [operation, contest.shape], timing, own, context.ceiling, against);
-  };
-  return [
-    row(OP.loraStep, flops.lora, OP.fullStep, flops.full),
-    row(OP.fullStep, flops.full, null),
-    row(OP.ownProducts, flops.own, OP.loraStep, flops.lora),
-    row(OP.replay, flops.lora, OP.loraStep, flops.lora),
-  ];
+  return rows;
 }
 
 /** Inputs, the loss over them and the gradient of that loss in float64. */
@@ -165,7 +159,7 @@ function sideOf(
     adam.dispose();
     network.dispose();
   };
-  return { network, trainable, gradients, step, dispose };
+  return { network, gradients, step, dispose };
 }
 
 /** Compiles both sides' steps, on layers so small that it takes no time: a training run is thousands of steps long. */

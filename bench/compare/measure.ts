@@ -7,10 +7,9 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type * as Package from 'lora-wasm';
 import { recordCalls } from '../baselines/replay.js';
+import { measure } from '../core/measure.js';
 
-const WARM_MS = 250;
-const SAMPLE_MS = 60;
-const SAMPLES = 7;
+const EFFORT = { rounds: 7, roundMs: 60 };
 
 const [root, kernels = 'auto'] = process.argv.slice(2);
 if (root === undefined) throw new Error('measure: no checkout given, expected its folder');
@@ -18,22 +17,8 @@ const entry = pathToFileURL(resolve(root, 'dist/index.js')).href;
 const lib = (await import(entry)) as typeof Package;
 const rt = await lib.createRuntime({ kernels: kernels as 'auto', threads: 1, seed: 1 });
 
-/** Median over samples of the time of one call, in milliseconds. */
-function time(run: () => void): number {
-  let calls = 0;
-  const start = performance.now();
-  while (performance.now() - start < WARM_MS) {
-    run();
-    calls++;
-  }
-  const each = Math.max(1, Math.round((calls * SAMPLE_MS) / WARM_MS));
-  const samples = Array.from({ length: SAMPLES }, () => {
-    const begin = performance.now();
-    for (let i = 0; i < each; i++) run();
-    return (performance.now() - begin) / each;
-  });
-  return samples.sort((a, b) => a - b)[SAMPLES >> 1]!;
-}
+/** Milliseconds of one call, the median over rounds. */
+const time = (run: () => void): number => measure([{ name: 'it', run }], EFFORT).get('it')!.median;
 
 const times: Record<string, number> = {};
 

@@ -2,14 +2,11 @@
  * The paths of the package's own kernels on real shapes, for the thresholds of `src/engine/plan.ts`: all paths of a product
  * compute the same from the same operands, in turns. Operands are whole numbers, so all have to agree to the bit.
  */
-import type { Runtime, Tensor } from 'lora-wasm';
-import { addProduct, asColumns, asRows, newSums, type View } from '../../reference/products.js';
-import { backwardInputCall, backwardWeightCall, type Call, forwardCall } from '../../src/engine/calls.js';
-import { matrix, NO_RANK, weight } from '../../src/engine/operands.js';
+import type { Runtime } from 'lora-wasm';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { type Effort, measure, pairedRatio } from '../core/measure.js';
+import { BACKWARD_INPUT, BACKWARD_WEIGHT, FORWARD, type LargeProduct, placed } from '../core/products.js';
 import { gflopsOf } from '../core/records.js';
-import { placeAll, valuesOf } from '../kernels/cases.js';
 
 /** By the level of their kernels. */
 export const BUILDS = ['simd', 'relaxed-simd'] as const;
@@ -56,113 +53,84 @@ const PACKED = tiles(16, 'packed');
 const IN_PLACE = tiles(32, 'in place');
 const STREAM: Path = ['stream', 48];
 
-/** One product of given sizes: how a path is called, what the plan says, and an element's terms. */
-interface Product {
+/** A product, its paths, and the one that the plan takes. */
+interface Contest {
   readonly operation: PathRow['operation'];
+  readonly product: LargeProduct;
   readonly paths: readonly Path[];
-  readonly plan: number;
-  /** Sizes of operands and result, the summed one between. */
-  readonly sizes: readonly [rows: number, depth: number, columns: number];
-  readonly call: (path: number, a: number, b: number, c: number) => Call;
-  /** Both operands as the product sees them. */
-  readonly views: (a: Float32Array, b: Float32Array) => readonly [View, View];
+  readonly plan: (level: number, M: number, N: number, K: number) => number;
 }
+
+const CONTESTS: readonly Contest[] = [
+  {
+    ...{ operation: 'forward', product: FORWARD, paths: [...DOTS, ...PACKED] },
+    plan: (...sizes) => planForward(...sizes, 0),
+  },
+  {
+    ...{
+      operation: 'backward to the input',
+      product: BACKWARD_INPUT,
+      paths: [...PACKED, ...IN_PLACE, STREAM],
+    },
+    plan: (...sizes) => planBackwardInput(...sizes, 0),
+  },
+  {
+    ...{ operation: 'backward to the weight', product: BACKWARD_WEIGHT, paths: [...PACKED, STREAM] },
+    plan: planBackwardWeight,
+  },
+];
 
 /** @throws Error when a path is wrong */
 export function measurePaths(rt: Runtime, quick: boolean): PathRow[] {
   return SIZES.slice(0, quick ? 1 : SIZES.length).flatMap((size) =>
     ROWS.slice(0, quick ? 2 : ROWS.length).flatMap((M) =>
-      productsOf(rt, M, size, size).flatMap((product) =>
-        contest(rt, product, quick ? QUICK : FULL).map((row) => ({ ...row, M, N: size, K: size })),
-      ),
+      CONTESTS.flatMap((contest) => rowsOf(rt, contest, [M, size, size], quick ? QUICK : FULL)),
     ),
   );
 }
 
-function productsOf({ engine }: Runtime, M: number, N: number, K: number): Product[] {
-  const { level } = engine;
-  return [
-    {
-      operation: 'forward',
-      paths: [...DOTS, ...PACKED],
-      plan: planForward(level, M, N, K, 0),
-      sizes: [M, K, N],
-      call: (path, x, w, y) =>
-        forwardCall(path, {
-          ...{ x: matrix(x, M, K), w: weight(w, N, K), low: NO_RANK },
-          ...{ colScale: 0, bias: 0, y: matrix(y, M, N) },
-        }),
-      views: (x, w) => [asRows(x, K), asColumns(w, K)],
-    },
-    {
-      operation: 'backward to the input',
-      paths: [...PACKED, ...IN_PLACE, STREAM],
-      plan: planBackwardInput(level, M, N, K, 0),
-      sizes: [M, N, K],
-      call: (path, dy, w, dx) =>
-        backwardInputCall(path, {
-          ...{ dy: matrix(dy, M, N), w: weight(w, N, K), low: NO_RANK },
-          ...{ accumulate: 0, dx: matrix(dx, M, K) },
-        }),
-      views: (dy, w) => [asRows(dy, N), asRows(w, K)],
-    },
-    {
-      operation: 'backward to the weight',
-      paths: [...PACKED, STREAM],
-      plan: planBackwardWeight(level, M, N, K),
-      sizes: [N, M, K],
-      call: (path, dy, x, dw) =>
-        backwardWeightCall(path, {
-          ...{ dy: matrix(dy, M, N), x: matrix(x, M, K) },
-          ...{ accumulate: 0, dw: matrix(dw, N, K) },
-        }),
-      views: (dy, x) => [asColumns(dy, N), asRows(x, K)],
-    },
-  ];
-}
-
-function contest(rt: Runtime, product: Product, effort: Effort): Omit<PathRow, 'M' | 'N' | 'K'>[] {
-  const { operation, paths, plan, sizes } = product;
-  const [rows, depth, columns] = sizes;
-  const tensors = placeAll(rt, [rows * depth, depth * columns, rows * columns], LARGEST);
-  for (const tensor of tensors.slice(0, 2)) tensor.set(valuesOf(tensor).map(Math.round));
-  const [a, b, c] = tensors as [Tensor, Tensor, Tensor];
-  const { kernels } = rt.engine;
+function rowsOf(
+  rt: Runtime,
+  { operation, product, paths, plan }: Contest,
+  sizes: readonly [M: number, N: number, K: number],
+  effort: Effort,
+): PathRow[] {
+  const [M, N, K] = sizes;
+  const { engine } = rt;
+  const { at, out, verify, dispose } = placed(rt, product, [M, N, K, 0], { whole: LARGEST });
   const run = (path: number): void => {
-    const { kernel, whole } = product.call(path, a.pointer, b.pointer, c.pointer);
-    const scratch = rt.engine.scratch(kernels.productScratch(path, 0, columns));
-    (kernels[kernel] as (...args: number[]) => void)(...whole(scratch));
+    const { kernel, whole } = product.call(path, at);
+    const scratch = engine.scratch(engine.kernels.productScratch(path, 0, out.shape[1]!));
+    (engine.kernels[kernel] as (...args: number[]) => void)(...whole(scratch));
   };
-  // Sums of whole numbers this small are exact: every path gives the same.
-  const { values } = addProduct(
-    newSums(rows * columns),
-    columns,
-    depth,
-    ...product.views(valuesOf(a), valuesOf(b)),
-  );
+  let first: Float32Array | null = null;
   for (const [name, path] of paths) {
-    c.set(new Float32Array(rows * columns).fill(Number.NaN));
+    out.set(new Float32Array(out.size).fill(Number.NaN));
     run(path);
-    const got = valuesOf(c);
-    const wrong = values.findIndex((value, i) => value !== got[i]);
+    verify();
+    const got = out.copyTo(new Float32Array(out.size));
+    first ??= got;
+    const wrong = got.findIndex((value, i) => value !== first![i]);
     if (wrong >= 0)
       throw new Error(
-        `verify: ${operation}, ${name}, ${rows}x${depth}x${columns}: element ${wrong} is ${got[wrong]}, expected ${values[wrong]}`,
+        `verify: ${operation}, ${name}, ${sizes.join('x')}: element ${wrong} is ${got[wrong]}, expected ${first[wrong]} as by ${paths[0]![0]}`,
       );
   }
   const timings = measure(
     paths.map(([name, path]) => ({ name, run: () => run(path) })),
     effort,
   );
-  for (const tensor of tensors) tensor.dispose();
-  const planned = timings.get(paths.find(([, path]) => path === plan)![0])!;
-  const speeds = paths.map(([name, path]) => ({
-    ...{ kernels: BUILDS[rt.engine.level]!, operation, path: name, planned: path === plan },
-    gflops: gflopsOf(2 * rows * depth * columns, timings.get(name)!.median),
+  dispose();
+  const own = plan(engine.level, M, N, K);
+  const planned = timings.get(paths.find(([, path]) => path === own)![0])!;
+  const rows = paths.map(([name, path]) => ({
+    ...{ kernels: BUILDS[engine.level]!, operation, path: name, planned: path === own },
+    gflops: gflopsOf(2 * M * N * K, timings.get(name)!.median),
     toPlanned: pairedRatio(planned, timings.get(name)!),
+    ...{ M, N, K },
   }));
-  const best = Math.max(...speeds.map(({ toPlanned }) => toPlanned));
-  return speeds.map((row) => ({ ...row, winner: row.toPlanned === best }));
+  const best = Math.max(...rows.map(({ toPlanned }) => toPlanned));
+  return rows.map((row) => ({ ...row, winner: row.toPlanned === best }));
 }
 
 export function shapeOf({ M, N, K }: PathRow): string {
