@@ -4,9 +4,10 @@
  */
 import type { Runtime } from 'lora-wasm';
 import { verifyElements } from '../../reference/check.js';
+import type { At } from '../../reference/rows.js';
 import { type KernelCase, placeAll, type Ready, valuesOf } from './cases.js';
 import { ELEMENTWISE } from './vectors/elementwise.js';
-import type { At, Run, Value, VectorKernel } from './vectors/kernel.js';
+import type { Run, Value, VectorKernel } from './vectors/kernel.js';
 import { REDUCTIONS } from './vectors/reductions.js';
 import { ROWS } from './vectors/rows.js';
 
@@ -39,6 +40,19 @@ function caseOf(kernel: VectorKernel, n: number): KernelCase {
   };
 }
 
+/** Elements of operands: `MN N 2M`; W is the wider of the two. */
+function sizesOf(operands: string, M: number, N: number): number[] {
+  const sizes: Readonly<Record<string, number>> = {
+    M,
+    N,
+    W: Math.max(M, N),
+    MN: M * N,
+    '2M': 2 * M,
+    '2N': 2 * N,
+  };
+  return operands.split(' ').map((name) => sizes[name]!);
+}
+
 function prepare(
   rt: Runtime,
   [[operation, moves, , out], run, value, more = {}]: VectorKernel,
@@ -47,7 +61,7 @@ function prepare(
 ): Ready {
   const { kernels } = rt.engine;
   const { squared, numbers } = more;
-  const sizes = more.operands?.(M, N) ?? new Array<number>(Math.min(4, moves)).fill(M * N);
+  const sizes = sizesOf(more.operands ?? new Array(Math.min(4, moves)).fill('MN').join(' '), M, N);
   const tensors = placeAll(rt, sizes);
   const pointers = tensors.map(({ pointer }) => pointer) as unknown as Parameters<Run>[1];
   if (squared !== undefined)

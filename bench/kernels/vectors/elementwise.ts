@@ -1,9 +1,9 @@
 /** Optimisers, element-wise arithmetic, activations, random numbers. */
 import { gelu, geluSlope, sigmoid } from '../../../reference/functions.js';
-import { DIVISION, type Kernels, one, sum, type VectorKernel } from './kernel.js';
+import { philoxWord } from '../../../reference/philox.js';
+import { DIVISION, one, sum, type VectorKernel } from './kernel.js';
 
 const [LR, BETA1, BETA2, EPS, DECAY] = [1e-4, 0.9, 0.999, 1e-8, 0.01] as const;
-const three = (M: number, N: number): number[] => [M * N, M * N, M * N];
 
 const ARITHMETIC: readonly VectorKernel[] = [
   [
@@ -20,7 +20,7 @@ const ARITHMETIC: readonly VectorKernel[] = [
     ['SGD with momentum', 5, 5, 0],
     (k, [p, g, m], N, M) => k.sgdStep(M * N, p, g, m, LR, 0.9, 0, 0, 0, 0),
     ([p, g, m], i) => sum([1, p(i)], [-LR, 0.9 * m(i) + g(i)]),
-    { operands: three },
+    { operands: 'MN MN MN' },
   ],
   [['fill', 1, 0, 0], (k, [y], N) => k.fill(N, 0.5, y), () => one(0.5)],
   [['add', 3, 1, 2], (k, [a, b, y], N) => k.add(N, a, b, y), ([a, b], i) => sum([1, a(i)], [1, b(i)])],
@@ -31,19 +31,19 @@ const ARITHMETIC: readonly VectorKernel[] = [
     ['axpy', 3, 2, 1],
     (k, [x, y], N) => k.axpy(N, 0.5, x, y),
     ([x, y], i) => sum([0.5, x(i)], [1, y(i)]),
-    { operands: (M, N) => [M * N, M * N] },
+    { operands: 'MN MN' },
   ],
   [
     ['mulAdd', 4, 3, 2],
     (k, [a, b, y], N) => k.mulAdd(N, 0.5, a, b, y),
     ([a, b, y], i) => sum([0.5 * a(i), b(i)], [1, y(i)]),
-    { operands: three },
+    { operands: 'MN MN MN' },
   ],
   [
     ['addScalar', 2, 1, 0],
     (k, [y], N) => k.addScalar(N, 0.25, y),
     ([y], i) => sum([1, y(i)], [1, 0.25]),
-    { operands: (M, N) => [M * N] },
+    { operands: 'MN' },
   ],
   [
     ['differenceScaled', 3, 2, 2],
@@ -74,13 +74,13 @@ function forward(
 /** dx = dy·(the difference of two numbers made of y). */
 function backward(
   operation: string,
-  call: (k: Kernels, N: number, y: number, dy: number, dx: number) => void,
+  kernel: 'reluBackward' | 'tanhBackward' | 'sigmoidBackward',
+  flops: number,
   parts: (y: number) => readonly [number, number],
 ): VectorKernel {
-  const flops = operation.startsWith('ReLU') ? 2 : 3;
   return [
-    [operation, 3, flops, 2],
-    (k, [y, dy, dx], N) => call(k, N, y, dy, dx),
+    [`${operation} backward`, 3, flops, 2],
+    (k, [y, dy, dx], N) => k[kernel](N, y, dy, 0, dx),
     ([y, dy], i) => {
       const [first, second] = parts(y(i));
       return sum([dy(i), first], [-dy(i), second]);
@@ -107,23 +107,11 @@ function geluPair(approximate: 0 | 1, forwardFlops: number, backwardFlops: numbe
 
 const ACTIVATIONS: readonly VectorKernel[] = [
   forward('ReLU', 'reluForward', 2, (x) => Math.max(0, x)),
-  backward(
-    'ReLU backward',
-    (k, N, y, dy, dx) => k.reluBackward(N, y, dy, 0, dx),
-    (y) => [y > 0 ? 1 : 0, 0],
-  ),
+  backward('ReLU', 'reluBackward', 2, (y) => [y > 0 ? 1 : 0, 0]),
   forward('tanh', 'tanhForward', 30 + DIVISION, Math.tanh),
-  backward(
-    'tanh backward',
-    (k, N, y, dy, dx) => k.tanhBackward(N, y, dy, 0, dx),
-    (y) => [1, y * y],
-  ),
+  backward('tanh', 'tanhBackward', 3, (y) => [1, y * y]),
   forward('sigmoid', 'sigmoidForward', EXP + 2 + DIVISION, sigmoid),
-  backward(
-    'sigmoid backward',
-    (k, N, y, dy, dx) => k.sigmoidBackward(N, y, dy, 0, dx),
-    (y) => [y, y * y],
-  ),
+  backward('sigmoid', 'sigmoidBackward', 3, (y) => [y, y * y]),
   ...geluPair(1, 6, 15),
   ...geluPair(0, 29, 32),
 ];
@@ -131,27 +119,7 @@ const ACTIVATIONS: readonly VectorKernel[] = [
 /** Ten rounds of integer products for every four elements. Sixteen elements: 14 operations on vectors a round, 8 for the order. */
 const PHILOX = (10 * 14 + 8) / 4;
 const SEED = [1, 0, 2, 3, 4] as const;
-const MULTIPLIERS = [0xd2511f53n, 0xcd9e8d57n] as const;
-const KEY_STEPS = [0x9e3779b9, 0xbb67ae85] as const;
-
-/** Word i of the stream, as the generator's authors describe it. */
-function wordAt(i: number): number {
-  const [k0, k1, stream, layer, step] = SEED;
-  let c = [i >> 2, step, layer, stream].map((word) => word >>> 0);
-  for (let round = 0; round < 10; round++) {
-    const first = MULTIPLIERS[0] * BigInt(c[0]!);
-    const second = MULTIPLIERS[1] * BigInt(c[2]!);
-    c = [
-      (Number(second >> 32n) ^ c[1]! ^ (k0 + KEY_STEPS[0] * round)) >>> 0,
-      Number(second & 0xffffffffn),
-      (Number(first >> 32n) ^ c[3]! ^ (k1 + KEY_STEPS[1] * round)) >>> 0,
-      Number(first & 0xffffffffn),
-    ];
-  }
-  return c[i & 3]!;
-}
-
-const unit = (i: number): number => (wordAt(i) >>> 8) / 2 ** 24;
+const unit = (i: number): number => (philoxWord(SEED, i) >>> 8) / 2 ** 24;
 
 const RANDOM: readonly VectorKernel[] = [
   [
@@ -170,8 +138,8 @@ const RANDOM: readonly VectorKernel[] = [
     ['randomNormal', 1, 4 * (25 + 37 / 2 + 30), 0],
     (k, [y], N) => k.randomNormal(N, ...SEED, 1, y),
     (_, i) => {
-      const radius = Math.sqrt(-2 * Math.log((wordAt(i & ~1) + 0.5) / 2 ** 32));
-      const angle = (2 * Math.PI * wordAt(i | 1)) / 2 ** 32;
+      const radius = Math.sqrt(-2 * Math.log((philoxWord(SEED, i & ~1) + 0.5) / 2 ** 32));
+      const angle = (2 * Math.PI * philoxWord(SEED, i | 1)) / 2 ** 32;
       return sum([radius, (i & 1) === 0 ? Math.cos(angle) : Math.sin(angle)]);
     },
   ],

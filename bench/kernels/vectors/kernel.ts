@@ -1,14 +1,13 @@
 /** What the families of vector kernels say of each: operands, work, the call, and what its result must be. */
 import type { Runtime } from 'lora-wasm';
 import type { Sum } from '../../../reference/check.js';
+import type { At } from '../../../reference/rows.js';
 
-export type Kernels = Runtime['engine']['kernels'];
+type Kernels = Runtime['engine']['kernels'];
 
 type Five<T> = readonly [T, T, T, T, T];
-/** An operand's numbers as they were before the call. */
-export type At = (i: number) => number;
 export type Run = (kernels: Kernels, p: Five<number>, N: number, M: number) => unknown;
-/** Element i of the result as a sum of products. */
+/** Element i of the result as a sum of products; of operands the numbers before the call. */
 export type Value = (before: Five<At>, i: number, N: number, M: number) => Sum;
 
 /**
@@ -26,8 +25,8 @@ export type VectorKernel = readonly [
 export interface More {
   /** N of a kernel over rows of [M,N]; absent: M is 1 and N the number of elements. */
   readonly columns?: number;
-  /** Elements of each operand, filled from U(-1, 1); default: as many arrays of M·N as the element moves, four at most. */
-  readonly operands?: (M: number, N: number) => number[];
+  /** Elements of each operand, filled from U(-1, 1), as `MN N 2M`; default: as many `MN` as the element moves, four at most. */
+  readonly operands?: string;
   /** The operand that holds i32 from 0 up to `below`. */
   readonly numbers?: { readonly operand: number; readonly below: (M: number, N: number) => number };
   /** The operand that must not be negative. */

@@ -1,8 +1,21 @@
 /** Sums over all elements, over rows and over columns; the largest of a row; copies of rows and of a whole matrix. */
-import { type At, one, over, overRow, type Run, sum, type VectorKernel } from './kernel.js';
+import { type At, largest, squares } from '../../../reference/rows.js';
+import {
+  affineColumns,
+  affineRows,
+  dotColumns,
+  dotRows,
+  gatherRows,
+  sumRows,
+  transposeTo,
+} from '../../../src/engine/matrices.js';
+import { matrix, weight } from '../../../src/engine/operands.js';
+import { one, over, overRow, type Run, sum, type VectorKernel } from './kernel.js';
 
 /** Columns of a layer's output. */
 const WIDTH = 768;
+
+const set = (pointer: number) => ({ pointer, accumulate: 0 }) as const;
 
 function total(
   operation: string,
@@ -35,38 +48,25 @@ const OVER_ALL: readonly VectorKernel[] = [
   [['allFinite', 1, 2, null], (k, [x], N) => k.allFinite(N, x), () => one(1)],
 ];
 
-/** The squares of `count` numbers, `step` apart. */
-function squares(x: At, from: number, count: number, step: number): number {
-  let squared = 0;
-  for (let i = 0; i < count; i++) squared += x(from + i * step) ** 2;
-  return squared;
-}
-
-function largest(x: At, from: number, N: number): number {
-  let best = 0;
-  for (let n = 1; n < N; n++) if (x(from + n) > x(from + best)) best = n;
-  return best;
-}
-
 const OVER_ROWS: readonly VectorKernel[] = [
   [
     ['dotRows', 2, 10, 3],
-    (k, [a, b, w, y], N, M) => k.dotRows(M, N, a, N, b, N, w, 0, y),
+    (k, [a, b, w, y], N, M) => dotRows(k, matrix(a, M, N), matrix(b, M, N), w, set(y)),
     ([a, b, w], m, N) => overRow(m * N, N, (at) => [w(m) * a(at), b(at)]),
-    { columns: WIDTH, operands: (M, N) => [M * N, M * N, M, M] },
+    { columns: WIDTH, operands: 'MN MN M M' },
   ],
   [
     ['rowNorms', 1, 7, 1],
     (k, [x, y], N, M) => k.rowNorms(M, N, x, N, y),
-    ([x], m, N) => one(Math.sqrt(squares(x, m * N, N, 1))),
-    { columns: WIDTH, operands: (M, N) => [M * N, M] },
+    ([x], m, N) => one(Math.sqrt(squares(x, m * N, N))),
+    { columns: WIDTH, operands: 'MN M' },
   ],
   ...[10, 1000, 32000].map(
     (columns): VectorKernel => [
       ['argmaxRows', 1, 5, 1],
       (k, [x, y], N, M) => k.argmaxRows(M, N, x, N, y),
       ([x], m, N) => one(largest(x, m * N, N)),
-      { columns, operands: (M, N) => [M * N, M], outNumbers: true },
+      { columns, operands: 'MN M', outNumbers: true },
     ],
   ),
 ];
@@ -74,15 +74,15 @@ const OVER_ROWS: readonly VectorKernel[] = [
 const OVER_COLUMNS: readonly VectorKernel[] = [
   [
     ['sumRows', 1, 1, 1],
-    (k, [x, y], N, M) => k.sumRows(M, N, x, N, 0, y),
+    (k, [x, y], N, M) => sumRows(k, matrix(x, M, N), set(y)),
     ([x], n, N, M) => over(n, M, N, (at) => [1, x(at)]),
-    { columns: WIDTH, operands: (M, N) => [M * N, N] },
+    { columns: WIDTH, operands: 'MN N' },
   ],
   [
     ['dotColumns', 2, 2, 3],
-    (k, [a, b, w, y], N, M) => k.dotColumns(M, N, a, N, b, N, w, 0, y),
+    (k, [a, b, w, y], N, M) => dotColumns(k, matrix(a, M, N), matrix(b, M, N), w, set(y)),
     ([a, b, w], n, N, M) => over(n, M, N, (at) => [w(n) * a(at), b(at)]),
-    { columns: WIDTH, operands: (M, N) => [M * N, M * N, N, N] },
+    { columns: WIDTH, operands: 'MN MN N N' },
   ],
   [
     ['columnSquares', 1, 7, 2],
@@ -93,39 +93,40 @@ const OVER_COLUMNS: readonly VectorKernel[] = [
       k.rootOfSums(N, sums, y);
     },
     ([x], n, N, M) => one(Math.sqrt(squares(x, n, M, N))),
-    { columns: WIDTH, operands: (M, N) => [M * N, 2 * N, N] },
+    { columns: WIDTH, operands: 'MN 2N N' },
   ],
 ];
 
 const affine = (
-  kernel: 'affineColumns' | 'affineRows',
+  operation: string,
+  kernel: typeof affineColumns,
   place: (i: number, N: number) => number,
 ): VectorKernel => [
-  [kernel, 2, 2, 3],
-  (k, [x, s, t, y], N, M) => k[kernel](M, N, x, N, s, t, y, N),
+  [operation, 2, 2, 3],
+  (k, [x, scale, shift, y], N, M) => kernel(k, { x: matrix(x, M, N), scale, shift, y: matrix(y, M, N) }),
   ([x, s, t], i, N) => sum([s(place(i, N)), x(i)], [1, t(place(i, N))]),
-  { columns: WIDTH, operands: (M, N) => [M * N, Math.max(M, N), Math.max(M, N), M * N] },
+  { columns: WIDTH, operands: 'MN W W MN' },
 ];
 
 const COPIES: readonly VectorKernel[] = [
   [
     ['gatherRows', 2, 0, 2],
-    (k, [ids, table, y], N, M) => k.gatherRows(M, N, ids, 0, table, 4 * N, y, N),
+    (k, [ids, table, y], N, M) => gatherRows(k, ids, weight(table, M, N), matrix(y, M, N)),
     ([ids, table], i, N) => one(table(ids(Math.floor(i / N)) * N + (i % N))),
     {
       columns: WIDTH,
-      operands: (M, N) => [M, M * N, M * N],
+      operands: 'M MN MN',
       numbers: { operand: 0, below: (M) => M },
     },
   ],
   [
     ['transposeScaled', 2, 3, 1],
-    (k, [x, y], N, M) => k.transposeScaled(M, N, 0.5, x, N, y, M),
+    (k, [x, y], N, M) => transposeTo(k, 0.5, matrix(x, M, N), matrix(y, N, M)),
     ([x], i, N, M) => one(0.5 * x((i % M) * N + Math.floor(i / M))),
     { columns: WIDTH },
   ],
-  affine('affineColumns', (i, N) => i % N),
-  affine('affineRows', (i, N) => Math.floor(i / N)),
+  affine('affineColumns', affineColumns, (i, N) => i % N),
+  affine('affineRows', affineRows, (i, N) => Math.floor(i / N)),
 ];
 
 export const REDUCTIONS = [...OVER_ALL, ...OVER_ROWS, ...OVER_COLUMNS, ...COPIES];

@@ -1,17 +1,18 @@
 /** Softmax, cross-entropy and layer norm over rows: each reads a row from memory once, and then again from a cache. */
+import { logSumExp, moments } from '../../../reference/rows.js';
+import {
+  gradientMatrix,
+  layerNormGamma,
+  layerNormGradient,
+  normalise,
+} from '../../../src/engine/matrices.js';
+import { matrix } from '../../../src/engine/operands.js';
 import { EXP } from './elementwise.js';
-import { type At, one, over, overRow, sum, type VectorKernel } from './kernel.js';
+import { one, over, overRow, sum, type VectorKernel } from './kernel.js';
 
 const CLASSES = [10, 1000, 32000];
 const WIDTH = 768;
 const EPS = 1e-5;
-
-/** log Σ e^x of a row. */
-function logSumExp(x: At, from: number, N: number): number {
-  let total = 0;
-  for (let at = from; at < from + N; at++) total += Math.exp(x(at));
-  return Math.log(total);
-}
 
 const rowStart = (i: number, N: number): number => Math.floor(i / N) * N;
 const labels = { operand: 1, below: (_: number, N: number): number => N };
@@ -37,7 +38,7 @@ const overClasses = (columns: number): VectorKernel[] => [
     ['cross-entropy', 1, EXP + 5, 2],
     (k, [x, ids, y], N, M) => k.crossEntropyForward(M, N, x, N, ids, -100, y),
     ([x, ids], m, N) => sum([1, logSumExp(x, m * N, N)], [-1, x(m * N + ids(m))]),
-    { columns, operands: (M, N) => [M * N, M, M], numbers: labels },
+    { columns, operands: 'MN M M', numbers: labels },
   ],
   [
     ['cross-entropy backward', 2, EXP + 7, 3],
@@ -47,33 +48,31 @@ const overClasses = (columns: number): VectorKernel[] => [
       const hit = ids(m) === i % N ? 1 : 0;
       return sum([0.5 * dy(m), Math.exp(x(i) - logSumExp(x, m * N, N))], [-0.5 * hit, dy(m)]);
     },
-    { columns, operands: (M, N) => [M * N, M, M, M * N], numbers: labels },
+    { columns, operands: 'MN M M MN', numbers: labels },
   ],
 ];
-
-function momentsOf(x: At, from: number, N: number): { mean: number; rstd: number } {
-  let [total, squares] = [0, 0];
-  for (let at = from; at < from + N; at++) total += x(at);
-  const mean = total / N;
-  for (let at = from; at < from + N; at++) squares += (x(at) - mean) ** 2;
-  return { mean, rstd: 1 / Math.sqrt(squares / N + EPS) };
-}
 
 /** Mean and rstd of a row are two numbers like any others to the backward kernels: they are drawn, not computed. */
 const LAYER_NORM: readonly VectorKernel[] = [
   [
     ['layerNorm', 2, 8, 4],
-    (k, [x, gamma, beta, stats, y], N, M) => k.layerNormForward(M, N, EPS, x, N, gamma, beta, y, N, stats),
+    (k, [x, gamma, beta, stats, y], N, M) =>
+      normalise(k, EPS, { x: matrix(x, M, N), gamma, beta, y: matrix(y, M, N), stats }),
     ([x, gamma, beta], i, N) => {
-      const { mean, rstd } = momentsOf(x, rowStart(i, N), N);
+      const { mean, rstd } = moments(x, rowStart(i, N), N, EPS);
       const n = i % N;
       return sum([gamma(n) * rstd, x(i)], [-gamma(n) * rstd, mean], [1, beta(n)]);
     },
-    { columns: WIDTH, operands: (M, N) => [M * N, N, N, 2 * M, M * N] },
+    { columns: WIDTH, operands: 'MN N N 2M MN' },
   ],
   [
     ['layerNorm backward', 3, 12, 4],
-    (k, [x, gamma, stats, dy, dx], N, M) => k.layerNormBackward(M, N, x, N, gamma, stats, dy, N, 0, dx, N),
+    (k, [x, gamma, stats, dy, dx], N, M) =>
+      layerNormGradient(
+        k,
+        { x: matrix(x, M, N), gamma, stats, dy: matrix(dy, M, N) },
+        gradientMatrix({ pointer: dx, accumulate: 0 }, M, N),
+      ),
     ([x, gamma, stats, dy], i, N) => {
       const from = rowStart(i, N);
       const [mean, rstd] = [stats((2 * from) / N), stats((2 * from) / N + 1)];
@@ -85,11 +84,16 @@ const LAYER_NORM: readonly VectorKernel[] = [
         overRow(from, N, (at) => [(-rstd * hat(i)) / N, g(at) * hat(at)])(add);
       };
     },
-    { columns: WIDTH, operands: (M, N) => [M * N, N, 2 * M, M * N, M * N] },
+    { columns: WIDTH, operands: 'MN N 2M MN MN' },
   ],
   [
     ['layerNorm dgamma', 2, 4, 3],
-    (k, [x, stats, dy, dgamma], N, M) => k.layerNormBackwardGamma(M, N, x, N, stats, dy, N, 0, dgamma),
+    (k, [x, stats, dy, dgamma], N, M) =>
+      layerNormGamma(
+        k,
+        { x: matrix(x, M, N), stats, dy: matrix(dy, M, N) },
+        { pointer: dgamma, accumulate: 0 },
+      ),
     ([x, stats, dy], n, N, M) => {
       const scale = (at: number): number => dy(at) * stats((2 * (at - n)) / N + 1);
       return (add) => {
@@ -97,7 +101,7 @@ const LAYER_NORM: readonly VectorKernel[] = [
         over(n, M, N, (at) => [-scale(at), stats((2 * (at - n)) / N)])(add);
       };
     },
-    { columns: WIDTH, operands: (M, N) => [M * N, 2 * M, M * N, N] },
+    { columns: WIDTH, operands: 'MN 2M MN N' },
   ],
 ];
 
