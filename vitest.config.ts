@@ -37,17 +37,13 @@ const PORTABLE = {
 const ALL_PORTABLE = Object.values(PORTABLE).flat();
 
 /**
- * Suites in Node that get a process of their own for each file: they put other modules or globals in the places of real ones, start
- * and lose workers, or run what was built. All others share one module graph a process, which took as long to load as they take.
+ * Suites in Node that get a process of their own for each file: they put other modules or globals in the places of real ones, or
+ * start and lose workers. All others share one module graph a process, which took as long to load as they take.
  */
-const ALONE = [
-  ...['cli', 'engine', 'examples', 'package'].map((room) => `test/${room}/**/*.test.ts`),
-  'test/readme-snippets.test.ts',
-  'test/train/kill.node.test.ts',
-];
+const ALONE = ['engine', 'examples'].map((room) => `test/${room}/**/*.test.ts`);
 
-/** What must be made before a project runs: over the sources the kernels alone, elsewhere the package too. */
-const [OVER_SOURCES, OVER_PACKAGE] = ['test/kernels-if-stale.ts', 'test/build-if-stale.ts'];
+/** Makes what is older than its sources, for the files that a project runs. */
+const globalSetup = 'test/build-if-stale.ts';
 
 /** No test is held to a time: only one that hangs ends so, on a machine however busy. */
 const testTimeout = 120_000;
@@ -76,7 +72,7 @@ function inPages(
     },
     test: {
       name,
-      globalSetup: OVER_PACKAGE,
+      globalSetup,
       testTimeout,
       // One page at a time: two would hold twice the memories.
       fileParallelism: false,
@@ -121,7 +117,7 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: 'node',
-          globalSetup: OVER_SOURCES,
+          globalSetup,
           testTimeout,
           isolate: false,
           // What a file leaves in the place of a global, or of a function, is no other file's.
@@ -133,11 +129,11 @@ export default defineConfig({
       },
       {
         resolve: { alias },
-        test: { name: 'node-alone', globalSetup: OVER_PACKAGE, testTimeout, include: ALONE },
+        test: { name: 'node-alone', globalSetup, testTimeout, include: ALONE },
       },
       {
         resolve: { alias },
-        test: { name: 'golden', globalSetup: OVER_SOURCES, testTimeout, include: ['test/golden.test.ts'] },
+        test: { name: 'golden', globalSetup, testTimeout, include: ['test/golden.test.ts'] },
       },
       ...browsers,
       ...stockBrowser('firefox', process.env.FIREFOX_PATH),
