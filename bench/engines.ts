@@ -7,6 +7,7 @@ import { buildCeilingLoops, measureCeilings } from './core/ceilings.js';
 import { buildNaive } from './core/compile.js';
 import { nodeName } from './core/provenance.js';
 import type { ResidentJob } from './core/records.js';
+import { nativeOf } from './llm/native.js';
 import { type Measured, runSuite } from './run.js';
 import type { RunOptions } from './suite.js';
 import type { SuiteName } from './suites.js';
@@ -27,7 +28,7 @@ export function nodeEngine(): Engine {
         cores: availableParallelism(),
         ceilingLoops: buildCeilingLoops,
         ceilings: measureCeilings,
-        ...{ startHelper, peakResident, modelSource: async (path) => path },
+        ...{ startHelper, peakResident, nativeOf, modelSource: async (path) => path },
         progress,
       });
     },

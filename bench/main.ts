@@ -14,6 +14,7 @@ import type { RunOptions, Suite } from './suite.js';
 import { SUITE_NAMES, SUITES, type SuiteName } from './suites.js';
 
 interface Options extends Omit<RunOptions, 'filter' | 'threads' | 'model'> {
+  readonly python?: string;
   readonly processes: number;
   readonly model?: string;
   readonly threads?: number;
@@ -29,6 +30,7 @@ function readCommand(): [SuiteName, Options] {
     .option('--json <file>', 'also write the results as JSON')
     .option('--chromium <path>', 'measure in an isolated page of this Chromium instead of in this Node')
     .option('--model <path>', 'llm: also measure this language model, a GGUF file or (in Node) a folder')
+    .option('--python <path>', 'llm: also train by PyTorch in this Python (torch, peft, transformers, gguf)')
     .option('--threads <n>', 'the most threads to measure; default: the cores', countOf)
     .option(
       '--processes <n>',
@@ -66,7 +68,7 @@ function commandOf(suite: SuiteName): string {
 type Measured = Omit<Report, keyof Provenance> & { readonly engine: string };
 
 async function measured(suite: SuiteName, given: Options): Promise<Measured> {
-  const { chromium, quick, kernels, threads = null, filter = null, model: path, processes } = given;
+  const { chromium, quick, kernels, threads = null, filter = null, model: path, processes, python } = given;
   const { join }: Suite = SUITES[suite];
   if (processes > 1) {
     if (join === undefined) throw new Error(`--processes is ${processes}, expected 1 for ${suite}`);
@@ -75,7 +77,7 @@ async function measured(suite: SuiteName, given: Options): Promise<Measured> {
   }
   const engine = chromium === undefined ? nodeEngine() : await chromiumEngine(chromium, path);
   try {
-    const model = path === undefined ? null : { path, golden: goldenOf(path) };
+    const model = path === undefined ? null : { path, golden: goldenOf(path), python };
     const options = { quick, kernels, threads, filter, model };
     const outcome = await engine.run(suite, options, showProgress);
     showProgress('');

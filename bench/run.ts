@@ -5,6 +5,7 @@ import { runtimeOf as ownRuntime } from './core/own.js';
 import { higher, Yardstick } from './core/peak.js';
 import type { Ceilings, ResidentJob, Row } from './core/records.js';
 import { SharedCeiling, type StartHelper } from './core/shared-ceiling.js';
+import type { StartNative } from './llm/step.js';
 import type { Environment, Outcome, RunOptions, Suite } from './suite.js';
 import { SUITES, type SuiteName } from './suites.js';
 
@@ -20,6 +21,8 @@ export interface Tools {
   readonly modelSource: (path: string) => Promise<ModelInput>;
   /** Most bytes in memory of a new process that does it; null where there are no processes. */
   readonly peakResident: ((model: string, kernels: string, job: ResidentJob) => number) | null;
+  /** PyTorch of that Python, over the model of that path; null where there are no processes. */
+  readonly nativeOf: ((python: string, model: string) => StartNative) | null;
   readonly progress: (text: string) => void;
 }
 
@@ -57,7 +60,10 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
       ...{ rt, runtimeOf, quick, naive: tools.naive, progress: tools.progress },
       ...{ ceilings: before, ceiling: topOf(before) },
       ...{ yardstick, ceilingOf },
-      model: chosen && { source: await tools.modelSource(chosen.path), golden: chosen.golden },
+      model: chosen && {
+        ...{ source: await tools.modelSource(chosen.path), golden: chosen.golden },
+        startNative: (chosen.python && tools.nativeOf?.(chosen.python, chosen.path)) || null,
+      },
       peakResident: peakResident && chosen && ((job) => peakResident(chosen.path, kernels, job)),
       threads: threads ?? tools.cores,
       wanted: (title) => pattern?.test(title) ?? true,

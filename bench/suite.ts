@@ -9,6 +9,7 @@ import type { Yardstick } from './core/peak.js';
 import type { Ceilings, NotMeasured, Report, ResidentJob, Row } from './core/records.js';
 import type { SharedCeiling } from './core/shared-ceiling.js';
 import type { Golden } from './llm/golden.js';
+import type { StartNative } from './llm/step.js';
 
 /** What the command line asks of a suite; plain values, which cross a page's border. */
 export interface RunOptions {
@@ -20,7 +21,12 @@ export interface RunOptions {
   /** Source of a regular expression over titles, or null for all. */
   readonly filter: string | null;
   /** A language model's file or folder, and what is known of it, or null for none. */
-  readonly model: { readonly path: string; readonly golden: Golden | null } | null;
+  readonly model: {
+    readonly path: string;
+    readonly golden: Golden | null;
+    /** A Python that has torch, peft, transformers and gguf: it trains the same. */
+    readonly python?: string | undefined;
+  } | null;
 }
 
 export interface Environment {
@@ -41,7 +47,12 @@ export interface Environment {
   /** The ceiling's loop on so many threads at once, closed after the suite. */
   readonly ceilingOf: (threads: number) => Promise<SharedCeiling>;
   /** The language model of `--model`. */
-  readonly model: { readonly source: ModelInput; readonly golden: Golden | null } | null;
+  readonly model: {
+    readonly source: ModelInput;
+    readonly golden: Golden | null;
+    /** Null, or absent, where no Python was named. */
+    readonly startNative?: StartNative | null;
+  } | null;
   /** Most bytes in memory of a new process that does it by the model, one thread; null where there are no processes. */
   readonly peakResident: ((job: ResidentJob) => number) | null;
   readonly quick: boolean;

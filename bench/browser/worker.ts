@@ -36,7 +36,7 @@ globalThis.onmessage = async ({
       cores: navigator.hardwareConcurrency,
       ceilingLoops,
       ceilings: pageCeilings,
-      ...{ startHelper, modelSource, peakResident: null },
+      ...{ startHelper, modelSource, peakResident: null, nativeOf: null },
       progress: (progress) => answer({ progress }),
     });
     answer({ measured });

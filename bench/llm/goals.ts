@@ -3,12 +3,12 @@
  * round, of all processes; a ratio is one of two rows' best rounds.
  */
 import type { Goal } from '../core/goal.js';
-import type { Report, ResidentJob, Row } from '../core/records.js';
+import { PACKAGE, type Report, type ResidentJob, type Row } from '../core/records.js';
 import { ATTENTION, attentionShape } from './attention.js';
 import { PLAIN, STORED } from './contestants.js';
 import { FULL, GENERATION, PROMPT } from './model.js';
 import { GRADIENT, headShape, kindShape, layerShape, nameOf, type Operation, PRODUCT } from './products.js';
-import { TRAINED, TRAINING } from './training.js';
+import { PYTORCH, TRAINED, TRAINING } from './training.js';
 import {
   bestPercent,
   type CeilingRow,
@@ -42,6 +42,8 @@ const PERCENTS = {
   [TRAINING]: { relaxed: { 1: 73, 2: 65 }, plain: { 1: 58 } },
   [PROMPT]: { relaxed: { 1: 76, 2: 68 }, plain: { 1: 60 } },
 } as const;
+/** Least speed of native PyTorch's with PEFT on as many threads. */
+const NATIVE_SPEEDS = { 1: 0.37, 2: 0.42 } as const;
 /** How many times as fast a step is on two threads as on one. */
 const TWO_THREADS = 1.75;
 const GENERATION_PERCENT = 22;
@@ -57,11 +59,17 @@ type Measured = Pick<Report, 'rows' | 'ceilings' | 'peakResident'>;
 
 export function llmGoals(measured: Measured): Goal[] {
   const { rows, ceilings, peakResident } = measured;
-  const models = rows.filter(isModelRow);
+  const all = rows.filter(isModelRow);
+  const models = all.filter(({ contestant }) => contestant === PACKAGE);
   return [
     ...productGoals(rows),
     attentionGoal(rows, ceilings.fused),
     ...stepGoals(models, ceilings.fused),
+    ...Object.entries(NATIVE_SPEEDS).map(([threads, least]) => {
+      const native = all.find((row) => row.contestant === PYTORCH && row.threads === Number(threads));
+      const speed = speedBeside(rowOf(models, TRAINING, Number(threads)), native);
+      return atLeast(`training, threads: ${threads}, of the speed of PyTorch with PEFT`, speed, least, '', 3);
+    }),
     generationGoal(rowOf(models, GENERATION, 1), models[0]?.kernels !== 'simd', ceilings.fused),
     ...RESIDENT.map(([job, what, most]) => residentGoal(what, peakResident?.[job], most)),
   ];

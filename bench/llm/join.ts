@@ -2,7 +2,7 @@
 import { medianOf, summarise } from '../core/measure.js';
 import { higher } from '../core/peak.js';
 import type { Report, ResidentJob, Row } from '../core/records.js';
-import { hasCeilings, percentsOf } from './turns.js';
+import { hasCeilings, isModelRow, percentsOf } from './turns.js';
 
 type Measured = Pick<Report, 'rows' | 'ceilings' | 'notMeasured' | 'peakResident'>;
 
@@ -35,8 +35,14 @@ function joinRows(parts: readonly Row[], { fused, plain }: Report['ceilings']): 
   const first = parts[0]!;
   const timing = summarise(parts.flatMap(({ rounds }) => rounds));
   const ratios = parts.flatMap(({ ratio }) => ratio ?? []);
+  const residents = parts.filter(isModelRow).flatMap(({ resident }) => resident ?? []);
   const joined: Row = {
-    ...{ ...first, ...timing, gflops: (first.gflops * first.median) / timing.median },
+    ...{
+      ...first,
+      ...(residents.length > 0 && { resident: Math.max(...residents) }),
+      ...timing,
+      gflops: (first.gflops * first.median) / timing.median,
+    },
     ratio: ratios.length === 0 ? null : medianOf(ratios),
   };
   if (hasCeilings(first)) {

@@ -32,6 +32,20 @@ export interface Stepped {
   readonly norm: number;
 }
 
+/** PyTorch with PEFT in a process of its own, which trains the same adapter over the same file. */
+export interface Native {
+  readonly version: string;
+  readonly threads: number;
+  /** Milliseconds by its own clock. */
+  step(): Promise<Stepped & { readonly ms: number }>;
+  /** Most bytes that lay in its memory; null where the system does not tell. */
+  resident(): Promise<number | null>;
+  close(): void;
+}
+
+/** From the adapter of these files on, over one row of tokens. */
+export type StartNative = (threads: number, files: AdapterFiles, ids: Int32Array) => Promise<Native>;
+
 /** A model with an adapter that trains. */
 export class Learner {
   readonly #rt: Runtime;

@@ -12,7 +12,7 @@ import { llmGoals } from './goals.js';
 import { joinRuns } from './join.js';
 import { GENERATION, PROMPT, textRows } from './model.js';
 import { productRows } from './products.js';
-import { TRAINING, trainingRows } from './training.js';
+import { PYTORCH, TRAINING, trainingRows } from './training.js';
 import { bestPercent, hasCeilings, isModelRow, type ModelRow, percentsOf, speedsOf } from './turns.js';
 import { SMOLLM2, TINY } from './weights.js';
 
@@ -24,18 +24,19 @@ export const llm = {
     ...['tokens a second (range)', '% of ceiling, best'],
   ],
   cells: (row) => [
-    ...[row.operation, row.shape, rangeText(row), row.gflops.toFixed(1)],
+    row.contestant === PACKAGE ? row.operation : `${row.operation}, ${row.contestant}`,
+    ...[row.shape, rangeText(row), row.gflops.toFixed(1)],
     percentText(row),
     row.ratio === null ? '' : figure(1 / row.ratio),
     isModelRow(row) ? rangeText(summarise(speedsOf(row))) : '',
-    hasCeilings(row) ? bestPercent(row).toFixed(0) : '',
+    hasCeilings(row) && row.ceilings.length > 0 ? bestPercent(row).toFixed(0) : '',
   ],
   goals: llmGoals,
   join: joinRuns,
 } as const satisfies Suite;
 
 function percentText(row: Row): string {
-  if (hasCeilings(row)) {
+  if (hasCeilings(row) && row.ceilings.length > 0) {
     const { median, min, max } = summarise(percentsOf(row));
     return `${median.toFixed(0)} (${min.toFixed(0)}-${max.toFixed(0)})`;
   }
@@ -48,7 +49,12 @@ async function run(environment: Environment): Promise<Outcome> {
   const whole = model === null ? [] : await modelRows(environment);
   const rows = [...kernels, ...whole];
   if (model === null) return { rows, notMeasured: [left('the whole model', 'no --model names its file')] };
-  const notMeasured = threads > 1 ? [] : [left('the model on several threads', 'one thread was asked for')];
+  const notMeasured = [
+    ...(threads > 1 ? [] : [left('the model on several threads', 'one thread was asked for')]),
+    ...(model.startNative
+      ? []
+      : [{ ...left(TRAINING, 'no Python was named, or none can be started'), contestant: PYTORCH }]),
+  ];
   if (quick || whole.length === 0) return { rows, notMeasured };
   const { peakResident, progress } = environment;
   if (peakResident === null)

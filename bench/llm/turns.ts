@@ -13,6 +13,10 @@ export interface CeilingRow extends Row {
 /** A row of the whole model. */
 export interface ModelRow extends CeilingRow {
   readonly tokens: number;
+  /** Of a contestant that is not this package: what it is. */
+  readonly version?: string;
+  /** Of a process of its own: most bytes that lay in its memory. */
+  readonly resident?: number;
 }
 
 export const hasCeilings = (row: Row): row is CeilingRow => 'ceilings' in row;
@@ -68,15 +72,21 @@ export async function takeTurns<C extends TakesPart, Result>(
   return all;
 }
 
+/** What of a contestant its row states. */
+interface Ran {
+  readonly rt: Pick<Contestant['rt'], 'info'> | { info(): { kernels: string; threads: number } };
+  readonly weights: string;
+}
+
 /** A contestant's row: `flops` are those of a token. */
 export function modelRow(
-  { rt, weights }: Pick<Contestant, 'rt' | 'weights'>,
+  { rt, weights }: Ran,
   operation: string,
   tokens: number,
   { timing, ceilings, flops }: { timing: Timing; ceilings: number[]; flops: number },
-  more: Partial<Row> = {},
+  more: Partial<ModelRow> = {},
 ): ModelRow {
   const at = [modelTitle(operation, weights), modelShape(tokens, rt.info().threads)] as const;
   const row = { ...ownRow(rt, at, timing, tokens * flops, null, more), tokens, ceilings };
-  return { ...row, percentOfCeiling: summarise(percentsOf(row)).median };
+  return ceilings.length === 0 ? row : { ...row, percentOfCeiling: summarise(percentsOf(row)).median };
 }

@@ -1,8 +1,6 @@
 /** Native PyTorch with PEFT, in a Python of its own that times its calls by its own clock. Node only. */
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { LEARNING_RATE, type Operation, type Prepared, type Problem, type Results } from '../core/problem.js';
+import { startPython } from '../core/python.js';
 import type { Loader, Peer } from './peer.js';
 
 type Ask = (what: string, id: number, more?: object) => Promise<unknown>;
@@ -16,7 +14,10 @@ function decoded(text: string): Float32Array {
 
 export const loadPytorch: Loader = async ({ threads, python }): Promise<Peer> => {
   if (python === null) throw new Error('no Python was given: --python PATH');
-  const { hello, ask } = await startPython(python, threads);
+  const script = new URL('./pytorch.py', import.meta.url);
+  const started = await startPython<{ version: string; threads: number }>(python, script, [String(threads)]);
+  const { hello } = started;
+  const ask: Ask = (what, id, more = {}) => started.ask({ ask: what, id, ...more });
   let next = 0;
   return {
     name: 'pytorch+peft',
@@ -28,41 +29,6 @@ export const loadPytorch: Loader = async ({ threads, python }): Promise<Peer> =>
     prepare: (operation, problem) => prepare(ask, next++, operation, problem),
   };
 };
-
-/** The script's greeting and a way to ask it, one question at a time. @throws Error when it ends */
-async function startPython(
-  python: string,
-  threads: number,
-): Promise<{ hello: { version: string; threads: number }; ask: Ask }> {
-  const script = fileURLToPath(new URL('./pytorch.py', import.meta.url));
-  const child = spawn(python, [script, String(threads)], { stdio: ['pipe', 'pipe', 'pipe'] });
-  let complaints = '';
-  child.stderr.on('data', (text: Buffer) => {
-    complaints = (complaints + text.toString()).slice(-2000);
-  });
-  child.stdin.on('error', () => {});
-  // It must not keep the benchmark alive; its stdin closes with us.
-  child.unref();
-  const ended = new Promise<never>((_, reject) => {
-    child.on('error', reject);
-    child.on('exit', (code) => {
-      const last = complaints.trim().split('\n').at(-1) ?? '';
-      reject(new Error(`pytorch.py ended with ${code}: ${last}`));
-    });
-  });
-  ended.catch(() => {});
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async (): Promise<unknown> => {
-    const { value, done } = await Promise.race([lines.next(), ended]);
-    return done === true ? ended : JSON.parse(value);
-  };
-  const hello = (await answer()) as { version: string; threads: number };
-  const ask: Ask = async (what, id, more = {}) => {
-    child.stdin.write(`${JSON.stringify({ ask: what, id, ...more })}\n`);
-    return ((await answer()) as { answer: unknown }).answer;
-  };
-  return { hello, ask };
-}
 
 async function prepare(ask: Ask, id: number, operation: Operation, problem: Problem): Promise<Prepared> {
   const { M, N, K, x, w, bias, target, low } = problem;

@@ -5,8 +5,9 @@ import { PLAIN, STORED } from '../../bench/llm/contestants.js';
 import { llmGoals } from '../../bench/llm/goals.js';
 import { joinRuns } from '../../bench/llm/join.js';
 import { PROMPT } from '../../bench/llm/model.js';
-import { TRAINING } from '../../bench/llm/training.js';
+import { PYTORCH, TRAINING } from '../../bench/llm/training.js';
 import { type ModelRow, modelShape, modelTitle } from '../../bench/llm/turns.js';
+import { SUITES } from '../../bench/suites.js';
 import { reportOf, rowOf } from './rows.js';
 
 const RELAXED = 'relaxed-simd';
@@ -66,6 +67,30 @@ describe('goals', () => {
       measured: '1.60',
       met: false,
     });
+  });
+
+  test('native PyTorch is met thread by thread, and is no row of the package', () => {
+    const native = (threads: number, rounds: number[]): ModelRow =>
+      modelRow(TRAINING, threads, rounds, [], {
+        ...{ contestant: PYTORCH, kernels: 'native', operation: modelTitle(TRAINING, PLAIN) },
+      });
+    const rows = [
+      native(1, [1.6, 3, 3]),
+      modelRow(TRAINING, 1, [5, 4, 8], [60, 60, 60]),
+      native(2, [1, 1, 1]),
+      modelRow(TRAINING, 2, [3, 2.5, 3], [120, 120, 120]),
+    ];
+    const report = reportOf('Node 26', rows);
+    const goals = [1, 2].map((threads) =>
+      goalOf(report, `training, threads: ${threads}, of the speed of PyTorch with PEFT`),
+    );
+    expect(goals.map((goal) => [goal!.measured, goal!.met])).toEqual([
+      ['0.400', true],
+      ['0.400', false],
+    ]);
+    expect(goalOf(report, "training, of float32's speed")!.met).toBeNull();
+    expect(SUITES.llm.cells(rows[0]!)).toHaveLength(SUITES.llm.columns.length);
+    expect(SUITES.llm.cells(rows[0]!).join()).not.toMatch(/NaN|undefined/);
   });
 
   test('memory is held against its limit job by job', () => {

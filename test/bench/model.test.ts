@@ -4,7 +4,7 @@ import { createRuntime } from 'lora-wasm';
 import { expect, test } from 'vitest';
 import { pairedRatio } from '../../bench/core/measure.js';
 import { nodeEngine } from '../../bench/engines.js';
-import { stepFlops } from '../../bench/llm/step.js';
+import { type StartNative, stepFlops } from '../../bench/llm/step.js';
 import { modelRows } from '../../bench/llm/suite.js';
 import { isModelRow, type ModelRow, percentsOf, speedsOf } from '../../bench/llm/turns.js';
 import { SUITES } from '../../bench/suites.js';
@@ -24,7 +24,9 @@ const OPTIONS = {
 
 test('a prompt, its continuation and training are measured on one thread, on two, and over float32', async () => {
   const { rows, notMeasured } = await nodeEngine().run('llm', { ...OPTIONS, model: MODEL }, () => {});
-  expect(notMeasured).toEqual([]);
+  expect(notMeasured.map(({ contestant, operation }) => [contestant, operation])).toEqual([
+    ['pytorch+peft', 'training'],
+  ]);
   expect(rows.every(isModelRow)).toBe(true);
   const models = rows as ModelRow[];
   expect(models.map(({ operation, shape }) => `${operation}, ${shape}`)).toEqual([
@@ -109,3 +111,22 @@ test.each([
     for (const runtime of [rt, more]) runtime.dispose();
   },
 );
+
+test('a PyTorch that learns something else is refused, and ended', async () => {
+  const [rt, more] = [await createRuntime({ threads: 1 }), await createRuntime({ threads: 1 })];
+  const environment = await environmentOf(rt, more, /training/);
+  const ended: number[] = [];
+  const files: string[][] = [];
+  const startNative: StartNative = async (threads, adapter) => {
+    files.push(Object.keys(adapter));
+    return {
+      ...{ version: 'none', threads, step: async () => ({ loss: 1, norm: 1, ms: 1 }) },
+      ...{ resident: async () => null, close: () => void ended.push(threads) },
+    };
+  };
+  const rows = modelRows({ ...environment, model: { source: PATH, golden: null, startNative } });
+  await expect(rows).rejects.toThrow(/^verify: the loss of a step: pytorch\+peft, threads: 1: 1, expected/);
+  expect(ended).toEqual([1, 1]);
+  expect(files[0]).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
+  for (const runtime of [rt, more]) runtime.dispose();
+});
