@@ -45,7 +45,7 @@ export function jsonOfGguf(where: string, metadata: ReadonlyMap<string, unknown>
   };
   const model = {
     ...{ type: 'BPE', unk_token: null, ignore_merges: found.ignoreMerges },
-    ...{ vocab, merges: pairs(where, texts(where, 'merges', field('merges'))) },
+    ...{ vocab, merges: pairs(where, texts(where, 'merges', field('merges')), vocab) },
   };
   const json = {
     model,
@@ -78,13 +78,21 @@ function idsByToken(where: string, tokens: readonly string[]): Record<string, nu
   return vocab;
 }
 
-/** Merges are written 'left right'; a token of theirs may not hold a space, which byte-level tokens never do. */
-function pairs(where: string, merges: readonly string[]): [string, string][] {
-  return merges.map((merge, i) => {
+/**
+ * Merges are written 'left right'; a token of theirs may not hold a space, which byte-level tokens never do. One that makes no token
+ * is left out: llama.cpp takes what it made apart again, and a `tokenizer.json` may not have it.
+ */
+function pairs(
+  where: string,
+  merges: readonly string[],
+  vocab: Readonly<Record<string, number>>,
+): [string, string][] {
+  return merges.flatMap((merge, i): [string, string][] => {
     const at = merge.indexOf(' ', 1);
     if (at < 1 || at === merge.length - 1)
       throw new FormatError(`${where}: ${KEY}merges ${i} is '${merge}', expected two tokens`);
-    return [merge.slice(0, at), merge.slice(at + 1)];
+    const [left, right] = [merge.slice(0, at), merge.slice(at + 1)];
+    return [left, right, left + right].every((token) => vocab[token] !== undefined) ? [[left, right]] : [];
   });
 }
 

@@ -96,6 +96,13 @@ describe('a tokenizer', () => {
   });
 });
 
+test('a merge that makes no token loses no text', () => {
+  const tokenizer = TextTokenizer.fromGguf(smallHeader('smollm', { merges: ['! "', '! #'] }));
+  const ids = tokenizer.encode('!"#!#');
+  expect(ids).toHaveLength(5);
+  expect(tokenizer.decode(ids)).toBe('!"#!#');
+});
+
 describe('a header without a tokenizer that is rebuilt asks for tokenizer.json', () => {
   test.each([
     ['no tokenizer', { model: undefined }, /holds no tokenizer .*expected the model's tokenizer\.json/],
