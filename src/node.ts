@@ -1,6 +1,6 @@
 /** `lora-wasm/node`: what needs a file system. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bytesOf, checkText, under, wrongType } from './formats/check.js';
 import { type LazySafetensorsFile, openSafetensorsAs } from './formats/safetensors-open.js';
@@ -8,7 +8,7 @@ import { AdapterError } from './lora/errors.js';
 import type { ExportOptions } from './lora/files/export-adapter.js';
 import type { LoraModel } from './lora/lora-model.js';
 import type { Module } from './nn/module.js';
-import { replacing, writeSynced } from './node/durable.js';
+import { makeFolder, replacing, writeSynced } from './node/durable.js';
 import { readRange } from './platform/file-range.js';
 
 export { type FolderStoreOptions, folderStore } from './node/folder-store.js';
@@ -42,7 +42,7 @@ export async function saveAdapter(
   if (name !== undefined) checkText(`${where}: name`, name);
   checkText(`${where}: folder`, folder);
   const files = exported(where, model, name, options);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const paths: string[] = [];
   for (const file of ['adapter_model.safetensors', 'adapter_config.json'] as const) {
     const path = join(folder, file);

@@ -1,10 +1,11 @@
 /** The command's files: adapters found by path, the base of a GGUF adapter, and output that never half replaces what was there. */
-import { mkdir, open, readdir, readFile, stat } from 'node:fs/promises';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { baseFromConfig, baseFromGguf, type GgufBase } from '../formats/gguf-base.js';
 import { openGgufAs } from '../formats/gguf-file.js';
 import type { AdapterFormat } from '../formats/lora-file.js';
 import type { AdapterBytes } from '../formats/read-adapter.js';
+import { makeFolder } from '../node/durable.js';
 import { writeAtomic } from '../node.js';
 import { readRange } from '../platform/file-range.js';
 import { checkPath, ofFile, UserError } from './name-errors.js';
@@ -106,7 +107,7 @@ export async function writeOutput(
     if (!overwrite && (await kindOf(path)) !== null)
       throw new UserError(`${path}: is there already, expected another place or --overwrite`);
   }
-  await mkdir(inFolder ? out : dirname(out), { recursive: true });
+  await makeFolder(inFolder ? out : dirname(out));
   // The config last: a folder without it is no adapter, so that a broken write is not read as one.
   const ordered = [...paths].sort(
     ([a], [b]) => Number(basename(a).endsWith('.json')) - Number(basename(b).endsWith('.json')),

@@ -13,7 +13,7 @@ import {
   type StoredCheckpoint,
 } from '../train/store.js';
 import { checkInteger, checkOptions, describe } from '../values/checks.js';
-import { replacing, syncFolder, writeSynced } from './durable.js';
+import { makeFolder, replacing, syncFolder, writeSynced } from './durable.js';
 
 /** Options of `folderStore`. */
 export interface FolderStoreOptions {
@@ -54,7 +54,7 @@ export function folderStore(folder: string, options: FolderStoreOptions = {}): C
 /** @throws TypeError, RangeError; file system errors, with every older checkpoint as it was */
 async function save(folder: string, keep: number, step: number, files: CheckpointFiles): Promise<void> {
   const entries = checkedFiles(step, files);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const names = await readdir(folder);
   await Promise.all(names.filter((name) => LEFT.test(name)).map((name) => remove(join(folder, name))));
   const places = placesOf(names);

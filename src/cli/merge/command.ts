@@ -1,5 +1,4 @@
 /** `lora-wasm merge`: a model with adapters in its weights, as a folder that transformers loads, and this package. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LoraLayer } from '../../lora/layer/lora-layer.js';
 import type { LoraModel } from '../../lora/lora-model.js';
@@ -9,6 +8,7 @@ import { tensorsOf } from '../../models/plan.js';
 import type { ModelSource } from '../../models/source/model-source.js';
 import { openModel } from '../../models/source/open-model.js';
 import type { Module } from '../../nn/module.js';
+import { makeFolder } from '../../node/durable.js';
 import { writeAtomic } from '../../node.js';
 import { Parameter } from '../../tensor/parameter.js';
 import { FormatError } from '../../values/format-error.js';
@@ -45,7 +45,7 @@ export async function mergeCommand(flags: MergeFlags): Promise<void> {
   const dtype = flags.dtype ?? storedType(source);
   // Before the header's arrays are dropped: the tokenizer is made of them.
   const texts = textFiles(path, source);
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   await withModel(
     flags,
     async (lm, signal, lora) => {

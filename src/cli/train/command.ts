@@ -24,7 +24,7 @@ export async function trainCommand(flags: TrainFlags): Promise<void> {
   if (flags.steps !== undefined && flags.epochs !== undefined)
     throw new UserError('--steps and --epochs are given, expected one of them');
   const files = await readTrainFiles(flags);
-  await prepareOut(flags.out, flags.resume === true);
+  await prepareOut(flags.out, flags.resume === true, flags.metrics);
   await withModel(flags, (lm, signal) => new Job(lm, flags, files).run(signal), { seed: flags.seed });
 }
 

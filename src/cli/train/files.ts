@@ -1,11 +1,12 @@
 /** What `lora-wasm train` writes beside the checkpoints: the adapter, metrics a line each, the chart. `command.ts` calls it. */
-import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AdapterFiles } from '../../lora/files/export-adapter.js';
+import { makeFolder } from '../../node/durable.js';
 import { writeAtomic } from '../../node.js';
 import type { TrainHistory } from '../../train/events.js';
 import { checkOut, kindOf } from '../files.js';
-import { UserError } from '../name-errors.js';
+import { checkPath, UserError } from '../name-errors.js';
 import { lossChart } from './loss-chart.js';
 
 /** A line of metrics; `seconds` alone may differ between two equal runs. */
@@ -23,16 +24,24 @@ export type Metric =
     }
   | { readonly type: 'eval'; readonly step: number; readonly loss: number; readonly seconds?: number };
 
-/** Sees to it that the folder can be written, before anything takes time. @throws UserError; file system errors */
-export async function prepareOut(out: string, resume: boolean): Promise<void> {
+/** Sees to it that the folder and the file of metrics can be written, before anything takes time. @throws UserError; file system errors */
+export async function prepareOut(out: string, resume: boolean, metrics?: string): Promise<void> {
   await checkOut(out, resume);
-  const probe = join(out, '.lora-wasm-can-write');
+  if (metrics !== undefined) checkPath(metrics, '--metrics');
+  if (metrics !== undefined && (await kindOf(metrics)) === 'folder')
+    throw new UserError(`${metrics}: is a folder, expected a file for --metrics`);
+  await checkWritable(out);
+  if (metrics !== undefined) await checkWritable(dirname(metrics));
+}
+
+async function checkWritable(folder: string): Promise<void> {
+  const probe = join(folder, '.lora-wasm-can-write');
   try {
-    await mkdir(out, { recursive: true });
+    await makeFolder(folder);
     await writeFile(probe, '');
     await rm(probe);
   } catch (error) {
-    throw new UserError(`${out}: cannot be written (${error instanceof Error ? error.message : error})`);
+    throw new UserError(`${folder}: cannot be written (${error instanceof Error ? error.message : error})`);
   }
 }
 
@@ -65,7 +74,6 @@ export class TrainOutput {
     }
     this.#before = found;
     this.#first = found.get('eval 0') ?? null;
-    if (dirname(this.#metrics) !== this.#out) await mkdir(dirname(this.#metrics), { recursive: true });
   }
 
   /** The loss before the first step; null where it was not measured. */
