@@ -49,7 +49,9 @@ async function inspect(input: string, { json = false }: { json?: boolean }): Pro
     print(process.stdout, json ? JSON.stringify(report, null, 2) : table(report));
   const { isModel, modelReport, modelTable } = await import('./inspect/model.js');
   if (await isModel(input)) return show(await modelReport(input), modelTable);
-  const { checkpointIn, checkpointReport, checkpointTable } = await import('./inspect/checkpoint.js');
+  const { checkpointIn, checkpointLine, checkpointOf, checkpointReport, checkpointTable } = await import(
+    './inspect/checkpoint.js'
+  );
   const checkpoint = await checkpointIn(input);
   if (checkpoint !== null) return show(await checkpointReport(checkpoint), checkpointTable);
   const { bytes, weights, config } = await readInput(input);
@@ -57,6 +59,8 @@ async function inspect(input: string, { json = false }: { json?: boolean }): Pro
   const report = reportOf(file, bytes.weights.length);
   report.warnings.forEach(warn);
   show(report, tableOf);
+  const newest = json ? null : await checkpointOf(input);
+  if (newest !== null) print(process.stdout, checkpointLine(newest, await checkpointReport(newest)));
 }
 
 interface ConvertFlags {

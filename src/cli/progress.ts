@@ -8,6 +8,12 @@ export const EVERY = 50;
 /** Takes a bar's line away. */
 export const CLEAR = '\r\u001b[K';
 
+/** Where a bar is drawn: of a terminal a line, of anything else nothing. */
+export interface Terminal {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
 /** A bar of a training too: `[###.......]`. */
 export function barOf(done: number, total: number): string {
   const filled = Math.round((WIDTH * done) / total);
@@ -20,7 +26,7 @@ export function barOf(done: number, total: number): string {
  */
 export function progressBar(
   what: string,
-  stream: NodeJS.WriteStream = process.stderr,
+  stream: Terminal = process.stderr,
   unit: 'bytes' | 'rows' = 'bytes',
 ): { update(done: number, total: number | null, what?: 'fetch' | 'read'): void; end(): void } {
   let shown = Number.NEGATIVE_INFINITY;

@@ -1,6 +1,7 @@
 /** One row of data as tokens: which of them count, by the form that the row has. Called by `rows.ts`, for every line. */
 import { type ChatMessage, type ChatTemplate, checkMessages } from '../models/text/chat-template.js';
 import type { TextTokenizer } from '../models/text/text-tokenizer.js';
+import { describe } from '../values/checks.js';
 import { FormatError } from '../values/format-error.js';
 import { isPlainObject } from '../values/kind.js';
 
@@ -36,7 +37,7 @@ export function formOf(
   row: unknown,
   asked: RowForm | null,
 ): { readonly form: RowForm; readonly row: Readonly<Record<string, unknown>>; readonly ignored: string[] } {
-  if (!isPlainObject(row)) throw new FormatError(`no object, ${EXPECTED}`);
+  if (!isPlainObject(row)) throw new FormatError(`the row is ${describe(row)}, ${EXPECTED}`);
   const own = row as Readonly<Record<string, unknown>>;
   const found = FORMS.filter((form) =>
     KEYS[form].every((key) => own[key] !== undefined && own[key] !== null),
@@ -74,7 +75,7 @@ export function partsOf(form: RowForm, row: Readonly<Record<string, unknown>>, t
 }
 
 function stringOf(key: string, value: unknown): string {
-  if (typeof value !== 'string') throw new FormatError(`${key} is no text, expected one`);
+  if (typeof value !== 'string') throw new FormatError(`${key} is ${describe(value)}, expected a text`);
   return value;
 }
 

@@ -83,7 +83,7 @@ export function parseRows(text: string, options: ParseRowsOptions): TokenRow[] {
     lines++;
     const at = `${name}: line ${i + 1}: `;
     try {
-      const { form, row, ignored } = formOf(JSON.parse(line), asked);
+      const { form, row, ignored } = formOf(parsed(line), asked);
       for (const key of ignored) notes.ignored.add(key);
       const whole = joined(partsOf(form, row, rowText), maskPrompt);
       const cut = shortened(whole, maxLength);
@@ -107,6 +107,16 @@ export function parseRows(text: string, options: ParseRowsOptions): TokenRow[] {
     );
   notes.tell(name, maxLength, tell);
   return found;
+}
+
+/** @throws FormatError */
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new FormatError(`the line is no JSON (${why}), expected an object in each line`, { cause: error });
+  }
 }
 
 interface Checked {

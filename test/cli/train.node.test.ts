@@ -218,6 +218,15 @@ describe('a run', () => {
     const table = (await command.run(['inspect', at])).stdout;
     // The folder of all checkpoints tells of the newest.
     expect((await command.run(['inspect', 'whole/checkpoints'])).stdout).toBe(table);
+    // The folder of the whole run tells of its adapter, and where the rest is.
+    const run = (await command.run(['inspect', 'whole'])).stdout;
+    expect(run).toMatch(/^peft adapter, \d+ layers/);
+    expect(run).toMatch(
+      /\ncheckpoint of step 4 of 4, loss [\d.]+ to [\d.]+, evaluation [\d.]+: lora-wasm inspect whole.checkpoints.step-00000004\n$/,
+    );
+    cpSync(path('whole/checkpoints'), path('unfinished/checkpoints'), { recursive: true });
+    const unfinished = (await command.run(['inspect', 'unfinished'])).stdout;
+    expect(unfinished).toBe(table);
     expect(table).toContain(
       `checkpoint of step 4 of 4, done; ${report.counted} examples or tokens counted\n`,
     );
@@ -343,6 +352,43 @@ test('at a second Ctrl-C ends at once, with 130, and saves nothing', async () =>
   expect(existsSync(path('twice/checkpoints'))).toBe(false);
 });
 
+test('at a second Ctrl-C behind a checkpoint leaves it whole, and goes on from it to the same bytes', async () => {
+  const args = [
+    '--model',
+    'tiny',
+    '--kernels',
+    'simd',
+    '--threads',
+    '1',
+    '--data',
+    'long.jsonl',
+    '--batch-size',
+    '1',
+  ];
+  const steps = ['--grad-accumulation', '100', '--save-every', '1', '--lora-dropout', '0.1'];
+  await command.run(['train', ...args, ...steps, '--out', 'calm']);
+  const child = spawn(process.execPath, [MAIN, 'train', ...args, ...steps, '--out', 'hurried'], {
+    cwd: folder,
+  });
+  child.stdout.on('data', (data) => {
+    if (!String(data).includes('step 3/7')) return;
+    child.kill('SIGINT');
+    setTimeout(() => child.kill('SIGINT'), 20);
+  });
+  expect(await new Promise((resolve) => child.on('close', resolve))).toBe(130);
+  const { status, stdout } = await command.run(['inspect', 'hurried', '--json']);
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout).format).toBe('peft');
+  const left = JSON.parse((await command.run(['inspect', 'hurried/checkpoints', '--json'])).stdout);
+  expect([left.kind, left.end]).toEqual(['checkpoint', null]);
+  expect(left.step).toBeGreaterThanOrEqual(2);
+  expect(await command.run(['train', ...args, ...steps, '--out', 'hurried', '--resume'])).toMatchObject({
+    status: 0,
+  });
+  for (const name of ['adapter_model.safetensors', 'checkpoints/step-00000007/optimizer.safetensors'])
+    expect(bytes('hurried', name)).toEqual(bytes('calm', name));
+});
+
 /** Every file under a folder with its time of change. */
 function files(name: string): string[] {
   return readdirSync(path(name), { recursive: true, withFileTypes: true })
@@ -389,13 +435,27 @@ describe('refused, in one line, before a step, is', () => {
       /gone: there is no such file, expected rows of JSONL/,
     ],
     ['a folder without rows', ['--data', 'tiny', '--out', 'x'], /train\.jsonl: there is no such file/],
-    ['a broken line', ['--data', 'broken.jsonl', '--out', 'x'], /broken\.jsonl: line 2: /],
+    [
+      'a broken line',
+      ['--data', 'broken.jsonl', '--out', 'x'],
+      /broken\.jsonl: line 2: the line is no JSON \(.*\), expected an object in each line/,
+    ],
     [
       'an output that has something',
       [...fast, '--out', 'tiny'],
       /tiny: the folder is not empty, expected a new one, or --resume/,
     ],
     ['an output that is a file', [...fast, '--out', 'broken.jsonl'], /broken\.jsonl: is a file/],
+    [
+      'metrics that are a folder',
+      [...fast, '--out', 'x', '--metrics', 'tiny'],
+      /tiny: is a folder, expected a file for --metrics/,
+    ],
+    [
+      'metrics that cannot be',
+      [...fast, '--out', 'x', '--metrics', 'broken.jsonl/m'],
+      /broken\.jsonl: cannot be written/,
+    ],
     ['an output that cannot be', [...fast, '--out', 'broken.jsonl/x'], /cannot be written/],
     [
       'steps and epochs',

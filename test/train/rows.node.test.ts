@@ -87,7 +87,7 @@ describe('refused by its line is', () => {
   const good = lines({ text: 'ab' });
   test.each<[string, string, RegExp]>([
     ['a line that is no JSON', `${good}{"text":`, /^rows\.jsonl: line 2: .*JSON/],
-    ['no object', `${good}[1]`, /line 2: no object, expected an object with text/],
+    ['no object', `${good}[1]`, /line 2: the row is \[1\], expected an object with text/],
     ['none of the forms', `\n${good}{"txt":1}`, /line 3: the object has txt, expected/],
     ['an empty object', '{}', /line 1: the object has no key/],
     ['half of a form', lines({ prompt: 'a' }), /line 1: the object has prompt, expected/],
@@ -96,7 +96,7 @@ describe('refused by its line is', () => {
       lines({ text: 'a', messages: [] }),
       /line 1: the object has text, messages, .* one of them/,
     ],
-    ['a text that is none', lines({ text: 7 }), /line 1: text is no text/],
+    ['a text that is none', lines({ text: 7 }), /line 1: text is 7, expected a text/],
     ['an empty text', lines({ text: '' }), /line 1: no token counts/],
     ['one token', lines({ text: '</s>' }), /line 1: no token counts/],
     ['an empty completion', lines({ prompt: 'ab', completion: '' }), /line 1: no token counts/],

@@ -44,7 +44,16 @@ export async function checkpointIn(path: string): Promise<string | null> {
   const names = await readdir(path);
   if (names.includes(STATE!) || names.includes(MOMENTS!)) return path;
   const newest = await newestIn(path);
-  return newest && join(path, newest.name);
+  if (newest !== null) return join(path, newest.name);
+  // What a training wrote that was stopped before its adapter stood.
+  return names.includes(WEIGHTS!) ? null : checkpointOf(path);
+}
+
+/** The newest checkpoint of the training whose folder this is; null for none. */
+export async function checkpointOf(folder: string): Promise<string | null> {
+  const all = join(folder, 'checkpoints');
+  const newest = (await kindOf(all)) === 'folder' ? await newestIn(all) : null;
+  return newest && join(all, newest.name);
 }
 
 /** @throws CheckpointError, FormatError for files that are missing or damaged */
@@ -71,6 +80,14 @@ export async function checkpointReport(path: string): Promise<CheckpointReport> 
     files: Object.fromEntries([...files].map(([name, bytes]) => [name, bytes.length])),
     adapters,
   };
+}
+
+/** A line of it, for the folder that it was made in. */
+export function checkpointLine(path: string, { step, steps, loss, evaluations }: CheckpointReport): string {
+  const last = evaluations.at(-1);
+  const losses = loss === null ? '' : `, loss ${shown(loss.first)} to ${shown(loss.last)}`;
+  const measured = last === undefined ? '' : `, evaluation ${shown(last.value)}`;
+  return `checkpoint of step ${step}${steps === null ? '' : ` of ${steps}`}${losses}${measured}: lora-wasm inspect ${path}`;
 }
 
 export function checkpointTable(report: CheckpointReport): string {

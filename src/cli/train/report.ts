@@ -1,6 +1,6 @@
 /** What `lora-wasm train` shows: a bar on a terminal, plain lines elsewhere. `command.ts` calls it. */
 
-import { barOf, CLEAR, EVERY } from '../progress.js';
+import { barOf, CLEAR, EVERY, type Terminal } from '../progress.js';
 
 /** A step that was made. */
 export interface Shown {
@@ -15,7 +15,7 @@ export interface Shown {
 const LINES = 50;
 
 export class TrainReport {
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: Terminal;
   readonly #steps: number;
   /** The bar as it stands, and when it was drawn; empty where there is none. */
   #bar = '';
@@ -26,7 +26,7 @@ export class TrainReport {
   #seconds = 0;
 
   /** @param stream - where everything goes: standard error where standard output is one object of JSON */
-  constructor(stream: NodeJS.WriteStream, steps: number) {
+  constructor(stream: Terminal, steps: number) {
     this.#stream = stream;
     this.#steps = steps;
   }
