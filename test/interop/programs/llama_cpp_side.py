@@ -3,12 +3,12 @@
 Run by programs.ts: python llama_cpp_side.py FOLDER, laid out as text_models.py says, with adapter.gguf beside each peft/
 Prints one line of JSON an adapter; see cases.py.
 """
-import ctypes, json, os, sys
+import json, os, sys
 import gguf
-import llama_cpp.llama_cpp as llama
 import numpy as np
 from safetensors.numpy import load_file
 from cases import adapters, models, report
+from llama_cpp_logits import load_adapter, load_model, logits
 
 ARCHITECTURES = {'mistral': 'llama'}
 
@@ -63,40 +63,10 @@ def write_base(folder, path):
     writer.close()
 
 
-def logits(model, ids, adapter=None):
-    params = llama.llama_context_default_params()
-    params.n_ctx = params.n_batch = params.n_ubatch = 64
-    params.n_threads = params.n_threads_batch = 1
-    params.type_k = params.type_v = llama.GGML_TYPE_F32
-    params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    context = llama.llama_init_from_model(model, params)
-    if adapter is not None:
-        adapters = (llama.llama_adapter_lora_p_ctypes * 1)(adapter)
-        llama.llama_set_adapters_lora(context, adapters, 1, (ctypes.c_float * 1)(1.0))
-    batch = llama.llama_batch_init(len(ids), 0, 1)
-    batch.n_tokens = len(ids)
-    for i, token in enumerate(ids):
-        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = int(token), i, 1, 0, 1
-    if llama.llama_decode(context, batch) != 0:
-        raise RuntimeError('llama_decode failed')
-    vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))
-    values = np.ctypeslib.as_array(llama.llama_get_logits(context), shape=(len(ids), vocabulary)).copy()
-    llama.llama_batch_free(batch)
-    llama.llama_free(context)
-    return values
-
-
-llama.llama_backend_init()
-quiet = llama.llama_log_callback(lambda level, text, data: None)
-llama.llama_log_set(quiet, None)
 for name, folder in models(sys.argv[1]):
     path = os.path.join(folder, 'base.gguf')
     write_base(os.path.join(folder, 'base'), path)
-    model = llama.llama_model_load_from_file(path.encode(), llama.llama_model_default_params())
-    if not model:
-        raise RuntimeError(f'llama.cpp does not load {name}')
+    model = load_model(path)
     for adapter_name, adapter_path, io in adapters(folder, 'adapter.gguf'):
-        adapter = llama.llama_adapter_lora_init(model, adapter_path.encode())
-        if not adapter:
-            raise RuntimeError(f'llama.cpp does not load {adapter_path}')
+        adapter = load_adapter(model, adapter_path)
         report(f'{name} {adapter_name}', io, logits(model, io['ids']), logits(model, io['ids'], adapter))
