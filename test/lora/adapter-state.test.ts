@@ -19,6 +19,7 @@ import {
   tanh,
 } from '../../src/index.js';
 import { apart, stir, valuesOf } from '../support/layers.js';
+import { Tied } from '../support/models.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
 
 class Headed extends Module {
@@ -296,14 +297,7 @@ describeRuntimes('adapters and their state', (rt) => {
   });
 
   test('a tied weight: merging changes the adapted layer alone, and says so', () => {
-    class Tied extends Module {
-      readonly embedding = new Embedding(rt(), 8, 6);
-      readonly head = new Linear(rt(), 6, 8, { bias: false, weight: this.embedding.weight });
-      override forward(ids: Tensor): Tensor {
-        return this.head.forward(this.embedding.forward(ids));
-      }
-    }
-    const lora = LoraModel.attach(new Tied(), { r: 2, targetModules: ['head'] });
+    const lora = LoraModel.attach(new Tied(rt()), { r: 2, targetModules: ['head'] });
     stirAll(rt(), lora, 'default');
     lora.eval();
     expect(lora.report().tied).toEqual([['embedding.weight', 'head.weight']]);

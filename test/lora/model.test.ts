@@ -7,29 +7,12 @@ import {
   Linear,
   LoraLinear,
   LoraModel,
-  Module,
   mseLoss,
-  ReLU,
   type Runtime,
   type Tensor,
 } from '../../src/index.js';
+import { Mlp } from '../support/models.js';
 import { describeRuntimes } from '../support/runtimes.js';
-
-class Mlp extends Module {
-  readonly fc1: Linear;
-  readonly act = new ReLU();
-  readonly fc2: Linear;
-
-  constructor(rt: Runtime) {
-    super();
-    this.fc1 = new Linear(rt, 13, 11);
-    this.fc2 = new Linear(rt, 11, 7);
-  }
-
-  override forward(x: Tensor): Tensor {
-    return this.fc2.forward(this.act.forward(this.fc1.forward(x)));
-  }
-}
 
 const CONFIG = { r: 4, loraAlpha: 8, targetModules: ['fc1', 'fc2'] } as const;
 

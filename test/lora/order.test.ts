@@ -2,47 +2,15 @@
 import { expect, test } from 'vitest';
 import {
   Conv2d,
-  Embedding,
   type Layer,
-  Linear,
   type LoraConfig,
   LoraModel,
   Module,
   type Runtime,
   type Tensor,
 } from '../../src/index.js';
+import { Mlp, Tied } from '../support/models.js';
 import { describeRuntimes } from '../support/runtimes.js';
-
-class Mlp extends Module {
-  readonly fc1: Linear;
-  readonly fc2: Linear;
-
-  constructor(rt: Runtime) {
-    super();
-    this.fc1 = new Linear(rt, 13, 11);
-    this.fc2 = new Linear(rt, 11, 7);
-  }
-
-  override forward(x: Tensor): Tensor {
-    return this.fc2.forward(this.fc1.forward(x));
-  }
-}
-
-/** The head's weight is the embedding's. */
-class Tied extends Module {
-  readonly embed: Embedding;
-  readonly head: Linear;
-
-  constructor(rt: Runtime) {
-    super();
-    this.embed = new Embedding(rt, 9, 8);
-    this.head = new Linear(rt, 8, 9, { bias: false, weight: this.embed.weight });
-  }
-
-  override forward(ids: Tensor): Tensor {
-    return this.head.forward(this.embed.forward(ids));
-  }
-}
 
 const PLAIN = { r: 4, targetModules: ['fc1', 'fc2'] } as const;
 
@@ -94,10 +62,10 @@ describeRuntimes('orders of operations', (rt) => {
       const ids = rt()
         .tensor(Int32Array.of(0, 3, 8), [3], { dtype: 'i32' })
         .keep();
-      const table = [...model.embed.weight.toArray()];
+      const table = [...model.embedding.weight.toArray()];
       const before = valuesOf(rt(), lora, ids);
       expect(lora.mergeAndUnload()).toBe(model);
-      expect([...model.embed.weight.toArray()]).toEqual(table);
+      expect([...model.embedding.weight.toArray()]).toEqual(table);
       expect(apart(valuesOf(rt(), model, ids), before)).toBeLessThan(1e-3);
       expect(model.parameters().map(({ requiresGrad }) => requiresGrad)).toEqual([false, false]);
     });
