@@ -9,6 +9,7 @@ import { pairedRatios } from './core/measure.js';
 import type { Report } from './core/records.js';
 import { type Result, resultsOf, SUMMARY, sectionOf, textOf } from './core/results.js';
 import { figure, headOf, ratioText } from './core/table.js';
+import { readmeTable } from './llm/pages.js';
 import type { Suite } from './suite.js';
 import { SUITE_NAMES, SUITES } from './suites.js';
 import { type Pair, pairsOf } from './threads/suite.js';
@@ -27,6 +28,8 @@ export function suiteFiles(): Map<string, string> {
     files.set(path, insertTables(textOf(path), sections, name));
   }
   files.set(SUMMARY, summary(textOf(SUMMARY)));
+  const models = resultsOf('llm').map(([, report]) => report);
+  files.set('README.md', insertTables(textOf('README.md'), readmeTable(models), 'llm'));
   return files;
 }
 
@@ -45,12 +48,13 @@ export function suiteSection({ columns, cells, goals, digest, chart, lists }: Su
 
 function summary(text: string): string {
   const reportsOf = (name: string): Report[] => resultsOf(name).map(([, report]) => report);
-  const { bench, kernels, scaling } = SUITES;
+  const { bench, kernels, scaling, llm } = SUITES;
   // A run of a part of the suite is on its page, and no column here.
   const wholes = reportsOf('bench').filter((report) => bench.goals(report).some(({ met }) => met !== null));
   const summaries = {
     goals: goalsSummary(wholes, bench.goals),
     kernels: goalsSummary(reportsOf('kernels'), kernels.goals),
+    llm: reportsOf('llm').length === 0 ? '' : goalsSummary(reportsOf('llm'), llm.goals),
     scaling: chartsSummary(resultsOf('scaling'), scaling.chart.shows),
     threads: threadsSummary(reportsOf('threads')),
   };

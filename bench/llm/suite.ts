@@ -11,6 +11,7 @@ import { disposeAll, loadContestants } from './contestants.js';
 import { llmGoals } from './goals.js';
 import { joinRuns } from './join.js';
 import { GENERATION, PROMPT, textRows } from './model.js';
+import { modelTable } from './pages.js';
 import { productRows } from './products.js';
 import { PYTORCH, TRAINING, trainingRows } from './training.js';
 import { bestPercent, hasCeilings, isModelRow, type ModelRow, percentsOf, speedsOf } from './turns.js';
@@ -33,6 +34,7 @@ export const llm = {
   ],
   goals: llmGoals,
   join: joinRuns,
+  digest: modelTable,
 } as const satisfies Suite;
 
 function percentText(row: Row): string {

@@ -4,7 +4,8 @@ import { ATTENTION, attentionShape } from '../../bench/llm/attention.js';
 import { PLAIN, STORED } from '../../bench/llm/contestants.js';
 import { llmGoals } from '../../bench/llm/goals.js';
 import { joinRuns } from '../../bench/llm/join.js';
-import { PROMPT } from '../../bench/llm/model.js';
+import { GENERATION, PROMPT } from '../../bench/llm/model.js';
+import { modelTable, readmeTable } from '../../bench/llm/pages.js';
 import { PYTORCH, TRAINING } from '../../bench/llm/training.js';
 import { type ModelRow, modelShape, modelTitle } from '../../bench/llm/turns.js';
 import { SUITES } from '../../bench/suites.js';
@@ -135,6 +136,43 @@ describe('several processes', () => {
     other.rows.pop();
     expect(() => joinRuns([one, other])).toThrow(
       /^joinRuns: 1 of 2 runs have the row 'lora-wasm, linear forward/,
+    );
+  });
+});
+
+describe('pages', () => {
+  const rows = [
+    modelRow(PROMPT, 1, [2, 2, 4], [120, 125, 120]),
+    modelRow(GENERATION, 1, [4, 4, 5], [100, 100, 100], { tokens: 64 }),
+    modelRow(TRAINING, 2, [2, 2.5, 3], [120, 120, 120]),
+    modelRow(TRAINING, 1, [5, 4, 8], [60, 62.5, 60]),
+    plain(TRAINING, [5, 5, 5], [60, 60, 60]),
+    modelRow(TRAINING, 1, [2, 1, 3], [], {
+      ...{ contestant: PYTORCH, kernels: 'native', operation: modelTitle(TRAINING, PLAIN) },
+      ...{ version: 'torch 2', resident: 2.2e9 },
+    }),
+  ];
+  const report = reportOf('Node 26.1.2 (V8 14)', rows);
+
+  test('the README has three rows by the fastest round, one thread before two, and none where nothing was measured', () => {
+    const kernels = reportOf('Chromium 156.0.1', [rowOf('lora-wasm', 1, [1])]);
+    const part = reportOf('Node 20.1.0 (V8 11)', rows.slice(0, 1));
+    expect(readmeTable([report, part, kernels]).split('\n')).toEqual([
+      '| tokens a second, 1 thread; 2 threads | Node 26 | Node 20 |',
+      '| --- | --- | --- |',
+      '| training | 64000 (80 %); 128000 (83 %) |  |',
+      '| prompt | 128000 (83 %) | 128000 (83 %) |',
+      '| generation | 16000 (50 %) |  |',
+    ]);
+    expect(readmeTable([kernels])).toBe('');
+  });
+
+  test('a section begins with every row of the model, PyTorch with its version and memory', () => {
+    const lines = modelTable(report).split('\n').slice(2);
+    expect(lines).toHaveLength(rows.length);
+    expect(lines[3]).toBe('| training, weights as stored | 1 | 64000 | 80 | 51200 (32000-64000) |  |');
+    expect(lines[5]).toBe(
+      '| training, weights in float32, pytorch+peft (torch 2) | 1 | 256000 |  | 128000 (85333-256000) | 2200 |',
     );
   });
 });
