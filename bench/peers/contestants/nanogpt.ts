@@ -2,11 +2,11 @@
  * @genai-fi/nanogpt: a LoRA layer as it computes one, W + scaling·A·B made anew at every read, one product with it, and
  * its own AdamW. It has no wasm backend of its own; its tensors run on tfjs's here, which is faster than its `cpu`.
  */
-import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs';
+import type { NamedTensorMap, Scalar, Tensor } from '@tensorflow/tfjs';
 import { LEARNING_RATE, type Prepared, type Problem } from '../../core/problem.js';
 import pins from '../package.json' with { type: 'json' };
 import type { Loader, Peer } from '../peer.js';
-import { startTfjs, type Tfjs, transposed } from './tfjs.js';
+import { forwardOver, layerOf, startTfjs, stepOver, type Tfjs } from './tfjs.js';
 
 /** Its LoRA is behind no entry of the package: the files are named. */
 async function importParts() {
@@ -43,47 +43,26 @@ export const loadNanogpt: Loader = async (place): Promise<Peer> => {
 };
 
 function prepare(tf: Tfjs, parts: Parts, problem: Problem, step: boolean): Prepared {
-  const { M, N, K, low } = problem;
+  const { low } = problem;
+  const layer = layerOf(tf, problem);
+  const { bias } = layer;
   const store = new parts.WeightStore();
-  store.addVariable('w', tf.variable(tf.tensor2d(transposed(problem.w, N, K), [K, N]), false));
+  store.addVariable('w', tf.variable(layer.w, false));
   const lora = new parts.LoRA('bench', store, low.r * low.scaling, low.r, ['w']);
   lora.attach();
-  const [a, b] = ['loraA', 'loraB'].map((part) => store.getRawVariable(`w_bench_${part}`));
-  a!.assign(tf.tensor2d(transposed(low.a, low.r, K), [K, low.r]));
-  b!.assign(tf.tensor2d(transposed(low.b, N, low.r), [low.r, N]));
-  const x = tf.variable(tf.tensor2d(problem.x, [M, K]));
-  const bias = tf.tensor1d(problem.bias);
-  const target = tf.tensor2d(problem.target, [M, N]);
-  const layer = (): Tensor => tf.matMul(x, store.getVariable('w')).add(bias);
-  const loss = (): Scalar => tf.losses.meanSquaredError(target, layer());
-  const gradients = (): Record<string, Tensor> => tf.variableGrads(loss, [x, a!, b!]).grads;
+  const [a, b] = [store.getRawVariable('w_bench_loraA'), store.getRawVariable('w_bench_loraB')];
+  a.assign(layer.a);
+  b.assign(layer.b);
+  const x = tf.variable(layer.x);
+  const target = tf.tensor2d(problem.target, [problem.M, problem.N]);
+  const forward = (): Tensor => tf.matMul(x, store.getVariable('w')).add(bias);
+  const loss = (): Scalar => tf.losses.meanSquaredError(target, forward());
   const options = { learningRate: LEARNING_RATE, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, lossScaling: 1 };
   const schedule = { warmupSteps: 0, epochSteps: 1e6, decayEpochs: 1, minLearningRate: LEARNING_RATE };
   const adam = new parts.AdamWOptimizer({ ...options, ...schedule, weightDecay: 0.01 });
-  let y: Tensor | null = null;
-  const dispose = (): void => {
-    for (const owner of [lora, store, x, bias, target, adam, y]) owner?.dispose();
-  };
-  if (!step) {
-    const run = (): void => {
-      y?.dispose();
-      y = tf.tidy(layer);
-    };
-    return { run, read: () => ({ y: Float32Array.from(y!.dataSync()) }), dispose };
-  }
-  return {
-    run: () =>
-      tf.tidy(() => {
-        const grads = gradients();
-        adam.applyGradients({ [a!.name]: grads[a!.name]!, [b!.name]: grads[b!.name]! });
-      }),
-    read: () =>
-      tf.tidy(() => {
-        const grads = gradients();
-        const of = (variable: Variable): Float32Array => Float32Array.from(grads[variable.name]!.dataSync());
-        return { da: transposed(of(a!), K, low.r), db: transposed(of(b!), low.r, N), dx: of(x) };
-      }),
-    loss: () => tf.tidy(() => loss().dataSync()[0]!),
-    dispose,
-  };
+  const apply = (grads: NamedTensorMap): void => void adam.applyGradients(grads);
+  const owners = [lora, store, target, adam, ...Object.values(layer)];
+  return step
+    ? stepOver(tf, problem, { x, a, b, loss, apply }, owners)
+    : forwardOver(tf, forward, [x, ...owners]);
 }

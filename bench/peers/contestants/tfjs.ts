@@ -81,16 +81,8 @@ export interface Products {
   dispose(): void;
 }
 
-interface Layer {
-  readonly x: Tensor;
-  readonly w: Tensor;
-  readonly bias: Tensor;
-  readonly a: Tensor;
-  readonly b: Tensor;
-}
-
 /** x, W and the factors as [K,r] and [r,N], so that no product transposes. */
-function layerOf(tf: Tfjs, { M, N, K, x, w, bias, low }: Problem): Layer {
+export function layerOf(tf: Tfjs, { M, N, K, x, w, bias, low }: Problem) {
   return {
     x: tf.tensor2d(x, [M, K]),
     w: tf.tensor2d(transposed(w, N, K), [K, N]),
@@ -100,15 +92,13 @@ function layerOf(tf: Tfjs, { M, N, K, x, w, bias, low }: Problem): Layer {
   };
 }
 
-/** A bias added by the product saves a pass over y; in one row the call costs more than that. */
-function forward(tf: Tfjs, problem: Problem, withLora: boolean): Prepared {
-  const layer = layerOf(tf, problem);
-  const { x, w, bias, a, b } = layer;
+interface Owner {
+  dispose(): void;
+}
+
+/** @param owners - what goes with it */
+export function forwardOver(tf: Tfjs, compute: () => Tensor, owners: readonly Owner[]): Prepared {
   let y: Tensor | null = null;
-  const compute = (): Tensor => {
-    const plain = problem.M > 1 ? tf.fused.matMul({ a: x, b: w, bias }) : tf.matMul(x, w).add(bias);
-    return withLora ? plain.add(tf.matMul(tf.matMul(x, a), b).mul(problem.low.scaling)) : plain;
-  };
   return {
     run: () => {
       y?.dispose();
@@ -116,34 +106,34 @@ function forward(tf: Tfjs, problem: Problem, withLora: boolean): Prepared {
     },
     read: () => ({ y: Float32Array.from(y!.dataSync()) }),
     dispose: () => {
-      for (const tensor of [...Object.values(layer), y]) tensor?.dispose();
+      for (const owner of [...owners, y]) owner?.dispose();
     },
   };
 }
 
-/** Forward, backward and Adam; W, [K,N], is a constant. */
-export function trainingStep(tf: Tfjs, problem: Problem, productsOf: (w: Tensor) => Products): Prepared {
-  const { N, M, K, low } = problem;
-  const { x: input, w, bias, a: aStart, b: bStart } = layerOf(tf, problem);
-  const products = productsOf(w);
-  const target = tf.tensor2d(problem.target, [M, N]);
-  const [x, a, b] = [input, aStart, bStart].map((start) => tf.variable(start)) as [
-    Variable,
-    Variable,
-    Variable,
-  ];
-  const adam = tf.train.adam(LEARNING_RATE);
-  const loss = (): Scalar => {
-    const branch = products.product(products.product(x, a), b).mul(low.scaling);
-    const y = products.withW(x).add(bias).add(branch);
-    return tf.losses.meanSquaredError(target, y);
-  };
+/** What a step learns, and how. */
+interface Step {
+  readonly x: Variable;
+  /** [K, r] and [r, N]. */
+  readonly a: Variable;
+  readonly b: Variable;
+  readonly loss: () => Scalar;
+  /** The optimiser, over gradients by the names of a and b. */
+  readonly apply: (gradients: NamedTensorMap) => void;
+}
+
+export function stepOver(
+  tf: Tfjs,
+  { K, N, low }: Problem,
+  { x, a, b, loss, apply }: Step,
+  owners: readonly Owner[],
+): Prepared {
   const gradients = (): NamedTensorMap => tf.variableGrads(loss, [x, a, b]).grads;
   return {
     run: () =>
       tf.tidy(() => {
         const grads = gradients();
-        adam.applyGradients([a, b].map(({ name }) => ({ name, tensor: grads[name]! })));
+        apply({ [a.name]: grads[a.name]!, [b.name]: grads[b.name]! });
       }),
     read: () =>
       tf.tidy(() => {
@@ -153,7 +143,36 @@ export function trainingStep(tf: Tfjs, problem: Problem, productsOf: (w: Tensor)
       }),
     loss: () => tf.tidy(() => loss().dataSync()[0]!),
     dispose: () => {
-      for (const owner of [input, aStart, bStart, x, a, b, w, products, bias, target, adam]) owner.dispose();
+      for (const owner of [x, a, b, ...owners]) owner.dispose();
     },
   };
+}
+
+/** A bias added by the product saves a pass over y; in one row the call costs more than that. */
+function forward(tf: Tfjs, problem: Problem, withLora: boolean): Prepared {
+  const layer = layerOf(tf, problem);
+  const { x, w, bias, a, b } = layer;
+  const compute = (): Tensor => {
+    const plain = problem.M > 1 ? tf.fused.matMul({ a: x, b: w, bias }) : tf.matMul(x, w).add(bias);
+    return withLora ? plain.add(tf.matMul(tf.matMul(x, a), b).mul(problem.low.scaling)) : plain;
+  };
+  return forwardOver(tf, compute, Object.values(layer));
+}
+
+/** Forward, backward and Adam; W, [K,N], is a constant. */
+export function trainingStep(tf: Tfjs, problem: Problem, productsOf: (w: Tensor) => Products): Prepared {
+  const layer = layerOf(tf, problem);
+  const { w, bias } = layer;
+  const products = productsOf(w);
+  const target = tf.tensor2d(problem.target, [problem.M, problem.N]);
+  const [x, a, b] = [tf.variable(layer.x), tf.variable(layer.a), tf.variable(layer.b)];
+  const adam = tf.train.adam(LEARNING_RATE);
+  const loss = (): Scalar => {
+    const branch = products.product(products.product(x, a), b).mul(problem.low.scaling);
+    const y = products.withW(x).add(bias).add(branch);
+    return tf.losses.meanSquaredError(target, y);
+  };
+  const apply = (grads: NamedTensorMap): void =>
+    adam.applyGradients(Object.entries(grads).map(([name, tensor]) => ({ name, tensor })));
+  return stepOver(tf, problem, { x, a, b, loss, apply }, [...Object.values(layer), products, target, adam]);
 }
