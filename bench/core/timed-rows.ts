@@ -16,7 +16,7 @@ export interface Entry {
   readonly whole?: (() => void) | undefined;
   /** A baseline's name; default this package. */
   readonly contestant?: string;
-  /** The operation of this package in the group whose time the ratio is of. */
+  /** The operation of this package in the group whose time the ratio is of: the first of that name. */
   readonly ratioTo?: string;
 }
 

@@ -5,7 +5,6 @@
 import type { Runtime } from 'lora-wasm';
 import { chartOf, groupsBy } from '../core/chart.js';
 import { markdownTable } from '../core/markdown.js';
-import { measure } from '../core/measure.js';
 import { prepareOwn } from '../core/own.js';
 import {
   flopsOf,
@@ -16,8 +15,9 @@ import {
   shapeOf,
   Twin,
 } from '../core/problem.js';
-import { type NotMeasured, ownRow, PACKAGE, type Report, type Row } from '../core/records.js';
+import { type NotMeasured, PACKAGE, type Report, type Row } from '../core/records.js';
 import { figure, rangeText } from '../core/table.js';
+import { timedRows } from '../core/timed-rows.js';
 import type { Environment, Outcome, Suite } from '../suite.js';
 
 const AXES = ['M', 'd', 'r', 'threads'] as const;
@@ -154,18 +154,15 @@ async function axisRows(
     await new Twin(problem).check(PACKAGE, operation, prepared);
     all.push(prepared);
   }
-  const tasks = all.map((prepared, i) => ({ name: String(i), run: () => void prepared.run() }));
-  const timings = measure(tasks, quick ? QUICK : FULL);
+  const entries = points.map(({ shape, rt }, i) => ({
+    ...{ rt, operation, shape: shapeOf(shape, operation), flops: flopsOf(shape, operation) },
+    run: () => void all[i]!.run(),
+  }));
+  const rows = timedRows(entries, quick ? QUICK : FULL, ceiling);
   for (const prepared of all) prepared.dispose();
-  const first = timings.get('0')!.median;
-  return points.map(({ value, shape, rt }, i) => {
-    const timing = timings.get(String(i))!;
-    const flops = flopsOf(shape, operation);
-    return {
-      ...{ axis, value },
-      ...ownRow(rt, [operation, shapeOf(shape, operation)], timing, flops, ceiling),
-      timeGrowth: timing.median / first,
-      flopGrowth: flops / flopsOf(points[0]!.shape, operation),
-    };
-  });
+  return rows.map((row, i) => ({
+    ...{ axis, value: points[i]!.value, ...row },
+    timeGrowth: row.median / rows[0]!.median,
+    flopGrowth: entries[i]!.flops / entries[0]!.flops,
+  }));
 }

@@ -4,11 +4,12 @@
  */
 import { linear, type Runtime } from 'lora-wasm';
 import { markdownTable } from '../core/markdown.js';
-import { type Effort, measure, pairedRatio } from '../core/measure.js';
+import { type Effort, pairedRatio } from '../core/measure.js';
 import { prepareOwn } from '../core/own.js';
 import { flopsOf, type Prepared, problemOf } from '../core/problem.js';
-import { OP, ownRow, PACKAGE, type Report, type Row, shapeText } from '../core/records.js';
+import { OP, PACKAGE, type Report, type Row, shapeText } from '../core/records.js';
 import { rangeText } from '../core/table.js';
+import { type Entry, timedRows } from '../core/timed-rows.js';
 import type { Environment, Outcome, Suite } from '../suite.js';
 
 const FULL: Effort = { rounds: 15, roundMs: 60 };
@@ -117,15 +118,14 @@ async function run({
     progress(`${one.operation}, ${one.shape}`);
     const [alone, shared] = [one.prepare(rt), one.prepare(more)];
     await expectSameBits(one, alone, shared);
-    const tasks = [alone, shared].map(({ run }, i) => ({ name: String(i), run: () => void run() }));
-    const timings = measure(tasks, quick ? QUICK : FULL);
+    const { operation, shape, flops } = one;
+    const entryOf = (runtime: Runtime, { run }: Prepared): Entry => ({
+      ...{ rt: runtime, operation, shape, flops, run: () => void run() },
+      ratioTo: operation,
+    });
+    const entries = [entryOf(rt, alone), entryOf(more, shared)];
+    rows.push(...timedRows(entries, quick ? QUICK : FULL, ceiling));
     for (const prepared of [alone, shared]) prepared.dispose();
-    for (const [i, runtime] of [rt, more].entries()) {
-      const ratio = pairedRatio(timings.get(String(i))!, timings.get('0')!);
-      const against = { ratio, flopRatio: 1, ratioTo: `${one.operation}, one thread` };
-      const at = [one.operation, one.shape] as const;
-      rows.push(ownRow(runtime, at, timings.get(String(i))!, one.flops, ceiling, against));
-    }
   }
   return { rows, notMeasured: [] };
 }
