@@ -11,10 +11,22 @@ export interface Goal {
   readonly met: boolean | null;
 }
 
+/** @param result - what was measured, and whether that is enough; null where it was not */
+export function goalOf(
+  goal: string,
+  limit: string,
+  result: Pick<Goal, 'measured' | 'met'> | null | undefined,
+): Goal {
+  return { goal, limit, ...(result ?? { measured: null, met: null }) };
+}
+
 /** A ratio that must not exceed a limit. */
 export function atMost(goal: string, ratio: Omit<Range, 'rounds'> | null, limit: number): Goal {
-  const measured = ratio === null ? null : ratioText(ratio, 3);
-  return { goal, limit: `at most ${limit}`, measured, met: ratio === null ? null : ratio.median <= limit };
+  return goalOf(
+    goal,
+    `at most ${limit}`,
+    ratio && { measured: ratioText(ratio, 3), met: ratio.median <= limit },
+  );
 }
 
 export function goalCells({ goal, limit, measured, met }: Goal): string[] {

@@ -2,7 +2,7 @@
  * The kernels on the way of a training step, each with the work it cannot do without: flops, and the bytes that must come
  * from memory or a cache. `products.ts` and `vectors.ts` make the cases, `suite.ts` measures them.
  */
-import type { Runtime, Tensor } from 'lora-wasm';
+import type { Runtime } from 'lora-wasm';
 
 /** Which limit a case is held against, and how closely. */
 export type Group = 'M >= 64' | 'M 9-63' | 'M 1-8' | 'odd sizes' | 'skinny' | 'vector';
@@ -27,13 +27,4 @@ export interface KernelCase {
   /** Of the time of the call beside: the share that the flops are of its own. */
   readonly share: number | null;
   readonly prepare: (rt: Runtime) => Ready;
-}
-
-/** Operands in the runtime's memory, given back all at once: each from U(-scale, scale). */
-export function placeAll(rt: Runtime, sizes: readonly number[], scale = 1): Tensor[] {
-  return sizes.map((size) => rt.uniform([size], -scale, scale));
-}
-
-export function valuesOf(tensor: Tensor): Float32Array {
-  return tensor.copyTo(new Float32Array(tensor.size));
 }

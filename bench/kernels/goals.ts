@@ -1,5 +1,5 @@
 /** What the package promises of its kernels, held against the rows of a run: how many rows reach their share of the limit. */
-import type { Goal } from '../core/goal.js';
+import { type Goal, goalOf } from '../core/goal.js';
 import { medianOf } from '../core/measure.js';
 import type { Report } from '../core/records.js';
 import type { KernelRow } from './suite.js';
@@ -64,11 +64,11 @@ export function kernelGoals({ rows, ceilings }: Pick<Report, 'rows' | 'ceilings'
     const covered = (rows as KernelRow[]).filter(covers).sort((a, b) => a.percentOfLimit - b.percentOfLimit);
     const limit = `at least ${percent.toFixed(0)} % of the limit`;
     const [lowest] = covered;
-    if (lowest === undefined) return { goal, limit, measured: null, met: null };
+    if (lowest === undefined) return goalOf(goal, limit, null);
     const met = covered.filter((row) => reaches(row, ceilings.fused) === true).length;
     const median = medianOf(covered.map(({ percentOfLimit }) => percentOfLimit));
     const worst = `lowest ${lowest.percentOfLimit.toFixed(0)} %: ${lowest.operation}, ${lowest.shape}`;
     const measured = `${met} of ${covered.length}; median ${median.toFixed(0)} %, ${worst}`;
-    return { goal, limit, measured, met: met === covered.length };
+    return goalOf(goal, limit, { measured, met: met === covered.length });
   });
 }

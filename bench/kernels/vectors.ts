@@ -2,10 +2,10 @@
  * Kernels that touch every element once, held against the speed of memory, or of arithmetic where that takes longer. Each beyond
  * every cache, and as a training step has it: within the second level.
  */
-import type { Runtime } from 'lora-wasm';
+import type { Runtime, Tensor } from 'lora-wasm';
 import { verifyElements } from '../../reference/check.js';
 import type { At } from '../../reference/rows.js';
-import { type KernelCase, placeAll, type Ready, valuesOf } from './cases.js';
+import type { KernelCase, Ready } from './cases.js';
 import { ELEMENTWISE } from './vectors/elementwise.js';
 import type { Run, Value, VectorKernel } from './vectors/kernel.js';
 import { REDUCTIONS } from './vectors/reductions.js';
@@ -62,7 +62,7 @@ function prepare(
   const { kernels } = rt.engine;
   const { squared, numbers } = more;
   const sizes = sizesOf(more.operands ?? new Array(Math.min(4, moves)).fill('MN').join(' '), M, N);
-  const tensors = placeAll(rt, sizes);
+  const tensors = sizes.map((size) => rt.uniform([size], -1, 1));
   const pointers = tensors.map(({ pointer }) => pointer) as unknown as Parameters<Run>[1];
   if (squared !== undefined)
     kernels.mul(sizes[squared]!, pointers[squared]!, pointers[squared]!, pointers[squared]!);
@@ -97,4 +97,8 @@ function prepare(
 /** The i32 that a Float32Array's bits are. */
 function numbersOf(bits: Float32Array): Int32Array {
   return new Int32Array(bits.buffer, bits.byteOffset, bits.length);
+}
+
+function valuesOf(tensor: Tensor): Float32Array {
+  return tensor.copyTo(new Float32Array(tensor.size));
 }

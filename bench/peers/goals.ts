@@ -2,7 +2,7 @@
  * What the package promises beside its peers, held against the rows of a comparison: how many times as fast it is on one
  * thread, and how many times as fast it could be, since nothing on 128-bit SIMD runs faster than the ceiling.
  */
-import type { Goal } from '../core/goal.js';
+import { type Goal, goalOf } from '../core/goal.js';
 import { pairedRatios } from '../core/measure.js';
 import type { Operation } from '../core/problem.js';
 import { labelOf, PACKAGE, type Row, shapeText } from '../core/records.js';
@@ -25,14 +25,14 @@ export function peerGoals(rows: readonly Row[]): Goal[] {
   const withBackward = [...new Set(step.map(labelOf))];
   return [
     ...(['linear forward', 'LoRA forward'] as const).flatMap((operation) =>
-      FORWARD.peers.map((peer) => goalOf(rows, operation, peer, FORWARD.limit)),
+      FORWARD.peers.map((peer) => goalOver(rows, operation, peer, FORWARD.limit)),
     ),
-    ...withBackward.map((peer) => goalOf(rows, 'LoRA training step', peer, STEP.limit)),
+    ...withBackward.map((peer) => goalOver(rows, 'LoRA training step', peer, STEP.limit)),
   ];
 }
 
 /** What was measured, and why the goal is missed. */
-function goalOf(rows: readonly Row[], operation: Operation, peer: string, least: number): Goal {
+function goalOver(rows: readonly Row[], operation: Operation, peer: string, least: number): Goal {
   const shape = goalShape(operation);
   const find = (label: string): Row | undefined =>
     rows.find(
@@ -40,16 +40,16 @@ function goalOf(rows: readonly Row[], operation: Operation, peer: string, least:
         labelOf(row) === label && row.operation === operation && row.shape === shape && row.threads === 1,
     );
   const [own, other] = [find(PACKAGE), find(peer)];
-  const words = { goal: `${operation}, over ${peer}`, limit: `at least ${least}x` };
+  const named = [`${operation}, over ${peer}`, `at least ${least}x`] as const;
   if (own === undefined || other === undefined || own.percentOfCeiling === null)
-    return { ...words, measured: null, met: null };
+    return goalOf(...named, null);
   const times = pairedRatios(other, own);
   const met = times.median >= least;
   const ceiling = (100 * own.gflops) / own.percentOfCeiling;
   const shares = [own, other].map(({ gflops }) => ((100 * gflops) / ceiling).toFixed(0));
   const parts = [ratioText(times), `at ${shares.join(' and ')} % of the ceiling`];
   if (!met) parts.push(whyMissed(least, ceiling / other.gflops));
-  return { ...words, measured: parts.join('; '), met };
+  return goalOf(...named, { measured: parts.join('; '), met });
 }
 
 /** @param atCeiling - times as fast as the peer that a call at the ceiling itself would be */
