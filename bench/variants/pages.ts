@@ -1,4 +1,4 @@
-/** The tables of paths in this folder's README, from the results beside it. */
+/** The tables of paths: in this folder's README, from the results beside it, and as `pick.ts` prints them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { folded, insertTables, markdownTable } from '../core/markdown.js';
 import { textOf } from '../core/results.js';
@@ -9,24 +9,33 @@ import type { PathsReport } from './pick.js';
 const MARGIN = 0.03;
 const README = 'bench/variants/README.md';
 
-/** What the plans take on each shape, and what was faster by more than the margin: an engine a column. */
-function pathTable(
-  reports: readonly PathsReport[],
-  build: PathRow['kernels'],
-  operation: PathRow['operation'],
-): string {
-  const columns = reports
-    .map(({ engine, paths }) => ({
-      head: engine.replace(/\.\d+\.\d+ .*/, ''),
-      rows: paths.filter((row) => row.kernels === build && row.operation === operation),
-    }))
-    .filter(({ rows }) => rows.length > 0);
-  const shapes = [...new Set(columns[0]!.rows.map(shapeOf))];
-  const lines = shapes.map((shape) => [
-    shape,
-    ...columns.map(({ rows }) => pathCell(rows.filter((row) => shapeOf(row) === shape))),
-  ]);
-  return markdownTable([operation, ...columns.map(({ head }) => head)], lines);
+/** Of a build and an operation. */
+interface PathTable {
+  readonly title: string;
+  readonly head: readonly string[];
+  readonly lines: readonly (readonly string[])[];
+}
+
+/** What the plans take on each shape, in GFLOP/s, and what was faster by more than the margin: an engine a column. */
+export function pathTables(reports: readonly PathsReport[]): PathTable[] {
+  return BUILDS.flatMap((build) =>
+    OPERATIONS.flatMap((operation) => {
+      const columns = reports
+        .map(({ engine, paths }) => ({
+          head: engine.replace(/\.\d+\.\d+ .*/, ''),
+          rows: paths.filter((row) => row.kernels === build && row.operation === operation),
+        }))
+        .filter(({ rows }) => rows.length > 0);
+      if (columns.length === 0) return [];
+      const shapes = [...new Set(columns[0]!.rows.map(shapeOf))];
+      const lines = shapes.map((shape) => [
+        shape,
+        ...columns.map(({ rows }) => pathCell(rows.filter((row) => shapeOf(row) === shape))),
+      ]);
+      const head = [operation, ...columns.map((column) => column.head)];
+      return [{ title: `${build}, ${operation}`, head, lines }];
+    }),
+  );
 }
 
 function pathCell(paths: readonly PathRow[]): string {
@@ -44,8 +53,8 @@ export function variantFiles(): Map<string, string> {
     .filter((file) => /^node\d+\.json$/.test(file))
     .sort()
     .map((file) => JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as PathsReport);
-  const tables = BUILDS.flatMap((build) =>
-    OPERATIONS.map((operation) => folded(`${build}, ${operation}`, pathTable(reports, build, operation))),
+  const tables = pathTables(reports).map(({ title, head, lines }) =>
+    folded(title, markdownTable(head, lines)),
   );
   return new Map([[README, insertTables(textOf(README), tables.join('\n\n'), 'paths')]]);
 }

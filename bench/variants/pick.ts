@@ -7,7 +7,8 @@ import { Command } from 'commander';
 import { createRuntime } from 'lora-wasm';
 import { printTable, showProgress } from '../core/print.js';
 import { commandLine, nodeName, type Provenance, provenance } from '../core/provenance.js';
-import { BUILDS, measurePaths, OPERATIONS, type PathRow, shapeOf } from './paths.js';
+import { pathTables } from './pages.js';
+import { BUILDS, measurePaths, type PathRow } from './paths.js';
 
 export interface PathsReport extends Provenance {
   readonly paths: readonly PathRow[];
@@ -33,28 +34,6 @@ async function pathsOf(kernels: PathRow['kernels'], quick: boolean): Promise<Pat
   }
 }
 
-/** A table a build and operation: a shape a line, a path a column. */
-function printPaths({ cpu, engine, paths }: PathsReport): void {
-  console.log(`${cpu} | ${engine} | *: the fastest, []: what the plans take`);
-  for (const build of BUILDS)
-    for (const operation of OPERATIONS) {
-      const rows = paths.filter((row) => row.kernels === build && row.operation === operation);
-      if (rows.length === 0) continue;
-      const names = [...new Set(rows.map(({ path }) => path))];
-      const cellOf = (shape: string, name: string): string => {
-        const row = rows.find((one) => shapeOf(one) === shape && one.path === name)!;
-        const speed = row.gflops.toFixed(1);
-        return `${row.planned ? `[${speed}]` : speed}${row.winner ? ' *' : ''}`;
-      };
-      console.log(`\n${build}, ${operation}: GFLOP/s of each path`);
-      const shapes = [...new Set(rows.map(shapeOf))];
-      printTable(
-        ['shape', ...names],
-        shapes.map((shape) => [shape, ...names.map((name) => cellOf(shape, name))]),
-      );
-    }
-}
-
 /** A row a line, no more digits than a figure can mean; of the paths, the planned and the winner. */
 function keptText({ paths, ...head }: PathsReport): string {
   const digits = (_: string, value: unknown): unknown =>
@@ -75,5 +54,9 @@ const report: PathsReport = {
   ...provenance(commandLine('bench:variants', 'bench/variants/pick.ts')),
   paths,
 };
-printPaths(report);
+console.log(`${report.cpu} | ${report.engine} | GFLOP/s of what the plans take, and what was faster`);
+for (const { title, head, lines } of pathTables([report])) {
+  console.log(`\n${title}`);
+  printTable(head, lines);
+}
 if (json !== undefined) writeFileSync(json, keptText(report));
