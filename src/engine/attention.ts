@@ -1,6 +1,6 @@
 /**
- * Causal attention as the operation calls it: operands as records, laid out as the kernels' bare numbers and cut into shares. Work
- * comes in panels of eight queries of a key head (`abi/transformer.ts`); a cut between two of them changes no bit.
+ * Causal attention: operands as records, laid out as the kernels' bare numbers (which their tests call too), and cut into shares, as
+ * the operation calls it. Work comes in panels of eight queries of a key head (`abi/transformer.ts`); a cut between two of them changes no bit.
  */
 import type { Engine } from './engine.js';
 import type { GradientVector } from './matrices.js';
@@ -94,53 +94,30 @@ function keyPanels({ B, T, S, heads, kvHeads, window, offset }: AttentionShape):
   });
 }
 
-/** What differs between the three kernels: which panels, how many products a panel's key costs, and where they write. */
-interface Job {
+/** A kernel of attention with its operands laid out: the arguments for the panels `from` up to `to`. */
+export interface PanelCall {
   readonly kernel: 'attentionForward' | 'attentionBackwardQueries' | 'attentionBackwardKeys';
-  readonly pieces: Pieces;
-  readonly products: number;
-  readonly scratch: number;
-  readonly outputs: readonly Span[];
-  /** The arguments behind the inputs. */
-  readonly rest: readonly number[];
+  readonly panels: (from: number, to: number, scratch: number) => number[];
 }
 
-function runJob(engine: Engine, shape: AttentionShape, inputs: AttentionInputs, job: Job): void {
-  const { T, S, heads, kvHeads, D, scale, window, offset } = shape;
-  const { q, k, v, starts } = inputs;
-  const { kernel, pieces, products, outputs, rest } = job;
+/** @param rest - the arguments behind the inputs */
+function panelCall(
+  kernel: PanelCall['kernel'],
+  { T, S, heads, kvHeads, D, scale, window, offset }: AttentionShape,
+  { q, k, v, starts }: AttentionInputs,
+  rest: readonly number[],
+): PanelCall {
   const sizes = [T, S, heads, kvHeads, D, scale, window, offset];
-  const call = (from: number, to: number, scratch: number): number[] => {
-    return [from, to, ...sizes, q, k, v, starts, ...rest, scratch];
-  };
-  engine.sharing.run({
-    kernel,
-    outputs,
-    // A cost is that of one row of the other side, of which a panel's eight lanes each take D elements a product.
-    flops: 2 * products * LANES * D * pieces.total,
-    // Whole lines, so that the scratch of the next thread is aligned.
-    bytes: Math.ceil(job.scratch / 64) * 64,
-    whole: (scratch) => call(0, pieces.units * pieces.costs.length, scratch),
-    shares: (threads, scratch) =>
-      cutEvenly(pieces, Math.min(SHARES * threads, MOST_SHARES)).map(([from, to]) => call(from, to, scratch)),
-  });
+  return { kernel, panels: (from, to, scratch) => [from, to, ...sizes, q, k, v, starts, ...rest, scratch] };
 }
 
-/** y = softmax(scale·q·kᵀ)·v; lse is null where nobody will ask for a gradient. @throws OutOfMemoryError, WorkerError */
-export function attend(
-  engine: Engine,
+/** @param lse - 0 where nobody will ask for a gradient */
+export function forwardPanels(
   shape: AttentionShape,
   inputs: AttentionInputs,
-  { y, lse }: { y: Span; lse: Span | null },
-): void {
-  runJob(engine, shape, inputs, {
-    kernel: 'attentionForward',
-    pieces: queryPanels(shape),
-    products: 2,
-    scratch: engine.kernels.attentionScratch(shape.S, shape.D),
-    outputs: lse === null ? [y] : [y, lse],
-    rest: [y.pointer, lse?.pointer ?? 0],
-  });
+  { y, lse }: { readonly y: number; readonly lse: number },
+): PanelCall {
+  return panelCall('attentionForward', shape, inputs, [y, lse]);
 }
 
 /** Addresses of what backward reads beside the inputs: lse and delta are [B,T,heads]. */
@@ -151,42 +128,100 @@ export interface AttentionSums {
   readonly delta: number;
 }
 
+export function queryPanelsBackward(
+  shape: AttentionShape,
+  inputs: AttentionInputs,
+  { lse, dy, delta }: AttentionSums,
+  dq: GradientVector,
+): PanelCall {
+  const rest = [lse, dy, delta, dq.accumulate, dq.pointer];
+  return panelCall('attentionBackwardQueries', shape, inputs, rest);
+}
+
+/** Gradients of k and v, of which one may be null. */
+export type KeyGradients = readonly [dk: GradientVector | null, dv: GradientVector | null];
+
+export function keyPanelsBackward(
+  shape: AttentionShape,
+  inputs: AttentionInputs,
+  { lse, dy, delta }: AttentionSums,
+  to: KeyGradients,
+): PanelCall {
+  const places = to.flatMap((place) => [place?.accumulate ?? 0, place?.pointer ?? 0]);
+  return panelCall('attentionBackwardKeys', shape, inputs, [lse, dy, delta, ...places]);
+}
+
+/** What a call is beside its arguments: which panels there are, how many products a panel's key costs, and where it writes. */
+interface Job {
+  readonly pieces: Pieces;
+  readonly products: number;
+  readonly scratch: number;
+  readonly outputs: readonly Span[];
+}
+
+function runJob(engine: Engine, { D }: AttentionShape, { kernel, panels }: PanelCall, job: Job): void {
+  const { pieces, products, outputs } = job;
+  engine.sharing.run({
+    kernel,
+    outputs,
+    // A cost is that of one row of the other side, of which a panel's eight lanes each take D elements a product.
+    flops: 2 * products * LANES * D * pieces.total,
+    // Whole lines, so that the scratch of the next thread is aligned.
+    bytes: Math.ceil(job.scratch / 64) * 64,
+    whole: (scratch) => panels(0, pieces.units * pieces.costs.length, scratch),
+    shares: (threads, scratch) =>
+      cutEvenly(pieces, Math.min(SHARES * threads, MOST_SHARES)).map(([from, to]) =>
+        panels(from, to, scratch),
+      ),
+  });
+}
+
+/** y = softmax(scale·q·kᵀ)·v; lse is null where nobody will ask for a gradient. @throws OutOfMemoryError, WorkerError */
+export function attend(
+  engine: Engine,
+  shape: AttentionShape,
+  inputs: AttentionInputs,
+  { y, lse }: { y: Span; lse: Span | null },
+): void {
+  runJob(engine, shape, forwardPanels(shape, inputs, { y: y.pointer, lse: lse?.pointer ?? 0 }), {
+    pieces: queryPanels(shape),
+    products: 2,
+    scratch: engine.kernels.attentionScratch(shape.S, shape.D),
+    outputs: lse === null ? [y] : [y, lse],
+  });
+}
+
 /** Gradient of q. @throws OutOfMemoryError, WorkerError */
 export function attendBackwardQueries(
   engine: Engine,
   shape: AttentionShape,
   inputs: AttentionInputs,
-  { lse, dy, delta }: AttentionSums,
+  sums: AttentionSums,
   dq: GradientVector,
 ): void {
   const { B, T, S, heads, D } = shape;
-  runJob(engine, shape, inputs, {
-    kernel: 'attentionBackwardQueries',
+  runJob(engine, shape, queryPanelsBackward(shape, inputs, sums, dq), {
     pieces: queryPanels(shape),
     products: 3,
     scratch: engine.kernels.attentionBackwardScratch(S, D),
     outputs: [{ pointer: dq.pointer, bytes: 4 * B * T * heads * D }],
-    rest: [lse, dy, delta, dq.accumulate, dq.pointer],
   });
 }
 
-/** Gradients of k and v, of which one may be null. @throws OutOfMemoryError, WorkerError */
+/** Gradients of k and v. @throws OutOfMemoryError, WorkerError */
 export function attendBackwardKeys(
   engine: Engine,
   shape: AttentionShape,
   inputs: AttentionInputs,
-  { lse, dy, delta }: AttentionSums,
-  [dk, dv]: readonly [dk: GradientVector | null, dv: GradientVector | null],
+  sums: AttentionSums,
+  to: KeyGradients,
 ): void {
   const { B, T, S, kvHeads, D } = shape;
   const bytes = 4 * B * S * kvHeads * D;
-  const places = [dk, dv].flatMap((place) => (place === null ? [] : [{ pointer: place.pointer, bytes }]));
-  runJob(engine, shape, inputs, {
-    kernel: 'attentionBackwardKeys',
+  runJob(engine, shape, keyPanelsBackward(shape, inputs, sums, to), {
     pieces: keyPanels(shape),
     products: 4,
     scratch: engine.kernels.attentionBackwardScratch(T, D),
-    outputs: places,
-    rest: [lse, dy, delta, ...[dk, dv].flatMap((place) => [place?.accumulate ?? 0, place?.pointer ?? 0])],
+    outputs: to.flatMap((place) => (place === null ? [] : [{ pointer: place.pointer, bytes }])),
   });
 }

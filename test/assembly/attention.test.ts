@@ -1,6 +1,14 @@
 /** Attention against float64: heads that share keys, windows, packed rows, queries behind cached keys; cut anywhere, to the same bits. */
 import { expect, test } from 'vitest';
 import { type AttentionSizes, attention, attentionBackward } from '../../reference/transformer.js';
+import {
+  type AttentionInputs,
+  forwardPanels,
+  keyPanelsBackward,
+  type PanelCall,
+  queryPanelsBackward,
+} from '../../src/engine/attention.js';
+import type { GradientVector } from '../../src/engine/matrices.js';
 import type { Matrix } from '../../src/engine/operands.js';
 import { real } from '../support/numbers.js';
 import { describeBuilds, type Harness } from './harness.js';
@@ -58,24 +66,36 @@ function operandsOf(one: Case, size = 2): Operands {
 const panelsOf = ({ B, T, heads, kvHeads }: AttentionSizes): number =>
   B * kvHeads * Math.ceil((T * heads) / kvHeads / 8);
 
+function inputsOf(h: Harness, { sizes: { starts }, q, k, v }: Operands): AttentionInputs {
+  const places = { q: h.f32(q), k: h.f32(k), v: h.f32(v) };
+  return { ...places, starts: starts === null ? 0 : h.i32(Array.from(starts)) };
+}
+
+/** Calls a kernel in shares that end at the given panels. */
+function runPanels(
+  h: Harness,
+  { kernel, panels }: PanelCall,
+  ends: readonly number[],
+  scratch: number,
+): void {
+  const run = h.kernels[kernel] as (...args: number[]) => void;
+  for (const [i, end] of ends.entries()) run(...panels(ends[i - 1] ?? 0, end, scratch));
+}
+
 /** The forward in shares that end at the given panels. */
 function forward(h: Harness, { sizes, q, k, v }: Operands, cuts: readonly number[] = []) {
   h.reset();
-  const { B, T, S, heads, kvHeads, D, scale, window, offset, starts } = sizes;
+  const { B, T, S, heads, D } = sizes;
   const y = h.matrix(1, q.length, new Float32Array(q.length).fill(Number.NaN), 0);
   const lse = h.matrix(1, B * T * heads, new Float32Array(B * T * heads).fill(Number.NaN), 0);
-  const from = [h.f32(q), h.f32(k), h.f32(v), starts === null ? 0 : h.i32(Array.from(starts))] as const;
+  const inputs = inputsOf(h, { sizes, q, k, v });
   const scratch = h.scratch(h.kernels.attentionScratch(S, D));
-  const shape = [T, S, heads, kvHeads, D, scale, window, offset] as const;
-  let begin = 0;
-  for (const end of [...cuts, panelsOf(sizes)]) {
-    h.kernels.attentionForward(begin, end, ...shape, ...from, y.pointer, lse.pointer, scratch);
-    begin = end;
-  }
+  const panels = panelsOf(sizes);
+  runPanels(h, forwardPanels(sizes, inputs, { y: y.pointer, lse: lse.pointer }), [...cuts, panels], scratch);
   return {
     y: h.values(y),
     lse: h.values(lse),
-    bare: () => h.kernels.attentionForward(0, begin, ...shape, ...from, y.pointer, 0, scratch),
+    bare: () => runPanels(h, forwardPanels(sizes, inputs, { y: y.pointer, lse: 0 }), [panels], scratch),
     again: () => h.values(y),
   };
 }
@@ -90,7 +110,7 @@ interface Asked {
 /** Gradients by the two kernels, from the logarithms that the forward left and Σ dy·y in float64. */
 function backward(h: Harness, { sizes, q, k, v }: Operands, dy: number[], { accumulate, cuts }: Asked) {
   const { y, lse } = forward(h, { sizes, q, k, v });
-  const { B, T, S, heads, kvHeads, D, scale, window, offset, starts } = sizes;
+  const { B, T, S, kvHeads, D } = sizes;
   const delta = Array.from(lse, (_, i) => {
     let sum = 0;
     for (let d = 0; d < D; d++) sum += dy[i * D + d]! * y[i * D + d]!;
@@ -100,24 +120,16 @@ function backward(h: Harness, { sizes, q, k, v }: Operands, dy: number[], { accu
   const place = (size: number): Matrix =>
     h.matrix(1, size, new Float32Array(size).fill(accumulate === 1 ? 1 : Number.NaN), 0);
   const [dq, dk, dv] = [place(q.length), place(k.length), place(v.length)];
-  const shape = [T, S, heads, kvHeads, D, scale, window, offset] as const;
-  const from = [h.f32(q), h.f32(k), h.f32(v), starts === null ? 0 : h.i32(Array.from(starts))] as const;
-  const sums = [h.f32(lse), h.f32(dy), h.f32(delta)] as const;
+  const inputs = inputsOf(h, { sizes, q, k, v });
+  const sums = { lse: h.f32(lse), dy: h.f32(dy), delta: h.f32(delta) };
   const { kernels } = h;
-  const queryScratch = h.scratch(kernels.attentionBackwardScratch(S, D));
-  const keyScratch = h.scratch(kernels.attentionBackwardScratch(T, D));
-  let begin = 0;
-  for (const end of [...(cuts?.[0] ?? []), panelsOf(sizes)]) {
-    const to = [accumulate, dq.pointer, queryScratch] as const;
-    kernels.attentionBackwardQueries(begin, end, ...shape, ...from, ...sums, ...to);
-    begin = end;
-  }
-  const both = [accumulate, dk.pointer, accumulate, dv.pointer] as const;
-  begin = 0;
-  for (const end of [...(cuts?.[1] ?? []), B * kvHeads * Math.ceil(S / 8)]) {
-    kernels.attentionBackwardKeys(begin, end, ...shape, ...from, ...sums, ...both, keyScratch);
-    begin = end;
-  }
+  const to = ({ pointer }: Matrix): GradientVector => ({ pointer, accumulate });
+  const [queryCuts, keyCuts] = cuts ?? [[], []];
+  const queries = queryPanelsBackward(sizes, inputs, sums, to(dq));
+  runPanels(h, queries, [...queryCuts, panelsOf(sizes)], h.scratch(kernels.attentionBackwardScratch(S, D)));
+  const keys = keyPanelsBackward(sizes, inputs, sums, [to(dk), to(dv)]);
+  const ends = [...keyCuts, B * kvHeads * Math.ceil(S / 8)];
+  runPanels(h, keys, ends, h.scratch(kernels.attentionBackwardScratch(T, D)));
   return { dq: h.values(dq), dk: h.values(dk), dv: h.values(dv) };
 }
 
