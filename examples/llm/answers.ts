@@ -3,65 +3,70 @@ import { argmax, type Runtime } from 'lora-wasm';
 import type { LanguageModel } from 'lora-wasm/models';
 
 /** Rows at a time. */
-const BATCH = 32;
+const BATCH = 24;
+
+/** How to ask. */
+export interface Asking {
+  /** Tokens of an answer at most. */
+  readonly maxTokens: number;
+  /** What comes before every prompt, such as examples; it is read once. */
+  readonly before?: string;
+}
 
 /** The likeliest text behind each prompt, up to the end of a text or a line. */
 export function answersTo(
   rt: Runtime,
   lm: LanguageModel,
   prompts: readonly string[],
-  maxTokens: number,
+  { maxTokens, before = '' }: Asking,
 ): string[] {
-  const all = prompts.map((prompt) => lm.tokenizer!.encode(prompt));
+  const { model, tokenizer } = lm;
+  const first = before === '' ? [] : tokenizer!.encode(before);
+  const all = prompts.map((prompt) => tokenizer!.encode(prompt));
   const lengths = [...new Set(all.map((ids) => ids.length))];
   const answers = new Array<string>(prompts.length);
+  using cache = model.cache(first.length + Math.max(...lengths) + maxTokens, BATCH);
+  const decode = (ids: readonly number[]): Int32Array =>
+    rt.scope(() =>
+      rt.noGrad(() =>
+        Int32Array.from(
+          argmax(model.decode(rt.tensor(Int32Array.from(ids), [BATCH, ids.length / BATCH]), cache)).toArray(),
+        ),
+      ),
+    );
+  if (first.length > 0) decode(Array.from({ length: BATCH }, () => first).flat());
   for (const length of lengths) {
     const rows = [...all.keys()].filter((i) => all[i]!.length === length);
     for (let at = 0; at < rows.length; at += BATCH) {
       const batch = rows.slice(at, at + BATCH);
-      const texts = writeOn(
-        rt,
-        lm,
-        batch.map((i) => all[i]!),
-        maxTokens,
-      );
+      // The cache has so many rows: where there are fewer, the last one goes in more than once.
+      const padded = Array.from({ length: BATCH }, (_, j) => all[batch[Math.min(j, batch.length - 1)]!]!);
+      cache.truncate(first.length);
+      const texts = writeOn(lm, decode, padded, { maxTokens, wanted: batch.length });
       for (const [j, i] of batch.entries()) answers[i] = texts[j]!;
     }
   }
   return answers;
 }
 
-/** @param rows - ids, of one length */
+/** @param rows - ids, of one length; of the first `wanted` the texts are wanted */
 function writeOn(
-  rt: Runtime,
-  { model, tokenizer, stopIds }: LanguageModel,
-  rows: readonly number[][],
-  maxTokens: number,
+  { tokenizer, stopIds }: LanguageModel,
+  decode: (ids: readonly number[]) => Int32Array,
+  rows: readonly (readonly number[])[],
+  { maxTokens, wanted }: { readonly maxTokens: number; readonly wanted: number },
 ): string[] {
-  const length = rows[0]!.length;
   const written = rows.map((): number[] => []);
-  const text = (ids: readonly number[]): string => tokenizer!.decode(ids);
-  const done = rows.map(() => false);
-  const cache = model.cache(length + maxTokens, rows.length);
-  try {
-    let next = Int32Array.from(rows.flat());
-    for (let i = 0; i < maxTokens && done.includes(false); i++) {
-      const likeliest = rt.scope(() =>
-        rt.noGrad(() => {
-          const ids = rt.tensor(next, [rows.length, next.length / rows.length]);
-          return Int32Array.from(argmax(model.decode(ids, cache)).toArray());
-        }),
-      );
-      next = likeliest;
-      for (const [row, id] of next.entries()) {
-        if (done[row]) continue;
-        if (stopIds.includes(id)) done[row] = true;
-        else if (text([...written[row]!, id]).includes('\n')) done[row] = true;
-        else written[row]!.push(id);
-      }
+  const done = rows.map((_, row) => row >= wanted);
+  let next = rows.flat();
+  for (let i = 0; i < maxTokens && done.includes(false); i++) {
+    next = [...decode(next)];
+    for (const [row, id] of next.entries()) {
+      if (done[row]) continue;
+      const ends = stopIds.includes(id) || tokenizer!.decode([...written[row]!, id]).includes('\n');
+      if (ends) done[row] = true;
+      else written[row]!.push(id);
     }
-  } finally {
-    cache.dispose();
   }
-  return written.map((ids) => text(ids));
+  return written.slice(0, wanted).map((ids) => tokenizer!.decode(ids));
 }

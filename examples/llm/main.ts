@@ -2,7 +2,7 @@
  * A real job: a language model of 135 million parameters learns to say English words in phonemes, which it cannot, in some
  * minutes on a CPU. It is asked for words that share no stem with those that it learnt, before and after.
  */
-import { mkdir, mkdtemp, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
@@ -16,9 +16,11 @@ import { type DemoOptions, readOptions } from './options.js';
 import { answerOf, drawWords, promptOf, type Score, score, type Word } from './words.js';
 
 const [R, ALPHA, LR, BATCH] = [16, 32, 2e-3, 16];
-/** More than any word of the dictionary takes. */
-const MAX_TOKENS = 24;
+/** More than any of the words takes. */
+const MAX_TOKENS = 16;
 const SHOWN = 6;
+/** Words that the base is asked for again with the adapter off. */
+const BACK = 40;
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 const shown = ({ right, errorRate }: Score): string =>
@@ -46,9 +48,17 @@ function progress(total: number): { step(done: number, loss: number, speed: numb
   };
 }
 
+/** Of a file, or of the files in a folder. */
+async function bytesOf(path: string): Promise<number> {
+  const found = await stat(path);
+  if (!found.isDirectory()) return found.size;
+  const sizes = (await readdir(path)).map(async (name) => (await stat(join(path, name))).size);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+
 async function main(options: DemoOptions): Promise<void> {
   const started = performance.now();
-  using rt = await createRuntime({ seed: options.seed });
+  using rt = await createRuntime({ seed: options.seed, threads: options.threads });
   const { kernels, threads } = rt.info();
   console.log(
     `lora-wasm on Node ${process.versions.node}, kernels ${kernels}, ${threads} thread(s), seed ${options.seed}`,
@@ -71,11 +81,12 @@ async function main(options: DemoOptions): Promise<void> {
 
   heading(2, 'What the model makes of words that it will not learn');
   const prompts = words.test.map(promptOf);
-  const ask = (asked: readonly string[]): string[] => answersTo(rt, lm, asked, MAX_TOKENS);
+  const ask = (asked: readonly string[], before = ''): string[] =>
+    answersTo(rt, lm, asked, { maxTokens: MAX_TOKENS, before });
   const base = ask(prompts);
   const before = score(words.test, base);
   const examples = words.train.slice(0, 5).map((word) => `${promptOf(word)}${answerOf(word)}\n`);
-  const told = score(words.test, ask(prompts.map((prompt) => examples.join('') + prompt)));
+  const told = score(words.test, ask(prompts, examples.join('')));
   for (const [i, prompt] of prompts.slice(0, SHOWN).entries())
     console.log(`   ${prompt}${base[i]!.slice(0, 50)}   (${words.test[i]!.phonemes.join(' ')})`);
   console.log(`as it is: ${shown(before)}\nwith five examples before each word: ${shown(told)}`);
@@ -127,11 +138,11 @@ async function main(options: DemoOptions): Promise<void> {
   const folder = options.out ?? (await mkdtemp(join(tmpdir(), 'lora-wasm-llm-')));
   await mkdir(folder, { recursive: true });
   const [weights] = await saveAdapter(lora, undefined, folder, { taskType: 'CAUSAL_LM' });
-  const bytes = { model: (await stat(options.model)).size, adapter: (await stat(weights!)).size };
-  const off = lora.withAdaptersDisabled(() => ask(prompts));
+  const bytes = { model: await bytesOf(options.model), adapter: (await stat(weights!)).size };
+  const off = lora.withAdaptersDisabled(() => ask(prompts.slice(0, BACK)));
   const same = off.every((text, i) => text === base[i]);
   console.log(
-    `${folder}: ${(bytes.adapter / 1e6).toFixed(1)} MB beside a model of ${(bytes.model / 1e6).toFixed(1)} MB\nwith the adapter off the base answers as before: ${same ? 'yes' : 'NO'}`,
+    `${folder}: ${(bytes.adapter / 1e6).toFixed(1)} MB beside a model of ${(bytes.model / 1e6).toFixed(1)} MB\nwith the adapter off the base answers as before (${off.length} words): ${same ? 'yes' : 'NO'}`,
   );
   console.log(`in PEFT: PeftModel.from_pretrained(model, ${JSON.stringify(folder)})`);
   console.log(
@@ -154,7 +165,15 @@ async function main(options: DemoOptions): Promise<void> {
         fewShot: told,
         learnt,
       },
-      ...{ bytes, baseIsBack: same, kernels, threads, engine: `Node ${process.versions.node}`, losses },
+      ...{
+        minutes,
+        bytes,
+        baseIsBack: same,
+        kernels,
+        threads,
+        engine: `Node ${process.versions.node}`,
+        losses,
+      },
     };
     await writeFile(options.json, `${JSON.stringify(results, null, 2)}\n`);
   }

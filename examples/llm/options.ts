@@ -13,11 +13,13 @@ export interface DemoOptions {
   readonly json: string | undefined;
   readonly out: string | undefined;
   readonly seed: number;
+  /** Threads that compute. */
+  readonly threads: number | 'auto';
   /** How much is learnt and tested. */
   readonly size: { readonly train: number; readonly test: number; readonly epochs: number };
 }
 
-const FULL = { train: 1500, test: 200, epochs: 2 };
+const FULL = { train: 1400, test: 200, epochs: 3 };
 const QUICK = { train: 192, test: 40, epochs: 1 };
 
 /** @throws Error where there is no model, saying where to get it */
@@ -30,12 +32,14 @@ export function readOptions(argv: readonly string[]): DemoOptions {
     .option('--quick', 'fewer words: shows that it works, in a minute')
     .option('--out <dir>', 'where the adapter goes (default: a new folder for temporary files)')
     .option('--seed <n>', 'which words, and their order', Number, 0)
+    .option('--threads <n>', 'threads that compute (default: one a core)', Number)
     .option('--json <file>', 'also write the results to this file');
   const given = command.parse([...argv]).opts<{
     model?: string;
     quick?: boolean;
     out?: string;
     seed: number;
+    threads?: number;
     json?: string;
   }>();
   const folder = process.env.MODELS_DIR;
@@ -47,5 +51,8 @@ export function readOptions(argv: readonly string[]): DemoOptions {
     );
   if (!Number.isSafeInteger(given.seed) || given.seed < 0)
     throw new Error(`--seed is ${given.seed}, expected a whole number from 0 up`);
-  return { model, json: given.json, out: given.out, seed: given.seed, size: given.quick ? QUICK : FULL };
+  const { threads = 'auto', json, out, seed } = given;
+  if (threads !== 'auto' && !(Number.isSafeInteger(threads) && threads >= 1 && threads <= 32))
+    throw new Error(`--threads is ${threads}, expected a whole number from 1 to 32`);
+  return { model, json, out, seed, threads, size: given.quick ? QUICK : FULL };
 }

@@ -14,14 +14,14 @@ const BEGINNINGS =
 const STEM = 4;
 
 /**
- * Verbs of four to eight letters with one pronunciation: words that the dictionary also has with -s and with -ing. So there are no
+ * Verbs of three to six letters with one pronunciation: words that the dictionary also has with -s and with -ing. So there are no
  * surnames among them, and no forms of one another.
  */
 function verbs(): Word[] {
   const has = (spelling: string): boolean => dictionary[spelling] !== undefined;
   return Object.entries(dictionary).flatMap(([spelling, said]): Word[] => {
     const ing = [`${spelling}ing`, `${spelling.replace(/e$/, '')}ing`, `${spelling}${spelling.at(-1)}ing`];
-    const fits = /^[a-z]{4,8}$/.test(spelling) && !has(`${spelling}(2)`);
+    const fits = /^[a-z]{3,6}$/.test(spelling) && !has(`${spelling}(2)`);
     if (!fits || /(?:ing|ed|s)$/.test(spelling) || !has(`${spelling}s`) || !ing.some(has)) return [];
     return [{ spelling, phonemes: said.replace(/\d/g, '').split(' ') }];
   });
