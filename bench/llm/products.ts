@@ -81,6 +81,12 @@ const QUICK: Effort = { rounds: 2, roundMs: 1 };
 export function productRows(environment: Environment, sizes: ModelSizes): Row[] {
   const { rt, wanted, quick } = environment;
   const kinds = layerKinds(sizes);
+  const shapes = [layerShape, headShape, ...kinds.map((kind) => (M: number) => kindShape(M, kind))];
+  const titles = OPERATIONS.flatMap((operation) =>
+    ROWS[operation].flatMap((M) => shapes.map((shape) => `${operation} ${shape(M)}`)),
+  );
+  // The matrices of all layers take long to make.
+  if (!titles.some(wanted)) return [];
   const all = kinds.map((kind) => new Matrices(rt, 'q4_1', kind, sizes.layers));
   const head = new Matrices(rt, 'q8_0', [sizes.vocabulary, sizes.width], 1);
   const widest = Math.max(sizes.vocabulary, sizes.inner, sizes.width);
