@@ -1,9 +1,9 @@
 /** `lora-wasm eval`: the mean loss of a text or of rows of JSONL. */
-import { readFile } from 'node:fs/promises';
 import { yieldToEvents } from '../engine/yield.js';
 import type { LanguageModel } from '../models/load-model.js';
 import { type LossRow, meanLoss } from '../models/mean-loss.js';
 import { lossRows } from './eval-rows.js';
+import { readTextFile } from './files.js';
 import type { ModelFlags } from './model-options.js';
 import { checkPath, UserError } from './name-errors.js';
 import { warn } from './print.js';
@@ -19,7 +19,7 @@ export interface EvalFlags extends ModelFlags {
 /** @throws UserError, Interrupted; errors of files, options and memory */
 export async function evalCommand(flags: EvalFlags): Promise<void> {
   checkPath(flags.data, '--data');
-  const text = await readFile(flags.data, 'utf8');
+  const { text } = await readTextFile(flags.data, 'a text or rows of JSONL');
   await withModel(flags, async (lm, signal) => {
     const length = Math.min(flags.length, lm.model.maxLength);
     const rows = lossRows(flags.data, text, lm, { length, warn });

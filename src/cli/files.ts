@@ -40,6 +40,22 @@ export async function checkOut(out: string, resume?: boolean): Promise<void> {
     );
 }
 
+/** A file of text, read. */
+export interface TextFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** @param what - is expected in it @throws UserError for a folder and for nothing; file system errors */
+export async function readTextFile(path: string, what: string): Promise<TextFile> {
+  const kind = await kindOf(path);
+  if (kind !== 'file')
+    throw new UserError(
+      `${path}: ${kind === null ? 'there is no such file' : 'is a folder'}, expected ${what}`,
+    );
+  return { path, text: await readFile(path, 'utf8') };
+}
+
 /** An adapter's files with the paths that they were read from. */
 export interface Input {
   readonly bytes: AdapterBytes;

@@ -1,4 +1,5 @@
 /** Errors of the command: which file they are of, in front of the message. */
+import { AdapterError } from '../lora/errors.js';
 import { FormatError } from '../values/format-error.js';
 
 /** A mistake of the user's: one line, without a stack. */
@@ -12,14 +13,15 @@ const FUNCTION =
 const CONFIG = /^adapter_config\.json: /;
 
 /**
- * Runs a part that reads a file: an error of its content begins with the file's path.
+ * Runs a part that reads a file: an error of its content, and of an adapter that does not fit the model, begins with the file's path.
  * @param config - the path of the config beside it, which some errors are of
  */
 export async function ofFile<T>(path: string, config: string | null, run: () => T | Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    if (!(error instanceof FormatError) || error.message.startsWith(`${path}: `)) throw error;
+    const known = error instanceof FormatError || error instanceof AdapterError;
+    if (!known || error.message.startsWith(`${path}: `)) throw error;
     const what = error.message.replace(FUNCTION, '');
     const named = CONFIG.test(what) && config !== null ? config : path;
     throw new FormatError(`${named}: ${what.replace(CONFIG, '')}`, { cause: error });

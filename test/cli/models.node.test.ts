@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeSafetensors } from '../../src/formats/index.js';
 import { createRuntime, LoraModel } from '../../src/index.js';
 import { generateText, type LanguageModel, meanLoss } from '../../src/models/index.js';
 import { goldenJson } from '../golden-support/files.js';
@@ -297,7 +298,21 @@ describe('refused, in one line, with exit code 1, is', () => {
       ['generate', '--model', 'tiny', '--prompt', 'x', '--max-memory', '1'],
       /wanted \d+ bytes, .*allowed 1048576/,
     ],
-    ['no data', ['eval', '--model', 'tiny', '--data', 'gone.txt'], /gone\.txt/],
+    [
+      'no data',
+      ['eval', '--model', 'tiny', '--data', 'gone.txt'],
+      /: gone\.txt: there is no such file, expected a text or rows of JSONL/,
+    ],
+    [
+      'data that is a folder',
+      ['eval', '--model', 'tiny', '--data', 'tiny'],
+      /: tiny: is a folder, expected a text/,
+    ],
+    [
+      'an adapter of another model',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--adapter', 'other'],
+      /: other.adapter_model\.safetensors: .*lora_A\.weight is \[1, 5\], expected \[1, \d+\]/,
+    ],
     [
       'a row that is none',
       ['eval', '--model', 'tiny', '--data', 'wrong.jsonl'],
@@ -310,6 +325,20 @@ describe('refused, in one line, with exit code 1, is', () => {
     ],
   ])('%s', async (_, args, message) => {
     writeFileSync(join(folder, 'empty.txt'), '');
+    mkdirSync(join(folder, 'other'), { recursive: true });
+    const half = (shape: number[]) => ({ shape, data: new Float32Array(5) });
+    const prefix = 'base_model.model.model.layers.0.self_attn.q_proj';
+    const factors = { A: half([1, 5]), B: half([5, 1]) };
+    writeFileSync(
+      join(folder, 'other/adapter_model.safetensors'),
+      writeSafetensors(
+        Object.entries(factors).map(([name, tensor]) => [`${prefix}.lora_${name}.weight`, tensor] as const),
+      ),
+    );
+    writeFileSync(
+      join(folder, 'other/adapter_config.json'),
+      JSON.stringify({ peft_type: 'LORA', r: 1, lora_alpha: 1, target_modules: ['q_proj'] }),
+    );
     const { status, stdout, stderr } = await run(...args);
     expect(stderr).toMatch(message);
     expect(stderr).toMatch(/^lora-wasm: [^\n]+\n$/);

@@ -486,6 +486,11 @@ describe('refused, in one line, before a step, is', () => {
       /whole: the checkpoint was made with --r 4, this run has 8/,
     ],
     [
+      'another rate than the checkpoint has',
+      [...fast.with(3, '0.02'), '--out', 'whole', '--resume', '--r', '4', '--lora-dropout', '0.1'],
+      /whole: the checkpoint was made with --lr 0\.01, this run has 0\.02/,
+    ],
+    [
       'other data',
       [
         '--data',

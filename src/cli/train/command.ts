@@ -194,7 +194,7 @@ class Job {
   }
 }
 
-/** What the numbers depend on beside the Trainer's own options, under the names of the command. */
+/** What the numbers depend on, under the names of the command: a checkpoint of another run is refused by them. */
 function tagsOf(flags: TrainFlags): Record<string, unknown> {
   const { r, loraAlpha, loraDropout, targetModules, layers, useDora, useRslora } = flags;
   return {
@@ -204,5 +204,13 @@ function tagsOf(flags: TrainFlags): Record<string, unknown> {
     ...{ '--use-dora': useDora === true, '--use-rslora': useRslora === true },
     ...{ '--max-seq-length': flags.maxSeqLength, '--packing': flags.packing === true },
     '--no-mask-prompt': !flags.maskPrompt,
+    ...{ '--lr': flags.lr, '--lora-plus-ratio': flags.loraPlusRatio, '--weight-decay': flags.weightDecay },
+    ...{ '--schedule': flags.schedule, '--warmup': flags.warmup, '--clip-norm': flags.clipNorm },
+    ...{
+      '--batch-size': flags.batchSize,
+      '--grad-accumulation': flags.gradAccumulation,
+      '--seed': flags.seed,
+    },
+    ...{ '--eval-every': flags.evalEvery ?? 'epoch', '--early-stop': flags.earlyStop ?? 'never' },
   };
 }

@@ -1,20 +1,13 @@
 /** The rows of `lora-wasm train`: files by path or in a folder, parsed, split and put into batches. `command.ts` calls it. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LanguageModel } from '../../models/load-model.js';
 import { type BatchSource, epochOrder } from '../../train/batches.js';
 import { joinRows, type PackedRow, packRows } from '../../train/pack-rows.js';
 import { parseRows, type TokenRow } from '../../train/rows.js';
 import { Hash } from '../../values/hash.js';
-import { kindOf } from '../files.js';
+import { kindOf, readTextFile, type TextFile } from '../files.js';
 import { checkPath, UserError } from '../name-errors.js';
 import type { TrainFlags } from './options.js';
-
-/** A file of rows. */
-interface TextFile {
-  readonly path: string;
-  readonly text: string;
-}
 
 /** The files of a job, read. */
 export interface TrainFiles {
@@ -38,20 +31,11 @@ export async function readTrainFiles({ data, valid, validSplit }: TrainFlags): P
   if (valid !== undefined && validSplit !== undefined)
     throw new UserError('--valid and --valid-split are given, expected one of them');
   const folder = (await kindOf(data)) === 'folder';
-  const train = await read(folder ? join(data, 'train.jsonl') : data);
+  const train = await readTextFile(folder ? join(data, 'train.jsonl') : data, 'rows of JSONL');
   const beside = join(data, 'valid.jsonl');
   const found =
     valid ?? (folder && validSplit === undefined && (await kindOf(beside)) === 'file' ? beside : null);
-  return { train, valid: found === null ? null : await read(found) };
-}
-
-async function read(path: string): Promise<TextFile> {
-  const kind = await kindOf(path);
-  if (kind !== 'file')
-    throw new UserError(
-      `${path}: ${kind === null ? 'there is no such file' : 'is a folder'}, expected rows of JSONL`,
-    );
-  return { path, text: await readFile(path, 'utf8') };
+  return { train, valid: found === null ? null : await readTextFile(found, 'rows of JSONL') };
 }
 
 /** @throws FormatError naming file and line; UserError */

@@ -50,7 +50,7 @@ function smollm2(path: string): Subject {
   return {
     ...{ name: 'SmolLM2 Q4_1', path },
     rows: answers.map(([user, assistant]) => JSON.stringify(messages(user, assistant))),
-    prompt: 'The old bridge over the river',
+    prompt: '<|im_start|>user\nHow tall is the moon?<|im_end|>\n<|im_start|>assistant\n',
     texts: [
       ...['', ' ', 'a', 'Hello, world!', '  two  spaces  ', 'tabs\tand\nnew\n\nlines', "they're CAN'T it's"],
       ...[
