@@ -161,6 +161,15 @@ describe('a run', () => {
     expect(files('whole')).toEqual(before);
   });
 
+  test('ends with how to ask: in a conversation where it learnt one, else by the prompt alone', async () => {
+    expect((await train(...fast, '--out', 'asked', '--steps', '1')).stdout).toMatch(
+      /--adapter asked --chat --prompt \.\.\.\n$/,
+    );
+    writeFileSync(path('plain.jsonl'), jsonl([{ prompt: 'one', completion: 'eno' }]));
+    const { stdout } = await train('--data', 'plain.jsonl', '--out', 'plain', '--steps', '1');
+    expect(stdout).toMatch(/--adapter plain --prompt \.\.\.\n$/);
+  });
+
   test('goes on from what a shorter one saved, to the same bytes', async () => {
     const args = [
       ...fast,

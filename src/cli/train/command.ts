@@ -38,6 +38,8 @@ class Job {
   readonly #output: TrainOutput;
   readonly #trainer: Trainer<PackedRow, LoraModel<CausalLM>>;
   readonly #report: TrainReport;
+  /** Whether what was learnt is asked for in a conversation. */
+  readonly #asks: boolean;
   /** Steps of an epoch. */
   readonly #perEpoch: number;
   /** Tokens that were computed so far, in steps or not. */
@@ -46,6 +48,7 @@ class Job {
   constructor(lm: LanguageModel, flags: TrainFlags, files: TrainFiles) {
     this.#flags = flags;
     this.#lm = lm;
+    this.#asks = lm.chat !== null && files.train.text.includes('"messages"');
     const stream = flags.json ? process.stderr : process.stdout;
     const rows = rowsOfFiles(files, lm, flags, warn);
     const length = flags.packing ? Math.min(flags.maxSeqLength, lm.model.maxLength) : null;
@@ -189,7 +192,7 @@ class Job {
         : `; validation loss ${before === null ? '' : `${before.toFixed(4)} -> `}${after.toFixed(4)}`;
     const kept = best !== null && reason === 'early-stop' ? `; the best, of step ${best.step}, is kept` : '';
     this.#report.line(
-      `${done}: ${step} steps${measured}${kept}\nthe adapter is in ${out}: lora-wasm generate --model ${model} --adapter ${out} --chat --prompt ...`,
+      `${done}: ${step} steps${measured}${kept}\nthe adapter is in ${out}: lora-wasm generate --model ${model} --adapter ${out}${this.#asks ? ' --chat' : ''} --prompt ...`,
     );
   }
 }
