@@ -2,8 +2,8 @@
 import { argmax, type Runtime } from 'lora-wasm';
 import type { LanguageModel } from 'lora-wasm/models';
 
-/** Rows at a time. */
-const BATCH = 24;
+/** Rows at a time, at most. */
+const MOST = 24;
 
 /** How to ask. */
 export interface Asking {
@@ -24,23 +24,26 @@ export function answersTo(
   const first = before === '' ? [] : tokenizer!.encode(before);
   const all = prompts.map((prompt) => tokenizer!.encode(prompt));
   const lengths = [...new Set(all.map((ids) => ids.length))];
+  // As few as the largest group of equal length takes, in batches of one size.
+  const largest = Math.max(...lengths.map((length) => all.filter((ids) => ids.length === length).length));
+  const size = Math.ceil(largest / Math.ceil(largest / MOST));
   const answers = new Array<string>(prompts.length);
-  using cache = model.cache(first.length + Math.max(...lengths) + maxTokens, BATCH);
+  using cache = model.cache(first.length + Math.max(...lengths) + maxTokens, size);
   const decode = (ids: readonly number[]): Int32Array =>
     rt.scope(() =>
       rt.noGrad(() =>
         Int32Array.from(
-          argmax(model.decode(rt.tensor(Int32Array.from(ids), [BATCH, ids.length / BATCH]), cache)).toArray(),
+          argmax(model.decode(rt.tensor(Int32Array.from(ids), [size, ids.length / size]), cache)).toArray(),
         ),
       ),
     );
-  if (first.length > 0) decode(Array.from({ length: BATCH }, () => first).flat());
+  if (first.length > 0) decode(Array.from({ length: size }, () => first).flat());
   for (const length of lengths) {
     const rows = [...all.keys()].filter((i) => all[i]!.length === length);
-    for (let at = 0; at < rows.length; at += BATCH) {
-      const batch = rows.slice(at, at + BATCH);
+    for (let at = 0; at < rows.length; at += size) {
+      const batch = rows.slice(at, at + size);
       // The cache has so many rows: where there are fewer, the last one goes in more than once.
-      const padded = Array.from({ length: BATCH }, (_, j) => all[batch[Math.min(j, batch.length - 1)]!]!);
+      const padded = Array.from({ length: size }, (_, j) => all[batch[Math.min(j, batch.length - 1)]!]!);
       cache.truncate(first.length);
       const texts = writeOn(lm, decode, padded, { maxTokens, wanted: batch.length });
       for (const [j, i] of batch.entries()) answers[i] = texts[j]!;

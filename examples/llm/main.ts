@@ -20,7 +20,7 @@ const [R, ALPHA, LR, BATCH] = [16, 32, 2e-3, 16];
 const MAX_TOKENS = 16;
 const SHOWN = 6;
 /** Words that the base is asked for again with the adapter off. */
-const BACK = 40;
+const BACK = 20;
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 const shown = ({ right, errorRate }: Score): string =>
