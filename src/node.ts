@@ -8,8 +8,9 @@ import { AdapterError } from './lora/errors.js';
 import type { ExportOptions } from './lora/files/export-adapter.js';
 import type { LoraModel } from './lora/lora-model.js';
 import type { Module } from './nn/module.js';
-import { makeFolder, replacing, writeSynced } from './node/durable.js';
+import { replacing, writeSynced } from './node/durable.js';
 import { readRange } from './platform/file-range.js';
+import { makeFolder } from './platform/make-folder.js';
 
 export { type FolderStoreOptions, folderStore } from './node/folder-store.js';
 

@@ -5,9 +5,9 @@ import { baseFromConfig, baseFromGguf, type GgufBase } from '../formats/gguf-bas
 import { openGgufAs } from '../formats/gguf-file.js';
 import type { AdapterFormat } from '../formats/lora-file.js';
 import type { AdapterBytes } from '../formats/read-adapter.js';
-import { makeFolder } from '../node/durable.js';
 import { writeAtomic } from '../node.js';
 import { readRange } from '../platform/file-range.js';
+import { makeFolder } from '../platform/make-folder.js';
 import { checkPath, ofFile, UserError } from './name-errors.js';
 
 const WEIGHTS = ['adapter_model.safetensors', 'adapters.safetensors'];

@@ -3,16 +3,16 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { convert } from '../formats/convert.js';
 import type { AdapterFormat } from '../formats/lora-file.js';
 import { readAdapter } from '../formats/read-adapter.js';
-import { messageText, printable } from '../values/format-error.js';
+import { printable } from '../values/format-error.js';
 import type { EvalFlags } from './eval.js';
+import { reportFailure } from './failure.js';
 import { readBase, readInput, writeOutput } from './files.js';
 import type { GenerateFlags } from './generate.js';
 import { reportOf, tableOf } from './inspect/adapter.js';
-import { Interrupted } from './interrupted.js';
 import type { MergeFlags } from './merge/command.js';
 import { collect, modelOptions, number } from './model-options.js';
 import { checkPath, ofFile } from './name-errors.js';
@@ -227,23 +227,5 @@ function program(): Command {
   return command;
 }
 
-function report(error: unknown): void {
-  // Help is a CommanderError too, with exit code 0.
-  if (error instanceof CommanderError && error.exitCode === 0) return;
-  // What was asked for, without a word.
-  if (error instanceof Interrupted) {
-    process.exitCode = error.exitCode;
-    return;
-  }
-  const without = error instanceof CommanderError && error.code === 'commander.help';
-  const text = error instanceof Error ? error.message : String(error);
-  const line = without
-    ? 'no command, expected inspect, convert, train, merge, generate or eval'
-    : text.replace(/^error: /, '');
-  // Commander's mistakes are of usage; those of files say themselves what was expected.
-  const hint = error instanceof CommanderError ? '; lora-wasm --help shows the usage' : '';
-  print(process.stderr, `lora-wasm: ${messageText(line.replace(/\s*\n\s*/g, ' '))}${hint}`);
-  process.exitCode = 1;
-}
-
-await program().parseAsync().catch(report);
+const command = program();
+await command.parseAsync().catch((error: unknown) => reportFailure(error, command));

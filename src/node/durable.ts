@@ -1,6 +1,5 @@
 /** Writing to disk so that it stays through a loss of power: what is written is synced, and so is the folder that a name changed in. */
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open, rename, rm } from 'node:fs/promises';
 
 /** Writes a file and syncs it. */
 export async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
@@ -11,31 +10,6 @@ export async function writeSynced(path: string, bytes: Uint8Array): Promise<void
   } finally {
     await handle.close();
   }
-}
-
-/**
- * Makes a folder and those that it lies in; one that is there stays. Node's own `recursive` tries for ever where a system says of a
- * new name that there is no such, as `/proc` does.
- * @throws file system errors
- */
-export async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : null;
-    const above = dirname(path);
-    if (code === 'EEXIST' && (await isFolder(path))) return;
-    if (code !== 'ENOENT' || above === path || (await isFolder(above))) throw error;
-    await makeFolder(above);
-    await makeFolder(path);
-  }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 }
 
 /** What a system says that syncs no folders, such as Windows. */

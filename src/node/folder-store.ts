@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { checkText } from '../formats/check.js';
+import { makeFolder } from '../platform/make-folder.js';
 import {
   type CheckpointFiles,
   type CheckpointStore,
@@ -13,7 +14,7 @@ import {
   type StoredCheckpoint,
 } from '../train/store.js';
 import { checkInteger, checkOptions, describe } from '../values/checks.js';
-import { makeFolder, replacing, syncFolder, writeSynced } from './durable.js';
+import { replacing, syncFolder, writeSynced } from './durable.js';
 
 /** Options of `folderStore`. */
 export interface FolderStoreOptions {

@@ -3,6 +3,7 @@
  * once into a cache folder. `no-node-files.ts` stands in its place in a bundle for a page. Node's modules are asked for when
  * they are wanted, as in `node.ts`.
  */
+import { makeFolder } from './make-folder.js';
 import { type FetchOptions, fetchInto, forget } from './node-fetch.js';
 import { messageOf, ReadError } from './platform.js';
 
@@ -53,7 +54,7 @@ export async function fetchedFile(url: URL, options: CacheOptions = {}): Promise
   const { pathToFileURL } = globalThis.process.getBuiltinModule('node:url');
   const path = pathOf().join(folder, nameOf(url));
   if (await isThere(path, options.sha256)) return pathToFileURL(path);
-  await fs().mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const part = `${path}.part`;
   await fetchInto(part, url, options);
   if (options.sha256 !== undefined) {

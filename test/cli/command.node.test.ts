@@ -230,8 +230,9 @@ test.each([
   [['convert', 'peft', 'https://example.org/a', '--to', 'kohya'], /: is a URL, expected a path/],
   [['convert', 'peft', '-', '--to', 'kohya'], /^lora-wasm: OUT is '-', expected a path/],
   [['inspect', '-'], /^lora-wasm: IN is '-', expected a path/],
-  [['inspect'], /; lora-wasm --help shows the usage$/],
-  [['convert', 'peft', 'y', '--to', 'onnx'], /; lora-wasm --help shows the usage$/],
+  [['inspect'], /; lora-wasm inspect --help shows the usage$/],
+  [['convert', 'peft', 'y', '--to', 'onnx'], /; lora-wasm convert --help shows the usage$/],
+  [['adapt'], /; lora-wasm --help shows the usage$/],
 ])('%j says which file, or what to do', async (args, words) => {
   const { status, stderr } = await run(...args);
   expect(status).toBe(1);
@@ -240,7 +241,7 @@ test.each([
 });
 
 test.each([
-  [[], 'no command, expected inspect, convert, train, merge, generate or eval'],
+  [[], 'no command, expected one of inspect, convert, train, merge, generate, eval'],
   [['inspect'], "missing required argument 'in'"],
   [['inspect', 'nothing'], 'nothing: there is no such file or folder'],
   [['inspect', 'bin'], 'a pickle can run code'],

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { makeFolder } from '../../src/node/durable.js';
+import { makeFolder } from '../../src/platform/make-folder.js';
 
 test('a folder is made with those that it lies in, and one that is there stays', async () => {
   const root = mkdtempSync(join(tmpdir(), 'lora-wasm-folder-'));

@@ -478,6 +478,16 @@ describe('refused, in one line, before a step, is', () => {
       /--layers has 99, expected 0 to \d/,
     ],
     [
+      'measurements of nothing',
+      [...fast, '--data', 'data/train.jsonl', '--out', 'x', '--eval-every', '2'],
+      /--eval-every 2 without rows to measure, expected --valid or --valid-split/,
+    ],
+    [
+      'a warm-up beyond the end',
+      [...fast, '--out', 'x', '--steps', '3', '--warmup', '4'],
+      /--warmup 4 is more than the 3 steps, expected at most 3/,
+    ],
+    [
       'early stop without measurements',
       [...fast, '--out', 'x', '--early-stop', '1', '--eval-every', '0'],
       /--early-stop without measurements/,

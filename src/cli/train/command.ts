@@ -85,11 +85,19 @@ class Job {
       throw new UserError(
         '--early-stop without measurements, expected --valid or --valid-split, and --eval-every not 0',
       );
+    if (evalEvery !== undefined && evalEvery !== 0 && !evaluates)
+      throw new UserError(
+        `--eval-every ${evalEvery} without rows to measure, expected --valid or --valid-split`,
+      );
+    if (flags.warmup > steps)
+      throw new UserError(
+        `--warmup ${flags.warmup} is more than the ${steps} steps, expected at most ${steps}`,
+      );
     return new Trainer(this.#lora, this.#train, {
       loss: (batch) => this.#loss(batch),
       optimizer: optimizerOf(this.#lora, flags),
       ...{ steps, accumulate, schedule, seed, saveEvery, onWarning: warn },
-      warmup: Math.min(steps, flags.warmup < 1 ? Math.ceil(flags.warmup * steps) : flags.warmup),
+      warmup: flags.warmup < 1 ? Math.ceil(flags.warmup * steps) : flags.warmup,
       clipNorm: clipNorm === 0 ? null : clipNorm,
       ...(evaluates ? { evaluate: this.#valid! } : {}),
       ...(evaluates && evalEvery !== undefined ? { evaluateEvery: evalEvery } : {}),

@@ -2,8 +2,8 @@
 import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AdapterFiles } from '../../lora/files/export-adapter.js';
-import { makeFolder } from '../../node/durable.js';
 import { writeAtomic } from '../../node.js';
+import { makeFolder } from '../../platform/make-folder.js';
 import type { TrainHistory } from '../../train/events.js';
 import { checkOut, kindOf } from '../files.js';
 import { checkPath, UserError } from '../name-errors.js';
