@@ -3,7 +3,7 @@
  * The skinny ones at every rank, held against the large product beside them.
  */
 import type { Runtime } from 'lora-wasm';
-import { down, gradA, gradB, hiddenGradient } from '../../src/engine/matrices.js';
+import { down, gradA, gradB, hiddenGradient } from '../../src/engine/skinny.js';
 import {
   BACKWARD_INPUT,
   BACKWARD_WEIGHT,
@@ -43,7 +43,7 @@ const SKINNY: readonly Product[] = [
   {
     operation: 'x·Aᵀ',
     sum: [['x', 'aᵀ']],
-    run: ({ engine }, { x, a, out }) => down(engine.kernels, { x, a, h: out }),
+    run: ({ engine }, { x, a, out }) => down(engine, { x, a, h: out }),
   },
   {
     operation: 'dy·B',
@@ -54,7 +54,7 @@ const SKINNY: readonly Product[] = [
   {
     operation: 'dA',
     sum: [['hᵀ', 'x']],
-    run: ({ engine }, { h, x, out }) => gradA(engine.kernels, { u: h, x, da: { ...out, accumulate: 0 } }),
+    run: ({ engine }, { h, x, out }) => gradA(engine, { u: h, x, da: { ...out, accumulate: 0 } }),
   },
   {
     operation: 'dB',

@@ -4,7 +4,8 @@
  */
 import type { Kernels } from './abi.js';
 import type { GradientMatrix } from './matrices.js';
-import type { Matrix } from './operands.js';
+import { type Matrix, rowsOf, spanOf, vectorFrom } from './operands.js';
+import { rangeWork, type Sharer } from './sharing.js';
 
 /** What cross-entropy reads: logits [M, N], and the address of M int32 labels, of which `ignoreIndex` counts for nothing. */
 export interface Labelled {
@@ -29,9 +30,28 @@ export function softmaxGradient(k: Kernels, y: Matrix, dy: Matrix, dx: GradientM
   k.softmaxBackward(M, N, pointer, stride, dy.pointer, dy.stride, dx.accumulate, dx.pointer, dx.stride);
 }
 
+/** Floating-point operations that the products do in the time of an element: what sharing it saves. */
+const COST = 30;
+
 /** loss[m] = logsumexp(row) - row[label], 0 for a row that is ignored. */
-export function crossEntropyTo(k: Kernels, { x, labels, ignoreIndex }: Labelled, loss: number): void {
-  k.crossEntropyForward(x.rows, x.columns, x.pointer, x.stride, labels, ignoreIndex, loss);
+export function crossEntropyTo(
+  { sharing }: Sharer,
+  { x, labels, ignoreIndex }: Labelled,
+  loss: number,
+): void {
+  const { rows: M, columns: N } = x;
+  const work = rangeWork({
+    kernel: 'crossEntropyForward',
+    outputs: [{ pointer: loss, bytes: 4 * M }],
+    flops: COST * M * N,
+    ...{ size: M, grain: 1 },
+    part(from, count) {
+      const rows = rowsOf(x, from, count);
+      const place = [vectorFrom(labels, from), ignoreIndex, vectorFrom(loss, from)] as const;
+      return [count, N, rows.pointer, rows.stride, ...place];
+    },
+  });
+  sharing.run(work);
 }
 
 /** Gradients of the rows' losses, each to be multiplied by `scale`. */
@@ -44,12 +64,23 @@ export interface LossGradient {
 
 /** dx (+)= scale·dloss[m]·(softmax(row) - onehot(label)). */
 export function crossEntropyGradient(
-  k: Kernels,
+  { sharing }: Sharer,
   { x, labels, ignoreIndex }: Labelled,
-  { scale: s, pointer: dloss, stride: each }: LossGradient,
+  { scale, pointer, stride }: LossGradient,
   dx: GradientMatrix,
 ): void {
-  const { rows: M, columns: N, pointer, stride } = x;
-  const { accumulate: add, pointer: to, stride: ldd } = dx;
-  k.crossEntropyBackward(M, N, pointer, stride, labels, ignoreIndex, s, dloss, each, add, to, ldd);
+  const { rows: M, columns: N } = x;
+  const work = rangeWork({
+    kernel: 'crossEntropyBackward',
+    outputs: [spanOf(dx)],
+    flops: COST * M * N,
+    ...{ size: M, grain: 1 },
+    part(from, count) {
+      const [rows, to] = [rowsOf(x, from, count), rowsOf(dx, from, count)];
+      const read = [rows.pointer, rows.stride, vectorFrom(labels, from), ignoreIndex] as const;
+      const times = [scale, vectorFrom(pointer, from * stride), stride] as const;
+      return [count, N, ...read, ...times, dx.accumulate, to.pointer, to.stride];
+    },
+  });
+  sharing.run(work);
 }

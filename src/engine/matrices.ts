@@ -1,7 +1,7 @@
 /**
  * Kernels over whole matrices as the operations call them: operands as records, laid out here as the kernels' bare numbers.
  * Vectors are addresses of as many elements as the matrix has rows or columns; 0 stands for one that is absent. The three
- * products of a layer are in `products.ts`. Called by `ops` and `lora`.
+ * products of a layer are in `products.ts`, those of an adapter's factors in `skinny.ts`. Called by `ops` and `lora`.
  */
 import { DTYPE_INFO, rowBytes, type WeightDType } from '../values/dtypes.js';
 import type { Kernels } from './abi.js';
@@ -56,11 +56,6 @@ export function gradientMatrix(
   return { pointer, rows, columns, stride: columns, accumulate };
 }
 
-/** h[M,R] = x[M,K]·Aᵀ. */
-export function down(k: Kernels, { x, a, h }: { x: Matrix; a: Matrix; h: Matrix }): void {
-  k.loraDown(x.rows, x.columns, a.rows, x.pointer, x.stride, a.pointer, a.stride, h.pointer, h.stride);
-}
-
 /** to = s·from, of one size. */
 export function scaleTo(k: Kernels, s: number, from: Matrix, to: Matrix): void {
   k.loraScaleB(from.rows, from.columns, s, from.pointer, from.stride, to.pointer, to.stride);
@@ -69,36 +64,6 @@ export function scaleTo(k: Kernels, s: number, from: Matrix, to: Matrix): void {
 /** y[N,M] = s·x[M,N]ᵀ. */
 export function transposeTo(k: Kernels, s: number, x: Matrix, y: Matrix): void {
   k.transposeScaled(x.rows, x.columns, s, x.pointer, x.stride, y.pointer, y.stride);
-}
-
-/** u[M,R] = s·dy[M,N]·B[N,R]. */
-export function hiddenGradient(
-  engine: Scratch,
-  { s, dy, b, u }: { s: number; dy: Matrix; b: Matrix; u: Matrix },
-): void {
-  const { rows: M, columns: N, pointer, stride } = dy;
-  const { columns: R, pointer: pb, stride: ldb } = b;
-  const room = engine.scratch(4 * N * R);
-  engine.kernels.loraBackwardHidden(M, N, R, s, pointer, stride, pb, ldb, u.pointer, u.stride, room);
-}
-
-/** dA[R,K] (+)= u[M,R]ᵀ·x[M,K]. */
-export function gradA(k: Kernels, { u, x, da }: { u: Matrix; x: Matrix; da: GradientMatrix }): void {
-  const { rows: M, columns: K, pointer, stride } = x;
-  const { columns: R, pointer: pu, stride: ldu } = u;
-  k.loraGradA(M, K, R, pu, ldu, pointer, stride, da.accumulate, da.pointer, da.stride);
-}
-
-/** dB[N,R] (+)= s·dy[M,N]ᵀ·h[M,R]. */
-export function gradB(
-  engine: Scratch,
-  { s, dy, h, db }: { s: number; dy: Matrix; h: Matrix; db: GradientMatrix },
-): void {
-  const { rows: M, columns: N, pointer, stride } = dy;
-  const { columns: R, pointer: ph, stride: ldh } = h;
-  const { accumulate, pointer: to, stride: ldd } = db;
-  const room = engine.scratch(4 * N * R);
-  engine.kernels.loraGradB(M, N, R, s, pointer, stride, ph, ldh, accumulate, to, ldd, room);
 }
 
 /** out[N,K] = w + s·B·A; w may be null (the delta alone) or lie where out does. */

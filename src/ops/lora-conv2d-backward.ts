@@ -1,6 +1,7 @@
 /** The backward of a LoRA convolution, image by image; the columns are made anew. */
-import { affineRows, dotRows, gradA, gradB, gradientMatrix, hiddenGradient } from '../engine/matrices.js';
+import { affineRows, dotRows, gradientMatrix } from '../engine/matrices.js';
 import { columnsOf, matrix, NO_RANK } from '../engine/operands.js';
+import { gradA, gradB, hiddenGradient } from '../engine/skinny.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { addColumns, type ConvSizes, imageColumns, withWeight } from './conv-sizes.js';
@@ -171,7 +172,7 @@ function termGradients(conv: AdaptedConv, i: number, context: Context, dz: numbe
       if (dB !== null) kernels.axpy(O * rg, 1, desk.part.pointer, dB.pointer);
       if (dA !== null) {
         imageColumns(s, masked.pointer, b, cols.pointer);
-        gradA(kernels, {
+        gradA(rt.engine, {
           u,
           x: cols,
           da: gradientMatrix({ pointer: dA.pointer, accumulate: 1 }, r, columns),

@@ -3,8 +3,9 @@
  * dilation and sees every channel; B is 1x1 with the base's groups, as in PEFT. Image by image over the columns; the
  * ranks of a group and the bias are the last steps of its product. Called by `lora`; `lora-conv2d-backward` is its other half.
  */
-import { affineRows, down, scaleTo } from '../engine/matrices.js';
+import { affineRows, scaleTo } from '../engine/matrices.js';
 import { columnsOf, type LowRank, matrix, NO_RANK } from '../engine/operands.js';
+import { down } from '../engine/skinny.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type Conv2dOperationOptions, type ConvSizes, checkConv2d, imageColumns } from './conv-sizes.js';
 import { type ConvGroup, convolve } from './conv2d.js';
@@ -151,7 +152,7 @@ function images({ s, terms, ranks }: AdaptedConv, tensors: ImageTensors): void {
       for (let g = 0; g < groups; g++) {
         const a = matrix(A.pointer + 4 * g * r * columns, r, columns);
         const to = columnsOf(hidden, g * ranks.width + ranks.columns[i]!, r);
-        down(rt.engine.kernels, { x: matrix(cols.pointer, P, columns), a, h: to });
+        down(rt.engine, { x: matrix(cols.pointer, P, columns), a, h: to });
       }
     }
     fill(base);

@@ -3,18 +3,9 @@
  * output, the norm a constant in backward (section 4.3). With dropout the base keeps the whole x: y = (x - x̃)·Wᵀ +
  * g ⊙ (x̃·Vᵀ) + b, x̃ the dropped x, which is PEFT's form. Called by `lora`.
  */
-import {
-  affineColumns,
-  dotColumns,
-  down,
-  gradA,
-  gradB,
-  gradientMatrix,
-  hiddenGradient,
-  scaleTo,
-  sumRows,
-} from '../engine/matrices.js';
+import { affineColumns, dotColumns, gradientMatrix, scaleTo, sumRows } from '../engine/matrices.js';
 import { type Matrix, matrix, NO_RANK } from '../engine/operands.js';
+import { down, gradA, gradB, hiddenGradient } from '../engine/skinny.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkLinear, type LinearLayout } from './linear.js';
@@ -72,12 +63,11 @@ function adaptedProduct(
   { h, z }: { h: Tensor; z: Tensor },
 ): void {
   const { rt, M, N, K } = sizes;
-  const { kernels } = rt.engine;
   const scaled = rt.empty([N, r], 'f32');
   const [left, right] = [matrix(h.pointer, M, r), matrix(scaled.pointer, N, r)];
-  scaleTo(kernels, term.scaling, matrix(term.B.pointer, N, r), right);
+  scaleTo(rt.engine.kernels, term.scaling, matrix(term.B.pointer, N, r), right);
   withMasked(rt, term, matrix(x.pointer, M, K), (masked) => {
-    down(kernels, { x: masked, a: matrix(term.A.pointer, r, K), h: left });
+    down(rt.engine, { x: masked, a: matrix(term.A.pointer, r, K), h: left });
     const operands = { x: masked, w: weight.pointer, bias: 0, y: matrix(z.pointer, M, N) };
     outputs(sizes, { from: 0, size: N }, operands, { left, right });
   });
@@ -152,7 +142,7 @@ function factorGradients(adapted: Adapted, { at, grad, wants }: Context, { dy, d
   const [dA, dw] = [grad('A'), grad('weight')];
   if (dA !== null || dw !== null)
     withMasked(rt, term, matrix(at('x'), M, K), (masked) => {
-      if (dA !== null) gradA(rt.engine.kernels, { u, x: masked, da: gradientMatrix(dA, r, K) });
+      if (dA !== null) gradA(rt.engine, { u, x: masked, da: gradientMatrix(dA, r, K) });
       if (dw !== null) weightGradient(sizes, { dy: dz, x: masked }, dw);
     });
   if (dw !== null && term.dropout > 0)

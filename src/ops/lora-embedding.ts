@@ -7,12 +7,11 @@ import {
   dotColumns,
   gatherColumns,
   gatherRows,
-  gradB,
   gradientMatrix,
-  hiddenGradient,
   scatterAddColumns,
 } from '../engine/matrices.js';
 import { type Matrix, matrix, weight as weightOf } from '../engine/operands.js';
+import { gradB, hiddenGradient } from '../engine/skinny.js';
 import type { BackwardContext } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkEmbedding, type EmbeddingSizes, tableGradient } from './embedding.js';

@@ -4,8 +4,9 @@
  * outputs only (fused projections) continues only the products of those. Called by `lora`.
  */
 
-import { down, gradA, gradB, gradientMatrix, hiddenGradient, sumRows } from '../engine/matrices.js';
+import { gradientMatrix, sumRows } from '../engine/matrices.js';
 import { columnsOf, type Matrix, matrix } from '../engine/operands.js';
+import { down, gradA, gradB, hiddenGradient } from '../engine/skinny.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { checkLinear, type LinearLayout, weightAndBiasGradients } from './linear.js';
@@ -93,7 +94,7 @@ function forward({ sizes, terms, parts, R }: Fused, { x, weight, bias, h, y }: F
     withMasked(rt, term, rows, (masked) => {
       for (const { r, column, rowA } of parts[i]!) {
         const a = matrix(term.A.pointer + 4 * rowA * K, r, K);
-        down(rt.engine.kernels, { x: masked, a, h: columnsOf(hidden, column, r) });
+        down(rt.engine, { x: masked, a, h: columnsOf(hidden, column, r) });
       }
     });
   // A scale of 0 leaves the base's own bits, whatever the factors hold.
@@ -170,7 +171,7 @@ function termGradients(
     withMasked(rt, term, matrix(at('x'), M, K), (x) => {
       for (const { r, column, rowA } of own) {
         const da = gradientMatrix({ pointer: dA.pointer + 4 * rowA * K, accumulate: dA.accumulate }, r, K);
-        gradA(rt.engine.kernels, { u: columnsOf(u, column, r), x, da });
+        gradA(rt.engine, { u: columnsOf(u, column, r), x, da });
       }
     });
   const dBias = grad('loraBias', i);

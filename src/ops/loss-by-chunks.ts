@@ -99,12 +99,12 @@ function runChunk(
     // A class or not: every row counts.
     ignoreIndex: -1,
   };
-  crossEntropyTo(kernels, labelled, losses.pointer + 4 * from);
+  crossEntropyTo(rt.engine, labelled, losses.pointer + 4 * from);
   if (!rt.gradEnabled || !logits.requiresGrad) return;
   const own = logits.number >= made && logits.scope !== null && !logits.storage.shared;
   const d = own ? logits : rt.empty(logits.shape, 'f32');
   const to = gradientMatrix({ pointer: d.pointer, accumulate: 0 }, count, N);
-  crossEntropyGradient(kernels, labelled, { scale: share, pointer: one.pointer, stride: 0 }, to);
+  crossEntropyGradient(rt.engine, labelled, { scale: share, pointer: one.pointer, stride: 0 }, to);
   let accumulate: 0 | 1 = 0;
   partialBackward(logits, d, since, (edge) => {
     if (edge !== part) return collected.placeOf(edge);

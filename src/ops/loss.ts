@@ -52,7 +52,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   return rt.attempt(() => {
     const perRow = rt.empty(targets.shape, 'f32');
     const x = matrix(logits.pointer, rows, cols);
-    crossEntropyTo(kernels, { x, labels: targets.pointer, ignoreIndex }, perRow.pointer);
+    crossEntropyTo(rt.engine, { x, labels: targets.pointer, ignoreIndex }, perRow.pointer);
     const share = reduction === 'mean' ? 1 / Math.max(counted, 1) : 1;
     const y = reduction === 'none' ? perRow : rt.full([], kernels.sum(rows, perRow.pointer) * share);
     rt.record(y, {
@@ -69,7 +69,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
           stride: reduction === 'none' ? 1 : 0,
         };
         const from = { x, labels: at('targets'), ignoreIndex };
-        crossEntropyGradient(kernels, from, dloss, gradientMatrix(dx, rows, cols));
+        crossEntropyGradient(rt.engine, from, dloss, gradientMatrix(dx, rows, cols));
       },
     });
     if (y !== perRow) perRow.dispose();

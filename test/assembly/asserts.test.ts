@@ -1,17 +1,8 @@
 /** Wrong arguments of kernels in the debug build: an error that names the kernel, its operand, what is asked and what was got. */
 import { expect, test } from 'vitest';
-import { backwardInputCall, forwardCall, type SharedKernel } from '../../src/engine/calls.js';
+import { backwardInputCall, forwardCall } from '../../src/engine/calls.js';
 import { crossEntropyTo, softmaxTo } from '../../src/engine/classes.js';
-import {
-  addProduct,
-  down,
-  gatherRows,
-  gradA,
-  gradB,
-  hiddenGradient,
-  normalise,
-  scatterAddRows,
-} from '../../src/engine/matrices.js';
+import { addProduct, gatherRows, normalise, scatterAddRows } from '../../src/engine/matrices.js';
 import {
   type Matrix,
   matrix,
@@ -20,6 +11,8 @@ import {
   weight,
   weightColumns,
 } from '../../src/engine/operands.js';
+import type { SharedWork } from '../../src/engine/sharing.js';
+import { down, gradA, gradB, hiddenGradient } from '../../src/engine/skinny.js';
 import { stepAdam, stepSgd } from '../../src/engine/steps.js';
 import { addColumnsTo, columnsFrom, type Windows } from '../../src/engine/windows.js';
 import { describeBuilds, gradientIn } from './harness.js';
@@ -36,9 +29,11 @@ describeBuilds((h) => {
   });
   const beyond = 512 * 65536 - 8;
 
-  const withScratch = (scratch: number) => ({ kernels: h.kernels, scratch: () => scratch });
-  const call = (kernel: SharedKernel, args: number[]): void =>
+  const call = (kernel: SharedWork['kernel'], args: number[]): void =>
     (h.kernels[kernel] as (...values: number[]) => void)(...args);
+  const withScratch = (scratch: number) => ({
+    sharing: { run: ({ kernel, whole }: SharedWork) => call(kernel, whole(scratch)) },
+  });
   const run = (state: number[]) => ({ size: 4, values: vector(), gradients: vector(), state, step: 1 });
   const plain = { lr: 1, weightDecay: 0 };
   const labelled = (x: Matrix, labels: number[]) => ({ x, labels: h.i32(labels), ignoreIndex: -100 });
@@ -77,7 +72,7 @@ describeBuilds((h) => {
       'add: n; a, b, y: a size is 0 or more, got -1, limit 0',
     ],
     'a null input': [
-      () => down(h.kernels, { x: on(2, 3, 0), a: on(4, 3), h: on(2, 4) }),
+      () => down(h, { x: on(2, 3, 0), a: on(4, 3), h: on(2, 4) }),
       'loraDown: x: a pointer is not null, got 0, limit 0',
     ],
     'a null output': [
@@ -93,7 +88,7 @@ describeBuilds((h) => {
       'scale: n; x, y: a pointer is aligned',
     ],
     'rows closer than their columns': [
-      () => gradA(h.kernels, { u: on(2, 3), x: { ...on(2, 5), stride: 4 }, da: gradientIn(on(3, 5), set) }),
+      () => gradA(h, { u: on(2, 3), x: { ...on(2, 5), stride: 4 }, da: gradientIn(on(3, 5), set) }),
       'loraGradA: x: a stride is at least the columns, got 16, limit 20',
     ],
     'an operand beyond the end of memory': [
@@ -134,7 +129,7 @@ describeBuilds((h) => {
       'productScratch: a type that is read as it lies, got 1',
     ],
     'a label beyond the classes': [
-      () => crossEntropyTo(h.kernels, labelled(on(2, 3), [0, 3]), vector()),
+      () => crossEntropyTo(h, labelled(on(2, 3), [0, 3]), vector()),
       'crossEntropyForward: labels: an index is inside its table, got 3, limit 3',
     ],
     'a negative id': [
@@ -172,7 +167,7 @@ describeBuilds((h) => {
   test('nothing is asked of an operand without elements, or of one that may be absent', () => {
     h.reset();
     h.kernels.add(0, 0, 0, 0);
-    down(h.kernels, { x: on(0, 3, 0), a: on(4, 3), h: on(0, 4, 0) });
+    down(h, { x: on(0, 3, 0), a: on(4, 3), h: on(0, 4, 0) });
     addProduct(h.kernels, { s: 1, b: on(2, 0, 0), a: on(0, 3, 0), w: on(2, 3), out: on(2, 3) });
     normalise(h.kernels, 1e-5, { x: on(2, 3), gamma: 0, beta: 0, y: on(2, 3), stats: vector() });
     stepSgd(h.kernels, run([]), { ...plain, momentum: 0, dampening: 0, nesterov: false });

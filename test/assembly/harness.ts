@@ -111,10 +111,11 @@ export class Harness {
 
   /** Runs work that can be shared: whole, or with threads in shares one after the other. */
   readonly sharing = {
-    run: ({ kernel, whole, shares }: SharedWork): void => {
+    run: ({ kernel, bytes, whole, shares }: SharedWork): void => {
       const run = this.kernels[kernel] as (...args: number[]) => void;
-      const cut = this.#threads > 1 ? shares(this.#threads, 0) : [];
-      for (const args of cut.length > 0 ? cut : [whole(0)]) run(...args);
+      const scratch = bytes === 0 ? 0 : this.scratch(bytes);
+      const cut = this.#threads > 1 ? shares(this.#threads, scratch) : [];
+      for (const args of cut.length > 0 ? cut : [whole(scratch)]) run(...args);
     },
   };
 

@@ -4,15 +4,9 @@
  */
 import { expect, it } from 'vitest';
 import { addProduct, asColumns, asRows, newSums, type View } from '../../reference/products.js';
-import {
-  addProduct as addLora,
-  down,
-  gradA,
-  gradB,
-  hiddenGradient,
-  scaleTo,
-} from '../../src/engine/matrices.js';
+import { addProduct as addLora, scaleTo } from '../../src/engine/matrices.js';
 import type { Matrix } from '../../src/engine/operands.js';
+import { down, gradA, gradB, hiddenGradient } from '../../src/engine/skinny.js';
 import { whole } from '../support/numbers.js';
 import { describeBuilds, gradientIn } from './harness.js';
 
@@ -44,7 +38,7 @@ describeBuilds((h) => {
       const empty = (rows: number, cols: number): Matrix =>
         h.matrix(rows, cols, new Float32Array(rows * cols).fill(Number.NaN));
       const [H, S, U] = [empty(M, R), empty(K, R), empty(M, R)];
-      down(h.kernels, { x: X, a: A, h: H });
+      down(h, { x: X, a: A, h: H });
       scaleTo(h.kernels, SCALE, B, S);
       hiddenGradient(h, { s: SCALE, dy: X, b: B, u: U });
       const zero = draw(M * R, 0).map(() => 0);
@@ -68,7 +62,7 @@ describeBuilds((h) => {
           const [U, X] = [h.matrix(M, R, u), h.matrix(M, K, x)];
           const before = accumulate ? old : old.map(() => Number.NaN);
           const [DA, DB] = [h.matrix(R, K, before, gap), h.matrix(K, R, before, gap)];
-          gradA(h.kernels, { u: U, x: X, da: gradientIn(DA, accumulate) });
+          gradA(h, { u: U, x: X, da: gradientIn(DA, accumulate) });
           gradB(h, { s: SCALE, dy: X, h: U, db: gradientIn(DB, accumulate) });
           const start = accumulate ? old : old.map(() => 0);
           const label = `[${M}, ${K}, ${R}] accumulate ${accumulate} gap ${gap}`;

@@ -116,14 +116,9 @@ describeBuilds((h) => {
       ];
       const from = { x: at, labels: h.i32(labels), ignoreIndex: -100 };
       softmaxTo(h.kernels, at, y);
-      crossEntropyTo(h.kernels, from, loss);
-      crossEntropyGradient(h.kernels, from, { scale: 1, pointer: dloss, stride: 1 }, gradientIn(dx, 0));
-      crossEntropyGradient(
-        h.kernels,
-        from,
-        { scale: 0.25, pointer: dloss, stride: 0 },
-        gradientIn(dxMean, 1),
-      );
+      crossEntropyTo(h, from, loss);
+      crossEntropyGradient(h, from, { scale: 1, pointer: dloss, stride: 1 }, gradientIn(dx, 0));
+      crossEntropyGradient(h, from, { scale: 0.25, pointer: dloss, stride: 0 }, gradientIn(dxMean, 1));
       const [got, losses, grad, gradMean] = [h.values(y), h.read(loss, M), h.values(dx), h.values(dxMean)];
       expect([y, dx, dxMean].every((matrix) => h.intact(matrix))).toBe(true);
       for (let m = 0; m < M; m++) {

@@ -50,6 +50,7 @@ describe('goals', () => {
     const goal = goalOf(report, 'training, threads: 1, of the fused ceiling');
     expect(goal).toMatchObject({ limit: 'at least 58 %', measured: '83.3 %', met: true });
     expect(goalOf(report, 'training, threads: 2, of the fused ceiling')).toBeUndefined();
+    expect(goalOf(report, 'causal attention of 256 positions, of the fused ceiling')).toBeUndefined();
   });
 
   test("a speed beside another's is that of both fastest rounds", () => {

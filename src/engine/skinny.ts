@@ -1,0 +1,103 @@
+/**
+ * The products of an adapter's factors, operands as records: laid out as the kernels' bare numbers, and cut into shares between rows, or
+ * for sums over rows between columns, so that bits do not depend on the cut. Called by `ops`.
+ */
+import type { GradientMatrix } from './matrices.js';
+import { columnsOf, type Matrix, rowsOf, spanOf } from './operands.js';
+import { rangeWork, type SharedWork, type Sharer } from './sharing.js';
+import { cut } from './split.js';
+
+/** Elements of a cache line, which no two threads write. */
+const LINE = 16;
+
+/** h[M,R] = x[M,K]·Aᵀ. */
+export function down({ sharing }: Sharer, { x, a, h }: { x: Matrix; a: Matrix; h: Matrix }): void {
+  const { rows: M, columns: K } = x;
+  const { rows: R, pointer, stride } = a;
+  const work = rangeWork({
+    kernel: 'loraDown',
+    outputs: [spanOf(h)],
+    flops: 2 * M * K * R,
+    ...{ size: M, grain: LINE },
+    part(from, count) {
+      const [px, ph] = [rowsOf(x, from, count), rowsOf(h, from, count)];
+      return [count, K, R, px.pointer, px.stride, pointer, stride, ph.pointer, ph.stride];
+    },
+  });
+  sharing.run(work);
+}
+
+/** u[M,R] = s·dy[M,N]·B[N,R]. */
+export function hiddenGradient(
+  { sharing }: Sharer,
+  { s, dy, b, u }: { s: number; dy: Matrix; b: Matrix; u: Matrix },
+): void {
+  const { rows: M, columns: N } = dy;
+  const { columns: R, pointer, stride } = b;
+  const work = scratchWork({
+    kernel: 'loraBackwardHidden',
+    outputs: [spanOf(u)],
+    flops: 2 * M * N * R,
+    ...{ size: M, bytes: 4 * N * R },
+    part(from, count) {
+      const [pg, pu] = [rowsOf(dy, from, count), rowsOf(u, from, count)];
+      return [count, N, R, s, pg.pointer, pg.stride, pointer, stride, pu.pointer, pu.stride];
+    },
+  });
+  sharing.run(work);
+}
+
+/** dA[R,K] (+)= u[M,R]ᵀ·x[M,K]. */
+export function gradA({ sharing }: Sharer, { u, x, da }: { u: Matrix; x: Matrix; da: GradientMatrix }): void {
+  const { rows: M, columns: K } = x;
+  const { columns: R, pointer, stride } = u;
+  const work = rangeWork({
+    kernel: 'loraGradA',
+    outputs: [spanOf(da)],
+    flops: 2 * M * K * R,
+    ...{ size: K, grain: LINE },
+    part(from, count) {
+      const [px, pd] = [columnsOf(x, from, count), columnsOf(da, from, count)];
+      const place = [da.accumulate, pd.pointer, pd.stride] as const;
+      return [M, count, R, pointer, stride, px.pointer, px.stride, ...place];
+    },
+  });
+  sharing.run(work);
+}
+
+/** dB[N,R] (+)= s·dy[M,N]ᵀ·h[M,R]. */
+export function gradB(
+  { sharing }: Sharer,
+  { s, dy, h, db }: { s: number; dy: Matrix; h: Matrix; db: GradientMatrix },
+): void {
+  const { rows: M, columns: N } = dy;
+  const { columns: R, pointer, stride } = h;
+  const work = scratchWork({
+    kernel: 'loraGradB',
+    outputs: [spanOf(db)],
+    flops: 2 * M * N * R,
+    ...{ size: N, bytes: 4 * N * R },
+    part(from, count) {
+      const [pg, pd] = [columnsOf(dy, from, count), rowsOf(db, from, count)];
+      const place = [db.accumulate, pd.pointer, pd.stride] as const;
+      return [M, count, R, s, pg.pointer, pg.stride, pointer, stride, ...place];
+    },
+  });
+  sharing.run(work);
+}
+
+interface ScratchWork extends Pick<SharedWork, 'kernel' | 'outputs' | 'flops' | 'bytes'> {
+  readonly size: number;
+  /** The arguments for `count` from `from` on, but for the scratch. */
+  part(from: number, count: number): number[];
+}
+
+/** Work whose kernel turns a factor in scratch of its own. */
+function scratchWork({ kernel, outputs, flops, bytes, size, part }: ScratchWork): SharedWork {
+  return {
+    ...{ kernel, outputs, flops, bytes },
+    whole: (scratch) => [...part(0, size), scratch],
+    shares: (threads, scratch) =>
+      cut(size, LINE, threads).map(({ from, count }) => [...part(from, count), scratch]),
+  };
+}
