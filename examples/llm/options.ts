@@ -19,7 +19,7 @@ export interface DemoOptions {
   readonly size: { readonly train: number; readonly test: number; readonly epochs: number };
 }
 
-const FULL = { train: 1400, test: 200, epochs: 2 };
+const FULL = { train: 1400, test: 200, epochs: 1 };
 const QUICK = { train: 192, test: 30, epochs: 1 };
 
 /** @throws Error where there is no model, saying where to get it */
