@@ -30,7 +30,7 @@ describe.skipIf(typeof indexedDB === 'undefined')('checkpoints in IndexedDB', ()
     expect(await store.latest()).toEqual({ step: 10, files: new Map([['a.bin', Uint8Array.of(7)]]) });
     await expect(store.save(-1, new Map())).rejects.toThrow('indexedDbStore.save: step is -1');
     await expect(store.save(1, new Map([['a', 'b' as never]]))).rejects.toThrow(
-      "indexedDbStore.save: 'a' is 'b'",
+      "indexedDbStore.save: a is 'b', expected bytes",
     );
   });
 
