@@ -29,7 +29,7 @@ export function readOptions(argv: readonly string[]): DemoOptions {
       'Teaches a small language model to say English words in phonemes, which it cannot, in some minutes.',
     )
     .option('--model <file>', `the model (default: ${NAME} in $MODELS_DIR, else in models/)`)
-    .option('--quick', 'fewer words: shows that it works, in a minute')
+    .option('--quick', 'fewer words: shows that it works, in two minutes or so')
     .option('--out <dir>', 'where the adapter goes (default: a new folder for temporary files)')
     .option('--seed <n>', 'which words, and their order', Number, 0)
     .option('--threads <n>', 'threads that compute (default: one a core)', Number)

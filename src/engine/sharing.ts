@@ -30,19 +30,27 @@ export interface SharedWork {
   shares(threads: number, scratch: number): number[][];
 }
 
-/** Work without scratch over a range, each part of which writes its own: nothing crosses a cut between two grains. */
+/** Elements of a cache line, which no two threads write. */
+export const LINE = 16;
+
+/** Work over a range, each part of which writes its own: nothing crosses a cut between two grains. */
 export interface RangeWork extends Pick<SharedWork, 'kernel' | 'outputs' | 'flops'> {
   readonly size: number;
   readonly grain: number;
-  /** The arguments for `count` from `from` on. */
+  /** Of scratch of one share; 0, the default, for a kernel that takes none. */
+  readonly bytes?: number;
+  /** The arguments for `count` from `from` on, but for the scratch. */
   part(from: number, count: number): number[];
 }
 
-export function rangeWork({ kernel, outputs, flops, size, grain, part }: RangeWork): SharedWork {
+export function rangeWork({ kernel, outputs, flops, size, grain, bytes = 0, part }: RangeWork): SharedWork {
+  const call = (from: number, count: number, scratch: number): number[] =>
+    bytes === 0 ? part(from, count) : [...part(from, count), scratch];
   return {
-    ...{ kernel, outputs, flops, bytes: 0 },
-    whole: () => part(0, size),
-    shares: (threads) => cut(size, grain, threads).map(({ from, count }) => part(from, count)),
+    ...{ kernel, outputs, flops, bytes },
+    whole: (scratch) => call(0, size, scratch),
+    shares: (threads, scratch) =>
+      cut(size, grain, threads).map(({ from, count }) => call(from, count, scratch)),
   };
 }
 

@@ -4,11 +4,7 @@
  */
 import type { GradientMatrix } from './matrices.js';
 import { columnsOf, type Matrix, rowsOf, spanOf } from './operands.js';
-import { rangeWork, type SharedWork, type Sharer } from './sharing.js';
-import { cut } from './split.js';
-
-/** Elements of a cache line, which no two threads write. */
-const LINE = 16;
+import { LINE, rangeWork, type Sharer } from './sharing.js';
 
 /** h[M,R] = x[M,K]·Aᵀ. */
 export function down({ sharing }: Sharer, { x, a, h }: { x: Matrix; a: Matrix; h: Matrix }): void {
@@ -34,11 +30,11 @@ export function hiddenGradient(
 ): void {
   const { rows: M, columns: N } = dy;
   const { columns: R, pointer, stride } = b;
-  const work = scratchWork({
+  const work = rangeWork({
     kernel: 'loraBackwardHidden',
     outputs: [spanOf(u)],
     flops: 2 * M * N * R,
-    ...{ size: M, bytes: 4 * N * R },
+    ...{ size: M, grain: LINE, bytes: 4 * N * R },
     part(from, count) {
       const [pg, pu] = [rowsOf(dy, from, count), rowsOf(u, from, count)];
       return [count, N, R, s, pg.pointer, pg.stride, pointer, stride, pu.pointer, pu.stride];
@@ -72,11 +68,11 @@ export function gradB(
 ): void {
   const { rows: M, columns: N } = dy;
   const { columns: R, pointer, stride } = h;
-  const work = scratchWork({
+  const work = rangeWork({
     kernel: 'loraGradB',
     outputs: [spanOf(db)],
     flops: 2 * M * N * R,
-    ...{ size: N, bytes: 4 * N * R },
+    ...{ size: N, grain: LINE, bytes: 4 * N * R },
     part(from, count) {
       const [pg, pd] = [columnsOf(dy, from, count), rowsOf(db, from, count)];
       const place = [db.accumulate, pd.pointer, pd.stride] as const;
@@ -84,20 +80,4 @@ export function gradB(
     },
   });
   sharing.run(work);
-}
-
-interface ScratchWork extends Pick<SharedWork, 'kernel' | 'outputs' | 'flops' | 'bytes'> {
-  readonly size: number;
-  /** The arguments for `count` from `from` on, but for the scratch. */
-  part(from: number, count: number): number[];
-}
-
-/** Work whose kernel turns a factor in scratch of its own. */
-function scratchWork({ kernel, outputs, flops, bytes, size, part }: ScratchWork): SharedWork {
-  return {
-    ...{ kernel, outputs, flops, bytes },
-    whole: (scratch) => [...part(0, size), scratch],
-    shares: (threads, scratch) =>
-      cut(size, LINE, threads).map(({ from, count }) => [...part(from, count), scratch]),
-  };
 }

@@ -4,12 +4,10 @@
  */
 import type { GradientMatrix, GradientVector, Normalised } from './matrices.js';
 import { columnsOf, type Matrix, rowsOf, spanOf, vectorFrom } from './operands.js';
-import { rangeWork, type Sharer } from './sharing.js';
+import { LINE, rangeWork, type Sharer } from './sharing.js';
 
 /** Floating-point operations that the products do in the time of an element: what sharing it saves. */
 const COST = { norm: 24, normGradient: 40, gamma: 20, turn: 16, activation: 90 } as const;
-/** Elements of a cache line, which no two threads write. */
-const LINE = 16;
 
 /** y = x·rstd ⊙ gamma of every row, and stats[M]: rstd = 1/√(mean of x² + eps). */
 export function rmsNormalise(

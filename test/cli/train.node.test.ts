@@ -78,6 +78,9 @@ function metrics(...parts: string[]): object[] {
     });
 }
 
+/** The tiny model with the bits of every engine. */
+const ONE_THREAD = ['--model', 'tiny', '--kernels', 'simd', '--threads', '1'];
+
 describe('a run', () => {
   test('ends in the adapter that the same training has in a program', async () => {
     const { status, stderr, stdout } = await train(
@@ -362,18 +365,7 @@ test('at a second Ctrl-C ends at once, with 130, and saves nothing', async () =>
 });
 
 test('at a second Ctrl-C behind a checkpoint leaves it whole, and goes on from it to the same bytes', async () => {
-  const args = [
-    '--model',
-    'tiny',
-    '--kernels',
-    'simd',
-    '--threads',
-    '1',
-    '--data',
-    'long.jsonl',
-    '--batch-size',
-    '1',
-  ];
+  const args = [...ONE_THREAD, '--data', 'long.jsonl', '--batch-size', '1'];
   const steps = ['--grad-accumulation', '100', '--save-every', '1', '--lora-dropout', '0.1'];
   await command.run(['train', ...args, ...steps, '--out', 'calm']);
   const child = spawn(process.execPath, [MAIN, 'train', ...args, ...steps, '--out', 'hurried'], {
@@ -407,19 +399,7 @@ function files(name: string): string[] {
 }
 
 test('at Ctrl-C finishes its step, saves, exits with 130, and goes on to the same bytes', async () => {
-  const args = [
-    '--model',
-    'tiny',
-    '--kernels',
-    'simd',
-    '--threads',
-    '1',
-    ...fast,
-    '--epochs',
-    '30',
-    '--save-every',
-    '0',
-  ];
+  const args = [...ONE_THREAD, ...fast, '--epochs', '30', '--save-every', '0'];
   await train(...args.slice(6), '--out', 'straight30');
   const child = spawn(process.execPath, [MAIN, 'train', ...args, '--out', 'stopped'], { cwd: folder });
   let stderr = '';

@@ -169,3 +169,26 @@ test.each([
 ])('%j is refused', (args, message) => {
   expect(() => readOptions(['node', 'demo', '--model', path('tiny'), ...args])).toThrow(message);
 });
+
+test('the figures of docs/train.md and of the README are those of the kept run', () => {
+  const textOf = (name: string): string => readFileSync(join(ROOT, name), 'utf8');
+  const run = JSON.parse(textOf('examples/llm/results/2026-11-29-node20.json'));
+  const percent = (share: number): string => `${Number((100 * share).toFixed(1))} %`;
+  const row = (who: string, { right, errorRate }: { right: number; errorRate: number }): string =>
+    `| ${who} | ${percent(right)} | ${(100 * errorRate).toFixed(1)} % |`;
+  const page = textOf('docs/train.md');
+  for (const figures of [
+    row('the base', run.base),
+    row('the base, five examples before each word', run.fewShot),
+    row('with the adapter', run.learnt),
+    `${run.steps} steps over ${run.tokens.toLocaleString('en-US')} tokens in ${(run.seconds / 60).toFixed(1)} minutes, ${run.minutes.toFixed(1)} with both tests`,
+    `fell from ${run.loss.before.toFixed(3)} to ${run.loss.after.toFixed(3)}`,
+    `${(run.bytes.adapter / 1e6).toFixed(1)} MB`,
+  ])
+    expect(page).toContain(figures);
+  const { right } = run.learnt;
+  expect(textOf('README.md')).toContain(
+    `after ${Math.floor(run.minutes)} minutes it has [${Math.floor(100 * right)} % of unseen ones right]`,
+  );
+  expect([run.baseIsBack, run.words.test]).toEqual([true, 200]);
+});
