@@ -44,11 +44,11 @@ export function crossEntropyTo(
     kernel: 'crossEntropyForward',
     outputs: [{ pointer: loss, bytes: 4 * M }],
     flops: COST * M * N,
-    ...{ size: M, grain: 1 },
+    size: M,
+    grain: 1,
     part(from, count) {
-      const rows = rowsOf(x, from, count);
-      const place = [vectorFrom(labels, from), ignoreIndex, vectorFrom(loss, from)] as const;
-      return [count, N, rows.pointer, rows.stride, ...place];
+      const { pointer: px, stride: ldx } = rowsOf(x, from, count);
+      return [count, N, px, ldx, vectorFrom(labels, from), ignoreIndex, vectorFrom(loss, from)];
     },
   });
   sharing.run(work);
@@ -74,12 +74,13 @@ export function crossEntropyGradient(
     kernel: 'crossEntropyBackward',
     outputs: [spanOf(dx)],
     flops: COST * M * N,
-    ...{ size: M, grain: 1 },
+    size: M,
+    grain: 1,
     part(from, count) {
-      const [rows, to] = [rowsOf(x, from, count), rowsOf(dx, from, count)];
-      const read = [rows.pointer, rows.stride, vectorFrom(labels, from), ignoreIndex] as const;
-      const times = [scale, vectorFrom(pointer, from * stride), stride] as const;
-      return [count, N, ...read, ...times, dx.accumulate, to.pointer, to.stride];
+      const { pointer: px, stride: ldx } = rowsOf(x, from, count);
+      const { pointer: to, stride: ldo } = rowsOf(dx, from, count);
+      const [at, dl] = [vectorFrom(labels, from), vectorFrom(pointer, from * stride)];
+      return [count, N, px, ldx, at, ignoreIndex, scale, dl, stride, dx.accumulate, to, ldo];
     },
   });
   sharing.run(work);

@@ -73,13 +73,18 @@ export function partOf(from: Matrix, row: number, rows: number, column: number, 
 }
 
 /** Some rows of a weight. */
-export function weightRows(from: Weight, row: number, rows: number): Weight {
-  return { ...from, pointer: from.pointer + row * from.step, rows };
+export function weightRows(
+  { pointer, columns, code, step, from }: Weight,
+  row: number,
+  rows: number,
+): Weight {
+  return { pointer: pointer + row * step, rows, columns, code, step, from };
 }
 
 /** Some columns of a weight. */
-export function weightColumns(from: Weight, column: number, columns: number): Weight {
-  return { ...from, columns, from: from.from + column };
+export function weightColumns(of: Weight, column: number, columns: number): Weight {
+  const { pointer, rows, code, step, from } = of;
+  return { pointer, rows, columns, code, step, from: from + column };
 }
 
 /** A vector's address moved on by elements; null stays null. */

@@ -39,18 +39,20 @@ export interface RangeWork extends Pick<SharedWork, 'kernel' | 'outputs' | 'flop
   readonly grain: number;
   /** Of scratch of one share; 0, the default, for a kernel that takes none. */
   readonly bytes?: number;
-  /** The arguments for `count` from `from` on, but for the scratch. */
-  part(from: number, count: number): number[];
+  /** The arguments for `count` from `from` on. */
+  part(from: number, count: number, scratch: number): number[];
 }
 
+// Every property by its name, here and in what callers give: a spread among them takes Node 20 microseconds.
 export function rangeWork({ kernel, outputs, flops, size, grain, bytes = 0, part }: RangeWork): SharedWork {
-  const call = (from: number, count: number, scratch: number): number[] =>
-    bytes === 0 ? part(from, count) : [...part(from, count), scratch];
   return {
-    ...{ kernel, outputs, flops, bytes },
-    whole: (scratch) => call(0, size, scratch),
+    kernel,
+    outputs,
+    flops,
+    bytes,
+    whole: (scratch) => part(0, size, scratch),
     shares: (threads, scratch) =>
-      cut(size, grain, threads).map(({ from, count }) => call(from, count, scratch)),
+      cut(size, grain, threads).map(({ from, count }) => part(from, count, scratch)),
   };
 }
 

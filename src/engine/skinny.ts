@@ -14,7 +14,8 @@ export function down({ sharing }: Sharer, { x, a, h }: { x: Matrix; a: Matrix; h
     kernel: 'loraDown',
     outputs: [spanOf(h)],
     flops: 2 * M * K * R,
-    ...{ size: M, grain: LINE },
+    size: M,
+    grain: LINE,
     part(from, count) {
       const [px, ph] = [rowsOf(x, from, count), rowsOf(h, from, count)];
       return [count, K, R, px.pointer, px.stride, pointer, stride, ph.pointer, ph.stride];
@@ -34,10 +35,12 @@ export function hiddenGradient(
     kernel: 'loraBackwardHidden',
     outputs: [spanOf(u)],
     flops: 2 * M * N * R,
-    ...{ size: M, grain: LINE, bytes: 4 * N * R },
-    part(from, count) {
+    size: M,
+    grain: LINE,
+    bytes: 4 * N * R,
+    part(from, count, scratch) {
       const [pg, pu] = [rowsOf(dy, from, count), rowsOf(u, from, count)];
-      return [count, N, R, s, pg.pointer, pg.stride, pointer, stride, pu.pointer, pu.stride];
+      return [count, N, R, s, pg.pointer, pg.stride, pointer, stride, pu.pointer, pu.stride, scratch];
     },
   });
   sharing.run(work);
@@ -51,11 +54,12 @@ export function gradA({ sharing }: Sharer, { u, x, da }: { u: Matrix; x: Matrix;
     kernel: 'loraGradA',
     outputs: [spanOf(da)],
     flops: 2 * M * K * R,
-    ...{ size: K, grain: LINE },
+    size: K,
+    grain: LINE,
     part(from, count) {
-      const [px, pd] = [columnsOf(x, from, count), columnsOf(da, from, count)];
-      const place = [da.accumulate, pd.pointer, pd.stride] as const;
-      return [M, count, R, pointer, stride, px.pointer, px.stride, ...place];
+      const { pointer: px, stride: ldx } = columnsOf(x, from, count);
+      const { pointer: to, stride: ldo } = columnsOf(da, from, count);
+      return [M, count, R, pointer, stride, px, ldx, da.accumulate, to, ldo];
     },
   });
   sharing.run(work);
@@ -72,11 +76,13 @@ export function gradB(
     kernel: 'loraGradB',
     outputs: [spanOf(db)],
     flops: 2 * M * N * R,
-    ...{ size: N, grain: LINE, bytes: 4 * N * R },
-    part(from, count) {
-      const [pg, pd] = [columnsOf(dy, from, count), rowsOf(db, from, count)];
-      const place = [db.accumulate, pd.pointer, pd.stride] as const;
-      return [M, count, R, s, pg.pointer, pg.stride, pointer, stride, ...place];
+    size: N,
+    grain: LINE,
+    bytes: 4 * N * R,
+    part(from, count, scratch) {
+      const { pointer: pg, stride: ldg } = columnsOf(dy, from, count);
+      const { pointer: to, stride: ldo } = rowsOf(db, from, count);
+      return [M, count, R, s, pg, ldg, pointer, stride, db.accumulate, to, ldo, scratch];
     },
   });
   sharing.run(work);

@@ -20,11 +20,12 @@ export function rmsNormalise(
     kernel: 'rmsNormForward',
     outputs: [spanOf(y), { pointer: stats, bytes: 4 * M }],
     flops: COST.norm * M * N,
-    ...{ size: M, grain: 1 },
+    size: M,
+    grain: 1,
     part(from, count) {
-      const [px, py] = [rowsOf(x, from, count), rowsOf(y, from, count)];
-      const place = [py.pointer, py.stride, vectorFrom(stats, from)] as const;
-      return [count, N, eps, px.pointer, px.stride, gamma, ...place];
+      const { pointer: px, stride: ldx } = rowsOf(x, from, count);
+      const { pointer: py, stride: ldy } = rowsOf(y, from, count);
+      return [count, N, eps, px, ldx, gamma, py, ldy, vectorFrom(stats, from)];
     },
   });
   sharing.run(work);
@@ -37,11 +38,12 @@ export function rmsNormGamma({ sharing }: Sharer, { x, stats, dy }: Normalised, 
     kernel: 'rmsNormBackwardGamma',
     outputs: [{ pointer: to.pointer, bytes: 4 * N }],
     flops: COST.gamma * M * N,
-    ...{ size: N, grain: LINE },
+    size: N,
+    grain: LINE,
     part(from, count) {
-      const [px, pg] = [columnsOf(x, from, count), columnsOf(dy, from, count)];
-      const place = [to.accumulate, vectorFrom(to.pointer, from)] as const;
-      return [M, count, px.pointer, px.stride, stats, pg.pointer, pg.stride, ...place];
+      const { pointer: px, stride: ldx } = columnsOf(x, from, count);
+      const { pointer: pg, stride: ldg } = columnsOf(dy, from, count);
+      return [M, count, px, ldx, stats, pg, ldg, to.accumulate, vectorFrom(to.pointer, from)];
     },
   });
   sharing.run(work);
@@ -58,11 +60,13 @@ export function rmsNormGradient(
     kernel: 'rmsNormBackward',
     outputs: [spanOf(dx)],
     flops: COST.normGradient * M * N,
-    ...{ size: M, grain: 1 },
+    size: M,
+    grain: 1,
     part(from, count) {
-      const [px, pg, pd] = [rowsOf(x, from, count), rowsOf(dy, from, count), rowsOf(dx, from, count)];
-      const read = [px.pointer, px.stride, gamma, vectorFrom(stats, from), pg.pointer, pg.stride] as const;
-      return [count, N, ...read, dx.accumulate, pd.pointer, pd.stride];
+      const { pointer: px, stride: ldx } = rowsOf(x, from, count);
+      const { pointer: pg, stride: ldg } = rowsOf(dy, from, count);
+      const { pointer: to, stride: ldo } = rowsOf(dx, from, count);
+      return [count, N, px, ldx, gamma, vectorFrom(stats, from), pg, ldg, dx.accumulate, to, ldo];
     },
   });
   sharing.run(work);
@@ -97,22 +101,13 @@ export function turn(
     kernel: 'rotate',
     outputs: [spanOf(y)],
     flops: COST.turn * M * columns,
-    ...{ size: M, grain: 1 },
+    size: M,
+    grain: 1,
     part(from, count) {
-      const [px, py] = [rowsOf(x, from, count), rowsOf(y, from, count)];
-      const place = [positions, from % period, period, length, cos, sin] as const;
-      return [
-        count,
-        heads,
-        half,
-        px.pointer,
-        px.stride,
-        ...place,
-        inverse,
-        y.accumulate,
-        py.pointer,
-        py.stride,
-      ];
+      const { pointer: px, stride: ldx } = rowsOf(x, from, count);
+      const { pointer: to, stride: ldo } = rowsOf(y, from, count);
+      const [first, add] = [from % period, y.accumulate];
+      return [count, heads, half, px, ldx, positions, first, period, length, cos, sin, inverse, add, to, ldo];
     },
   });
   sharing.run(work);
@@ -128,8 +123,11 @@ export interface Gated {
 export function activate({ sharing }: Sharer, n: number, { gate, up }: Gated, y: number): void {
   const work = rangeWork({
     kernel: 'swigluForward',
-    ...{ outputs: [{ pointer: y, bytes: 4 * n }], flops: COST.activation * n, size: n, grain: LINE },
-    part: (from, count) => [count, ...[gate, up, y].map((at) => vectorFrom(at, from))],
+    outputs: [{ pointer: y, bytes: 4 * n }],
+    flops: COST.activation * n,
+    size: n,
+    grain: LINE,
+    part: (from, count) => [count, vectorFrom(gate, from), vectorFrom(up, from), vectorFrom(y, from)],
   });
   sharing.run(work);
 }
@@ -143,7 +141,10 @@ export function activateUpGradient(
 ): void {
   const work = rangeWork({
     kernel: 'swigluBackwardUp',
-    ...{ outputs: [{ pointer, bytes: 4 * n }], flops: COST.activation * n, size: n, grain: LINE },
+    outputs: [{ pointer, bytes: 4 * n }],
+    flops: COST.activation * n,
+    size: n,
+    grain: LINE,
     part: (from, count) => {
       return [count, vectorFrom(gate, from), vectorFrom(dy, from), accumulate, vectorFrom(pointer, from)];
     },
@@ -160,10 +161,13 @@ export function activateGateGradient(
 ): void {
   const work = rangeWork({
     kernel: 'swigluBackwardGate',
-    ...{ outputs: [{ pointer, bytes: 4 * n }], flops: COST.activation * n, size: n, grain: LINE },
+    outputs: [{ pointer, bytes: 4 * n }],
+    flops: COST.activation * n,
+    size: n,
+    grain: LINE,
     part: (from, count) => {
-      const read = [gate, up, dy].map((at) => vectorFrom(at, from));
-      return [count, ...read, accumulate, vectorFrom(pointer, from)];
+      const [pg, pu, pd] = [vectorFrom(gate, from), vectorFrom(up, from), vectorFrom(dy, from)];
+      return [count, pg, pu, pd, accumulate, vectorFrom(pointer, from)];
     },
   });
   sharing.run(work);
