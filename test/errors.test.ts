@@ -21,13 +21,13 @@ import {
   scale,
   type Tensor,
 } from '../src/index.js';
+import { wrong } from './support/wrong.js';
 
 const rt: Runtime = await createRuntime({ kernels: 'simd' });
 const layer = new Linear(rt, 784, 10);
 const x = rt.zeros([10, 783]);
 const model = (): Sequential => new Sequential(new Linear(rt, 4, 3), new Linear(rt, 3, 2));
 const attached = (): LoraModel => LoraModel.attach(model(), { r: 2, targetModules: ['0'] });
-const wrong = <T>(value: unknown): T => value as T;
 
 const CASES: [string, () => unknown, string][] = [
   ['x too narrow', () => layer.forward(x), 'Linear.forward: x is [10, 783], expected [..., 784]'],

@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as formats from '../../src/formats/index.js';
 import { makeFile, makeModule } from '../support/adapters.js';
+import { wrong } from '../support/wrong.js';
 
 const file = makeFile([makeModule('x', [4, 2, 3], 0.5)]);
 const { 'adapter_model.safetensors': weights, 'adapter_config.json': config } = formats.writePeft(file);
-const wrong = <T>(value: unknown): T => value as T;
 
 /** Calls that are right but for their options. */
 const WITH_OPTIONS: Record<string, (options: never) => unknown> = {

@@ -12,8 +12,7 @@ import {
 import { type CausalLM, type CausalLossOptions, causalLoss, loadModel } from '../../src/models/index.js';
 import { describeRuntimes } from '../support/runtimes.js';
 import { tinyFolder } from '../support/tiny-model.js';
-
-const wrong = <T>(value: unknown): T => value as T;
+import { wrong } from '../support/wrong.js';
 
 const ROWS = [[5, 9, 3, 17, 30, 8, 8], [1, 12, 4], [7], [20, 2, 2, 31, 6, 6, 11, 9, 4, 13]];
 

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { Conv2d, type Conv2dOptions, conv2d, mul, type Runtime, sum } from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
+import { wrong } from '../support/wrong.js';
 
 type Two = readonly [number, number];
 interface Case {
@@ -32,8 +33,6 @@ const CASES: Case[] = ROWS.map(([batch, channels, size, kernel, stride, padding,
 
 const whole = (n: number, seed: number): number[] =>
   Array.from({ length: n }, (_, i) => ((i * 7 + seed * 3 + (i >> 4)) % 5) - 2);
-
-const wrong = <T>(value: unknown): T => value as T;
 
 /** Plain loops: y, [batch, out, oh, ow]. */
 function reference(c: Case, x: number[], w: number[], bias: number[]): { shape: number[]; y: number[] } {

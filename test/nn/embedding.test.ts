@@ -2,9 +2,9 @@
 import { expect, test } from 'vitest';
 import { add, Embedding, embedding, Linear, mul, sum } from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
+import { wrong } from '../support/wrong.js';
 
 const ids = (values: number[]): Int32Array => Int32Array.from(values);
-const wrong = <T>(value: unknown): T => value as T;
 
 describeRuntimes('embedding', (rt) => {
   test('rows by number, for ids of any shape', () => {

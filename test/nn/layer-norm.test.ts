@@ -2,8 +2,7 @@
 import { expect, test } from 'vitest';
 import { LayerNorm, layerNorm, mul, sum } from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
-
-const wrong = <T>(value: unknown): T => value as T;
+import { wrong } from '../support/wrong.js';
 
 describeRuntimes('layerNorm', (rt) => {
   test('values, over the last dimension and the last two', () => {

@@ -14,8 +14,7 @@ import {
   Tanh,
 } from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
-
-const wrong = <T>(value: unknown): T => value as T;
+import { wrong } from '../support/wrong.js';
 
 describeRuntimes('layers without parameters', (rt) => {
   test('values that PyTorch gives', () => {

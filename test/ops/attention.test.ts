@@ -11,8 +11,7 @@ import {
   type Tensor,
 } from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
-
-const wrong = <T>(value: unknown): T => value as T;
+import { wrong } from '../support/wrong.js';
 
 interface Shape {
   readonly B: number;

@@ -22,8 +22,7 @@ import {
 } from '../../src/index.js';
 import { failEachAllocation } from '../support/failing-allocator.js';
 import { describeRuntimes, gradientError, inUse } from '../support/runtimes.js';
-
-const wrong = <T>(value: unknown): T => value as T;
+import { wrong } from '../support/wrong.js';
 
 type Run = (fn: (x: Tensor) => Tensor, x: Tensor) => Tensor;
 const plain: Run = (fn, x) => fn(x);

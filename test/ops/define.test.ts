@@ -12,8 +12,7 @@ import {
 } from '../../src/index.js';
 import { FailingAllocator } from '../support/failing-allocator.js';
 import { describeRuntimes, gradientError, inUse } from '../support/runtimes.js';
-
-const wrong = <T>(value: unknown): T => value as T;
+import { wrong } from '../support/wrong.js';
 
 /** y = tanh(x)², by an intermediate result that forward made. */
 const squaredTanh = defineOperation({

@@ -21,8 +21,7 @@ import { DTYPE_INFO } from '../../src/values/dtypes.js';
 import { expandedValues, QUANTISED, quantised } from '../support/blocks.js';
 import { failEachAllocation } from '../support/failing-allocator.js';
 import { describeRuntimes, gradientError, inUse } from '../support/runtimes.js';
-
-const wrong = <T>(value: unknown): T => value as T;
+import { wrong } from '../support/wrong.js';
 
 /** Labels below `classes`, of which about one in `every` does not count. */
 function labelsOf(rows: number, classes: number, every = 3): Int32Array<ArrayBuffer> {

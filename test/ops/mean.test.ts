@@ -2,8 +2,7 @@
 import { expect, test } from 'vitest';
 import { mean, mul, sum } from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
-
-const wrong = <T>(value: unknown): T => value as T;
+import { wrong } from '../support/wrong.js';
 
 /** Means over `axes` (from 0) of x. */
 function reference(shape: number[], x: number[], axes: number[]): number[] {

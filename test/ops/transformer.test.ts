@@ -13,8 +13,8 @@ import {
   type Tensor,
 } from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
+import { wrong } from '../support/wrong.js';
 
-const wrong = <T>(value: unknown): T => value as T;
 /** f32 differences over steps of 1e-2 carry about 1e-3 of the largest gradient. */
 const BOUND = 5e-3;
 

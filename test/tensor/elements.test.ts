@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createRuntime, Linear, Sequential, type StateDict } from '../../src/index.js';
 import { readElements } from '../../src/tensor/elements.js';
+import { wrong } from '../support/wrong.js';
 
 const rt = await createRuntime({ kernels: 'simd', threads: 1 });
-const wrong = <T>(value: unknown): T => value as T;
 const START = [7, 8, 9];
 
 /** Every way in for three elements: gives what is then there. */

@@ -9,10 +9,10 @@ import {
   sum,
   type Tensor,
 } from '../../src/index.js';
+import { wrong } from '../support/wrong.js';
 
 const rt: Runtime = await createRuntime({ kernels: 'simd', threads: 1 });
 const other: Runtime = await createRuntime({ kernels: 'simd', threads: 1 });
-const wrong = <T>(value: unknown): T => value as T;
 const disposed = (): Tensor => {
   const tensor = rt.zeros([2, 3]);
   tensor.dispose();
