@@ -1,21 +1,12 @@
-/** Layers of classes of a user's own, which extend none of Linear, Embedding and Conv2d: adapted as their class says. */
+/** Layers of classes of a user’s own are adapted as their class says, to the bits of a Linear where they are one. */
 import { expect, test } from 'vitest';
 import {
-  AdapterError,
   add,
-  conv2d,
-  conv2dAdaptation,
-  Dropout,
-  embedding,
-  embeddingAdaptation,
-  type LayerAdaptation,
   Linear,
-  LoraLayer,
-  LoraLinear,
+  type LoraLayer,
   LoraModel,
   linear,
-  linearAdaptation,
-  Module,
+  type Module,
   mseLoss,
   mul,
   type Parameter,
@@ -26,92 +17,8 @@ import {
   type Tensor,
 } from '../../src/index.js';
 import { type AnyLoraLayer, apart, stir, valuesOf } from '../support/layers.js';
+import { Conv1D, Filter, type Gated, GatedModel, Table } from '../support/own-layers.js';
 import { describeRuntimes } from '../support/runtimes.js';
-
-/** GPT-2's layer: the weight is stored [in, out]. */
-class Conv1D extends Module {
-  static readonly adaptation = linearAdaptation<Conv1D>({ fanInFanOut: true });
-  readonly weight: Parameter;
-  readonly bias: Parameter;
-  readonly nf: number;
-
-  constructor(rt: Runtime, nf: number, nx: number) {
-    super();
-    this.nf = nf;
-    this.weight = rt.parameter(rt.normal([nx, nf], 0.3).toArray(), [nx, nf]);
-    this.bias = rt.parameter(rt.normal([nf], 0.3).toArray(), [nf]);
-  }
-
-  override forward(x: Tensor): Tensor {
-    return linear(x, this.weight, this.bias, { fanInFanOut: true });
-  }
-}
-
-/** A product between other things: a second input, a factor, a module inside. */
-class Gated extends Module {
-  static readonly adaptation: LayerAdaptation<Gated> = linearAdaptation<Gated>({
-    forward: (layer, product, x, gate) => layer.around(product(layer.drop.forward(x)), gate),
-  });
-  readonly weight: Parameter;
-  readonly drop: Dropout;
-  factor = 2;
-
-  constructor(rt: Runtime, out: number, width: number) {
-    super();
-    this.weight = rt.parameter(rt.normal([out, width], 0.3).toArray(), [out, width]);
-    this.drop = new Dropout(rt, 0.5);
-  }
-
-  around(y: Tensor, gate: Tensor): Tensor {
-    return mul(scale(y, this.training ? 1 : this.factor), gate);
-  }
-
-  override forward(x: Tensor, gate: Tensor): Tensor {
-    return this.around(linear(this.drop.forward(x), this.weight), gate);
-  }
-}
-
-class GatedModel extends Module {
-  readonly gated: Gated;
-  constructor(rt: Runtime) {
-    super();
-    this.gated = new Gated(rt, 4, 5);
-  }
-  override forward(x: Tensor, gate: Tensor): Tensor {
-    return this.gated.forward(x, gate);
-  }
-}
-
-class Table extends Module {
-  static readonly adaptation = embeddingAdaptation<Table>({
-    forward: (_layer, lookup, ids) => scale(lookup(ids), 3),
-  });
-  readonly weight: Parameter;
-  constructor(rt: Runtime, rows: number, dim: number) {
-    super();
-    this.weight = rt.parameter(rt.normal([rows, dim], 0.3).toArray(), [rows, dim]);
-  }
-  override forward(ids: Tensor): Tensor {
-    return scale(embedding(ids, this.weight), 3);
-  }
-}
-
-class Filter extends Module {
-  static readonly adaptation = conv2dAdaptation<Filter>();
-  readonly weight: Parameter;
-  readonly padding = 1;
-  readonly groups: number;
-  constructor(rt: Runtime, out: number, width: number, groups = 1) {
-    super();
-    this.groups = groups;
-    const shape = [out, width / groups, 3, 3];
-    this.weight = rt.parameter(rt.normal(shape, 0.3).toArray(), shape);
-  }
-  override forward(x: Tensor): Tensor {
-    const { padding, groups } = this;
-    return conv2d(x, this.weight, null, { padding, groups });
-  }
-}
 
 /** The same numbers in a Linear. */
 function twinOf(rt: Runtime, layer: Conv1D): Linear {
@@ -122,7 +29,7 @@ function twinOf(rt: Runtime, layer: Conv1D): Linear {
   return twin;
 }
 
-function sameFactors(from: AnyLoraLayer, to: AnyLoraLayer): void {
+function setFactors(from: AnyLoraLayer, to: AnyLoraLayer): void {
   const [a, b] = [from.factors('default'), to.factors('default')];
   b.A.set(a.A);
   b.B.set(a.B);
@@ -148,7 +55,7 @@ describeRuntimes('a layer of a class of its own', (rt) => {
       LoraModel.attach(model, { r: 2, loraAlpha: 4, fanInFanOut: true, targetModules: ['0'], ...more }),
     );
     stir(rt(), at(models[0]!));
-    sameFactors(at(models[0]!), at(models[1]!));
+    setFactors(at(models[0]!), at(models[1]!));
     const bias = at(models[0]!).factors('default').bias;
     if (bias !== null) at(models[1]!).factors('default').bias!.set(bias);
     const seen = loras.map((lora, i) => {
@@ -295,63 +202,4 @@ describeRuntimes('a layer of a class of its own', (rt) => {
       expect(apart(valuesOf(rt(), model, x), on)).toBeLessThan(1e-4);
     }
   });
-
-  test('alone: LoraLayer.from wraps it with one adapter and freezes it; LoraLinear asks for a Linear', () => {
-    const own = new Conv1D(rt(), 6, 5);
-    const layer = LoraLayer.from(own, { r: 3 });
-    expect([layer.kind, layer.base, layer.adapters]).toEqual(['linear', own, ['default']]);
-    expect(own.parameters().some(({ requiresGrad }) => requiresGrad)).toBe(false);
-    expect(layer.factors('default').A.shape).toEqual([3, 5]);
-    expect(layer instanceof LoraLinear).toBe(false);
-    expect(LoraLayer.from(new Linear(rt(), 2, 2)) instanceof LoraLinear).toBe(true);
-    expect(() => LoraLinear.from(own as unknown as Linear)).toThrow(
-      'LoraLinear.from: base is Conv1D, expected a Linear',
-    );
-    expect(() => LoraLayer.from(new Dropout(rt()) as never)).toThrow(
-      'LoraLayer.from: base is Dropout, expected a Linear, Embedding or Conv2d, or a layer whose class has a static adaptation',
-    );
-  });
-
-  test('whose parameters do not fit its kind is refused with what they are, and nothing has changed', () => {
-    class Flat extends Module {
-      static readonly adaptation = linearAdaptation<Flat>();
-      weight: Parameter = rt().parameter(null, [6]);
-      bias: Parameter | null = null;
-      override forward(x: Tensor): Tensor {
-        return x;
-      }
-    }
-    const flat = new Flat();
-    const attach = (): unknown =>
-      LoraModel.attach(new Sequential(flat as never), { r: 2, targetModules: ['0'] });
-    expect(attach).toThrow(AdapterError);
-    expect(attach).toThrow(
-      'LoraModel.attach: 0: weight of Flat is [6], expected a parameter of 2 dimensions, as linear layers have',
-    );
-    flat.weight = rt().parameter(null, [6, 3]);
-    flat.bias = rt().parameter(null, [3]);
-    expect(attach).toThrow('LoraModel.attach: 0: bias of Flat is [3], expected [6] or none');
-    expect(flat.parameters().every(({ requiresGrad }) => requiresGrad)).toBe(true);
-  });
-
-  test('with groups is merged while it stands, and not for good', () => {
-    const own = new Filter(rt(), 4, 4, 2);
-    const x = rt().normal([2, 4, 5, 5]).keep();
-    const model = new Sequential(own as never);
-    const lora = LoraModel.attach(model, { r: 2, targetModules: ['0'] }).eval() as LoraModel<Sequential>;
-    stir(rt(), at(model));
-    expect(lora.verifyMerge(x)).toBeLessThan(1e-4);
-    expect(() => lora.mergeAndUnload()).toThrow('a Filter of 2 groups is merged into a plain Conv2d of one');
-    expect(lora.unload().layers[0]).toBe(own);
-  });
-});
-
-test('what a description is told is checked by name', () => {
-  expect(() => linearAdaptation({ fanInFanOut: 'yes' as never })).toThrow(
-    "linearAdaptation: fanInFanOut is 'yes', expected a boolean or a function",
-  );
-  expect(() => embeddingAdaptation({ forward: 3 as never })).toThrow(
-    'embeddingAdaptation: forward is 3, expected a function',
-  );
-  expect(() => conv2dAdaptation({ typo: 1 } as never)).toThrow('conv2dAdaptation: ');
 });

@@ -1,6 +1,6 @@
 /** What PEFT's folders hold, as PEFT 0.21.2 writes it when it runs: spellings, saved modules, trained biases, numbered layers. */
 import { expect, test } from 'vitest';
-import { parseSafetensors, writeSafetensors } from '../../src/formats/index.js';
+import { parseSafetensors } from '../../src/formats/index.js';
 import {
   AdapterError,
   type AdapterFiles,
@@ -14,6 +14,7 @@ import {
   type Tensor,
   tanh,
 } from '../../src/index.js';
+import { changedFiles, type Tensors } from '../support/adapter-files.js';
 import { describeRuntimes } from '../support/runtimes.js';
 
 /** A list at the root, and two modules of which one's name ends with the other's. */
@@ -72,21 +73,16 @@ function outputs(rt: Runtime, lora: LoraModel): number[] {
   );
 }
 
-/** The config with other fields, the tensors with others beside them. */
+/** The files with other fields in the config, and tensors beside their own. */
 function changed(
   files: AdapterFiles,
   fields: object,
   tensors: Readonly<Record<string, { shape: number[]; data: Float32Array }>> = {},
 ): { config: object; weights: Uint8Array } {
-  const config = JSON.parse(new TextDecoder().decode(files['adapter_config.json'])) as object;
-  const file = parseSafetensors(files['adapter_model.safetensors']);
-  const own = file.names.map(
-    (name) => [name, { shape: file.info(name).shape, data: file.f32(name) }] as const,
-  );
-  return {
-    config: { ...config, ...fields },
-    weights: writeSafetensors(new Map([...own, ...Object.entries(tensors)])),
+  const add = (own: Tensors): void => {
+    for (const [key, tensor] of Object.entries(tensors)) own.set(key, tensor);
   };
+  return changedFiles(files, add, fields);
 }
 
 function keysOf(files: AdapterFiles): string[] {

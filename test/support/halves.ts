@@ -39,3 +39,7 @@ export function nearest(dtype: HalfDType, value: number): number {
   if (below === above) return sign | (low % 2 === 0 ? low : high);
   return sign | (below < above ? low : high);
 }
+
+/** The values as the type holds them. */
+export const rounded = (dtype: HalfDType, values: ArrayLike<number>): number[] =>
+  Array.from(values, (value) => floatOf(dtype, nearest(dtype, value)));

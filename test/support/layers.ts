@@ -6,8 +6,11 @@ import {
   Linear,
   LoraConv2d,
   LoraEmbedding,
+  LoraLayer,
   type LoraLayerOptions,
   LoraLinear,
+  type LoraModel,
+  type Module,
   type Runtime,
   type Tensor,
 } from '../../src/index.js';
@@ -100,4 +103,17 @@ export function stir(rt: Runtime, layer: AnyLoraLayer, name = 'default'): void {
     drawn.dispose();
   }
   if (magnitude !== null) magnitude.set([...magnitude.toArray()].map((m, i) => m * (1 + 0.1 * (i % 3))));
+}
+
+/** Gives all Linear layers of a model values in an adapter that they have. */
+export function stirAll(rt: Runtime, lora: LoraModel, name = 'default'): void {
+  for (const [, module] of lora.namedModules())
+    if (module instanceof LoraLinear && module.adapters.includes(name)) stir(rt, module, name);
+}
+
+/** All LoRA layers of a model, in its order. */
+export function loraLayersOf(lora: LoraModel<Module>): AnyLoraLayer[] {
+  return lora
+    .namedModules()
+    .flatMap(([, module]) => (module instanceof LoraLayer ? [module as AnyLoraLayer] : []));
 }

@@ -1,5 +1,14 @@
-/** Small models that several tests adapt: two layers, and a head that shares the table's weight. */
-import { Embedding, Linear, Module, ReLU, type Runtime, type Tensor } from '../../src/index.js';
+/** Small models that several tests adapt: two layers, layers in a list under a head, a head that shares the table's weight. */
+import {
+  Embedding,
+  LayerNorm,
+  Linear,
+  Module,
+  ReLU,
+  type Runtime,
+  Sequential,
+  type Tensor,
+} from '../../src/index.js';
 
 /** fc2(relu(fc1(x))), [batch, 13] to [batch, 7]. */
 export class Mlp extends Module {
@@ -31,5 +40,25 @@ export class Tied extends Module {
 
   override forward(ids: Tensor): Tensor {
     return this.head.forward(this.embedding.forward(ids));
+  }
+}
+
+/** A list of layers with names of numbers, a norm and a head, [batch, 6] to [batch, 4]. */
+export class Headed extends Module {
+  readonly layers: Sequential[];
+  readonly norm: LayerNorm;
+  readonly lm_head: Linear;
+
+  constructor(rt: Runtime) {
+    super();
+    this.layers = [0, 1].map(() => new Sequential(new Linear(rt, 6, 6), new Linear(rt, 6, 6)));
+    this.norm = new LayerNorm(rt, 6);
+    this.lm_head = new Linear(rt, 6, 4);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.lm_head.forward(
+      this.norm.forward(this.layers.reduce((value, layer) => layer.forward(value), x)),
+    );
   }
 }
