@@ -3,6 +3,7 @@
  * Called by `node-files.ts`.
  */
 import type { FileHandle } from 'node:fs/promises';
+import { forgetPart, type PartFile } from './node-parts.js';
 import { messageOf, ReadError } from './platform.js';
 
 /** What a fetch is told beside the address. */
@@ -15,13 +16,13 @@ export interface FetchOptions {
 }
 
 /** What is known of a file that has come in part: it goes on only where it is still the same. */
-interface Part {
+interface Known {
   readonly tag: string;
   readonly size: number;
 }
 
 /** With the bytes of it that are there. */
-interface KnownPart extends Part {
+interface KnownPart extends Known {
   readonly have: number;
 }
 
@@ -39,13 +40,8 @@ const PATIENCE = 3;
 
 const fs = () => globalThis.process.getBuiltinModule('node:fs/promises');
 
-/** Removes what came in part, and what is known of it. */
-export async function forget(part: string): Promise<void> {
-  for (const path of [part, `${part}.json`]) await fs().rm(path, { force: true });
-}
-
 /** Asks until all of the file is in `part`: a connection that is cut is asked anew, as long as more comes. @throws ReadError */
-export async function fetchInto(part: string, url: URL, options: FetchOptions): Promise<void> {
+export async function fetchInto(part: PartFile, url: URL, options: FetchOptions): Promise<void> {
   let most = 0;
   for (let vain = 0; ; ) {
     options.signal?.throwIfAborted();
@@ -63,14 +59,14 @@ export async function fetchInto(part: string, url: URL, options: FetchOptions): 
 
 /** What came is kept where it is known what it is the beginning of. */
 async function cutShort(
-  part: string,
+  part: PartFile,
   url: URL,
   end: number,
   size: number | null,
   cause: unknown,
 ): Promise<ReadError> {
   const kept = (await partOf(part)) !== null;
-  if (!kept) await forget(part);
+  if (!kept) await forgetPart(part);
   const why = cause === null ? '' : ` (${messageOf(cause)})`;
   const next = kept ? 'they are kept, and fetching again goes on from there' : 'nothing is kept';
   return new ReadError(
@@ -83,7 +79,7 @@ async function cutShort(
 
 /** Asks for what is missing, or for all where the server's file is not known to be the same. @throws ReadError */
 async function ask(
-  part: string,
+  part: PartFile,
   url: URL,
   known: KnownPart | null,
   signal: AbortSignal | undefined,
@@ -101,7 +97,7 @@ async function ask(
       return { response, from: known.have, size: known.size };
     // Not the bytes that were asked for, or no more of them: another file by now.
     await response.body?.cancel();
-    await forget(part);
+    await forgetPart(part);
     return ask(part, url, null, signal);
   }
   if (response.status !== 200) {
@@ -117,25 +113,25 @@ async function ask(
 }
 
 /** Takes note of what comes. @returns its size, null where nobody says it */
-async function begin(part: string, { headers }: Response): Promise<number | null> {
+async function begin(part: PartFile, { headers }: Response): Promise<number | null> {
   const length = headers.get('content-length');
   const size = length === null || headers.has('content-encoding') ? null : Number(length);
   const etag = headers.get('etag');
   // A weak tag does not vouch for bytes.
   const tag = etag !== null && !etag.startsWith('W/') ? etag : headers.get('last-modified');
-  await forget(part);
+  await forgetPart(part);
   if (tag !== null && size !== null) {
-    const known: Part = { tag, size };
-    await fs().writeFile(`${part}.json`, JSON.stringify(known));
+    const known: Known = { tag, size };
+    await fs().writeFile(part.note, JSON.stringify(known));
   }
   return size;
 }
 
 /** What came before, if it can go on. */
-async function partOf(part: string): Promise<KnownPart | null> {
+async function partOf(part: PartFile): Promise<KnownPart | null> {
   try {
-    const { tag, size } = JSON.parse(await fs().readFile(`${part}.json`, 'utf8')) as Part;
-    const { size: have } = await fs().stat(part);
+    const { tag, size } = JSON.parse(await fs().readFile(part.note, 'utf8')) as Known;
+    const { size: have } = await fs().stat(part.data);
     return have > 0 && have <= size ? { tag, size, have } : null;
   } catch {
     return null;
@@ -144,12 +140,12 @@ async function partOf(part: string): Promise<KnownPart | null> {
 
 /** Writes what arrives. @returns where it ended, and what cut it short */
 async function receive(
-  part: string,
+  part: PartFile,
   { response, from, size }: Arriving,
   { check, onProgress, signal }: FetchOptions,
 ): Promise<{ end: number; cause: unknown }> {
   const reader = response.body?.getReader();
-  const handle = await fs().open(part, from > 0 ? 'r+' : 'w');
+  const handle = await fs().open(part.data, from > 0 ? 'r+' : 'w');
   const head: number[] = [];
   let end = from;
   let looked = from > 0 || check === undefined;
@@ -169,7 +165,7 @@ async function receive(
     }
   } catch (error) {
     await reader?.cancel();
-    if (!looked) await forget(part);
+    if (!looked) await forgetPart(part);
     throw error;
   } finally {
     await handle.close();

@@ -4,7 +4,8 @@
  * they are wanted, as in `node.ts`.
  */
 import { makeFolder } from './make-folder.js';
-import { type FetchOptions, fetchInto, forget } from './node-fetch.js';
+import { type FetchOptions, fetchInto } from './node-fetch.js';
+import { claimPart, forgetLeftParts, forgetPart, type PartFile, releasePart } from './node-parts.js';
 import { messageOf, ReadError } from './platform.js';
 
 /** What `fetchedFile` takes beside the address. */
@@ -55,23 +56,36 @@ export async function fetchedFile(url: URL, options: CacheOptions = {}): Promise
   const path = pathOf().join(folder, nameOf(url));
   if (await isThere(path, options.sha256)) return pathToFileURL(path);
   await makeFolder(folder);
-  const part = `${path}.part`;
-  await fetchInto(part, url, options);
-  if (options.sha256 !== undefined) {
-    const found = await hashOf(part);
-    if (found !== options.sha256.toLowerCase()) {
-      await forget(part);
-      throw new ReadError(url, false, `has the SHA-256 ${found}, expected ${options.sha256.toLowerCase()}`);
-    }
-  }
+  const part = await claimPart(path);
   try {
-    await fs().rename(part, path);
+    await fetchInto(part, url, options);
+    await checkHash(part, url, options.sha256);
+    await takeName(part, path);
   } catch (error) {
-    // Another process may have been faster with the same file.
+    await releasePart(part);
+    throw error;
+  }
+  await forgetPart(part);
+  await forgetLeftParts(path);
+  return pathToFileURL(path);
+}
+
+/** @throws ReadError for a file of another hash, of which nothing is kept */
+async function checkHash(part: PartFile, url: URL, sha256: string | undefined): Promise<void> {
+  if (sha256 === undefined) return;
+  const found = await hashOf(part.data);
+  if (found === sha256.toLowerCase()) return;
+  await forgetPart(part);
+  throw new ReadError(url, false, `has the SHA-256 ${found}, expected ${sha256.toLowerCase()}`);
+}
+
+async function takeName({ data }: PartFile, path: string): Promise<void> {
+  try {
+    await fs().rename(data, path);
+  } catch (error) {
+    // Another process may have been faster with the same file, and have it open.
     if (!(await isThere(path, undefined))) throw error;
   }
-  await forget(part);
-  return pathToFileURL(path);
 }
 
 /** Where the user's programs keep what they can fetch again. */

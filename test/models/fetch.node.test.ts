@@ -1,6 +1,15 @@
 /** A model behind an address: fetched once into a cache folder, resumed where it was cut, refused where it is something else. */
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -130,6 +139,67 @@ test('a server that stops answering leaves what came for the next call', async (
   asked = [];
   await logitsOf(url(), { sha256: SHA256 });
   expect(asked).toEqual([{ url: '/tiny.gguf', range: 'bytes=20000-' }]);
+  expect(kept()).toHaveLength(1);
+});
+
+/** Calls begin to fetch the file in turn; none of them gets more than its beginning. */
+async function begun(count: number): Promise<{ loads: Promise<number[]>[]; answers: ServerResponse[] }> {
+  const answers: ServerResponse[] = [];
+  const loads: Promise<number[]>[] = [];
+  for (let i = 0; i < count; i++)
+    await new Promise<void>((there) => {
+      answer = (_, response) => {
+        answers.push(response);
+        response.writeHead(200, { 'Content-Length': FILE.length });
+        response.write(FILE.subarray(0, 20_000));
+      };
+      loads.push(
+        logitsOf(url(), { onProgress: (loaded, _, what) => what === 'fetch' && loaded >= 20_000 && there() }),
+      );
+    });
+  return { loads, answers };
+}
+
+test('two that fetch one file at once do not write into each other', async () => {
+  const want = await logitsOf(new Blob([FILE]), {});
+  const { loads, answers } = await begun(2);
+  const [first, second] = loads as [Promise<number[]>, Promise<number[]>];
+  // The one that began first is done while the other has a beginning.
+  answers[0]!.end(FILE.subarray(20_000));
+  expect(await first).toEqual(want);
+  const whole = kept().find((name) => name.endsWith('.gguf'))!;
+  expect(readFileSync(join(cache, whole)).equals(FILE)).toBe(true);
+  answers[1]!.destroy();
+  answer = (_, response) => response.destroy();
+  await expect(second).rejects.toThrow(FormatError);
+  expect(readFileSync(join(cache, whole)).equals(FILE)).toBe(true);
+  asked = [];
+  expect(await logitsOf(url())).toEqual(want);
+  expect(asked).toEqual([]);
+});
+
+test('what a process that is gone had fetched is taken up, what a living one fetches is not', async () => {
+  const dead = spawnSync(process.execPath, ['--version']).pid;
+  answer = (request, response) => serve(FILE, asked.length === 1 ? { cut: 20_000 } : {})(request, response);
+  let owned = '';
+  const ending = new AbortController();
+  const onProgress = (): void => {
+    owned = kept().find((name) => name.endsWith(`-${process.pid}`))!;
+    ending.abort(new Error('enough'));
+  };
+  await expect(logitsOf(url(), { signal: ending.signal, onProgress })).rejects.toThrow('enough');
+  const [part] = kept().filter((name) => name.endsWith('.part'));
+  const bytes = FILE.subarray(0, 20_000);
+  writeFileSync(join(cache, part!), bytes);
+  renameSync(join(cache, part!), join(cache, owned));
+  expect(asked).toHaveLength(1);
+  await logitsOf(url('/tiny.gguf'), { sha256: SHA256 });
+  expect(asked[1]).toEqual({ url: '/tiny.gguf', range: undefined });
+
+  rmSync(join(cache, kept().find((name) => name.endsWith('.gguf'))!));
+  renameSync(join(cache, owned), join(cache, owned.replace(/\d+$/, String(dead))));
+  await logitsOf(url(), { sha256: SHA256 });
+  expect(asked[2]).toEqual({ url: '/tiny.gguf', range: 'bytes=20000-' });
   expect(kept()).toHaveLength(1);
 });
 
