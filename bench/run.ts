@@ -1,6 +1,6 @@
 /** Runs one suite in this engine, Node or a page: its environment before, the ceilings around it, its runtimes' end. */
 import type { Runtime } from 'lora-wasm';
-import type { ModelInput } from '../src/models/index.js';
+import type { ModelInput } from 'lora-wasm/models';
 import { runtimeOf as ownRuntime } from './core/own.js';
 import { higher, Yardstick } from './core/peak.js';
 import type { Ceilings, ResidentJob, Row } from './core/records.js';

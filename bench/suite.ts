@@ -3,7 +3,7 @@
  * imports, names nothing of Node; `suites.ts` lists all, `run.ts` runs one.
  */
 import type { Runtime } from 'lora-wasm';
-import type { ModelInput } from '../src/models/index.js';
+import type { ModelInput } from 'lora-wasm/models';
 import type { Goal } from './core/goal.js';
 import type { Yardstick } from './core/peak.js';
 import type { Ceilings, NotMeasured, Report, ResidentJob, Row } from './core/records.js';

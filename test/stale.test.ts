@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Build, buildIfStale } from './stale.js';
+import { type Build, buildIfStale } from '../scripts/build/stale.js';
 
 const BUILD: Build = { name: 'thing', script: 'build:thing', made: ['out.js'], sources: ['src', 'set.json'] };
 

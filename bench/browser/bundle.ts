@@ -16,7 +16,10 @@ export async function bundlePage(entry: URL): Promise<void> {
     plugins: [missingPackages(fileURLToPath(new URL('./', entry))), builtWorker()],
     worker: { format: 'es', plugins: () => [builtWorker()] },
     resolve: {
-      alias: [{ find: /^lora-wasm$/, replacement: here('../../src/index.ts') }],
+      alias: [
+        { find: /^lora-wasm$/, replacement: here('../../src/index.ts') },
+        { find: /^lora-wasm\/models$/, replacement: here('../../src/models/index.ts') },
+      ],
     },
     build: {
       outDir: PAGE_FOLDER,

@@ -8,6 +8,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { freshPackage } from '../../scripts/build/fresh.js';
 import { printTable, showProgress } from '../core/print.js';
 import { figure, ratioText } from '../core/table.js';
 import { compareTimes, type Line, type Times, verdictOf } from './verdict.js';
@@ -53,7 +54,7 @@ function changed(path: string): number {
   return Math.max(0, ...readdirSync(path).map((name) => changed(join(path, name))));
 }
 
-/** Ends the command where a checkout is not built, or was changed since: its times would be those of something else. */
+/** Ends the command where the other checkout is not built, or was changed since: its times would be those of something else. */
 function expectBuilt(root: string): void {
   for (const [sources, made] of [
     ['src', 'dist/index.js'],
@@ -113,7 +114,8 @@ function compare(node: string): Line[] {
   return lines;
 }
 
-for (const root of [before, here]) expectBuilt(root);
+expectBuilt(before);
+freshPackage();
 const lines = nodes.flatMap(compare);
 console.log(verdictOf(lines));
 process.exitCode = lines.some(({ lost }) => lost) ? 1 : 0;

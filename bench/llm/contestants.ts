@@ -1,7 +1,7 @@
 /** The model of `--model` as it takes part: over the weights as they lie in the file, on one thread and on two, and over float32. */
 import type { Runtime } from 'lora-wasm';
+import { type LanguageModel, loadModel } from 'lora-wasm/models';
 import { Random } from '../../reference/random.js';
-import { type LanguageModel, loadModel } from '../../src/models/index.js';
 import type { SharedCeiling } from '../core/shared-ceiling.js';
 import type { Environment } from '../suite.js';
 

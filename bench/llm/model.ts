@@ -2,7 +2,7 @@
  * The whole model of `--model`: a prompt and what is written after it, as `generate` does it, over the weights as they lie in the
  * file on one thread and on two, and the same prompt over float32. Verified first; ceilings in the same rounds.
  */
-import { type CausalLM, generate } from '../../src/models/index.js';
+import { type CausalLM, generate } from 'lora-wasm/models';
 import { pairedRatio, summarise } from '../core/measure.js';
 import type { Environment } from '../suite.js';
 import { type Contestant, nameOf, PLAIN, randomIds, STORED } from './contestants.js';

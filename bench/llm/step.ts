@@ -11,8 +11,8 @@ import {
   type Runtime,
   scale,
 } from 'lora-wasm';
+import { type CausalLM, causalLoss, type ModelConfig } from 'lora-wasm/models';
 import { randomArray } from '../../reference/random.js';
-import { type CausalLM, causalLoss, type ModelConfig } from '../../src/models/index.js';
 
 export const RANK = 8;
 /** What AdamW and clipping are told. */

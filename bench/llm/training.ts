@@ -4,7 +4,7 @@
  * they are timed and behind it.
  */
 import { LoraModel } from 'lora-wasm';
-import type { CausalLM } from '../../src/models/index.js';
+import type { CausalLM } from 'lora-wasm/models';
 import { pairedRatio, summarise, type Timing } from '../core/measure.js';
 import type { SharedCeiling } from '../core/shared-ceiling.js';
 import type { Environment } from '../suite.js';

@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
+import { freshPackage } from '../../scripts/build/fresh.js';
 import { startChromium } from '../browser/chromium.js';
 import { type Remote, startChild } from '../core/child.js';
 import { higher } from '../core/peak.js';
@@ -106,6 +107,7 @@ async function measure(engine: Engine, { python = '', quick, only }: Options): P
 
 async function main(): Promise<void> {
   const options = readOptions();
+  freshPackage();
   const { chromium } = options;
   const engine =
     chromium === undefined ? nodeEngine() : await startChromium(chromium, PAGE, { packages: PACKAGES });

@@ -1,6 +1,7 @@
 /** The whole model in the suite `llm`: figures follow from rounds and sizes, and a model that computes something else is refused. */
 import { fileURLToPath } from 'node:url';
 import { createRuntime } from 'lora-wasm';
+import type { ModelConfig } from 'lora-wasm/models';
 import { expect, test } from 'vitest';
 import { pairedRatio } from '../../bench/core/measure.js';
 import { nodeEngine } from '../../bench/engines.js';
@@ -8,7 +9,6 @@ import { type StartNative, stepFlops } from '../../bench/llm/step.js';
 import { modelRows } from '../../bench/llm/suite.js';
 import { isModelRow, type ModelRow, percentsOf, speedsOf } from '../../bench/llm/turns.js';
 import { SUITES } from '../../bench/suites.js';
-import type { ModelConfig } from '../../src/models/index.js';
 import { environmentOf, switchKernels } from './environment.js';
 
 const PATH = fileURLToPath(new URL('../golden/gguf/q8_0.gguf', import.meta.url));

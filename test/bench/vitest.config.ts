@@ -6,7 +6,12 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 
 export default defineConfig({
   root: here('../..'),
-  resolve: { alias: [{ find: /^lora-wasm$/, replacement: here('../../src/index.ts') }] },
+  resolve: {
+    alias: [
+      { find: /^lora-wasm$/, replacement: here('../../src/index.ts') },
+      { find: /^lora-wasm\/models$/, replacement: here('../../src/models/index.ts') },
+    ],
+  },
   test: {
     name: 'bench',
     globalSetup: ['test/build-if-stale.ts'],

@@ -3,7 +3,7 @@
  * what came of it. Exit code 1 where a resumed run ended in other bytes than one that nothing disturbed.
  */
 import { parseArgs } from 'node:util';
-import build from '../build-if-stale.js';
+import { freshPackage } from '../../scripts/build/fresh.js';
 import { killJobs } from './lives.js';
 import { seeded } from './seeded.js';
 
@@ -14,7 +14,7 @@ if (!Number.isInteger(times) || times < 1 || !Number.isInteger(seed)) {
   console.error(`test:kill: times ${values.times} and seed ${values.seed}, expected whole numbers`);
   process.exit(2);
 }
-await build();
+freshPackage();
 const { kills, insideSave, resumes, runs, differences } = await killJobs(times, seeded(seed));
 console.log(
   `test:kill: seed ${seed}: ${kills} kills (${insideSave} inside a save), ${resumes} resumes, ${runs} runs, ${differences.length} differences`,

@@ -5,7 +5,7 @@
  * writes the documentation's tables from the newest results.
  */
 import { parseArgs } from 'node:util';
-import setup from '../build-if-stale.js';
+import { freshPackage } from '../../scripts/build/fresh.js';
 import { writePages } from './docs.js';
 import { closeBrowser } from './pages.js';
 import { NotInstalled, pack } from './project.js';
@@ -64,7 +64,7 @@ async function main(): Promise<void> {
   });
   const { all = false, only, docs } = values;
   if (docs) return writePages();
-  await setup();
+  freshPackage();
   const chosen = rows.filter(({ name, quick }) =>
     only === undefined ? all || quick : name.toLowerCase().includes(only.toLowerCase()),
   );

@@ -1,6 +1,6 @@
 /**
  * Whether a build is older than its sources, by their content where it is known what it was made of, and by times of change
- * elsewhere: a branch that was left and come back to, or a file saved as it was, costs no build. For the set-ups of the tests.
+ * elsewhere: a branch that was left and come back to, or a file saved as it was, costs no build. Called by `fresh.ts`.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What a build was made of, kept in build/. */
 interface Made {
