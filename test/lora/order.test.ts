@@ -9,6 +9,7 @@ import {
   type Runtime,
   type Tensor,
 } from '../../src/index.js';
+import { apart, valuesOf } from '../support/layers.js';
 import { Mlp, Tied } from '../support/models.js';
 import { describeRuntimes } from '../support/runtimes.js';
 
@@ -19,14 +20,6 @@ function stir(rt: Runtime, lora: LoraModel): void {
   for (const [name, parameter] of lora.namedParameters())
     if (/lora_|trained|modules_to_save/.test(name))
       parameter.set(rt.scope(() => rt.normal(parameter.shape, 0.5).toArray()) as Float32Array);
-}
-
-function valuesOf(rt: Runtime, model: Layer, x: Tensor): number[] {
-  return rt.scope(() => [...rt.noGrad(() => model.forward(x).toArray())]);
-}
-
-function apart(a: readonly number[], b: readonly number[]): number {
-  return a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 }
 
 describeRuntimes('orders of operations', (rt) => {

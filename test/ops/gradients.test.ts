@@ -28,15 +28,10 @@ import {
   tanh,
 } from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
+import { leaf } from '../support/tensors.js';
 
 /** f32 differences over steps of 1e-2 carry about 1e-3 of the largest gradient. */
 const BOUND = 5e-3;
-
-function leaf(rt: Runtime, shape: number[]): Tensor {
-  const tensor = rt.normal(shape).keep();
-  tensor.requiresGrad = true;
-  return tensor;
-}
 
 describeRuntimes('gradients', (rt) => {
   const cases: Record<string, (rt: Runtime, x: Tensor, other: Tensor) => Tensor> = {

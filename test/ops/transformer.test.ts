@@ -13,25 +13,26 @@ import {
   type Tensor,
 } from '../../src/index.js';
 import { describeRuntimes, gradientError } from '../support/runtimes.js';
+import { leaf } from '../support/tensors.js';
 import { wrong } from '../support/wrong.js';
 
 /** f32 differences over steps of 1e-2 carry about 1e-3 of the largest gradient. */
 const BOUND = 5e-3;
 
 describeRuntimes('parts of a language model', (rt) => {
-  const leaf = (...shape: number[]): Tensor => {
-    const tensor = rt().normal(shape).keep();
-    tensor.requiresGrad = true;
-    return tensor;
-  };
-
   const cases: Record<string, () => { inputs: Tensor[]; y: (inputs: Tensor[]) => Tensor }> = {
-    rmsNorm: () => ({ inputs: [leaf(2, 3, 6), leaf(6)], y: ([x, w]) => rmsNorm(x!, w!, 0.1) }),
-    swiglu: () => ({ inputs: [leaf(2, 9), leaf(2, 9)], y: ([gate, up]) => swiglu(gate!, up!) }),
-    'swiglu of one tensor': () => ({ inputs: [leaf(2, 9)], y: ([x]) => swiglu(x!, x!) }),
+    rmsNorm: () => ({
+      inputs: [leaf(rt(), [2, 3, 6]), leaf(rt(), [6])],
+      y: ([x, w]) => rmsNorm(x!, w!, 0.1),
+    }),
+    swiglu: () => ({
+      inputs: [leaf(rt(), [2, 9]), leaf(rt(), [2, 9])],
+      y: ([gate, up]) => swiglu(gate!, up!),
+    }),
+    'swiglu of one tensor': () => ({ inputs: [leaf(rt(), [2, 9])], y: ([x]) => swiglu(x!, x!) }),
     rotate: () => {
       const table = rotaryTable(rt(), { headDim: 6, length: 9, theta: 20 });
-      return { inputs: [leaf(2, 3, 12)], y: ([x]) => rotate(x!, table, Int32Array.of(8, 0, 3)) };
+      return { inputs: [leaf(rt(), [2, 3, 12])], y: ([x]) => rotate(x!, table, Int32Array.of(8, 0, 3)) };
     },
   };
   test.each(Object.keys(cases))('gradients of %s against differences', (name) => {

@@ -14,6 +14,7 @@ import type {
   BatchLoss,
   CheckpointFiles,
   CheckpointStore,
+  StepEvent,
   StoredCheckpoint,
   TrainEvent,
   TrainResult,
@@ -94,6 +95,10 @@ export async function drain(
     events.push(next.value);
   }
 }
+
+/** The events of steps alone. */
+export const stepsOf = (events: readonly TrainEvent[]): StepEvent[] =>
+  events.filter((event): event is StepEvent => event.type === 'step');
 
 /** Files to be compared: JSON as its text, others by their hash. */
 export function textOf(files: CheckpointFiles): Record<string, string> {

@@ -13,7 +13,6 @@ import {
   Linear,
   type LoraConfig,
   LoraModel,
-  mseLoss,
   mul,
   OutOfMemoryError,
   type Parameter,
@@ -26,20 +25,9 @@ import {
 } from '../../src/index.js';
 import { FailingAllocator, failEachAllocation } from '../support/failing-allocator.js';
 import { inUse } from '../support/runtimes.js';
+import { forget, gradientsOf, leafOf } from '../support/tensors.js';
 
 const rt: Runtime = await createRuntime({ kernels: 'simd', threads: 1, seed: 3 });
-
-type Gradients = (Float32Array | Int32Array | null)[];
-const gradientsOf = (leaves: readonly Tensor[]): Gradients =>
-  leaves.map(({ grad }) => grad?.toArray() ?? null);
-const forget = (leaves: readonly Tensor[]): void => {
-  for (const leaf of leaves) {
-    leaf.grad?.dispose();
-    leaf.grad = null;
-  }
-};
-const leafOf = (values: readonly number[]): Tensor =>
-  rt.tensor(values, [values.length], { requiresGrad: true }).keep();
 
 interface Case {
   readonly name: string;
@@ -133,7 +121,7 @@ describe.each(CASES)('an allocation that fails in backward, $name', ({ model, co
 
 describe('a backward that failed', () => {
   test('spends the tape, and the next one says to run forward again', () => {
-    const x = leafOf([1, 2, 3]);
+    const x = leafOf(rt, [1, 2, 3]);
     rt.scope(() => {
       const loss = sum(mul(scale(x, 2), x));
       const allocator = new FailingAllocator(rt, 4);
@@ -148,7 +136,7 @@ describe('a backward that failed', () => {
   });
 
   test('may be tried again where it failed before the first operation', () => {
-    const x = leafOf([1, 2, 3]);
+    const x = leafOf(rt, [1, 2, 3]);
     rt.scope(() => {
       const loss = sum(mul(x, x));
       using _ = new FailingAllocator(rt, 1);
@@ -160,7 +148,7 @@ describe('a backward that failed', () => {
   });
 
   test('adds nothing when an operation of one’s own throws', () => {
-    const [x, y] = [leafOf([1, 2]), leafOf([3, 4])];
+    const [x, y] = [leafOf(rt, [1, 2]), leafOf(rt, [3, 4])];
     const broken = defineOperation({
       name: 'broken',
       forward: ({ a }: { a: Tensor }) => ({ y: scale(a, 1) }),
@@ -180,125 +168,9 @@ describe('a backward that failed', () => {
   });
 });
 
-describe('a backward inside an operation’s backward', () => {
-  /** Passes its input on, and calls `inside` in backward. */
-  const around = (inside: () => void): ((x: Tensor) => Tensor) => {
-    const operation = defineOperation({
-      name: 'around',
-      forward: ({ a }: { a: Tensor }) => ({ y: scale(a, 1) }),
-      backward: ({ dy }) => {
-        inside();
-        return { a: scale(dy, 1) };
-      },
-    });
-    return (x) => operation({ a: x });
-  };
-
-  test('hands over with the outermost, and both add up', () => {
-    const [w, x] = [leafOf([1, 2]), leafOf([5, 6])];
-    rt.scope(() => {
-      const inner = sum(mul(w, w));
-      const op = around(() => {
-        inner.backward();
-        expect(w.grad).toBeNull();
-      });
-      sum(mul(op(x), w)).backward();
-    });
-    expect([...w.grad!.toArray()]).toEqual([2 + 5, 4 + 6]);
-    expect([...x.grad!.toArray()]).toEqual([1, 2]);
-    w.dispose();
-    x.dispose();
-  });
-
-  test('does not write where the outer one has begun a parameter’s gradient', () => {
-    const { weight } = new Linear(rt, 2, 1, { bias: false });
-    weight.set([1, 2]);
-    const x = rt.tensor([5, 6], [1, 2], { requiresGrad: true });
-    rt.scope(() => {
-      const [inner, failing] = [sum(mul(weight, weight)), sum(mul(weight, weight))];
-      const op = around(() => {
-        inner.backward();
-        using _ = new FailingAllocator(rt, 3);
-        expect(() => failing.backward()).toThrow(OutOfMemoryError);
-      });
-      sum(mul(op(x), weight)).backward();
-    });
-    expect([...weight.grad!.toArray()]).toEqual([2 + 5, 4 + 6]);
-    weight.block.dispose();
-  });
-
-  test('leaves nothing when the outer one fails after it', () => {
-    const [w, v, x] = [leafOf([1, 2]), leafOf([1, 2]), leafOf([5, 6])];
-    v.grad = rt.tensor([7, 8]);
-    const before = inUse(rt);
-    rt.scope(() => {
-      const inner = sum(mul(w, v));
-      const op = around(() => {
-        inner.backward();
-        throw new Error('after the inner one');
-      });
-      expect(() => sum(mul(op(x), w)).backward()).toThrow(/after the inner one/);
-    });
-    expect(gradientsOf([w, x])).toEqual([null, null]);
-    expect([...v.grad!.toArray()]).toEqual([7, 8]);
-    expect(inUse(rt)).toEqual(before);
-    for (const leaf of [w, v, x]) leaf.dispose();
-  });
-
-  test('that fails and is caught adds nothing of its own', () => {
-    const [w, x] = [leafOf([1, 2]), leafOf([5, 6])];
-    rt.scope(() => {
-      const inner = sum(
-        mul(
-          around(() => {
-            throw new Error('inner');
-          })(scale(w, 1)),
-          w,
-        ),
-      );
-      const op = around(() => expect(() => inner.backward()).toThrow(/inner/));
-      sum(mul(op(x), w)).backward();
-    });
-    expect([...w.grad!.toArray()]).toEqual([5, 6]);
-    w.dispose();
-    x.dispose();
-  });
-
-  test('gives a leaf that was made in there its gradient at once', () => {
-    const x = leafOf([1, 2]);
-    rt.scope(() => {
-      const y = rt.record(rt.zeros([2]), {
-        name: 'recomputed',
-        inputs: { x },
-        keep: {},
-        backward: ({ dy, pass }) => {
-          const again = rt.tensor([1, 2], [2], { requiresGrad: true });
-          mul(again, again).backward(dy);
-          pass(again.grad!, 'x');
-        },
-      });
-      sum(scale(y, 3)).backward();
-    });
-    expect([...x.grad!.toArray()]).toEqual([6, 12]);
-    x.dispose();
-  });
-
-  test('adds to a gradient that was there, once', () => {
-    const [w, x] = [leafOf([1, 2]), leafOf([5, 6])];
-    w.grad = rt.tensor([100, 200]);
-    rt.scope(() => {
-      const inner = sum(mul(w, w));
-      sum(mul(around(() => inner.backward())(x), w)).backward();
-    });
-    expect([...w.grad!.toArray()]).toEqual([107, 210]);
-    w.dispose();
-    x.dispose();
-  });
-});
-
 test('parameters that are gone before backward get no gradient, and the others theirs', () => {
   const { blocks } = rt.memory();
-  const x = leafOf([1, 2]);
+  const x = leafOf(rt, [1, 2]);
   const layer = new Linear(rt, 2, 1);
   const weight = [...layer.weight.toArray()];
   rt.scope(() => sum(layer.forward(x)).backward());
@@ -312,56 +184,6 @@ test('parameters that are gone before backward get no gradient, and the others t
   expect([...x.grad!.toArray()]).toEqual(weight);
   x.dispose();
   expect(rt.memory().blocks).toBe(blocks);
-});
-
-describe('memory of a step', () => {
-  const lora = LoraModel.attach(new Sequential(new Linear(rt, 60, 50), new ReLU(), new Linear(rt, 50, 10)), {
-    r: 4,
-    targetModules: ['0', '2'],
-  });
-  const leaves = lora.trainableParameters() as Parameter[];
-  const x = rt.normal([20, 60]).keep();
-  const y = rt.normal([20, 10]).keep();
-  const peakOf = (): { peak: number; count: number } => {
-    const { held } = rt.memory();
-    using allocator = new FailingAllocator(rt);
-    rt.scope(() => mseLoss(lora.forward(x), y).backward());
-    return { peak: allocator.peak - held, count: allocator.count };
-  };
-
-  test('a first gradient is written where it stays: side by side, with nothing allocated for it', () => {
-    const first = peakOf();
-    const { block } = leaves[0]!;
-    for (const leaf of leaves)
-      expect(leaf.grad!.pointer - leaves[0]!.grad!.pointer).toBe(leaf.pointer - leaves[0]!.pointer);
-    forget(leaves);
-    const again = peakOf();
-    expect(first.count).toBe(again.count + 1);
-    expect(first.peak - again.peak).toBeLessThanOrEqual(block.bytes + 4096);
-    forget(leaves);
-  });
-
-  test('gradients that are added to raise the peak by no more than themselves', () => {
-    const fresh = peakOf();
-    const added = peakOf();
-    const bytes = leaves.reduce(
-      (total, { size }) => total + Math.max(64, Math.ceil((size * 4) / 64) * 80),
-      0,
-    );
-    expect(added.count).toBe(fresh.count + leaves.length);
-    expect(added.peak - fresh.peak).toBeGreaterThan(0);
-    expect(added.peak - fresh.peak).toBeLessThanOrEqual(bytes);
-    forget(leaves);
-  });
-
-  test('a sum of two backwards is the two gradients added', () => {
-    const run = (): void => rt.scope(() => mseLoss(lora.forward(x), y).backward());
-    run();
-    const one = gradientsOf(leaves);
-    run();
-    expect(gradientsOf(leaves)).toEqual(one.map((g) => Float32Array.from(g!, (value) => value + value)));
-    forget(leaves);
-  });
 });
 
 test('cross-entropy after an error and forward again equals an undisturbed step', () => {

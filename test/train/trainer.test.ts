@@ -1,20 +1,18 @@
-/** The Trainer's loop: steps as a plain loop would make them, accumulation, masks, schedules, signals, memory. */
+/** The Trainer's steps as a plain loop would make them: accumulation, masks, groups, losses without a count, memory. */
 import { expect, test } from 'vitest';
 import {
   AdamW,
   clipGradNorm,
   createRuntime,
   crossEntropy,
-  Linear,
   mseLoss,
   type Parameter,
-  Sequential,
   SGD,
   scale,
   schedule,
-  sum,
+  type sum,
 } from '../../src/index.js';
-import { type StepEvent, type TrainEvent, Trainer, type TrainerOptions } from '../../src/train/index.js';
+import { Trainer } from '../../src/train/index.js';
 import { describeRuntimes } from '../support/runtimes.js';
 import {
   CLASSES,
@@ -25,11 +23,10 @@ import {
   makeNet,
   makeRows,
   type Rows,
+  stepsOf,
   WIDTH,
 } from '../support/training.js';
 
-const stepsOf = (events: readonly TrainEvent[]): StepEvent[] =>
-  events.filter((event): event is StepEvent => event.type === 'step');
 const bytesOf = (parameters: readonly Parameter[]): number[][] => parameters.map((one) => [...one.bytes()]);
 
 describeRuntimes('training', (rt) => {
@@ -145,119 +142,6 @@ describeRuntimes('training', (rt) => {
     );
   });
 
-  test('the last window of an epoch is a step of its own, and schedules count steps', async () => {
-    const lora = makeLora(rt());
-    const seen: number[] = [];
-    const trainer = new Trainer(lora, inBatches(makeRows(14), [2, 2, 2, 2, 2, 2, 2]), {
-      loss: lossOf(rt()),
-      schedule(step) {
-        seen.push(step);
-        return 1 / (step + 1);
-      },
-      ...{ accumulate: 3, epochs: 2 },
-    });
-    expect(trainer.steps).toBe(6);
-    const { events } = await drain(trainer.run());
-    expect(stepsOf(events).map(({ epoch, count }) => [epoch, count])).toEqual([
-      ...[
-        [0, 6],
-        [0, 6],
-        [0, 2],
-      ],
-      ...[
-        [1, 6],
-        [1, 6],
-        [1, 2],
-      ],
-    ]);
-    expect(seen).toEqual([0, 1, 2, 3, 4, 5]);
-    expect(stepsOf(events).map(({ lr }) => lr)).toEqual([1, 2, 3, 4, 5, 6].map((step) => 1e-3 * (1 / step)));
-  });
-
-  test('an epoch has every row once, each epoch in an order of its own, the same for the same seed', async () => {
-    const rows = makeRows(23);
-    const orders = async (seed?: number): Promise<number[][]> => {
-      const epochs: number[][] = [];
-      const lora = makeLora(rt());
-      const source = {
-        ...{ rows: 23, batchSize: 4 },
-        batch: async (wanted: readonly number[]) => ({
-          wanted,
-          x: wanted.flatMap((row) => rows.x.slice(row * WIDTH, (row + 1) * WIDTH)),
-          y: wanted.map((row) => rows.y[row]!),
-        }),
-      };
-      const trainer = new Trainer(lora, source, {
-        loss(batch, model) {
-          epochs.push([...batch.wanted]);
-          return lossOf(rt())(batch, model);
-        },
-        ...{ epochs: 2, ...(seed === undefined ? {} : { seed }) },
-      });
-      await drain(trainer.run());
-      return [epochs.slice(0, 6).flat(), epochs.slice(6).flat()];
-    };
-    const [first, second] = await orders();
-    for (const order of [first!, second!])
-      expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 23 }, (_, i) => i));
-    expect(second).not.toEqual(first);
-    expect(await orders(rt().info().seed)).toEqual([first, second]);
-    expect((await orders(8))[0]).not.toEqual(first);
-  });
-
-  test('a step leaves an event of its own a turn, and a signal ends the run behind the step', async () => {
-    const lora = makeLora(rt());
-    const control = new AbortController();
-    let [turns, steps] = [0, 0];
-    const tick = (): void => {
-      turns++;
-      if (steps < 6) setTimeout(tick, 0);
-    };
-    const loss = lossOf(rt());
-    const trainer = new Trainer(lora, inBatches(makeRows(12), [4, 4, 4]), {
-      loss: (batch: Rows, model) => {
-        // Longer than a timer waits at least, so that one is due at every turn.
-        const due = performance.now() + 2;
-        while (performance.now() < due);
-        return loss(batch, model);
-      },
-      epochs: 100,
-    });
-    tick();
-    const run = trainer.run({ signal: control.signal });
-    let result: Awaited<ReturnType<typeof run.next>> | null = null;
-    for (result = await run.next(); result.done !== true; result = await run.next()) {
-      steps++;
-      if (steps === 5) control.abort();
-    }
-    expect(result.value).toMatchObject({ reason: 'aborted', step: 5 });
-    expect(steps).toBe(5);
-    expect(turns).toBeGreaterThan(2);
-    // Without a signal it goes on from there.
-    const { value } = await trainer.run().next();
-    expect(value).toMatchObject({ type: 'step', step: 6 });
-  });
-
-  test('whoever leaves the loop goes on where it was, and two loops at once are refused', async () => {
-    const lora = makeLora(rt());
-    lora.eval();
-    const trainer = new Trainer(lora, inBatches(makeRows(12), [4, 4, 4]), { loss: lossOf(rt()), epochs: 2 });
-    const seen: number[] = [];
-    for await (const { step } of trainer.run()) {
-      seen.push(step);
-      expect(lora.training).toBe(true);
-      expect(() => trainer.run()).toThrow('Trainer.run: a run is under way');
-      expect(() => trainer.restore(new Map())).toThrow('Trainer.restore: a run is under way');
-      if (step === 2) break;
-    }
-    expect(lora.training).toBe(false);
-    expect(lora.model.training).toBe(false);
-    for await (const { step } of trainer.run()) seen.push(step);
-    expect(seen).toEqual([1, 2, 3, 4, 5, 6]);
-    expect(trainer.step).toBe(6);
-    expect(await drain(trainer.run())).toMatchObject({ events: [], result: { reason: 'finished', step: 6 } });
-  });
-
   test('memory is constant from the third step on', async () => {
     // Of its own: what other tests have dropped is collected some time later.
     const { kernels, threads } = rt().info();
@@ -310,79 +194,5 @@ describeRuntimes('training', (rt) => {
     const { result } = await drain(trainer.run());
     expect(result.history.steps[0]!.loss).toBeCloseTo((losses[0]! + losses[1]!) / 2, 12);
     expect(result.history.steps.at(-1)!.loss).toBeLessThan(0.7 * result.history.steps[0]!.loss);
-  });
-
-  test('options that are none, or do not go together, are refused before anything runs', () => {
-    const net = new Sequential(new Linear(rt(), 2, 2));
-    const loss = () => sum(net.parameters()[0]!);
-    const make = (options: Partial<TrainerOptions<number, Sequential>>) => () =>
-      new Trainer(net, [1], { loss, ...options });
-    for (const [options, message] of [
-      [{ noSuch: 1 }, "Trainer: unknown option 'noSuch'"],
-      [{ loss: 3 }, 'Trainer: loss is 3, expected a function'],
-      [{ optimizer: {} }, 'Trainer: optimizer is Object, expected an SGD, Adam or AdamW'],
-      [
-        { schedule: 'steep' },
-        "Trainer: schedule is 'steep', expected 'constant', 'linear', 'cosine' or a function",
-      ],
-      [{ schedule: () => 1, warmup: 2 }, 'Trainer: warmup with a schedule of your own'],
-      [{ warmup: 2 }, 'Trainer: warmup is 2, expected an integer from 0 to 1'],
-      [{ steps: 2, epochs: 2 }, 'Trainer: steps is 2 and epochs is 2, expected one of them'],
-      [{ steps: 0 }, 'Trainer: steps is 0'],
-      [{ accumulate: 1.5 }, 'Trainer: accumulate is 1.5'],
-      [{ clipNorm: -1 }, 'Trainer: clipNorm is -1'],
-      [{ shuffle: 1 }, 'Trainer: shuffle is 1, expected a boolean'],
-      [{ evaluate: [] }, 'Trainer: evaluate is [], expected at least one batch'],
-      [{ earlyStop: 2 }, 'Trainer: earlyStop without evaluations'],
-      [{ keepBest: true, evaluate: [1], evaluateEvery: 0 }, 'Trainer: keepBest without evaluations'],
-      [{ earlyStop: { patience: 0 }, evaluate: [1] }, 'Trainer: earlyStop: patience is 0'],
-      [{ store: { save: 1 } }, 'Trainer: store is Object, expected { save, latest }'],
-      [{ resume: true }, 'Trainer: resume without a store'],
-      [{ tags: [] }, 'Trainer: tags is []'],
-      [{ seed: -1 }, 'Trainer: seed is -1'],
-    ] as const)
-      expect(make(options as Partial<TrainerOptions<number, Sequential>>), message).toThrow(message);
-    expect(() => new Trainer(7 as never, [1], { loss })).toThrow(
-      'Trainer: model is 7, expected a Module or LoraModel',
-    );
-    expect(() => new Trainer(net, [], { loss })).toThrow(
-      'Trainer: batches is [], expected at least one batch',
-    );
-    expect(() => new Trainer(net, 5 as never, { loss })).toThrow('Trainer: batches is 5');
-    expect(() => new Trainer(net, { rows: 0, batchSize: 1, batch: () => 1 }, { loss })).toThrow(
-      'Trainer: batches: rows is 0',
-    );
-    const other = new SGD(new Linear(rt(), 3, 1).parameters());
-    expect(make({ optimizer: other })).toThrow(
-      "Trainer: the optimizer has a parameter [1, 3] that is not the model's",
-    );
-    for (const one of net.parameters()) one.requiresGrad = false;
-    expect(make({})).toThrow('Trainer: nothing in the model trains');
-  });
-
-  test.each([
-    [3, 'Trainer.run: loss gave 3, expected a Tensor'],
-    [Promise.resolve(), 'Trainer.run: loss gave a promise, expected a synchronous function'],
-    [{ loss: 1, count: 1 }, 'Trainer.run: loss gave 1, expected a Tensor'],
-    [{ sum: null, count: 1 }, 'Trainer.run: loss gave null, expected a Tensor'],
-  ])('a loss of %o is refused', async (given, message) => {
-    const net = makeNet(rt());
-    const trainer = new Trainer(net, [1], { loss: () => given as never });
-    await expect(drain(trainer.run())).rejects.toThrow(message);
-  });
-
-  test('a loss of several elements, or with a count that is none, is refused', async () => {
-    const net = makeNet(rt());
-    const run = (give: (loss: ReturnType<typeof sum>) => unknown) =>
-      drain(
-        new Trainer(net, [1], { loss: () => give(sum(net.forward(rt().zeros([1, WIDTH])))) as never }).run(),
-      );
-    await expect(run(() => net.forward(rt().zeros([1, WIDTH])))).rejects.toThrow(
-      'Trainer.run: loss gave [1, 4] f32, expected one',
-    );
-    await expect(run((loss) => ({ loss, count: -1 }))).rejects.toThrow('Trainer.run: loss gave the count -1');
-    await expect(run((loss) => ({ loss, count: '1' }))).rejects.toThrow(
-      "Trainer.run: loss gave the count '1'",
-    );
   });
 });

@@ -19,7 +19,8 @@ import {
   type Tensor,
 } from '../../../src/index.js';
 import { LoraLayer } from '../../../src/lora/layer/lora-layer.js';
-import { indices, leaf } from './operations.js';
+import { leaf } from '../tensors.js';
+import { indices } from './operations.js';
 import { type Draw, repeated, type Scenario } from './scenario.js';
 
 interface LayerCase {

@@ -32,14 +32,8 @@ import {
   tanh,
 } from '../../../src/index.js';
 import { RotaryTable } from '../../../src/ops/rotary.js';
+import { leaf } from '../tensors.js';
 import type { Draw, Scenario } from './scenario.js';
-
-/** A kept tensor of normal numbers that wants a gradient. */
-export function leaf(rt: Runtime, shape: readonly number[]): Tensor {
-  const tensor = rt.normal(shape).keep();
-  tensor.requiresGrad = true;
-  return tensor;
-}
 
 /** Kept numbers from 0 up to `below`. */
 export function indices(rt: Runtime, shape: readonly number[], below: number): Tensor {

@@ -3,8 +3,8 @@ import { Linear, LoraModel, type MergeOptions, type Runtime, Sequential } from '
 import type { LoraLinear } from '../../../src/lora/layer/of-kind.js';
 import { quantised } from '../blocks.js';
 import { stir } from '../layers.js';
+import { leaf } from '../tensors.js';
 import { targetFor, trainStep } from './layers.js';
-import { leaf } from './operations.js';
 import type { Scenario } from './scenario.js';
 
 /** One layer that is adapted, one that an adapter may save whole. */

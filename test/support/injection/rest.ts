@@ -13,8 +13,8 @@ import {
   type Tensor,
 } from '../../../src/index.js';
 import type { Optimizer } from '../../../src/optim/base.js';
+import { leaf } from '../tensors.js';
 import { targetFor, trainStep } from './layers.js';
-import { leaf } from './operations.js';
 import { type Built, type Draw, repeated, type Scenario } from './scenario.js';
 
 type Make = (module: Sequential) => Optimizer;

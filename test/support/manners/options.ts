@@ -1,5 +1,5 @@
 /** Right calls, and the same with one option spelt wrong, of a wrong kind, or in a Map: all of those have to be refused. */
-import { areOptions } from './calls.js';
+import { areOptions } from './calls/options.js';
 import type { Bench } from './run.js';
 import { findTargets } from './targets.js';
 
