@@ -13,6 +13,7 @@ import { CausalLM } from './causal-lm.js';
 import type { ModelConfig } from './config.js';
 import { fill, PIECE } from './load-weights.js';
 import { type PlannedTensor, plannedBytes, planTensors, type WeightsOption } from './plan.js';
+import type { OpenOptions } from './source/files.js';
 import type { ModelSource } from './source/model-source.js';
 import { openModel } from './source/open-model.js';
 import type { ChatTemplate } from './text/chat-template.js';
@@ -90,10 +91,13 @@ export async function loadModel(
   const where = 'loadModel';
   checkRuntime(where, rt);
   checkLoadOptions(where, options);
-  const { cache, sha256, signal, onProgress } = options;
-  const onFetch = (loaded: number, total: number | null): void => onProgress?.(loaded, total, 'fetch');
-  const opened = await openModel(where, source, { cache, sha256, signal, onFetch });
+  const opened = await openModel(where, source, { ...fetching(options), sha256: options.sha256 });
   return loadOpened(where, rt, opened, options);
+}
+
+/** How the model's files, and a tokenizer's, are fetched. */
+function fetching({ cache, signal, onProgress }: LoadModelOptions): OpenOptions {
+  return { cache, signal, onFetch: (loaded, total) => onProgress?.(loaded, total, 'fetch') };
 }
 
 /** @throws TypeError */
@@ -120,13 +124,14 @@ export async function loadOpened(
   where: string,
   rt: Runtime,
   source: ModelSource,
-  { weights = 'stored', maxLength, tokenizer, onProgress, signal }: LoadModelOptions,
+  options: LoadModelOptions,
 ): Promise<LanguageModel> {
+  const { weights = 'stored', maxLength, tokenizer, onProgress, signal } = options;
   const { config } = source;
   const most = Math.min(config.maxPositionEmbeddings, LONGEST);
   const length = checkInteger(`${where}: maxLength`, maxLength ?? Math.min(most, DEFAULT_LENGTH), 1, most);
   signal?.throwIfAborted();
-  const text = await textOf(where, source, tokenizer);
+  const text = await textOf(where, source, tokenizer, fetching(options));
   const planned = planTensors(source, weights);
   checkRoom(where, rt, config, planned, length);
   const model = build(rt, config, planned, length);

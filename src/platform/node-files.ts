@@ -48,14 +48,25 @@ export async function sha256Of(
 /**
  * The address of a copy on disk. What is there is not asked for again; what was cut goes on where it stopped; a copy is there as a
  * whole or not at all.
- * @throws ReadError for another answer than the file; what `check` throws; the signal's reason; file system errors
+ * @throws ReadError for another answer than the file, and for a folder that cannot be written; what `check` throws; the signal's reason
  */
 export async function fetchedFile(url: URL, options: CacheOptions = {}): Promise<URL> {
   const folder = options.folder ?? cacheFolder();
   const { pathToFileURL } = globalThis.process.getBuiltinModule('node:url');
   const path = pathOf().join(folder, nameOf(url));
   if (await isThere(path, options.sha256)) return pathToFileURL(path);
-  await makeFolder(folder);
+  try {
+    await makeFolder(folder);
+    return await keptFile(url, path, options);
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    const why = `cannot be kept in ${folder} (${error.message}), expected a folder that can be written, with room for it`;
+    throw new ReadError(url, false, why, error);
+  }
+}
+
+/** Fetches what becomes the file at `path`, in a folder that is there. */
+async function keptFile(url: URL, path: string, options: CacheOptions): Promise<URL> {
   const part = await claimPart(path);
   try {
     await fetchInto(part, url, options);
@@ -67,7 +78,7 @@ export async function fetchedFile(url: URL, options: CacheOptions = {}): Promise
   }
   await forgetPart(part);
   await forgetLeftParts(path);
-  return pathToFileURL(path);
+  return globalThis.process.getBuiltinModule('node:url').pathToFileURL(path);
 }
 
 /** @throws ReadError for a file of another hash, of which nothing is kept */

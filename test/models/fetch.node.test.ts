@@ -18,6 +18,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createRuntime, FormatError, type Runtime } from '../../src/index.js';
 import { type LoadModelOptions, loadModel } from '../../src/models/index.js';
+import { smallJson } from '../support/small-tokenizer.js';
 import { tinyFolder, tinyGguf } from '../support/tiny-model.js';
 
 const FILE = tinyGguf();
@@ -304,6 +305,43 @@ test('a folder: on disk by its path, over HTTP by an address that ends with a sl
   await expect(logitsOf(url('/model/'))).rejects.toThrow(
     `loadModel: ${origin}/model/: there is no model.safetensors, expected one`,
   );
+});
+
+test('a tokenizer behind an address is fetched into the same cache folder, and refused by its name', async () => {
+  const bytes = new TextEncoder().encode(smallJson({ type: 'ByteLevel', add_prefix_space: false }));
+  answer = (request, response) =>
+    request.url === '/tokenizer.json'
+      ? serve(bytes)(request, response)
+      : response.writeHead(404, 'Not Found').end();
+  const seen: string[] = [];
+  const options: LoadModelOptions = { cache, onProgress: (_, __, what) => void seen.push(what) };
+  for (let time = 0; time < 2; time++) {
+    using lm = await loadModel(rt, new Blob([FILE]), { ...options, tokenizer: url('/tokenizer.json').href });
+    expect(lm.tokenizer!.decode(lm.tokenizer!.encode('ab 1'))).toBe('ab 1');
+  }
+  expect(asked.map(({ url: path }) => path)).toEqual(['/tokenizer.json']);
+  expect(kept()).toHaveLength(1);
+  expect(seen).toContain('fetch');
+  for (const [tokenizer, found] of [
+    [url('/none.json').href, 'answered 404 Not Found'],
+    [join(cache, 'none.json'), 'no such file or folder'],
+  ] as const)
+    await expect(loadModel(rt, new Blob([FILE]), { cache, tokenizer })).rejects.toThrow(
+      `loadModel: tokenizer: ${tokenizer}: ${found}, expected a tokenizer.json`,
+    );
+});
+
+test('a cache folder that cannot be made is refused by its name, before anything is asked for', async () => {
+  const file = join(cache, 'a file');
+  writeFileSync(file, '');
+  const error = await logitsOf(url(), { cache: file }).catch((one: unknown) => one);
+  expect(error).toBeInstanceOf(FormatError);
+  expect(String(error)).toMatch(
+    new RegExp(
+      `loadModel: ${origin}/tiny.gguf: cannot be kept in ${file} \\(.*\\), expected a folder that can be written`,
+    ),
+  );
+  expect(asked).toEqual([]);
 });
 
 test('a path that is not there is refused by its name', async () => {

@@ -15,6 +15,8 @@ export interface OpenOptions {
   readonly sha256?: string | undefined;
   readonly onFetch?: ((loaded: number, total: number | null) => void) | undefined;
   readonly signal?: HostAbortSignal | undefined;
+  /** What the source is to be, for messages. Default a model: of one behind an address the first bytes are looked at. */
+  readonly expected?: 'a model' | 'a tokenizer.json' | undefined;
 }
 
 /** Files of a folder. */
@@ -50,7 +52,7 @@ export async function openFiles(
     return hashed(label, await openSource(label, url), options);
   }
   if (url.protocol !== 'file:') return fetched(label, url, options);
-  const files = await folderFiles(url).catch((error: unknown) => refused(label, error));
+  const files = await folderFiles(url).catch((error: unknown) => refused(label, error, options));
   if (files !== null) return filesOf(label, files, options);
   return hashed(label, await openSource(label, url), options);
 }
@@ -108,9 +110,9 @@ async function fetched(where: string, url: URL, options: OpenOptions): Promise<M
   const { cache, sha256, onFetch, signal } = options;
   const fetchOptions = { folder: cache, onProgress: onFetch, signal };
   if (!url.pathname.endsWith('/')) {
-    const check = (head: Uint8Array): void => checkMagic(where, head);
+    const check = (head: Uint8Array): void => checkMagic(where, head, options);
     const copy = await fetchedFile(url, { ...fetchOptions, sha256, check }).catch((error: unknown) =>
-      refused(where, error),
+      refused(where, error, options),
     );
     return { where, file: await openSource(where, copy) };
   }
@@ -122,21 +124,24 @@ async function fetched(where: string, url: URL, options: OpenOptions): Promise<M
       return await openSource(`${where}${name}`, await fetchedFile(at, fetchOptions));
     } catch (error) {
       if (error instanceof ReadError && error.missing) return null;
-      return refused(`${where}${name}`, error);
+      return refused(`${where}${name}`, error, options);
     }
   };
   return { where, open, names: [] };
 }
 
 /** What is no model is not kept. @throws FormatError */
-function checkMagic(where: string, head: Uint8Array): void {
+function checkMagic(where: string, head: Uint8Array, { expected = 'a model' }: OpenOptions): void {
+  if (expected !== 'a model') return;
   const text = String.fromCharCode(...head.subarray(0, 4));
   if (text !== 'GGUF')
     throw new FormatError(`${where} begins with ${JSON.stringify(text)}, expected a GGUF file`);
 }
 
 /** @throws FormatError for what could not be read, in the words of the call; other errors as they are */
-function refused(where: string, error: unknown): never {
+function refused(where: string, error: unknown, { expected = 'a model' }: OpenOptions): never {
   if (!(error instanceof ReadError)) throw error;
-  throw new FormatError(`${where}: ${error.detail}, expected a model`, { cause: error });
+  const { detail } = error;
+  const said = detail.includes(', expected ') ? detail : `${detail}, expected ${expected}`;
+  throw new FormatError(`${where}: ${said}`, { cause: error });
 }

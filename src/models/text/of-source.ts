@@ -3,7 +3,7 @@ import { decodeUtf8 } from '../../formats/json.js';
 import type { ByteSource } from '../../formats/source.js';
 import { FormatError } from '../../values/format-error.js';
 import { objectOf } from '../source/fields.js';
-import { openFiles } from '../source/files.js';
+import { type OpenOptions, openFiles } from '../source/files.js';
 import type { ModelSource } from '../source/model-source.js';
 import { ChatTemplate, templateOfFiles } from './chat-template.js';
 import { HEADER_ROLES } from './gguf-tokenizer.js';
@@ -25,15 +25,18 @@ const ENDS = ['eos', 'eot', 'eom'];
 /**
  * Reads it, and drops the header's arrays.
  * @param given - a tokenizer, or where `tokenizer.json` lies; null for none; undefined for that of the model's files
+ * @param options - by which `tokenizer.json` is fetched
  * @throws FormatError, TypeError; errors of the source
  */
 export async function textOf(
   where: string,
   source: ModelSource,
   given: TextTokenizer | string | ByteSource | null | undefined,
+  options: OpenOptions = {},
 ): Promise<ModelText> {
   const { metadata, texts, config } = source;
-  const own = given instanceof TextTokenizer || given === null ? given : await read(where, source, given);
+  const own =
+    given instanceof TextTokenizer || given === null ? given : await read(where, source, given, options);
   for (const name of ARRAYS) metadata?.delete(`tokenizer.ggml.${name}`);
   const special = new Map(own?.special);
   const header = (name: string): unknown => metadata?.get(`tokenizer.ggml.${name}_token_id`);
@@ -56,10 +59,14 @@ async function read(
   where: string,
   { metadata, texts }: ModelSource,
   given: string | ByteSource | undefined,
+  options: OpenOptions,
 ): Promise<TextTokenizer | null> {
   const config = texts.get('tokenizer_config.json') ?? null;
   if (given !== undefined) {
-    const found = await openFiles(`${where}: tokenizer`, given);
+    const found = await openFiles(`${where}: tokenizer`, given, {
+      ...options,
+      expected: 'a tokenizer.json',
+    });
     if (!('file' in found)) throw new TypeError(`${found.where} is a folder, expected a file tokenizer.json`);
     const text = decodeUtf8(found.where, await found.file.read(0, found.file.size));
     return new TextTokenizer(found.where, builtFromJson(found.where, text, config));
