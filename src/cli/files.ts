@@ -63,14 +63,19 @@ export interface Input {
   readonly config: string | null;
 }
 
-/** An adapter from a file, with the config beside it, or from a folder. @throws UserError; file system errors */
-export async function readInput(path: string): Promise<Input> {
-  checkPath(path, 'IN');
+/**
+ * An adapter from a file, with the config beside it, or from a folder.
+ * @param name - of the argument or option that the path was given by
+ * @throws UserError; file system errors
+ */
+export async function readInput(path: string, name = 'IN'): Promise<Input> {
+  checkPath(path, name);
   const kind = await kindOf(path);
-  if (kind === null) throw new UserError(`${path}: there is no such file or folder`);
+  if (kind === null)
+    throw new UserError(`${path}: there is no such file or folder, expected an adapter for ${name}`);
   if (kind === 'folder') {
-    for (const name of WEIGHTS)
-      if ((await kindOf(join(path, name))) === 'file') return readInput(join(path, name));
+    for (const file of WEIGHTS)
+      if ((await kindOf(join(path, file))) === 'file') return readInput(join(path, file), name);
     if ((await kindOf(join(path, 'adapter_model.bin'))) !== null)
       throw new UserError(`${join(path, 'adapter_model.bin')}: not read, since ${PICKLED}`);
     throw new UserError(`${path}: the folder has no ${WEIGHTS.join(' and no ')}`);

@@ -2,6 +2,7 @@
 import { writeText } from '../models/generate-text.js';
 import type { LanguageModel } from '../models/load-model.js';
 import type { ChatMessage } from '../models/text/chat-template.js';
+import { FormatError } from '../values/format-error.js';
 import { Interrupted } from './interrupted.js';
 import type { ModelFlags } from './model-options.js';
 import { UserError } from './name-errors.js';
@@ -23,9 +24,10 @@ export interface GenerateFlags extends ModelFlags {
 
 /** @throws UserError, Interrupted; errors of files, options and memory */
 export async function generateCommand(flags: GenerateFlags): Promise<void> {
-  const { prompt, chat = false, system } = flags;
+  const { prompt, chat = false, system, stop = [] } = flags;
   if (prompt === '') throw new UserError('--prompt is empty, expected a text');
   if (system !== undefined && !chat) throw new UserError('--system is given without --chat, expected both');
+  if (stop.includes('')) throw new UserError('--stop is empty, expected a text');
   await withModel(flags, async (lm, signal) => {
     if (chat && lm.chat === null)
       throw new UserError(`${flags.model}: the model has no chat template, expected one for --chat`);
@@ -46,10 +48,11 @@ async function write(
 ): Promise<void> {
   const { maxTokens, temperature, topK, topP, repetitionPenalty, seed, stop = [], json = false } = flags;
   const ids: number[] = [];
-  const written = writeText('generate', lm, prompt, {
+  const options = {
     ...{ temperature, topK, topP, repetitionPenalty, seed, stop, signal },
     ...(maxTokens === undefined ? {} : { maxTokens }),
-  });
+  };
+  const written = inWordsOf(flags, () => writeText('generate', lm, prompt, options));
   const begun = performance.now();
   let text = '';
   try {
@@ -66,6 +69,24 @@ async function write(
   const finish = ids.length === written.maxTokens ? 'length' : 'stop';
   const report = { text, ids, tokens: ids.length, promptTokens: written.promptTokens, finish, seconds };
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : '\n');
+}
+
+/** Errors of the prompt and of its length name the options, those of the template the model. */
+function inWordsOf<T>({ model }: GenerateFlags, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof FormatError)
+      throw new FormatError(`${model}: ${error.message.replace(/^ChatTemplate\.render: /, '')}`, {
+        cause: error,
+      });
+    if (!(error instanceof RangeError)) throw error;
+    const text = error.message
+      .replace(/^generate: maxTokens \(prompt of (\d+), maxLength/, '--max-tokens (prompt of $1, length')
+      .replace(/^generate: (?:the )?prompt /, '--prompt ')
+      .replace(/ \(maxLength of loadModel is \d+\)$/, '');
+    throw new UserError(text);
+  }
 }
 
 /** A terminal gets no control characters that a model wrote but tabs and line feeds; a file or another program gets the text as it is. */

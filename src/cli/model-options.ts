@@ -42,8 +42,11 @@ export function collect<T>(read: (text: string) => T): (text: string, before?: r
 }
 
 function adapter(text: string): AdapterFlag {
-  const [, path, scale] = /^(.+):(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)$/is.exec(text) ?? [];
-  return path === undefined ? { text, path: text, scale: 1 } : { text, path, scale: Number(scale) };
+  const [, path, scale] = /^(.+):(-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)$/is.exec(text) ?? [];
+  if (path === undefined) return { text, path: text, scale: 1 };
+  if (!Number.isFinite(Number(scale)))
+    throw new InvalidArgumentError(`Its scale is ${scale}, expected a finite number.`);
+  return { text, path, scale: Number(scale) };
 }
 
 function threads(text: string): number | 'auto' {

@@ -1,15 +1,15 @@
 /** What `generate` and `eval` share: a runtime with the model and its adapters, for as long as a part of the command runs, and Ctrl-C. */
-import { readAdapter } from '../formats/read-adapter.js';
-import { LoraModel } from '../lora/lora-model.js';
+import { OutOfMemoryError } from '../engine/errors.js';
+import type { LoraModel } from '../lora/lora-model.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { type LanguageModel, loadModel } from '../models/load-model.js';
 import { createRuntime } from '../tensor/create-runtime.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { FormatError } from '../values/format-error.js';
-import { readInput } from './files.js';
+import { addAdapters, readAdapters } from './adapters.js';
 import { CTRL_C, Interrupted } from './interrupted.js';
-import type { AdapterFlag, ModelFlags } from './model-options.js';
-import { ofFile, UserError } from './name-errors.js';
+import type { ModelFlags } from './model-options.js';
+import { UserError } from './name-errors.js';
 import { progressBar } from './progress.js';
 
 /**
@@ -32,7 +32,8 @@ export async function withModel(
   let rt: Runtime | null = null;
   try {
     const { kernels, threads, maxMemory: maxMemoryMB } = flags;
-    checkModelPath(flags.model);
+    checkPaths(flags);
+    const adapters = await readAdapters(flags.adapter ?? []);
     rt = await createRuntime({
       ...(seed === undefined ? {} : { seed }),
       kernels,
@@ -42,8 +43,10 @@ export async function withModel(
     const lm = await load(rt, flags, controller.signal);
     if (lm.tokenizer === null && !bare)
       throw new UserError(`${flags.model}: the model has no tokenizer, expected one, or --tokenizer`);
-    const lora = await addAdapters(lm, flags.adapter ?? []);
+    const lora = await addAdapters(lm, adapters);
     await use(lm, controller.signal, lora);
+  } catch (error) {
+    throw ofMemory(error, flags);
   } finally {
     rt?.dispose();
     process.off('SIGINT', interrupt);
@@ -64,9 +67,21 @@ function hearOutput(controller: AbortController): void {
 }
 
 /** `-` is no file name. @throws UserError */
-function checkModelPath(path: string): void {
-  if (path === '' || path === '-')
-    throw new UserError(`--model is '${path}', expected a path or an address: standard input is not used`);
+function checkPaths({ model, tokenizer, cache }: ModelFlags): void {
+  for (const [name, path] of [
+    ['--model', model],
+    ['--tokenizer', tokenizer],
+  ])
+    if (path === '' || path === '-')
+      throw new UserError(`${name} is '${path}', expected a path or an address: standard input is not used`);
+  if (cache === '') throw new UserError('--cache is empty, expected a folder');
+}
+
+/** An error of memory in the words of the command; another as it is. */
+function ofMemory(error: unknown, { model, maxMemory }: ModelFlags): unknown {
+  if (!(error instanceof OutOfMemoryError)) return error;
+  const text = error.message.replace(/^\w+: (?:the model )?/, '').replace(/ \(maxMemoryMB \d+\)/, '');
+  return new UserError(`${model}: ${text}${maxMemory === undefined ? '' : ` (--max-memory ${maxMemory})`}`);
 }
 
 async function load(
@@ -85,38 +100,14 @@ async function load(
     });
   } catch (error) {
     // The message names the file as a whole; of the call the user knows nothing.
-    if (!(error instanceof FormatError)) throw error;
+    if (!(error instanceof FormatError || error instanceof TypeError)) throw error;
     const text = error.message
       .replace(/^loadModel: /, '')
-      .replace('option tokenizer of loadModel', '--tokenizer');
+      .replace(/^tokenizer: /, '--tokenizer: ')
+      .replace('option tokenizer of loadModel', '--tokenizer')
+      .replace(': sha256 is given', ': --sha256 is given');
     throw new FormatError(text, { cause: error });
   } finally {
     bar.end();
   }
-}
-
-/** Puts the adapters over the model, all of them active. */
-async function addAdapters(
-  { model }: LanguageModel,
-  flags: readonly AdapterFlag[],
-): Promise<LoraModel<CausalLM> | null> {
-  if (flags.length === 0) return null;
-  const lora = LoraModel.attach(model);
-  const names: string[] = [];
-  for (const [i, { path, scale }] of flags.entries()) {
-    const { bytes, weights, config } = await readInput(path);
-    const name = `adapter_${i + 1}`;
-    await ofFile(weights, config, async () => {
-      const file = await readAdapter(bytes);
-      const peft = file.format === 'peft' && bytes.config !== null;
-      const source = peft
-        ? { config: new TextDecoder().decode(bytes.config!), weights: bytes.weights }
-        : file;
-      await lora.loadAdapter(name, source, { trainable: false });
-    });
-    lora.setScale(name, scale);
-    names.push(name);
-  }
-  lora.setAdapter(names);
-  return lora;
 }

@@ -90,6 +90,10 @@ test('adapters, and what is no model, are left to the reader of adapters; a mode
   const path = join(folder, 'gpt2.gguf');
   writeFileSync(path, tinyGguf({ metadata: { 'general.architecture': 'gpt2' } }));
   await expect(modelReport(path)).rejects.toThrow(`${path}: general.architecture is 'gpt2'`);
+  const page = join(folder, 'page.gguf');
+  writeFileSync(page, '<!doctype html><html></html>');
+  expect(await isModel(page)).toBe(true);
+  await expect(modelReport(page)).rejects.toThrow(`${page}: the file does not begin with GGUF`);
 });
 
 test.skipIf(!HAS_MODEL)('the real model', async () => {

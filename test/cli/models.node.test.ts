@@ -51,6 +51,10 @@ beforeAll(async () => {
   command = new ServedCommand(folder);
   await save('tiny', tinyFiles(LENGTH, texts));
   await save('bare', tinyFiles(64));
+  await save(
+    'strict',
+    tinyFiles(64, { ...texts, 'chat_template.jinja': "{{ raise_exception('users are not heard') }}" }),
+  );
   const { config, weights } = tinyAdapter();
   mkdirSync(join(folder, 'adapter'));
   writeFileSync(join(folder, 'adapter/adapter_config.json'), config);
@@ -133,6 +137,22 @@ describe('generate', () => {
     expect(adapted).toEqual({ status: 0, stdout: `${text}\n`, stderr: '' });
     expect(adapted.stdout).not.toBe(plain);
     expect((await generate('--prompt', 'Once', '--adapter', 'adapter:0')).stdout).toBe(plain);
+  });
+
+  test('a scale may begin or end with its point, and a colon be of the name where only that is there', async () => {
+    cpSync(join(folder, 'adapter'), join(folder, 'run-12:30'), { recursive: true });
+    const outputOf = async (...adapters: string[]): Promise<string> => {
+      const { status, stdout, stderr } = await generate(
+        ...['--prompt', 'Once'],
+        ...adapters.flatMap((name) => ['--adapter', name]),
+      );
+      expect([status, stderr]).toEqual([0, '']);
+      return stdout;
+    };
+    expect(await outputOf('adapter:.5')).toBe(await outputOf('adapter:0.5'));
+    expect(await outputOf('adapter:2.')).toBe(await outputOf('adapter:2'));
+    expect(await outputOf('run-12:30')).toBe(await outputOf('adapter'));
+    expect(await outputOf('run-12:30:0.5')).toBe(await outputOf('adapter:0.5'));
   });
 
   test('takes a tokenizer from elsewhere', async () => {
@@ -265,7 +285,34 @@ describe('refused, in one line, with exit code 1, is', () => {
     [
       'a prompt too long',
       ['generate', '--model', 'bare', '--tokenizer', 'tokenizer.json', '--prompt', 'x'.repeat(64)],
-      /generate: prompt has 64 tokens, expected 1 to 63/,
+      /: --prompt has 64 tokens, expected 1 to 63\n/,
+    ],
+    [
+      'more tokens than the length leaves',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--max-tokens', '99999'],
+      /: --max-tokens \(prompt of 1, length \d+\) is 99999, expected an integer from 1 to \d+\n/,
+    ],
+    ['an empty stop', ['generate', '--model', 'gone', '--prompt', 'x', '--stop', ''], /: --stop is empty/],
+    ['an empty cache', ['generate', '--model', 'tiny', '--prompt', 'x', '--cache', ''], /: --cache is empty/],
+    [
+      'an empty tokenizer',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--tokenizer', ''],
+      /: --tokenizer is '', expected a path/,
+    ],
+    [
+      'no tokenizer at its path',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--tokenizer', 'gone'],
+      /: --tokenizer: .*gone: no such file or folder, expected a tokenizer\.json\n/,
+    ],
+    [
+      'a hash for a folder',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--sha256', '0'.repeat(64)],
+      /tiny: --sha256 is given for a folder, expected it for a single file/,
+    ],
+    [
+      'what the template refuses',
+      ['generate', '--model', 'strict', '--chat', '--prompt', 'x'],
+      /: strict: the template: users are not heard\n/,
     ],
     ['standard input', ['generate', '--model', '-', '--prompt', 'x'], /--model is '-', expected a path/],
     [
@@ -281,7 +328,22 @@ describe('refused, in one line, with exit code 1, is', () => {
     [
       'an adapter that is not there',
       ['generate', '--model', 'tiny', '--prompt', 'x', '--adapter', 'gone:2'],
-      /gone: there is no such file or folder/,
+      /gone: there is no such file or folder, expected an adapter for --adapter\n/,
+    ],
+    [
+      'an adapter that is not there, before the model is looked at',
+      ['generate', '--model', 'gone', '--prompt', 'x', '--adapter', 'nowhere'],
+      /: nowhere: there is no such file or folder/,
+    ],
+    [
+      'an adapter without a name',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--adapter', ''],
+      /: --adapter is empty/,
+    ],
+    [
+      'an adapter at no finite scale',
+      ['generate', '--model', 'tiny', '--prompt', 'x', '--adapter', 'adapter:1e999'],
+      /--adapter.* Its scale is 1e999, expected a finite number/,
     ],
     [
       'half a token',
@@ -296,7 +358,7 @@ describe('refused, in one line, with exit code 1, is', () => {
     [
       'too little memory',
       ['generate', '--model', 'tiny', '--prompt', 'x', '--max-memory', '1'],
-      /wanted \d+ bytes, .*allowed 1048576/,
+      /: tiny: wanted \d+ bytes, .*allowed 1048576 \(--max-memory 1\)\n/,
     ],
     [
       'no data',

@@ -51,8 +51,8 @@ export async function isModel(path: string): Promise<boolean> {
     const { metadata } = await openGgufAs(path, pathToFileURL(path));
     return metadata.get('general.type') !== 'adapter' && !metadata.has('adapter.type');
   } catch (error) {
-    // What is wrong with the file is said by who reads it.
-    if (error instanceof FormatError) return false;
+    // What is wrong with the file is said by who reads it: of adapters only in GGUF has that name.
+    if (error instanceof FormatError) return true;
     throw error;
   }
 }
