@@ -156,7 +156,7 @@ interface Job {
   readonly pieces: Pieces;
   readonly products: number;
   readonly scratch: number;
-  readonly outputs: readonly Span[];
+  outputs(): readonly Span[];
 }
 
 function runJob(engine: Engine, { D }: AttentionShape, { kernel, panels }: PanelCall, job: Job): void {
@@ -187,7 +187,7 @@ export function attend(
     pieces: queryPanels(shape),
     products: 2,
     scratch: engine.kernels.attentionScratch(shape.S, shape.D),
-    outputs: lse === null ? [y] : [y, lse],
+    outputs: () => (lse === null ? [y] : [y, lse]),
   });
 }
 
@@ -204,7 +204,7 @@ export function attendBackwardQueries(
     pieces: queryPanels(shape),
     products: 3,
     scratch: engine.kernels.attentionBackwardScratch(S, D),
-    outputs: [{ pointer: dq.pointer, bytes: 4 * B * T * heads * D }],
+    outputs: () => [{ pointer: dq.pointer, bytes: 4 * B * T * heads * D }],
   });
 }
 
@@ -222,6 +222,6 @@ export function attendBackwardKeys(
     pieces: keyPanels(shape),
     products: 4,
     scratch: engine.kernels.attentionBackwardScratch(T, D),
-    outputs: to.flatMap((place) => (place === null ? [] : [{ pointer: place.pointer, bytes }])),
+    outputs: () => to.flatMap((place) => (place === null ? [] : [{ pointer: place.pointer, bytes }])),
   });
 }

@@ -4,8 +4,8 @@
  */
 import type { Kernels } from './abi.js';
 import type { GradientMatrix } from './matrices.js';
-import { type Matrix, rowsOf, spanOf, vectorFrom } from './operands.js';
-import { rangeWork, type Sharer } from './sharing.js';
+import { type Matrix, rowAt, spanOf, vectorFrom } from './operands.js';
+import type { Sharer } from './sharing.js';
 
 /** What cross-entropy reads: logits [M, N], and the address of M int32 labels, of which `ignoreIndex` counts for nothing. */
 export interface Labelled {
@@ -39,19 +39,19 @@ export function crossEntropyTo(
   { x, labels, ignoreIndex }: Labelled,
   loss: number,
 ): void {
-  const { rows: M, columns: N } = x;
-  const work = rangeWork({
+  const { rows: M, columns: N, stride: ldx } = x;
+  sharing.runRange({
     kernel: 'crossEntropyForward',
-    outputs: [{ pointer: loss, bytes: 4 * M }],
     flops: COST * M * N,
+    bytes: 0,
     size: M,
     grain: 1,
-    part(from, count) {
-      const { pointer: px, stride: ldx } = rowsOf(x, from, count);
-      return [count, N, px, ldx, vectorFrom(labels, from), ignoreIndex, vectorFrom(loss, from)];
+    part: (from, count) => {
+      const [of, to] = [vectorFrom(labels, from), vectorFrom(loss, from)];
+      return [count, N, rowAt(x, from), ldx, of, ignoreIndex, to];
     },
+    outputs: () => [{ pointer: loss, bytes: 4 * M }],
   });
-  sharing.run(work);
 }
 
 /** Gradients of the rows' losses, each to be multiplied by `scale`. */
@@ -69,19 +69,19 @@ export function crossEntropyGradient(
   { scale, pointer, stride }: LossGradient,
   dx: GradientMatrix,
 ): void {
-  const { rows: M, columns: N } = x;
-  const work = rangeWork({
+  const { rows: M, columns: N, stride: ldx } = x;
+  const { accumulate: add, stride: ldo } = dx;
+  sharing.runRange({
     kernel: 'crossEntropyBackward',
-    outputs: [spanOf(dx)],
     flops: COST * M * N,
+    bytes: 0,
     size: M,
     grain: 1,
-    part(from, count) {
-      const { pointer: px, stride: ldx } = rowsOf(x, from, count);
-      const { pointer: to, stride: ldo } = rowsOf(dx, from, count);
-      const [at, dl] = [vectorFrom(labels, from), vectorFrom(pointer, from * stride)];
-      return [count, N, px, ldx, at, ignoreIndex, scale, dl, stride, dx.accumulate, to, ldo];
+    part: (from, count) => {
+      const [px, to, of] = [rowAt(x, from), rowAt(dx, from), vectorFrom(labels, from)];
+      const dloss = vectorFrom(pointer, from * stride);
+      return [count, N, px, ldx, of, ignoreIndex, scale, dloss, stride, add, to, ldo];
     },
+    outputs: () => [spanOf(dx)],
   });
-  sharing.run(work);
 }

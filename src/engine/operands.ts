@@ -55,16 +55,24 @@ const NOTHING = matrix(0, 0, 0);
 /** No low-rank operand. */
 export const NO_RANK: LowRank = { left: NOTHING, right: NOTHING };
 
-/** Some rows of a matrix; where it is absent (a null pointer), nothing. */
+/** Address of a row of a matrix; where it is absent (a null pointer), null. */
+export function rowAt({ pointer, stride }: Matrix, row: number): number {
+  return vectorFrom(pointer, row * stride);
+}
+
+/** Address of a column's first element. */
+export function columnAt({ pointer }: Matrix, column: number): number {
+  return vectorFrom(pointer, column);
+}
+
+/** Some rows of a matrix; where it is absent, nothing. */
 export function rowsOf(from: Matrix, row: number, rows: number): Matrix {
-  const { pointer, columns, stride } = from;
-  return { pointer: pointer === 0 ? 0 : pointer + 4 * row * stride, rows, columns, stride };
+  return { pointer: rowAt(from, row), rows, columns: from.columns, stride: from.stride };
 }
 
 /** Some columns of a matrix. */
 export function columnsOf(from: Matrix, column: number, columns: number): Matrix {
-  const { pointer, rows, stride } = from;
-  return { pointer: pointer === 0 ? 0 : pointer + 4 * column, rows, columns, stride };
+  return { pointer: columnAt(from, column), rows: from.rows, columns, stride: from.stride };
 }
 
 /** Rows and columns of a matrix. */

@@ -57,7 +57,7 @@ export class Products {
   #run(path: number, code: number, K: number, { kernel, output, depth, whole, share }: Call): void {
     this.#sharing.run({
       kernel,
-      outputs: [spanOf(output)],
+      outputs: () => [spanOf(output)],
       flops: 2 * output.rows * output.columns * depth,
       bytes: this.#engine.kernels.productScratch(path, code, K) >>> 0,
       whole,

@@ -3,25 +3,22 @@
  * for sums over rows between columns, so that bits do not depend on the cut. Called by `ops`.
  */
 import type { GradientMatrix } from './matrices.js';
-import { columnsOf, type Matrix, rowsOf, spanOf } from './operands.js';
-import { LINE, rangeWork, type Sharer } from './sharing.js';
+import { columnAt, type Matrix, rowAt, spanOf } from './operands.js';
+import { LINE, type Sharer } from './sharing.js';
 
 /** h[M,R] = x[M,K]·Aᵀ. */
 export function down({ sharing }: Sharer, { x, a, h }: { x: Matrix; a: Matrix; h: Matrix }): void {
-  const { rows: M, columns: K } = x;
-  const { rows: R, pointer, stride } = a;
-  const work = rangeWork({
+  const { rows: M, columns: K, stride: ldx } = x;
+  const { rows: R, pointer: pa, stride: lda } = a;
+  sharing.runRange({
     kernel: 'loraDown',
-    outputs: [spanOf(h)],
     flops: 2 * M * K * R,
+    bytes: 0,
     size: M,
     grain: LINE,
-    part(from, count) {
-      const [px, ph] = [rowsOf(x, from, count), rowsOf(h, from, count)];
-      return [count, K, R, px.pointer, px.stride, pointer, stride, ph.pointer, ph.stride];
-    },
+    part: (from, count) => [count, K, R, rowAt(x, from), ldx, pa, lda, rowAt(h, from), h.stride],
+    outputs: () => [spanOf(h)],
   });
-  sharing.run(work);
 }
 
 /** u[M,R] = s·dy[M,N]·B[N,R]. */
@@ -29,40 +26,38 @@ export function hiddenGradient(
   { sharing }: Sharer,
   { s, dy, b, u }: { s: number; dy: Matrix; b: Matrix; u: Matrix },
 ): void {
-  const { rows: M, columns: N } = dy;
-  const { columns: R, pointer, stride } = b;
-  const work = rangeWork({
+  const { rows: M, columns: N, stride: ldg } = dy;
+  const { columns: R, pointer: pb, stride: ldb } = b;
+  sharing.runRange({
     kernel: 'loraBackwardHidden',
-    outputs: [spanOf(u)],
     flops: 2 * M * N * R,
+    bytes: 4 * N * R,
     size: M,
     grain: LINE,
-    bytes: 4 * N * R,
-    part(from, count, scratch) {
-      const [pg, pu] = [rowsOf(dy, from, count), rowsOf(u, from, count)];
-      return [count, N, R, s, pg.pointer, pg.stride, pointer, stride, pu.pointer, pu.stride, scratch];
+    part: (from, count, scratch) => {
+      const [pg, to] = [rowAt(dy, from), rowAt(u, from)];
+      return [count, N, R, s, pg, ldg, pb, ldb, to, u.stride, scratch];
     },
+    outputs: () => [spanOf(u)],
   });
-  sharing.run(work);
 }
 
 /** dA[R,K] (+)= u[M,R]ᵀ·x[M,K]. */
 export function gradA({ sharing }: Sharer, { u, x, da }: { u: Matrix; x: Matrix; da: GradientMatrix }): void {
-  const { rows: M, columns: K } = x;
-  const { columns: R, pointer, stride } = u;
-  const work = rangeWork({
+  const { rows: M, columns: K, stride: ldx } = x;
+  const { columns: R, pointer: pu, stride: ldu } = u;
+  sharing.runRange({
     kernel: 'loraGradA',
-    outputs: [spanOf(da)],
     flops: 2 * M * K * R,
+    bytes: 0,
     size: K,
     grain: LINE,
-    part(from, count) {
-      const { pointer: px, stride: ldx } = columnsOf(x, from, count);
-      const { pointer: to, stride: ldo } = columnsOf(da, from, count);
-      return [M, count, R, pointer, stride, px, ldx, da.accumulate, to, ldo];
+    part: (from, count) => {
+      const [px, to] = [columnAt(x, from), columnAt(da, from)];
+      return [M, count, R, pu, ldu, px, ldx, da.accumulate, to, da.stride];
     },
+    outputs: () => [spanOf(da)],
   });
-  sharing.run(work);
 }
 
 /** dB[N,R] (+)= s·dy[M,N]ᵀ·h[M,R]. */
@@ -70,20 +65,18 @@ export function gradB(
   { sharing }: Sharer,
   { s, dy, h, db }: { s: number; dy: Matrix; h: Matrix; db: GradientMatrix },
 ): void {
-  const { rows: M, columns: N } = dy;
-  const { columns: R, pointer, stride } = h;
-  const work = rangeWork({
+  const { rows: M, columns: N, stride: ldg } = dy;
+  const { columns: R, pointer: ph, stride: ldh } = h;
+  sharing.runRange({
     kernel: 'loraGradB',
-    outputs: [spanOf(db)],
     flops: 2 * M * N * R,
+    bytes: 4 * N * R,
     size: N,
     grain: LINE,
-    bytes: 4 * N * R,
-    part(from, count, scratch) {
-      const { pointer: pg, stride: ldg } = columnsOf(dy, from, count);
-      const { pointer: to, stride: ldo } = rowsOf(db, from, count);
-      return [M, count, R, s, pg, ldg, pointer, stride, db.accumulate, to, ldo, scratch];
+    part: (from, count, scratch) => {
+      const [pg, to] = [columnAt(dy, from), rowAt(db, from)];
+      return [M, count, R, s, pg, ldg, ph, ldh, db.accumulate, to, db.stride, scratch];
     },
+    outputs: () => [spanOf(db)],
   });
-  sharing.run(work);
 }

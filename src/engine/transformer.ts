@@ -3,8 +3,8 @@
  * between columns, so that bits do not depend on the cut. Called by `ops`; attention is in `attention.ts`.
  */
 import type { GradientMatrix, GradientVector, Normalised } from './matrices.js';
-import { columnsOf, type Matrix, rowsOf, spanOf, vectorFrom } from './operands.js';
-import { LINE, rangeWork, type Sharer } from './sharing.js';
+import { columnAt, type Matrix, rowAt, spanOf, vectorFrom } from './operands.js';
+import { LINE, type Sharer } from './sharing.js';
 
 /** Floating-point operations that the products do in the time of an element: what sharing it saves. */
 const COST = { norm: 24, normGradient: 40, gamma: 20, turn: 16, activation: 90 } as const;
@@ -15,38 +15,36 @@ export function rmsNormalise(
   eps: number,
   { x, gamma, y, stats }: { x: Matrix; gamma: number; y: Matrix; stats: number },
 ): void {
-  const { rows: M, columns: N } = x;
-  const work = rangeWork({
+  const { rows: M, columns: N, stride: ldx } = x;
+  sharing.runRange({
     kernel: 'rmsNormForward',
-    outputs: [spanOf(y), { pointer: stats, bytes: 4 * M }],
     flops: COST.norm * M * N,
+    bytes: 0,
     size: M,
     grain: 1,
-    part(from, count) {
-      const { pointer: px, stride: ldx } = rowsOf(x, from, count);
-      const { pointer: py, stride: ldy } = rowsOf(y, from, count);
-      return [count, N, eps, px, ldx, gamma, py, ldy, vectorFrom(stats, from)];
+    part: (from, count) => {
+      const [px, py] = [rowAt(x, from), rowAt(y, from)];
+      return [count, N, eps, px, ldx, gamma, py, y.stride, vectorFrom(stats, from)];
     },
+    outputs: () => [spanOf(y), { pointer: stats, bytes: 4 * M }],
   });
-  sharing.run(work);
 }
 
 /** dgamma (+)= Σ_m dy ⊙ x·rstd. */
 export function rmsNormGamma({ sharing }: Sharer, { x, stats, dy }: Normalised, to: GradientVector): void {
-  const { rows: M, columns: N } = x;
-  const work = rangeWork({
+  const { rows: M, columns: N, stride: ldx } = x;
+  sharing.runRange({
     kernel: 'rmsNormBackwardGamma',
-    outputs: [{ pointer: to.pointer, bytes: 4 * N }],
     flops: COST.gamma * M * N,
+    bytes: 0,
     size: N,
     grain: LINE,
-    part(from, count) {
-      const { pointer: px, stride: ldx } = columnsOf(x, from, count);
-      const { pointer: pg, stride: ldg } = columnsOf(dy, from, count);
-      return [M, count, px, ldx, stats, pg, ldg, to.accumulate, vectorFrom(to.pointer, from)];
+    part: (from, count) => {
+      const [px, pg] = [columnAt(x, from), columnAt(dy, from)];
+      return [M, count, px, ldx, stats, pg, dy.stride, to.accumulate, vectorFrom(to.pointer, from)];
     },
+    outputs: () => [{ pointer: to.pointer, bytes: 4 * N }],
   });
-  sharing.run(work);
 }
 
 /** dx of a normalisation by root mean square. */
@@ -55,21 +53,20 @@ export function rmsNormGradient(
   { x, gamma, stats, dy }: Normalised & { gamma: number },
   dx: GradientMatrix,
 ): void {
-  const { rows: M, columns: N } = x;
-  const work = rangeWork({
+  const { rows: M, columns: N, stride: ldx } = x;
+  sharing.runRange({
     kernel: 'rmsNormBackward',
-    outputs: [spanOf(dx)],
     flops: COST.normGradient * M * N,
+    bytes: 0,
     size: M,
     grain: 1,
-    part(from, count) {
-      const { pointer: px, stride: ldx } = rowsOf(x, from, count);
-      const { pointer: pg, stride: ldg } = rowsOf(dy, from, count);
-      const { pointer: to, stride: ldo } = rowsOf(dx, from, count);
-      return [count, N, px, ldx, gamma, vectorFrom(stats, from), pg, ldg, dx.accumulate, to, ldo];
+    part: (from, count) => {
+      const [px, pg, to] = [rowAt(x, from), rowAt(dy, from), rowAt(dx, from)];
+      const at = vectorFrom(stats, from);
+      return [count, N, px, ldx, gamma, at, pg, dy.stride, dx.accumulate, to, dx.stride];
     },
+    outputs: () => [spanOf(dx)],
   });
-  sharing.run(work);
 }
 
 /** Cosines and sines [length, half] in memory. */
@@ -95,22 +92,21 @@ export function turn(
   inverse: 0 | 1,
   y: GradientMatrix,
 ): void {
-  const { rows: M, columns } = x;
+  const { rows: M, columns, stride: ldx } = x;
+  const { accumulate: add, stride: ldo } = y;
   const heads = columns / (2 * half);
-  const work = rangeWork({
+  sharing.runRange({
     kernel: 'rotate',
-    outputs: [spanOf(y)],
     flops: COST.turn * M * columns,
+    bytes: 0,
     size: M,
     grain: 1,
-    part(from, count) {
-      const { pointer: px, stride: ldx } = rowsOf(x, from, count);
-      const { pointer: to, stride: ldo } = rowsOf(y, from, count);
-      const [first, add] = [from % period, y.accumulate];
+    part: (from, count) => {
+      const [px, to, first] = [rowAt(x, from), rowAt(y, from), from % period];
       return [count, heads, half, px, ldx, positions, first, period, length, cos, sin, inverse, add, to, ldo];
     },
+    outputs: () => [spanOf(y)],
   });
-  sharing.run(work);
 }
 
 /** Addresses of the inputs of a gated activation. */
@@ -121,15 +117,15 @@ export interface Gated {
 
 /** y = silu(gate) ⊙ up of n elements. */
 export function activate({ sharing }: Sharer, n: number, { gate, up }: Gated, y: number): void {
-  const work = rangeWork({
+  sharing.runRange({
     kernel: 'swigluForward',
-    outputs: [{ pointer: y, bytes: 4 * n }],
     flops: COST.activation * n,
+    bytes: 0,
     size: n,
     grain: LINE,
     part: (from, count) => [count, vectorFrom(gate, from), vectorFrom(up, from), vectorFrom(y, from)],
+    outputs: () => [{ pointer: y, bytes: 4 * n }],
   });
-  sharing.run(work);
 }
 
 /** dup (+)= dy ⊙ silu(gate). */
@@ -139,17 +135,18 @@ export function activateUpGradient(
   { gate, dy }: { gate: number; dy: number },
   { pointer, accumulate }: GradientVector,
 ): void {
-  const work = rangeWork({
+  sharing.runRange({
     kernel: 'swigluBackwardUp',
-    outputs: [{ pointer, bytes: 4 * n }],
     flops: COST.activation * n,
+    bytes: 0,
     size: n,
     grain: LINE,
     part: (from, count) => {
-      return [count, vectorFrom(gate, from), vectorFrom(dy, from), accumulate, vectorFrom(pointer, from)];
+      const [pg, pd] = [vectorFrom(gate, from), vectorFrom(dy, from)];
+      return [count, pg, pd, accumulate, vectorFrom(pointer, from)];
     },
+    outputs: () => [{ pointer, bytes: 4 * n }],
   });
-  sharing.run(work);
 }
 
 /** dgate (+)= dy ⊙ up ⊙ silu'(gate). */
@@ -159,16 +156,16 @@ export function activateGateGradient(
   { gate, up, dy }: Gated & { dy: number },
   { pointer, accumulate }: GradientVector,
 ): void {
-  const work = rangeWork({
+  sharing.runRange({
     kernel: 'swigluBackwardGate',
-    outputs: [{ pointer, bytes: 4 * n }],
     flops: COST.activation * n,
+    bytes: 0,
     size: n,
     grain: LINE,
     part: (from, count) => {
       const [pg, pu, pd] = [vectorFrom(gate, from), vectorFrom(up, from), vectorFrom(dy, from)];
       return [count, pg, pu, pd, accumulate, vectorFrom(pointer, from)];
     },
+    outputs: () => [{ pointer, bytes: 4 * n }],
   });
-  sharing.run(work);
 }

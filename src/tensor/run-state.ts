@@ -71,9 +71,12 @@ export class RunState {
 
   /** @see Runtime.attempt */
   attempt<T>(fn: () => T): T {
-    const [outer, outerUndo] = [this.#scope, this.#undo];
-    const [scope, undo] = [outer ?? new Scope(null), outerUndo ?? []];
-    const [mark, undone] = [scope.size, undo.length];
+    const outer = this.#scope;
+    const outerUndo = this.#undo;
+    const scope = outer ?? new Scope(null);
+    const undo = outerUndo ?? [];
+    const mark = scope.size;
+    const undone = undo.length;
     const { draws } = this.#engine;
     this.#scope = scope;
     this.#undo = undo;

@@ -36,12 +36,14 @@ export class Scope {
 
   /** Forgets what came behind a mark and is released or kept by somebody else by now. */
   settle(mark: number): void {
+    const items = this.#items;
     let held = mark;
-    for (let i = mark; i < this.#items.length; i++) {
-      const item = this.#items[i]!;
-      if (item.scope === this) this.#items[held++] = item;
+    for (let i = mark; i < items.length; i++) {
+      const item = items[i]!;
+      if (item.scope === this) items[held++] = item;
     }
-    this.#items.length = held;
+    // One by one: mostly none or a few, and setting a length costs more than an operation's other records.
+    while (items.length > held) items.pop();
   }
 
   /** Releases what came behind a mark. */

@@ -82,7 +82,7 @@ export function nodesSoFar(): number {
 }
 
 /** Releases what a node saved that was dropped outside of every scope, with the graph around it. */
-const forgotten = new FinalizationRegistry<readonly Saved[]>(releaseAll);
+const forgotten = new FinalizationRegistry<readonly (Saved | null)[]>(releaseAll);
 
 /** @throws Error when content was changed in place since it was saved */
 export function checkUnchanged(name: string, { storage, version }: Omit<Saved, 'offset'>): void {
@@ -92,21 +92,50 @@ export function checkUnchanged(name: string, { storage, version }: Omit<Saved, '
     );
 }
 
-function releaseAll(saved: readonly Saved[]): void {
-  for (const { storage } of saved) storage.release();
+function releaseAll(saved: readonly (Saved | null)[]): void {
+  for (const one of saved) one?.storage.release();
 }
 
-/** One thing a name, or a list of them. */
-type ByName<T> = Record<string, T | readonly T[]>;
+/** Things in a row, each beside its name; those of a list are neighbours. */
+interface Row<T> {
+  readonly names: readonly string[];
+  readonly all: readonly T[];
+}
 
-/** What stands under the same names, made of each tensor. */
-function eachOf<S, T>(named: Named<S>, make: (one: S) => T): ByName<T> {
-  const made: ByName<T> = {};
+/** What is made of each tensor, in the order of the names. */
+function rowOf<S, T>(named: Named<S>, make: (one: S) => T): Row<T> {
+  let size = 0;
+  for (const name in named) size += isList(named[name]!) ? named[name].length : 1;
+  const row = { names: new Array<string>(size), all: new Array<T>(size) };
+  let at = 0;
+  const put = (name: string, one: S): void => {
+    row.names[at] = name;
+    row.all[at++] = make(one);
+  };
   for (const name in named) {
     const one = named[name]!;
-    made[name] = Array.isArray(one) ? one.map(make) : make(one as S);
+    if (isList(one)) for (const each of one) put(name, each);
+    else put(name, one);
   }
-  return made;
+  return row;
+}
+
+/** `Array.isArray` does not tell a readonly list from what may stand alone. */
+function isList<S>(one: S | readonly S[]): one is readonly S[] {
+  return Array.isArray(one);
+}
+
+/** What stands under a name, or at a place of its list. */
+function inRow<T>({ names, all }: Row<T>, name: string, i: number): T | null {
+  const at = names.indexOf(name) + i;
+  return names[at] === name ? all[at]! : null;
+}
+
+/** A tensor's content, held until it is released. */
+function savedOf(tensor: Tensor | null): Saved | null {
+  if (tensor === null) return null;
+  const { storage, offset } = tensor;
+  return { storage: storage.retain(), version: storage.version, offset };
 }
 
 /** What wants the gradient of an input; null for nobody. */
@@ -118,14 +147,12 @@ function edgeTo(input: Tensor | TapeNode | null): Edge {
 export class TapeNode implements Scoped {
   readonly id = nextId++;
   readonly name: string;
-  /** Of all inputs, in order. */
-  readonly edges: readonly Edge[];
   readonly shape: readonly number[];
   readonly repeats: boolean;
   scope: Scope | null = null;
-  readonly #inputs: ByName<Edge>;
-  readonly #kept: ByName<Saved | null>;
-  #saved: Saved[] | null;
+  readonly #edges: Row<Edge>;
+  readonly #kept: Row<Saved | null>;
+  #released = false;
   #run: ((context: AnyContext) => void) | null;
   #registered = false;
 
@@ -137,43 +164,31 @@ export class TapeNode implements Scoped {
     this.name = name;
     this.shape = shape;
     this.repeats = repeats;
-    const edges: Edge[] = [];
-    this.#inputs = eachOf(inputs, (input) => {
-      const edge = edgeTo(input);
-      edges.push(edge);
-      return edge;
-    });
-    this.edges = edges;
-    const saved: Saved[] = [];
-    this.#kept = eachOf(keep, (tensor) => {
-      if (tensor === null) return null;
-      const { storage, offset } = tensor;
-      const one = { storage: storage.retain(), version: storage.version, offset };
-      saved.push(one);
-      return one;
-    });
-    this.#saved = saved;
+    this.#edges = rowOf(inputs, edgeTo);
+    this.#kept = rowOf(keep, savedOf);
     this.#run = backward as (context: AnyContext) => void;
+  }
+
+  /** Of all inputs, in order. */
+  get edges(): readonly Edge[] {
+    return this.#edges.all;
   }
 
   /** The edge of an input. */
   edgeOf(name: string, i = 0): Edge {
-    const edge = this.#inputs[name];
-    return (Array.isArray(edge) ? edge[i] : edge) ?? null;
+    return inRow(this.#edges, name, i);
   }
 
   /** Address of what was kept. @throws Error where this call kept no such tensor */
   addressOf(name: string, i = 0): number {
-    const kept = this.#kept[name];
-    const one: Saved | null | undefined = Array.isArray(kept) ? kept[i] : kept;
-    if (one === null || one === undefined)
-      throw new Error(`backward: ${this.name} reads '${name}', which forward did not keep`);
+    const one = inRow(this.#kept, name, i);
+    if (one === null) throw new Error(`backward: ${this.name} reads '${name}', which forward did not keep`);
     return one.storage.pointer + one.offset;
   }
 
   /** What was kept and is not released yet. */
   get saved(): readonly Saved[] {
-    return this.#saved ?? [];
+    return this.#released ? [] : this.#kept.all.filter((one) => one !== null);
   }
 
   /** Runs the operation's backward once. @throws Error when what it saved is gone or was changed */
@@ -185,24 +200,24 @@ export class TapeNode implements Scoped {
 
   /** @throws Error when what was saved is gone, or a saved tensor was changed in place since */
   check(): void {
-    if (this.#saved === null)
+    if (this.#released)
       throw new Error(
         `backward: what ${this.name} saved is gone, its scope ended or backward ran before, if only half-way; run forward again, expected one backward inside the scope`,
       );
-    for (const one of this.#saved) checkUnchanged(this.name, one);
+    for (const one of this.#kept.all) if (one !== null) checkUnchanged(this.name, one);
   }
 
   leftAlone(): void {
-    if (this.#registered || this.#saved === null || this.#saved.length === 0) return;
+    if (this.#registered || this.saved.length === 0) return;
     this.#registered = true;
-    forgotten.register(this, this.#saved, this);
+    forgotten.register(this, this.#kept.all, this);
   }
 
   release(): void {
-    if (this.#saved === null) return;
+    if (this.#released) return;
     if (this.#registered) forgotten.unregister(this);
-    releaseAll(this.#saved);
-    this.#saved = null;
+    releaseAll(this.#kept.all);
+    this.#released = true;
     this.#run = null;
   }
 

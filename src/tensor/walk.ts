@@ -14,17 +14,18 @@ export type Outside = (edge: Tensor | TapeNode) => GradTarget;
 
 /** Nodes from number `since` on below `root`, latest first: an order in which every node comes before what it was computed from. */
 export function order({ node: root }: Tensor, since = 0): TapeNode[] {
-  const queue = root !== null && root.id >= since ? [root] : [];
-  const seen = new Set(queue);
-  for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
+  const found = root !== null && root.id >= since ? [root] : [];
+  const seen = new Set(found);
+  // It grows while it is walked over.
+  for (const node of found) {
     for (const edge of node.edges) {
       if (edge instanceof TapeNode && edge.id >= since && !seen.has(edge)) {
         seen.add(edge);
-        queue.push(edge);
+        found.push(edge);
       }
     }
   }
-  return [...seen].sort((a, b) => b.id - a.id);
+  return found.sort((a, b) => b.id - a.id);
 }
 
 /** What the innermost running backward has gathered. */

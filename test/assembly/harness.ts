@@ -18,7 +18,7 @@ import {
 } from '../../src/engine/calls.js';
 import type { GradientMatrix } from '../../src/engine/matrices.js';
 import { type Matrix, type Weight, weight } from '../../src/engine/operands.js';
-import type { SharedWork } from '../../src/engine/sharing.js';
+import { evenly, type RangeWork, type SharedWork } from '../../src/engine/sharing.js';
 import { readBytes } from '../../src/platform/index.js';
 import type { WeightDType } from '../../src/values/dtypes.js';
 import { canThread } from '../support/runtimes.js';
@@ -111,6 +111,7 @@ export class Harness {
 
   /** Runs work that can be shared: whole, or with threads in shares one after the other. */
   readonly sharing = {
+    runRange: (work: RangeWork): void => this.sharing.run(evenly(work)),
     run: ({ kernel, bytes, whole, shares }: SharedWork): void => {
       const run = this.kernels[kernel] as (...args: number[]) => void;
       const scratch = bytes === 0 ? 0 : this.scratch(bytes);
