@@ -91,60 +91,63 @@ function seen(shapes: Shapes, factor: Factor): Seen {
   return turned ? { name, turned, rows: columns, columns: rows } : { name, turned, rows, columns };
 }
 
-/** A product whose operands lie in memory. */
-export interface Placed {
-  readonly at: Operands;
-  readonly out: Tensor;
-  /** One call. */
-  readonly run: () => void;
-  /** Holds the result against float64. @throws Error naming the element */
-  readonly verify: () => void;
-  readonly dispose: () => void;
+/** Operands at these addresses. */
+export function operandsAt(
+  product: Product,
+  sizes: Sizes,
+  w: Weight,
+  addresses: Readonly<Partial<Record<Exclude<Name, 'w'> | 'out', number>>>,
+): Operands {
+  const shapes = shapesOf(sizes);
+  const { rows, columns } = termsOf(product, sizes);
+  const at = (name: Exclude<Name, 'w'>): Matrix => matrix(addresses[name] ?? 0, ...shapes[name]);
+  return {
+    ...{ x: at('x'), dy: at('dy'), h: at('h'), a: at('a'), b: at('b') },
+    ...{ w, out: matrix(addresses.out ?? 0, rows, columns) },
+  };
 }
 
-/** Operands from U(-1, 1), or whole numbers from -`whole` to `whole`, the weight of a type of its own. */
+/** Holds a result against float64. @param values - of the operands @throws Error naming the element */
+export function verifyProduct(
+  product: Product,
+  sizes: Sizes,
+  values: Readonly<Partial<Record<Name, ArrayLike<number>>>>,
+  got: Float32Array,
+): void {
+  const { terms, rows, columns, depth } = termsOf(product, sizes);
+  const shapes = shapesOf(sizes);
+  const element = ({ name, turned }: Seen, i: number, j: number): number =>
+    values[name]![turned ? j * shapes[name][1] + i : i * shapes[name][1] + j]!;
+  const { operation, scale = 1 } = product;
+  verifyElements(`${operation} ${shapeText(...sizes)}`, got, [rows, columns, depth + 1], (i, j) => (add) => {
+    for (const [left, right] of terms)
+      for (let d = 0; d < left.columns; d++) add(scale * element(left, i, d), element(right, d, j));
+  });
+}
+
+/** Operands from U(-1, 1), or whole numbers from -`whole` to `whole`, the weight of a type of its own: one call, and its check. */
 export function placed(
   rt: Runtime,
   product: Product,
   sizes: Sizes,
   { dtype = 'f32', whole = 0 }: { readonly dtype?: WeightDType; readonly whole?: number } = {},
-): Placed {
-  const { terms, rows, columns, depth } = termsOf(product, sizes);
+) {
+  const { terms, rows, columns } = termsOf(product, sizes);
   const shapes = shapesOf(sizes);
-  const tensors = new Map<Name, Tensor>();
-  for (const { name } of terms.flat())
-    if (!tensors.has(name)) tensors.set(name, drawn(rt, shapes[name], whole));
+  const names = new Set(terms.flat().map(({ name }) => name));
+  const tensors = new Map([...names].map((name) => [name, drawn(rt, shapes[name], whole)]));
   const w = tensors.get('w');
   if (w !== undefined && dtype !== 'f32') {
     tensors.set('w', rt.tensor(w.copyTo(new Float32Array(w.size)), shapes.w, { dtype }));
     w.dispose();
   }
   const out = rt.zeros([rows, columns]);
-  const pointer = (name: Name): number => tensors.get(name)?.pointer ?? 0;
-  const { w: _, ...others } = shapes;
-  const matrices = Object.entries(others).map(([name, shape]) => [
-    name,
-    matrix(pointer(name as Name), ...shape),
-  ]);
-  const at = {
-    ...(Object.fromEntries(matrices) as Record<Exclude<Name, 'w'>, Matrix>),
-    ...{ w: weight(pointer('w'), ...shapes.w, dtype), out: matrix(out.pointer, rows, columns) },
-  };
+  const pointers = Object.fromEntries([...tensors].map(([name, { pointer }]) => [name, pointer]));
+  const stored = weight(pointers.w ?? 0, ...shapes.w, dtype);
+  const at = operandsAt(product, sizes, stored, { ...pointers, out: out.pointer });
   const verify = (): void => {
-    const values = new Map([...tensors].map(([name, tensor]) => [name, tensor.toArray()]));
-    const element = ({ name, turned }: Seen, i: number, j: number): number =>
-      values.get(name)![turned ? j * shapes[name][1] + i : i * shapes[name][1] + j]!;
-    const { operation, scale = 1 } = product;
-    const what = `${operation} ${shapeText(...sizes)}`;
-    verifyElements(
-      what,
-      out.copyTo(new Float32Array(out.size)),
-      [rows, columns, depth + 1],
-      (i, j) => (add) => {
-        for (const [left, right] of terms)
-          for (let d = 0; d < left.columns; d++) add(scale * element(left, i, d), element(right, d, j));
-      },
-    );
+    const values = Object.fromEntries([...tensors].map(([name, tensor]) => [name, tensor.toArray()]));
+    verifyProduct(product, sizes, values, out.copyTo(new Float32Array(out.size)));
   };
   const dispose = (): void => {
     for (const tensor of [...tensors.values(), out]) tensor.dispose();

@@ -11,10 +11,13 @@ import {
 } from '../../src/engine/attention.js';
 import { dotRows } from '../../src/engine/matrices.js';
 import { matrix } from '../../src/engine/operands.js';
-import { type Effort, measure, summarise } from '../core/measure.js';
-import { gflopsOf, ownRow } from '../core/records.js';
+import type { Effort } from '../core/measure.js';
+import { FLOPS_A_TURN } from '../core/peak.js';
+import { gflopsOf } from '../core/records.js';
+import { type Entry, timedRows } from '../core/timed-rows.js';
 import type { Environment } from '../suite.js';
-import { type CeilingRow, percentsOf } from './turns.js';
+import { type ModelSizes, SMOLLM2 } from './sizes.js';
+import { besideCeilings, type CeilingRow } from './turns.js';
 
 export const ATTENTION = 'causal attention';
 /** By the kernel that runs: products of a row of queries with a row of keys that it makes. */
@@ -25,28 +28,30 @@ const PRODUCTS = {
 } as const;
 export const ATTENTION_OPERATIONS = Object.keys(PRODUCTS) as (keyof typeof PRODUCTS)[];
 const LENGTHS = [64, 256, 1024];
-const HEADS = { heads: 9, kvHeads: 3, D: 64 } as const;
-const QUICK_HEADS = { heads: 4, kvHeads: 2, D: 16 } as const;
-/** Of the ceiling's loop in a sample: less than a millisecond. */
+/** Of the ceiling's loop in a call: less than a millisecond. */
 const CEILING_TURNS = 200_000;
 const FULL: Effort = { rounds: 9, roundMs: 30, samples: 5 };
 const QUICK: Effort = { rounds: 2, roundMs: 1 };
 
-const shapeOf = (T: number, { heads, kvHeads, D }: { heads: number; kvHeads: number; D: number }): string =>
-  `T=${T}, ${heads} heads of ${D}, ${kvHeads} for keys`;
-export const attentionShape = (T: number): string => shapeOf(T, HEADS);
+const shapeOf = (T: number, { numAttentionHeads, numKeyValueHeads, headDim }: ModelSizes): string =>
+  `T=${T}, ${numAttentionHeads} heads of ${headDim}, ${numKeyValueHeads} for keys`;
+export const attentionShape = (T: number): string => shapeOf(T, SMOLLM2);
 
-export function attentionRows(environment: Environment): CeilingRow[] {
+export function attentionRows(environment: Environment, sizes: ModelSizes): CeilingRow[] {
   return (environment.quick ? [24] : LENGTHS).flatMap((T) => {
-    const shape = shapeOf(T, environment.quick ? QUICK_HEADS : HEADS);
+    const shape = shapeOf(T, sizes);
     if (!environment.wanted(`${ATTENTION} ${shape}`)) return [];
     environment.progress(`${ATTENTION}, ${shape}`);
-    return rowsOf(environment, T, shape);
+    return rowsOf(environment, T, sizes, shape);
   });
 }
 
-function rowsOf({ rt, quick, yardstick }: Environment, T: number, shape: string): CeilingRow[] {
-  const { heads, kvHeads, D } = quick ? QUICK_HEADS : HEADS;
+function rowsOf(
+  { rt, quick, yardstick }: Environment,
+  T: number,
+  { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim: D }: ModelSizes,
+  shape: string,
+): CeilingRow[] {
   const scale = Math.fround(1 / Math.sqrt(D));
   const sizes: AttentionShape = { B: 1, T, S: T, heads, kvHeads, D, scale, window: 0, offset: 0 };
   const [queries, keys] = [T * heads * D, T * kvHeads * D];
@@ -83,19 +88,14 @@ function rowsOf({ rt, quick, yardstick }: Environment, T: number, shape: string)
   const wanted = { y: attention(whole, read).y, ...attentionBackward(whole, read) };
   for (const [name, tensor] of Object.entries({ y, dq, dk, dv }))
     verifyClose(`${name}, ${shape}`, valuesOf(tensor), wanted[name as keyof typeof wanted]);
-  const tasks = ATTENTION_OPERATIONS.map((name, i) => ({ name, run: runs[i]! }));
-  let counted = 0;
-  const run = (): void => {
-    counted = yardstick.multiplyAdds(CEILING_TURNS);
-  };
-  const timings = measure([...tasks, { name: 'ceiling', run }], quick ? QUICK : FULL);
-  const ceilings = timings.get('ceiling')!.rounds.map((ms) => gflopsOf(counted, ms));
-  for (const tensor of [q, k, v, y, dy, dq, dk, dv, lse, delta]) tensor.dispose();
-  return ATTENTION_OPERATIONS.map((name) => {
-    const flops = (2 * PRODUCTS[name] * heads * D * T * (T + 1)) / 2;
-    const timing = timings.get(name)!;
-    const own = { ceilings: ceilings.slice(0, timing.rounds.length) };
-    const row = { ...ownRow(rt, [name, shape], timing, flops, null), ...own };
-    return { ...row, percentOfCeiling: summarise(percentsOf(row)).median };
+  const entries = ATTENTION_OPERATIONS.map((operation, i): Entry => {
+    const flops = PRODUCTS[operation] * heads * D * T * (T + 1);
+    return { rt, operation, shape, flops, run: runs[i]! };
   });
+  const flops = FLOPS_A_TURN * CEILING_TURNS;
+  const ceiling = { operation: 'ceiling', run: () => void yardstick.multiplyAdds(CEILING_TURNS) };
+  const rows = timedRows([...entries, { rt, shape, flops, ...ceiling }], quick ? QUICK : FULL, null);
+  for (const tensor of [q, k, v, y, dy, dq, dk, dv, lse, delta]) tensor.dispose();
+  const ceilings = rows.pop()!.rounds.map((ms) => gflopsOf(flops, ms));
+  return rows.map((row) => besideCeilings(row, ceilings.slice(0, row.rounds.length)));
 }

@@ -2,12 +2,13 @@
  * What the package promises of a language model and its kernels, held against the rows of a run. Every figure is that of the best
  * round, of all processes; a ratio is one of two rows' best rounds.
  */
-import type { Goal } from '../core/goal.js';
+import { type Goal, goalOf } from '../core/goal.js';
 import { PACKAGE, type Report, type ResidentJob, type Row } from '../core/records.js';
 import { ATTENTION, attentionShape } from './attention.js';
 import { PLAIN, STORED } from './contestants.js';
 import { FULL, GENERATION, PROMPT } from './model.js';
 import { GRADIENT, headShape, kindShape, layerShape, nameOf, type Operation, PRODUCT } from './products.js';
+import { layerKinds, SMOLLM2 } from './sizes.js';
 import { PYTORCH, TRAINED, TRAINING } from './training.js';
 import {
   bestPercent,
@@ -19,7 +20,6 @@ import {
   modelTitle,
   speedsOf,
 } from './turns.js';
-import { layerKinds, SMOLLM2 } from './weights.js';
 
 /** Of float32's speed: over a layer's matrices, and at the least over those of one kind. */
 const SPEEDS: readonly (readonly [Operation, M: number, all: number, each: number | null])[] = [
@@ -106,7 +106,7 @@ function tokenSpeed(find: (operation: string, shape: string) => Row | undefined)
   const timeOf = (form: 'stored' | 'plain'): number | null => {
     const name = nameOf(PRODUCT, form);
     const [layer, head] = [find(name, layerShape(1)), find(name, headShape(1))];
-    return layer === undefined || head === undefined ? null : SMOLLM2.layers * layer.min + head.min;
+    return layer === undefined || head === undefined ? null : SMOLLM2.numHiddenLayers * layer.min + head.min;
   };
   const [stored, plain] = [timeOf('stored'), timeOf('plain')];
   return stored === null || plain === null ? null : plain / stored;
@@ -169,13 +169,15 @@ function atLeast(
   unit: string,
   digits = 1,
 ): Goal {
-  const limit = `at least ${least} ${unit}`.trim();
-  if (value === null || value === undefined) return { goal, limit, measured: null, met: null };
-  return { goal, limit, measured: `${value.toFixed(digits)} ${unit}`.trim(), met: value >= least };
+  const measured = value == null ? null : `${value.toFixed(digits)} ${unit}`.trim();
+  const result = measured === null ? null : { measured, met: value! >= least };
+  return goalOf(goal, `at least ${least} ${unit}`.trim(), result);
 }
 
 function residentGoal(what: string, bytes: number | undefined, most: number): Goal {
-  const [goal, limit] = [`most memory of a process that ${what}`, `at most ${most} MB`];
-  if (bytes === undefined) return { goal, limit, measured: null, met: null };
-  return { goal, limit, measured: `${(bytes / 1e6).toFixed(0)} MB`, met: bytes <= 1e6 * most };
+  return goalOf(
+    `most memory of a process that ${what}`,
+    `at most ${most} MB`,
+    bytes === undefined ? null : { measured: `${(bytes / 1e6).toFixed(0)} MB`, met: bytes <= 1e6 * most },
+  );
 }

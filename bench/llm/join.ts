@@ -2,7 +2,7 @@
 import { medianOf, summarise } from '../core/measure.js';
 import { higher } from '../core/peak.js';
 import type { Report, ResidentJob, Row } from '../core/records.js';
-import { hasCeilings, isModelRow, percentsOf } from './turns.js';
+import { besideCeilings, hasCeilings, isModelRow } from './turns.js';
 
 type Measured = Pick<Report, 'rows' | 'ceilings' | 'notMeasured' | 'peakResident'>;
 
@@ -45,10 +45,11 @@ function joinRows(parts: readonly Row[], { fused, plain }: Report['ceilings']): 
     },
     ratio: ratios.length === 0 ? null : medianOf(ratios),
   };
-  if (hasCeilings(first)) {
-    const row = { ...joined, ceilings: parts.filter(hasCeilings).flatMap((part) => part.ceilings) };
-    return row.ceilings.length === 0 ? row : { ...row, percentOfCeiling: summarise(percentsOf(row)).median };
-  }
+  if (hasCeilings(first))
+    return besideCeilings(
+      joined,
+      parts.filter(hasCeilings).flatMap((part) => part.ceilings),
+    );
   const top = first.kernels === 'relaxed-simd' ? fused : plain;
   const stated = first.percentOfCeiling !== null && top !== null;
   return stated ? { ...joined, percentOfCeiling: (100 * joined.gflops) / (top * first.threads) } : joined;

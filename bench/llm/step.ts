@@ -1,6 +1,6 @@
 /**
  * A step of LoRA training as a user of the package writes it: forward, loss, gradients, clipping, AdamW, with adapters on all linear
- * layers; and what it costs. `training.ts` times it.
+ * layers. `training.ts` times it.
  */
 import {
   AdamW,
@@ -11,7 +11,7 @@ import {
   type Runtime,
   scale,
 } from 'lora-wasm';
-import { type CausalLM, causalLoss, type ModelConfig } from 'lora-wasm/models';
+import { type CausalLM, causalLoss } from 'lora-wasm/models';
 import { randomArray } from '../../reference/random.js';
 
 export const RANK = 8;
@@ -120,46 +120,4 @@ function joined(tensors: readonly Pick<Parameter, 'size' | 'copyTo'>[]): Float32
     at += tensor.size;
   }
   return all;
-}
-
-/** Flops of a token in a step. */
-export interface StepFlops {
-  /** The blocks' matrices: forward, and the gradient of their input where it is wanted. */
-  readonly matrices: number;
-  /** The head, the same. */
-  readonly head: number;
-  /** The factors of the adapters: forward, both gradients of the factors, and that of the input where it is wanted. */
-  readonly adapters: number;
-  /** Of the half that the mask leaves: two products forward, five back. */
-  readonly attention: number;
-}
-
-/** Of T tokens in a row and adapters of rank r on all linear layers. SmolLM2, T = 256, r = 8: 424, 113, 15 and 31 million. */
-export function stepFlops(config: ModelConfig, T: number, r: number): StepFlops {
-  const { hiddenSize, intermediateSize, vocabSize, numHiddenLayers: layers } = config;
-  const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim } = config;
-  const [own, shared] = [heads * headDim, kvHeads * headDim];
-  const reading = [own, shared, shared].map((N) => [N, hiddenSize] as const);
-  const others = [
-    [hiddenSize, own],
-    [intermediateSize, hiddenSize],
-    [intermediateSize, hiddenSize],
-    [hiddenSize, intermediateSize],
-  ] as const;
-  const sum = (kinds: readonly (readonly [number, number])[], of: (N: number, K: number) => number): number =>
-    kinds.reduce((total, [N, K]) => total + of(N, K), 0);
-  const product = (N: number, K: number): number => 2 * N * K;
-  const kinds = [...reading, ...others];
-  return {
-    // Nobody wants the gradient of what the embedding gives to the first block.
-    matrices: 2 * layers * sum(kinds, product) - sum(reading, product),
-    head: 2 * product(vocabSize, hiddenSize),
-    adapters: layers * sum(kinds, (N, K) => 6 * r * (N + K)) - sum(reading, (_, K) => 2 * r * K),
-    attention: 7 * layers * own * (T + 1),
-  };
-}
-
-export function stepFlopsSum(config: ModelConfig, T: number): number {
-  const { matrices, head, adapters, attention } = stepFlops(config, T, RANK);
-  return matrices + head + adapters + attention;
 }

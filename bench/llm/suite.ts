@@ -13,9 +13,9 @@ import { joinRuns } from './join.js';
 import { GENERATION, PROMPT, textRows } from './model.js';
 import { modelTable } from './pages.js';
 import { productRows } from './products.js';
+import { SMOLLM2, TINY } from './sizes.js';
 import { PYTORCH, TRAINING, trainingRows } from './training.js';
 import { bestPercent, hasCeilings, isModelRow, type ModelRow, percentsOf, speedsOf } from './turns.js';
-import { SMOLLM2, TINY } from './weights.js';
 
 export const llm = {
   about: 'a language model: quantised weights against float32, attention against the ceiling',
@@ -47,7 +47,8 @@ function percentText(row: Row): string {
 
 async function run(environment: Environment): Promise<Outcome> {
   const { quick, model, threads } = environment;
-  const kernels = [...productRows(environment, quick ? TINY : SMOLLM2), ...attentionRows(environment)];
+  const sizes = quick ? TINY : SMOLLM2;
+  const kernels = [...productRows(environment, sizes), ...attentionRows(environment, sizes)];
   const whole = model === null ? [] : await modelRows(environment);
   const rows = [...kernels, ...whole];
   if (model === null) return { rows, notMeasured: [left('the whole model', 'no --model names its file')] };

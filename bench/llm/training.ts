@@ -5,13 +5,15 @@
  */
 import { LoraModel } from 'lora-wasm';
 import type { CausalLM } from 'lora-wasm/models';
-import { pairedRatio, summarise, type Timing } from '../core/measure.js';
+import { summarise, type Timing } from '../core/measure.js';
 import type { SharedCeiling } from '../core/shared-ceiling.js';
 import type { Environment } from '../suite.js';
 import { type Contestant, nameOf, PLAIN, randomIds, STORED } from './contestants.js';
 import type { Golden } from './golden.js';
-import { type Batch, Learner, type Native, type Stepped, stepFlopsSum } from './step.js';
-import { type ModelRow, modelRow, modelTitle, takeTurns } from './turns.js';
+import { stepFlops } from './sizes.js';
+import { type Batch, Learner, type Native, RANK, type Stepped } from './step.js';
+import { againstPlain, type ModelRow, modelRow, type Ran, takeTurns } from './turns.js';
+import { alike, CLOSE, within } from './verify.js';
 
 export const TRAINING = 'training';
 export const PYTORCH = 'pytorch+peft';
@@ -19,8 +21,6 @@ export const PYTORCH = 'pytorch+peft';
 export const TRAINED = 256;
 const FULL = { trained: TRAINED, rounds: 7 };
 const QUICK = { trained: 16, rounds: 2 };
-/** Of the largest gradient, and of loss and norm: what two forms of the same weights may differ by. */
-const CLOSE = 1e-4;
 
 interface Trainee extends Contestant {
   readonly learner: Learner;
@@ -42,7 +42,9 @@ export async function trainingRows(
     for (const one of adapted) trainees.push({ ...one, learner: Learner.fresh(one.rt, one.lora) });
     const sizes = quick ? QUICK : FULL;
     const ids = randomIds(adapted[0]!, sizes.trained);
-    for (const { rt, learner } of model!.startNative ? trainees.filter(isStored) : []) {
+    for (const { rt, learner } of model!.startNative
+      ? trainees.filter(({ weights }) => weights === STORED)
+      : []) {
       const { threads } = rt.info();
       progress(`loading the model in PyTorch, threads: ${threads}`);
       natives.push(await model!.startNative!(threads, learner.files(), ids));
@@ -70,67 +72,61 @@ async function timed(
     (round) => progress(`training, ${round}`),
     ({ step }) => step(),
   );
-  for (const { of, results } of turns) verifyLearnt(of.name, first.loss, results.at(-1)!.loss);
-  const all = turns.flatMap(({ of: { trainee }, ...rest }) =>
-    trainee === null ? [] : [{ of: trainee, ...rest }],
-  );
-  verifyBits('after the last step', trainees);
-  const plain = all.find(({ of }) => of.weights === PLAIN)!;
   const timingOf = (results: readonly { ms: number }[]): Timing => summarise(results.map(({ ms }) => ms));
-  const flops = stepFlopsSum(trainees[0]!.language.config, trained);
-  const own = all.map(({ of, results, ceilings }) => {
+  const plain = timingOf(turns.find(({ of }) => of.weights === PLAIN && of.ceiling !== null)!.results);
+  const parts = stepFlops(trainees[0]!.language.config, trained, RANK);
+  const flops = parts.matrices + parts.head + parts.adapters + parts.attention;
+  for (const { of, results } of turns) verifyLearnt(of.name, first.loss, results.at(-1)!.loss);
+  verifyBits('after the last step', trainees);
+  const rows = turns.map(async ({ of, results, ceilings }) => {
     const timing = timingOf(results);
-    const compared = of.weights === STORED && of.rt.info().threads === 1;
-    const ratio = pairedRatio(timing, timingOf(plain.results));
-    const against = compared ? { ratio, flopRatio: 1, ratioTo: modelTitle(TRAINING, PLAIN) } : {};
-    return modelRow(of, TRAINING, trained, { timing, ceilings, flops }, against);
+    const more = { ...againstPlain(of, TRAINING, timing, plain), ...(await of.states()) };
+    return modelRow(of, TRAINING, trained, { timing, ceilings, flops }, more);
   });
-  const others = turns.flatMap(({ of: { native }, results }) =>
-    native === null ? [] : [nativeRow(native, trained, timingOf(results), flops)],
-  );
-  return [...own, ...(await Promise.all(others))];
+  // Of this package first.
+  const isOther = ({ contestant }: ModelRow): number => (contestant === PYTORCH ? 1 : 0);
+  return (await Promise.all(rows)).sort((a, b) => isOther(a) - isOther(b));
 }
 
-const isStored = ({ weights }: Contestant): boolean => weights === STORED;
-
-/** Who takes turns: one or the other. */
-interface Party {
+/** Who takes turns. */
+interface Party extends Ran {
   readonly name: string;
-  readonly trainee: Trainee | null;
-  readonly native: Native | null;
   readonly ceiling: SharedCeiling | null;
   readonly step: () => Promise<{ readonly loss: number; readonly ms: number }>;
+  /** What its row states beside the times. */
+  readonly states: () => Promise<Partial<ModelRow>>;
 }
 
-/** Beside each over the weights as stored, who has as many threads. */
+/** A native one beside each over the weights as stored, who has as many threads. */
 function partiesOf(trainees: readonly Trainee[], natives: readonly Native[], batch: Batch): Party[] {
   const left = [...natives];
   return trainees.flatMap((trainee): Party[] => {
-    const own = {
-      ...{ name: nameOf(trainee), trainee, native: null, ceiling: trainee.ceiling },
+    const { rt, weights, ceiling, learner } = trainee;
+    const own: Party = {
+      ...{ name: nameOf(trainee), rt, weights, ceiling, states: async () => ({}) },
       step: async () => {
         const start = performance.now();
-        const { loss } = trainee.learner.step(batch);
+        const { loss } = learner.step(batch);
         return { loss, ms: performance.now() - start };
       },
     };
-    if (!isStored(trainee) || left.length === 0) return [own];
-    const native = left.shift()!;
-    const name = `${PYTORCH}, threads: ${native.threads}`;
-    return [{ name, trainee: null, native, ceiling: null, step: native.step }, own];
+    const native = weights === STORED ? left.shift() : undefined;
+    return native === undefined ? [own] : [nativeParty(native), own];
   });
 }
 
-async function nativeRow(native: Native, tokens: number, timing: Timing, flops: number): Promise<ModelRow> {
-  const { threads, version } = native;
-  const resident = await native.resident();
-  return modelRow(
-    { rt: { info: () => ({ kernels: 'native', threads }) }, weights: PLAIN },
-    TRAINING,
-    tokens,
-    { timing, ceilings: [], flops },
-    { contestant: PYTORCH, version, ...(resident !== null && { resident }) },
-  );
+const nativeName = ({ threads }: Native): string => `${PYTORCH}, threads: ${threads}`;
+
+function nativeParty(native: Native): Party {
+  const { threads, version, step } = native;
+  return {
+    ...{ name: nativeName(native), weights: PLAIN, ceiling: null, step },
+    rt: { info: () => ({ kernels: 'native', threads }) },
+    states: async () => {
+      const resident = await native.resident();
+      return { contestant: PYTORCH, version, ...(resident !== null && { resident }) };
+    },
+  };
 }
 
 /** Two steps from PEFT's adapter on: their losses, and the norm of the first one's gradients. @throws Error */
@@ -158,56 +154,35 @@ function bytesOf(texts: Golden['adapter']) {
   };
 }
 
-/** @throws Error */
-function within(what: string, who: string, got: number, wanted: number, bound: number): void {
-  if (Math.abs(got - wanted) <= bound) return;
-  throw new Error(`verify: ${what}: ${who}: ${got}, expected ${wanted} within ${bound}`);
-}
-
 /** A step of each: loss, norm, gradients; several threads the same bits, also of what AdamW left. @returns the first's @throws Error */
 function verifyAlike(trainees: readonly Trainee[], batch: Batch): Stepped {
-  const steps: (Stepped & { gradients: Float32Array })[] = trainees.map(({ learner }) => {
-    const stepped = learner.step(batch);
-    return { ...stepped, gradients: learner.gradients() };
-  });
+  const steps = trainees.map(({ learner }) => ({ ...learner.step(batch), gradients: learner.gradients() }));
   const first = steps[0]!;
-  const largest = first.gradients.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  if (!(largest > 0 && first.loss > 0 && first.norm < Number.POSITIVE_INFINITY))
-    throw new Error(
-      `verify: training: the loss is ${first.loss}, the largest gradient ${largest}, expected both above 0`,
-    );
   for (const [i, one] of trainees.entries()) {
-    const { loss, norm, gradients } = steps[i]!;
+    const { loss, norm } = steps[i]!;
     const close = one.weights === PLAIN ? CLOSE : 0;
     within('the loss of a step', nameOf(one), loss, first.loss, close * first.loss);
     within("the gradients' norm of a step", nameOf(one), norm, first.norm, close * first.norm);
-    const wrong = gradients.findIndex(
-      (value, j) => !(Math.abs(value - first.gradients[j]!) <= close * largest),
-    );
-    if (wrong >= 0)
-      within(`gradient ${wrong}`, nameOf(one), gradients[wrong]!, first.gradients[wrong]!, close * largest);
   }
+  const gradients = steps.map((step) => step.gradients);
+  alike('gradient', trainees, gradients);
   verifyBits('after a step', trainees);
   return first;
+}
+
+/** Over the weights as stored all threads leave the same. @throws Error */
+function verifyBits(when: string, trainees: readonly Trainee[]): void {
+  const stored = trainees.filter(({ weights }) => weights === STORED);
+  const values = stored.map(({ learner }) => learner.values());
+  alike(`adapter's number ${when},`, stored, values);
 }
 
 /** The same step. @throws Error */
 async function verifyNative(native: Native, first: Stepped): Promise<void> {
   const { loss, norm } = await native.step();
-  const who = `${PYTORCH}, threads: ${native.threads}`;
+  const who = nativeName(native);
   within('the loss of a step', who, loss, first.loss, CLOSE * first.loss);
   within("the gradients' norm of a step", who, norm, first.norm, 10 * CLOSE * first.norm);
-}
-
-/** Over the weights as stored all threads leave the same. @throws Error */
-function verifyBits(when: string, trainees: readonly Trainee[]): void {
-  const [first, ...others] = trainees.filter(({ weights }) => weights === STORED);
-  const wanted = first!.learner.values();
-  for (const one of others) {
-    const got = one.learner.values();
-    const wrong = got.findIndex((value, i) => value !== wanted[i]);
-    if (wrong >= 0) within(`adapter's number ${wrong} ${when}`, nameOf(one), got[wrong]!, wanted[wrong]!, 0);
-  }
 }
 
 /** @throws Error unless the loss fell */

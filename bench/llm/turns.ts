@@ -1,8 +1,8 @@
 /** Contestants that take turns, with the ceiling measured at both ends of each turn; and the rows of their figures. */
-import { summarise, type Timing } from '../core/measure.js';
+import { pairedRatio, summarise, type Timing } from '../core/measure.js';
 import { ownRow, type Row } from '../core/records.js';
 import type { SharedCeiling } from '../core/shared-ceiling.js';
-import type { Contestant } from './contestants.js';
+import { PLAIN, STORED } from './contestants.js';
 
 /** A row that is held against ceilings of its own rounds. */
 export interface CeilingRow extends Row {
@@ -27,6 +27,12 @@ export const speedsOf = ({ tokens, rounds }: ModelRow): number[] => rounds.map((
 /** Percent of the ceiling of its own round, in each. */
 export const percentsOf = ({ gflops, median, rounds, ceilings }: CeilingRow): number[] =>
   ceilings.map((ceiling, i) => (100 * gflops * median) / rounds[i]! / ceiling);
+
+/** A row with the ceilings of its rounds; without a percentage where there are none. */
+export function besideCeilings<R extends Row>(row: R, ceilings: number[]): R & CeilingRow {
+  const own = { ...row, ceilings };
+  return ceilings.length === 0 ? own : { ...own, percentOfCeiling: summarise(percentsOf(own)).median };
+}
 
 /** The fastest round's percentage of its own ceiling: a ceiling that noise pushed down for a moment flatters no other. */
 export const bestPercent = (row: CeilingRow): number => percentsOf(row)[row.rounds.indexOf(row.min)]!;
@@ -73,8 +79,8 @@ export async function takeTurns<C extends TakesPart, Result>(
 }
 
 /** What of a contestant its row states. */
-interface Ran {
-  readonly rt: Pick<Contestant['rt'], 'info'> | { info(): { kernels: string; threads: number } };
+export interface Ran {
+  readonly rt: { info(): { readonly kernels: string; readonly threads: number } };
   readonly weights: string;
 }
 
@@ -87,6 +93,16 @@ export function modelRow(
   more: Partial<ModelRow> = {},
 ): ModelRow {
   const at = [modelTitle(operation, weights), modelShape(tokens, rt.info().threads)] as const;
-  const row = { ...ownRow(rt, at, timing, tokens * flops, null, more), tokens, ceilings };
-  return ceilings.length === 0 ? row : { ...row, percentOfCeiling: summarise(percentsOf(row)).median };
+  return besideCeilings({ ...ownRow(rt, at, timing, tokens * flops, null, more), tokens }, ceilings);
+}
+
+/** Of whoever runs over the weights as stored on one thread: its time over that of float32. */
+export function againstPlain(
+  { rt, weights }: Ran,
+  operation: string,
+  own: Timing,
+  plain: Timing,
+): Partial<Row> {
+  if (weights !== STORED || rt.info().threads > 1) return {};
+  return { ratio: pairedRatio(own, plain), flopRatio: 1, ratioTo: modelTitle(operation, PLAIN) };
 }

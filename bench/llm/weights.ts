@@ -6,20 +6,8 @@ import type { Runtime, Tensor } from 'lora-wasm';
 import { dequantise } from 'lora-wasm/formats';
 import { Random } from '../../reference/random.js';
 import { type Weight, weight } from '../../src/engine/operands.js';
-import { bytesOf, DTYPE_INFO, type QuantisedDType } from '../../src/values/dtypes.js';
-
-/** Sizes of a model of the Llama family. */
-export interface ModelSizes {
-  readonly layers: number;
-  readonly width: number;
-  readonly inner: number;
-  readonly keyWidth: number;
-  readonly vocabulary: number;
-}
-
-/** SmolLM2-135M. */
-export const SMOLLM2: ModelSizes = { layers: 30, width: 576, inner: 1536, keyWidth: 192, vocabulary: 49152 };
-export const TINY: ModelSizes = { layers: 2, width: 64, inner: 96, keyWidth: 32, vocabulary: 160 };
+import { bytesOf, DTYPE_INFO } from '../../src/values/dtypes.js';
+import type { Kind } from './sizes.js';
 
 /** A matrix of a layer in both forms: the same numbers. */
 export interface Pair {
@@ -28,18 +16,17 @@ export interface Pair {
   readonly values: Float32Array;
 }
 
-/** Halves of a scale from 2^-7 (of bytes: 2^-10) up to twice that, and of a minimum from -2^-4 down to twice that: their upper bits. */
-const SCALE: Readonly<Partial<Record<QuantisedDType, readonly number[]>>> = {
-  q4_1: [0x2000, 0xac00],
-  q8_0: [0x1400],
-};
+type Stored = 'q4_1' | 'q8_0';
 
-function randomBlocks(dtype: 'q4_1' | 'q8_0', elements: number, random: Random): Uint8Array {
+/** Halves of a scale from 2^-7 (of bytes: 2^-10) up to twice that, and of a minimum from -2^-4 down to twice that: their upper bits. */
+const SCALE: Readonly<Record<Stored, readonly number[]>> = { q4_1: [0x2000, 0xac00], q8_0: [0x1400] };
+
+function randomBlocks(dtype: Stored, elements: number, random: Random): Uint8Array {
   const { bytes } = DTYPE_INFO[dtype];
   const blocks = new Uint8Array(bytesOf([elements], dtype));
   for (let i = 0; i < blocks.length; i++) blocks[i] = random.below(256);
   for (let at = 0; at < blocks.length; at += bytes)
-    for (const [i, upper] of SCALE[dtype]!.entries()) {
+    for (const [i, upper] of SCALE[dtype].entries()) {
       const half = upper | random.below(1024);
       blocks.set([half & 255, half >> 8], at + 2 * i);
     }
@@ -51,7 +38,7 @@ export class Matrices {
   readonly pairs: readonly Pair[];
   readonly #tensors: readonly Tensor[];
 
-  constructor(rt: Runtime, dtype: 'q4_1' | 'q8_0', [N, K]: readonly [number, number], count: number) {
+  constructor(rt: Runtime, dtype: Stored, [N, K]: Kind, count: number) {
     const blocks = randomBlocks(dtype, N * K, new Random(N + 3 * K));
     const values = dequantise(dtype, blocks);
     const made = Array.from({ length: count }, () => {
@@ -69,15 +56,4 @@ export class Matrices {
   dispose(): void {
     for (const tensor of this.#tensors) tensor.dispose();
   }
-}
-
-/** The seven matrices of a layer, by kind, [N, K]. */
-export function layerKinds({ width, inner, keyWidth }: ModelSizes): readonly (readonly [number, number])[] {
-  const [square, narrow, up, down] = [
-    [width, width],
-    [keyWidth, width],
-    [inner, width],
-    [width, inner],
-  ] as const;
-  return [square, narrow, narrow, square, up, up, down];
 }
