@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { buildCeilingLoops, measureCeilings } from './core/ceilings.js';
-import { buildNaive } from './core/compile.js';
+import { fusedElsewhere } from './core/ceilings.js';
+import { compiled } from './core/compile.js';
 import { nodeName } from './core/provenance.js';
 import type { ResidentJob } from './core/records.js';
 import { nativeOf } from './llm/native.js';
@@ -22,16 +22,11 @@ export interface Engine {
 export function nodeEngine(): Engine {
   return {
     name: nodeName(),
-    run: async (suite, options, progress) => {
-      return runSuite(suite, options, {
-        naive: await buildNaive(),
-        cores: availableParallelism(),
-        ceilingLoops: buildCeilingLoops,
-        ceilings: measureCeilings,
-        ...{ startHelper, peakResident, nativeOf, modelSource: async (path) => path },
-        progress,
-      });
-    },
+    run: (suite, options, progress) =>
+      runSuite(suite, options, {
+        ...{ compiled, fusedElsewhere, cores: availableParallelism(), startHelper },
+        ...{ peakResident, nativeOf, modelSource: async (path) => path, progress },
+      }),
     close: async () => {},
   };
 }
@@ -54,7 +49,8 @@ export async function chromiumEngine(executablePath: string, model?: string): Pr
   // The bundler and the browser's driver stay out of a process that measures itself.
   const { startChromium } = await import('./browser/chromium.js');
   const entry = new URL('./browser/page.ts', import.meta.url);
-  const { name, open, close } = await startChromium(executablePath, entry, { model });
+  const links = model === undefined ? {} : { model };
+  const { name, open, close } = await startChromium(executablePath, entry, { inWorker: true, links });
   return {
     name,
     run: async (suite, options, progress) => {

@@ -2,7 +2,7 @@
 import type { Runtime } from 'lora-wasm';
 import type { ModelInput } from 'lora-wasm/models';
 import { runtimeOf as ownRuntime } from './core/own.js';
-import { higher, Yardstick } from './core/peak.js';
+import { type Compiled, higher, measureCeilings, Yardstick } from './core/peak.js';
 import type { Ceilings, ResidentJob, Row } from './core/records.js';
 import { SharedCeiling, type StartHelper } from './core/shared-ceiling.js';
 import type { StartNative } from './llm/step.js';
@@ -11,11 +11,10 @@ import { SUITES, type SuiteName } from './suites.js';
 
 /** What an engine does its own way. */
 export interface Tools {
-  readonly naive: WebAssembly.Module;
+  readonly compiled: Compiled;
+  /** The fused ceiling, asked where this engine has no relaxed SIMD; null where nobody knows it. */
+  readonly fusedElsewhere: () => number | null;
   readonly cores: number;
-  /** The loops of `assembly/ceiling.ts`, in plain or in relaxed SIMD. */
-  readonly ceilingLoops: (relaxed: boolean) => Promise<WebAssembly.Module>;
-  readonly ceilings: () => Promise<Ceilings>;
   readonly startHelper: StartHelper;
   /** Where the model of that path is read from. */
   readonly modelSource: (path: string) => Promise<ModelInput>;
@@ -46,8 +45,9 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
     const relaxed = rt.info().kernels === 'relaxed-simd';
     const topOf = ({ fused, plain }: Ceilings): number | null => (relaxed ? fused : plain);
     const pattern = filter === null ? null : new RegExp(filter);
-    const before = await tools.ceilings();
-    const loops = await tools.ceilingLoops(relaxed);
+    const { compiled, fusedElsewhere } = tools;
+    const before = await measureCeilings(compiled, fusedElsewhere);
+    const loops = await WebAssembly.compile(await compiled(relaxed ? 'ceiling-relaxed' : 'ceiling'));
     const yardstick = new Yardstick(loops);
     const ceilingOf = async (threads: number): Promise<SharedCeiling> => {
       const made = await SharedCeiling.start(loops, yardstick, threads, tools.startHelper);
@@ -57,7 +57,8 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
     const { model: chosen } = options;
     const { peakResident } = tools;
     const environment: Environment = {
-      ...{ rt, runtimeOf, quick, naive: tools.naive, progress: tools.progress },
+      ...{ rt, runtimeOf, quick, progress: tools.progress },
+      naive: await WebAssembly.compile(await compiled('naive')),
       ...{ ceilings: before, ceiling: topOf(before) },
       ...{ yardstick, ceilingOf },
       model: chosen && {
@@ -69,7 +70,7 @@ export async function runSuite(name: SuiteName, options: RunOptions, tools: Tool
       wanted: (title) => pattern?.test(title) ?? true,
     };
     const { rows, ...rest } = await suite.run(environment);
-    const ceilings = quick ? before : higher(before, await tools.ceilings());
+    const ceilings = quick ? before : higher(before, await measureCeilings(compiled, fusedElsewhere));
     const top = suite.ownCeilings === true ? null : topOf(ceilings);
     return { ceilings, rows: rows.map((row) => withCeiling(row, top)), ...rest };
   } finally {

@@ -5,7 +5,7 @@
 import { add, linear, type Runtime, scale } from 'lora-wasm';
 import type { Effort } from '../core/measure.js';
 import { naiveProduct, plainProduct } from '../core/naive-product.js';
-import { forwardOf, linearOf, loraOf } from '../core/own.js';
+import { forwardOf, layerForward, linearOf, loraOf } from '../core/own.js';
 import { flopsOf, type Operation, type Prepared, type Problem, problemOf, Twin } from '../core/problem.js';
 import { OP, type Row, shapeText } from '../core/records.js';
 import { timedRows } from '../core/timed-rows.js';
@@ -92,34 +92,14 @@ function packageEntries(rt: Runtime, problem: Problem): Entry[] {
   const unfused = forwardOf(rt, problem, [a, b], (x) =>
     add(linear(x, base.weight, base.bias), scale(linear(linear(x, a), b), low.scaling)),
   );
-  const entry = (
-    operation: string,
-    computes: Operation,
-    of: Operation,
-    prepared: Entry['prepared'],
-  ): Entry => ({
-    ...{ operation, computes, flopsOf: of, prepared, copies: true },
-  });
   const [plain, lora] = ['linear forward', 'LoRA forward'] as const;
-  return [
-    entry(
-      OP.forward,
-      plain,
-      plain,
-      forwardOf(rt, problem, [base], (x) => base.forward(x)),
-    ),
-    entry(OP.unfused, lora, lora, unfused),
-    entry(
-      OP.fused,
-      lora,
-      lora,
-      forwardOf(rt, problem, [fused], (x) => fused.forward(x)),
-    ),
-    entry(
-      OP.merged,
-      lora,
-      plain,
-      forwardOf(rt, problem, [merged], (x) => merged.forward(x)),
-    ),
+  const entries: [string, computes: Operation, flopsOf: Operation, Entry['prepared']][] = [
+    [OP.forward, plain, plain, layerForward(rt, problem, base)],
+    [OP.unfused, lora, lora, unfused],
+    [OP.fused, lora, lora, layerForward(rt, problem, fused)],
+    [OP.merged, lora, plain, layerForward(rt, problem, merged)],
   ];
+  return entries.map(([operation, computes, flopsOf, prepared]) => ({
+    ...{ operation, computes, flopsOf, prepared, copies: true },
+  }));
 }

@@ -1,31 +1,12 @@
-/** The benchmark's own modules, as the page's server gives them, and this page's ceilings by them. */
-import { peakOf, readSpeedOf } from '../core/peak.js';
-import type { Ceilings } from '../core/records.js';
+/** What the page's server gives beside the bundle. */
+import type { Compiled } from '../core/peak.js';
 
-const PLAIN = 'ceiling-simd';
-const RELAXED = 'ceiling-simd-relaxed-simd';
-
-async function bytesOf(name: string): Promise<ArrayBuffer> {
-  const response = await fetch(`/compiled/${name}.wasm`);
-  if (!response.ok) throw new Error(`compiled: ${name}.wasm answered ${response.status}, expected 200`);
-  return response.arrayBuffer();
+/** @throws Error where the server has no such file */
+export async function fetched(path: string): Promise<Response> {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`fetched: ${path} answered ${response.status}, expected 200`);
+  return response;
 }
 
-export async function naiveModule(): Promise<WebAssembly.Module> {
-  return WebAssembly.compile(await bytesOf('naive'));
-}
-
-export async function ceilingLoops(relaxed: boolean): Promise<WebAssembly.Module> {
-  return WebAssembly.compile(await bytesOf(relaxed ? RELAXED : PLAIN));
-}
-
-/** The fused ceiling is null where the browser has no relaxed SIMD. */
-export async function pageCeilings(): Promise<Ceilings> {
-  const plain = await ceilingLoops(false);
-  const hasRelaxed = WebAssembly.validate(await bytesOf(RELAXED));
-  return {
-    fused: hasRelaxed ? peakOf(await ceilingLoops(true)) : null,
-    plain: peakOf(plain),
-    readGBs: readSpeedOf(plain),
-  };
-}
+/** The benchmark's own modules. */
+export const compiled: Compiled = async (name) => (await fetched(`/compiled/${name}.wasm`)).arrayBuffer();

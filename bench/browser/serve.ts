@@ -1,57 +1,91 @@
-/** Serves the bundled page with the headers that shared memory needs. */
-import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+/**
+ * Bundles a page by Vite into `out/page/`, over the sources of the package, and serves it on this machine alone, with the headers that
+ * shared memory needs.
+ */
+import { symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PAGE_FOLDER } from './bundle.js';
+import { build, type InlineConfig, type Plugin, preview } from 'vite';
+import { COMPILED } from '../core/compile.js';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const FOLDER = here('../out/page');
 
 const PAGE =
   '<!doctype html><title>lora-wasm benchmark</title><script type="module" src="/page.js"></script>';
 
-const TYPES: Readonly<Record<string, string>> = {
-  html: 'text/html',
-  js: 'text/javascript',
-  mjs: 'text/javascript',
-  wasm: 'application/wasm',
-};
+/** Files and folders that the page may ask for beside its bundle and `/compiled/`, by their names there. */
+export type Links = Readonly<Record<string, string>>;
 
-/** What pages may ask for beside the bundle and, under `/compiled/`, the benchmark's modules. */
-export interface Served {
-  /** The file of a language model, as `/model`. */
-  readonly model?: string | undefined;
-  /** A folder of packages, of each its dist under `/files/<package>/`. */
-  readonly packages?: URL;
-}
-
-function fileOf(path: string, { packages, model }: Served): string {
-  if (path === '/model' && model !== undefined) return model;
-  const file = /^\/files\/(.+)\/([^/]+)$/.exec(path);
-  if (file !== null && packages !== undefined)
-    return fileURLToPath(new URL(`${file[1]}/dist/${file[2]}`, packages));
-  if (path.startsWith('/compiled/')) return here(`../out/${path.slice(10)}`);
-  return PAGE_FOLDER + path.slice(1);
-}
-
-/** Starts a server on a free port of this machine alone. */
-export async function servePage(served: Served): Promise<{ address: string; close: () => void }> {
-  const server = createServer(async ({ url = '/' }, response) => {
-    const path = url.split('?')[0]!;
-    const type = path === '/' ? 'text/html' : TYPES[path.split('.').at(-1)!];
-    const headers = {
-      'Content-Type': type ?? 'application/octet-stream',
-      'Cross-Origin-Opener-Policy': 'same-origin',
-      'Cross-Origin-Embedder-Policy': 'require-corp',
-    };
-    try {
-      const body = path === '/' ? PAGE : await readFile(fileOf(path, served));
-      response.writeHead(200, headers).end(body);
-    } catch {
-      response.writeHead(404).end();
-    }
+/** What an entry imports and finds no package for becomes a module that says so when it is imported. */
+export async function servePage(
+  entry: URL,
+  links: Links,
+): Promise<{ readonly address: string; close(): Promise<void> }> {
+  const shared: InlineConfig = {
+    ...{ configFile: false, root: here('./'), logLevel: 'error', appType: 'mpa' },
+  };
+  await build({
+    ...shared,
+    plugins: [missingPackages(fileURLToPath(new URL('./', entry))), builtWorker()],
+    worker: { format: 'es', plugins: () => [builtWorker()] },
+    resolve: {
+      alias: [
+        { find: /^lora-wasm$/, replacement: here('../../src/index.ts') },
+        { find: /^lora-wasm\/models$/, replacement: here('../../src/models/index.ts') },
+      ],
+    },
+    build: {
+      outDir: FOLDER,
+      emptyOutDir: true,
+      target: 'esnext',
+      minify: false,
+      rollupOptions: { input: fileURLToPath(entry), output: { entryFileNames: 'page.js' } },
+    },
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return { address: `http://127.0.0.1:${port}/`, close: () => void server.close() };
+  writeFileSync(join(FOLDER, 'index.html'), PAGE);
+  for (const [name, path] of Object.entries({ ...links, compiled: COMPILED }))
+    symlinkSync(resolve(path), join(FOLDER, name));
+  const headers = {
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Embedder-Policy': 'require-corp',
+  };
+  const server = await preview({
+    ...shared,
+    build: { outDir: FOLDER },
+    preview: { host: '127.0.0.1', port: 0, headers },
+  });
+  return { address: server.resolvedUrls!.local[0]!, close: () => server.close() };
+}
+
+function missingPackages(folder: string): Plugin {
+  const mark = '\0missing:';
+  return {
+    name: 'missing-packages',
+    enforce: 'pre',
+    async resolveId(source, importer, options) {
+      if (importer === undefined || !importer.startsWith(folder) || importer.includes('node_modules'))
+        return null;
+      const resolved = await this.resolve(source, importer, { ...options, skipSelf: true });
+      return resolved ?? mark + source;
+    },
+    load(id) {
+      if (!id.startsWith(mark)) return null;
+      return `throw new Error("Cannot find package '${id.slice(mark.length)}'")`;
+    },
+  };
+}
+
+/** The sources name the pool's script as it lies in the built package, where alone it is one file. */
+function builtWorker(): Plugin {
+  const written = "new URL('../worker.js', import.meta.url)";
+  return {
+    name: 'built-worker',
+    enforce: 'pre',
+    transform(code, id) {
+      if (!id.startsWith(here('../../src/')) || !code.includes(written)) return null;
+      const path = relative(dirname(id), here('../../dist/worker.js')).replaceAll('\\', '/');
+      return code.replace(written, `new URL('${path}', import.meta.url)`);
+    },
+  };
 }

@@ -1,15 +1,8 @@
-/** The module worker in which a page runs a suite: `page.ts` starts it and hears its answers. */
+/** The worker in which a page runs a suite: `chromium.ts` asks it for what it leaves on `globalThis`. */
 import { type Measured, runSuite } from '../run.js';
 import type { RunOptions } from '../suite.js';
 import type { SuiteName } from '../suites.js';
-import { ceilingLoops, naiveModule, pageCeilings } from './compiled.js';
-
-export type WorkerAnswer =
-  | { readonly progress: string }
-  | { readonly measured: Measured }
-  | { readonly error: string };
-
-const answer = (message: WorkerAnswer): void => globalThis.postMessage(message);
+import { compiled, fetched } from './compiled.js';
 
 function startHelper(script: string, message: unknown): () => void {
   const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
@@ -21,26 +14,13 @@ function startHelper(script: string, message: unknown): () => void {
   };
 }
 
-async function modelSource(): Promise<Blob> {
-  const response = await fetch('/model');
-  if (!response.ok) throw new Error(`worker: /model answered ${response.status}, expected a file of a model`);
-  return response.blob();
+function run(suite: SuiteName, options: RunOptions): Promise<Measured> {
+  return runSuite(suite, options, {
+    ...{ compiled, fusedElsewhere: () => null, cores: navigator.hardwareConcurrency },
+    ...{ startHelper, peakResident: null, nativeOf: null },
+    modelSource: async () => (await fetched('/model')).blob(),
+    progress: (text) => console.info(text),
+  });
 }
 
-globalThis.onmessage = async ({
-  data: { suite, options },
-}: MessageEvent<{ suite: SuiteName; options: RunOptions }>) => {
-  try {
-    const measured = await runSuite(suite, options, {
-      naive: await naiveModule(),
-      cores: navigator.hardwareConcurrency,
-      ceilingLoops,
-      ceilings: pageCeilings,
-      ...{ startHelper, modelSource, peakResident: null, nativeOf: null },
-      progress: (progress) => answer({ progress }),
-    });
-    answer({ measured });
-  } catch (error) {
-    answer({ error: error instanceof Error ? error.message : String(error) });
-  }
-};
+Object.assign(globalThis, { benchPage: { run } });

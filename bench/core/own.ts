@@ -4,19 +4,20 @@ import {
   createRuntime,
   Linear,
   LoraLinear,
-  mseLoss,
   type Runtime,
   type RuntimeOptions,
   type Tensor,
 } from 'lora-wasm';
 import type { LowRank } from '../../reference/network.js';
+import { layerContest } from './contest.js';
 import { LEARNING_RATE, type Operation, type Prepared, type Problem } from './problem.js';
+import { batchOf, copyOf, learnerOf, type Part } from './step.js';
 
 /** One operation over a runtime of whoever calls. */
 export function prepareOwn(rt: Runtime, operation: Operation, problem: Problem): Prepared {
   if (operation === 'LoRA training step') return trainingStep(rt, problem);
   const layer = operation === 'LoRA forward' ? loraOf(rt, problem) : linearOf(rt, problem);
-  return forwardOf(rt, problem, [layer], (x) => layer.forward(x));
+  return layerForward(rt, problem, layer);
 }
 
 /** A runtime of so many threads. @throws Error where there is none, with its reason */
@@ -50,6 +51,10 @@ export function adapted(base: Linear, { r, scaling, a, b }: LowRank): LoraLinear
   return layer;
 }
 
+export function layerForward(rt: Runtime, problem: Problem, layer: Linear | LoraLinear) {
+  return forwardOf(rt, problem, [layer], (x) => layer.forward(x));
+}
+
 /** A forward over x in the runtime's memory. @param owners - what goes with it */
 export function forwardOf(
   rt: Runtime,
@@ -77,37 +82,24 @@ export function forwardOf(
 }
 
 function trainingStep(rt: Runtime, problem: Problem): Prepared {
-  const { M, N, K } = problem;
-  const layer = loraOf(rt, problem);
-  const data = rt.tensor(problem.x, [M, K]);
-  const target = rt.tensor(problem.target, [M, N]);
-  const named = layer.namedParameters().filter(([, parameter]) => parameter.requiresGrad);
-  const adam = new AdamW(
-    named.map(([, parameter]) => parameter),
-    { lr: LEARNING_RATE, weightDecay: 0.01 },
+  const { M, N, K, low } = problem;
+  const contest = layerContest(M, N, K, low.r);
+  const batch = batchOf(rt, contest);
+  const { learnt, gradients, step, loss, dispose } = learnerOf(
+    rt,
+    contest,
+    [problem],
+    batch,
+    (parameters) => new AdamW(parameters, { lr: LEARNING_RATE, weightDecay: 0.01 }),
   );
-  const loss = (x: Tensor): Tensor => mseLoss(layer.forward(x), target);
-  const [a, b] = ['lora_A', 'lora_B'].map((part) => named.find(([name]) => name.includes(part))![1]);
-  const backward = <T>(after: (x: Tensor) => T): T =>
-    rt.scope(() => {
-      const x = data.detach();
-      x.requiresGrad = true;
-      loss(x).backward();
-      return after(x);
-    });
+  const gradientOf = (wanted: Part): Float32Array =>
+    copyOf(learnt.find(({ part }) => part === wanted)!.parameter.grad!);
   return {
-    run: () => {
-      adam.zeroGrad();
-      backward(() => adam.step());
-    },
-    read: () => backward((x) => ({ da: copyOf(a!.grad!), db: copyOf(b!.grad!), dx: copyOf(x.grad!) })),
-    loss: () => rt.scope(() => rt.noGrad(() => loss(data).item())),
+    run: step,
+    read: () => gradients((x) => ({ da: gradientOf('a'), db: gradientOf('b'), dx: copyOf(x.grad!) })),
+    loss,
     dispose: () => {
-      for (const owner of [adam, layer, data, target]) owner.dispose();
+      for (const owner of [{ dispose }, batch]) owner.dispose();
     },
   };
-}
-
-function copyOf(tensor: Tensor): Float32Array {
-  return tensor.copyTo(new Float32Array(tensor.size));
 }

@@ -1,5 +1,13 @@
-/** Speeds of a compiled `assembly/ceiling.ts`: GFLOP/s of register-only multiply-adds and GB/s of a summing loop. */
+/**
+ * The machine's ceilings by a compiled `assembly/ceiling.ts`: GFLOP/s of one thread in loops that stay in registers, fused
+ * multiply-adds (relaxed SIMD) and separate multiplies and adds (plain SIMD); and GB/s of a summing loop.
+ */
 import type { Ceilings } from './records.js';
+
+/** The benchmark's own modules. */
+export type ModuleName = 'naive' | 'ceiling' | 'ceiling-relaxed';
+/** Gives a module's bytes: every engine has a way of its own. */
+export type Compiled = (name: ModuleName) => Promise<BufferSource>;
 
 interface CeilingExports {
   readonly memory: WebAssembly.Memory;
@@ -37,15 +45,14 @@ export class Yardstick {
     for (let i = 0; i < 500; i++) this.read(65536);
   }
 
-  /** Runs the register-only loop and gives the flops it did. */
-  multiplyAdds(turns: number): number {
+  /** Runs the register-only loop, `FLOPS_A_TURN` a turn. */
+  multiplyAdds(turns: number): void {
     this.#exports.multiplyAdds(turns, this.#at, this.#at + 64);
-    return FLOPS_A_TURN * turns;
   }
 
   /** Makes `bytes` of memory ready to be read. */
   prepareRead(bytes: number): void {
-    const whole = Math.ceil(bytes / READ_GRAIN) * READ_GRAIN;
+    const whole = wholeReads(bytes);
     if (whole <= this.#readable) return;
     const { memory } = this.#exports;
     const from = this.#at + READ_GRAIN;
@@ -54,12 +61,15 @@ export class Yardstick {
     this.#readable = whole;
   }
 
-  /** Sums `bytes`, rounded up, of what `prepareRead` made ready, and gives how many those were. */
-  read(bytes: number): number {
-    const whole = Math.ceil(bytes / READ_GRAIN) * READ_GRAIN;
-    this.#exports.readAll(whole, this.#at + READ_GRAIN, this.#at);
-    return whole;
+  /** Sums `wholeReads(bytes)` of what `prepareRead` made ready. */
+  read(bytes: number): void {
+    this.#exports.readAll(wholeReads(bytes), this.#at + READ_GRAIN, this.#at);
   }
+}
+
+/** Bytes in whole pieces, as they are read. */
+export function wholeReads(bytes: number): number {
+  return Math.ceil(bytes / READ_GRAIN) * READ_GRAIN;
 }
 
 function best(calls: number, run: () => void): number {
@@ -72,17 +82,28 @@ function best(calls: number, run: () => void): number {
   return shortest;
 }
 
-export function peakOf(module: WebAssembly.Module): number {
+function peakOf(module: WebAssembly.Module): number {
   const yardstick = new Yardstick(module);
-  const run = (): void => void yardstick.multiplyAdds(TURNS);
+  const run = (): void => yardstick.multiplyAdds(TURNS);
   best(5, run);
   return (FLOPS_A_TURN * TURNS) / best(40, run) / 1e6;
 }
 
-export function readSpeedOf(module: WebAssembly.Module): number {
+function readSpeedOf(module: WebAssembly.Module): number {
   const yardstick = new Yardstick(module);
   yardstick.prepareRead(READ_BYTES);
-  return READ_BYTES / best(6, () => void yardstick.read(READ_BYTES)) / 1e6;
+  return READ_BYTES / best(6, () => yardstick.read(READ_BYTES)) / 1e6;
+}
+
+/** Each is the best of several calls after the compiler's first ones. @param fusedElsewhere - where this engine has no relaxed SIMD */
+export async function measureCeilings(
+  compiled: Compiled,
+  fusedElsewhere: () => number | null,
+): Promise<Ceilings> {
+  const plain = await WebAssembly.compile(await compiled('ceiling'));
+  const relaxed = await compiled('ceiling-relaxed');
+  const fused = WebAssembly.validate(relaxed) ? peakOf(await WebAssembly.compile(relaxed)) : fusedElsewhere();
+  return { fused, plain: peakOf(plain), readGBs: readSpeedOf(plain) };
 }
 
 /** The larger of two measurements around the run: a ceiling that noise pushed down is none. */

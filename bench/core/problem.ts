@@ -107,8 +107,12 @@ export class Twin {
     verifyClose(`${what}, gradient of x`, results.dx, dx);
     const before = await prepared.loss!();
     for (let i = 0; i < 3; i++) await prepared.run();
-    const after = await prepared.loss!();
-    if (!(after < before))
-      throw new Error(`check: ${name}: loss is ${after} after three steps, expected below ${before}`);
+    expectFalling(name, before, await prepared.loss!());
   }
+}
+
+/** @throws Error unless three steps brought the loss down */
+export function expectFalling(name: string, before: number, after: number): void {
+  if (!(after < before))
+    throw new Error(`verify: ${name}: loss is ${after} after three steps, expected below ${before}`);
 }

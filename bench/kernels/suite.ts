@@ -3,6 +3,7 @@
  * does meanwhile falls on all of them.
  */
 import { type Effort, measure, medianOf } from '../core/measure.js';
+import { FLOPS_A_TURN, wholeReads } from '../core/peak.js';
 import { gflopsOf, ownRow, type Report, type Row } from '../core/records.js';
 import { figure, rangeText } from '../core/table.js';
 import type { Environment, Suite } from '../suite.js';
@@ -67,26 +68,19 @@ function rowOf({ rt, yardstick, quick }: Environment, one: KernelCase): KernelRo
   ready.run();
   ready.verify();
   yardstick.prepareRead(one.bytes);
-  let [flops, bytes] = [0, 0];
-  const ceilingTask = (): void => {
-    flops = yardstick.multiplyAdds(CEILING_TURNS);
-  };
-  const readTask = (): void => {
-    bytes = yardstick.read(one.bytes);
-  };
   const timings = measure(
     [
       { name: 'own', run: ready.run },
-      { name: 'ceiling', run: ceilingTask },
-      { name: 'read', run: readTask },
+      { name: 'ceiling', run: () => yardstick.multiplyAdds(CEILING_TURNS) },
+      { name: 'read', run: () => yardstick.read(one.bytes) },
       ...(ready.beside === undefined ? [] : [{ name: 'beside', run: ready.beside }]),
     ],
     quick ? QUICK : FULL,
   );
   ready.dispose();
   const own = timings.get('own')!;
-  const fast = timings.get('ceiling')!.rounds.map((ms) => gflopsOf(flops, ms));
-  const gbs = timings.get('read')!.rounds.map((ms) => bytes / ms / 1e6);
+  const fast = timings.get('ceiling')!.rounds.map((ms) => gflopsOf(FLOPS_A_TURN * CEILING_TURNS, ms));
+  const gbs = timings.get('read')!.rounds.map((ms) => wholeReads(one.bytes) / ms / 1e6);
   const beside = timings.get('beside')?.rounds ?? null;
   // A call that is slow sits out after some rounds: only those that all ran can be compared.
   const shared = Math.min(...[own.rounds, fast, gbs, beside ?? gbs].map(({ length }) => length));

@@ -93,7 +93,7 @@ function rowsOf(
     return { rt, operation, shape, flops, run: runs[i]! };
   });
   const flops = FLOPS_A_TURN * CEILING_TURNS;
-  const ceiling = { operation: 'ceiling', run: () => void yardstick.multiplyAdds(CEILING_TURNS) };
+  const ceiling = { operation: 'ceiling', run: () => yardstick.multiplyAdds(CEILING_TURNS) };
   const rows = timedRows([...entries, { rt, shape, flops, ...ceiling }], quick ? QUICK : FULL, null);
   for (const tensor of [q, k, v, y, dy, dq, dk, dv, lse, delta]) tensor.dispose();
   const ceilings = rows.pop()!.rounds.map((ms) => gflopsOf(flops, ms));

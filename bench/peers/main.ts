@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { freshPackage } from '../../scripts/build/fresh.js';
 import { startChromium } from '../browser/chromium.js';
@@ -110,7 +111,9 @@ async function main(): Promise<void> {
   freshPackage();
   const { chromium } = options;
   const engine =
-    chromium === undefined ? nodeEngine() : await startChromium(chromium, PAGE, { packages: PACKAGES });
+    chromium === undefined
+      ? nodeEngine()
+      : await startChromium(chromium, PAGE, { links: { files: fileURLToPath(PACKAGES) } });
   try {
     const before = await ceilingsOf(engine);
     const { rows, notMeasured } = await measure(engine, options);

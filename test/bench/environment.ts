@@ -1,7 +1,6 @@
 /** An environment of a suite over two runtimes, and kernels that can be switched off. */
 import type { Runtime } from 'lora-wasm';
-import { buildCeilingLoops } from '../../bench/core/ceilings.js';
-import { buildNaive } from '../../bench/core/compile.js';
+import { compiled } from '../../bench/core/compile.js';
 import { Yardstick } from '../../bench/core/peak.js';
 import { SharedCeiling } from '../../bench/core/shared-ceiling.js';
 import type { Environment } from '../../bench/suite.js';
@@ -28,12 +27,17 @@ export function switchKernels({ engine }: Runtime): { off: () => void; on: () =>
 
 /** Quick. The ceiling is that of one thread, whatever is asked. */
 export async function environmentOf(rt: Runtime, more: Runtime, part: RegExp): Promise<Environment> {
-  const loops = await buildCeilingLoops(false);
+  const loops = await WebAssembly.compile(await compiled('ceiling'));
   const yardstick = new Yardstick(loops);
   return {
     ...{ rt, runtimeOf: async () => more, quick: true, threads: 2, ceiling: 1, progress: () => {} },
     ...{ ceilings: { fused: 1, plain: 1, readGBs: 1 }, wanted: (title) => part.test(title) },
-    ...{ yardstick, naive: await buildNaive(), model: null, peakResident: null },
+    ...{
+      yardstick,
+      naive: await WebAssembly.compile(await compiled('naive')),
+      model: null,
+      peakResident: null,
+    },
     ceilingOf: () => SharedCeiling.start(loops, yardstick, 1, () => () => {}),
   };
 }

@@ -1,9 +1,10 @@
 /** A contestant's process of Node: `main.ts` starts one for each and asks it. PyTorch is started from here alone. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { measureCeilings } from '../../core/ceilings.js';
+import { fusedElsewhere } from '../../core/ceilings.js';
 import { answerParent } from '../../core/child.js';
-import { buildNaive } from '../../core/compile.js';
+import { compiled } from '../../core/compile.js';
+import { measureCeilings } from '../../core/peak.js';
 import { callsOf } from '../host.js';
 import { PYTORCH } from '../peer.js';
 import { CONTESTANTS } from './index.js';
@@ -13,8 +14,8 @@ const contestants = { ...CONTESTANTS, [PYTORCH]: async () => (await import('../p
 const host = callsOf(contestants, async (threads) => ({
   threads,
   filesOf: (name) => fileURLToPath(new URL(`../node_modules/${name}/dist/`, import.meta.url)),
-  naive: await buildNaive(),
+  naive: await WebAssembly.compile(await compiled('naive')),
   python: existsSync(BENCH_PYTHON) ? BENCH_PYTHON : null,
 }));
 
-answerParent({ ...host, ceilings: measureCeilings });
+answerParent({ ...host, ceilings: () => measureCeilings(compiled, fusedElsewhere) });

@@ -1,13 +1,14 @@
 /** The peers' page: `main.ts` opens one for each contestant and calls what it leaves on `globalThis`. */
-import { naiveModule, pageCeilings } from '../../browser/compiled.js';
+import { compiled } from '../../browser/compiled.js';
+import { measureCeilings } from '../../core/peak.js';
 import { callsOf } from '../host.js';
 import { CONTESTANTS } from './index.js';
 
 const host = callsOf(CONTESTANTS, async (threads) => ({
   threads,
-  filesOf: (name) => `/files/${name}/`,
-  naive: await naiveModule(),
+  filesOf: (name) => `/files/${name}/dist/`,
+  naive: await WebAssembly.compile(await compiled('naive')),
   python: null,
 }));
 
-Object.assign(globalThis, { benchPage: { ...host, ceilings: pageCeilings } });
+Object.assign(globalThis, { benchPage: { ...host, ceilings: () => measureCeilings(compiled, () => null) } });
