@@ -1,12 +1,13 @@
 /** What the package promises about speed, held against the rows of a run. */
 import { speedRange } from '../core/chart.js';
 import { atMost, type Goal, goalOf } from '../core/goal.js';
-import { pairedRatios, type Timing } from '../core/measure.js';
+import { pairedRatios } from '../core/measure.js';
 import {
   type Ceilings,
   MNIST_SHAPE,
   OP,
   PACKAGE,
+  type Range,
   type Report,
   type Row,
   shapeText,
@@ -24,7 +25,7 @@ export function goalsOf({ rows, ceilings }: Pick<Report, 'rows' | 'ceilings'>): 
     rows.find((row) => row.contestant === PACKAGE && row.operation === operation && row.shape === shape);
   const { M, N, K } = PRODUCT_SIZES;
   const layer = shapeText(256, 768, 768, 8);
-  const over = (a: string, b: string, shape: string): Timing | null => {
+  const over = (a: string, b: string, shape: string): Range | null => {
     const [row, base] = [find(a, shape), find(b, shape)];
     return row === undefined || base === undefined ? null : pairedRatios(row, base);
   };
@@ -57,7 +58,7 @@ export function goalsOf({ rows, ceilings }: Pick<Report, 'rows' | 'ceilings'>): 
 }
 
 /** The row that is furthest above its flops. */
-function forwardGoal(rows: readonly Row[], ratioAt: (shape: string) => Timing | null): Goal {
+function forwardGoal(rows: readonly Row[], ratioAt: (shape: string) => Range | null): Goal {
   const [worst] = rows
     .flatMap(({ shape, flopRatio }) => {
       const ratio = ratioAt(shape);
@@ -74,12 +75,12 @@ function forwardGoal(rows: readonly Row[], ratioAt: (shape: string) => Timing | 
   );
 }
 
-function scaled({ median, min, max }: Timing, by: number): Pick<Timing, 'median' | 'min' | 'max'> {
+function scaled({ median, min, max }: Range, by: number): Pick<Range, 'median' | 'min' | 'max'> {
   return { median: by * median, min: by * min, max: by * max };
 }
 
 /** Time of a step's kernel calls alone over the step's. */
-function shareGoal(share: Timing | null): Goal {
+function shareGoal(share: Range | null): Goal {
   const result = share && { measured: `${rangeText(scaled(share, 100))} %`, met: share.median >= 0.8 };
   return goalOf('Time inside WebAssembly in the same LoRA step', 'at least 80 %', result);
 }

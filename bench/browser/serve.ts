@@ -71,7 +71,7 @@ function missingPackages(folder: string): Plugin {
     },
     load(id) {
       if (!id.startsWith(mark)) return null;
-      return `throw new Error("Cannot find package '${id.slice(mark.length)}'")`;
+      return `throw new Error("Cannot find package '${id.slice(mark.length)}'"); export default null;`;
     },
   };
 }

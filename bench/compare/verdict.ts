@@ -1,5 +1,6 @@
 /** What two checkouts' times say: ratios of rounds that are neighbours, and which of them are losses. `main.ts` prints it. */
-import { pairedRatios, summarise, type Timing } from '../core/measure.js';
+import { pairedRatios, summarise } from '../core/measure.js';
+import type { Range } from '../core/records.js';
 
 /** Below this the median ratio is a loss, where the times of both do not overlap either. */
 const LOSS = 0.97;
@@ -9,10 +10,10 @@ export type Times = Readonly<Record<string, number>>;
 
 export interface Line {
   readonly name: string;
-  readonly was: Timing;
-  readonly is: Timing;
+  readonly was: Range;
+  readonly is: Range;
   /** Times as fast as before. */
-  readonly ratio: Timing;
+  readonly ratio: Range;
   readonly lost: boolean;
 }
 
@@ -26,8 +27,8 @@ export function compareTimes(
   const everywhere = (name: string): boolean => all.every((times) => Number.isFinite(times[name]));
   const lines = names.filter(everywhere).map((name): Line => {
     const [was, is] = [before, now].map((rounds) => summarise(rounds.map((times) => times[name]!))) as [
-      Timing,
-      Timing,
+      Range,
+      Range,
     ];
     const ratio = pairedRatios(was, is);
     return { name, was, is, ratio, lost: ratio.median < LOSS && was.max < is.min };

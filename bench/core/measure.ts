@@ -3,22 +3,14 @@
  * run, the order reversed every round. A contestant's figure is the median of its round medians; the range is theirs too.
  */
 import { Bench } from 'tinybench';
+import type { Range } from './records.js';
 
 /** What is timed. The function is verified and its set-up done before it comes here. */
-export interface Task {
+interface Task {
   readonly name: string;
   readonly run: () => void;
   /** Called before each round and each warm-up, outside the time. */
   readonly before?: () => void;
-}
-
-export interface Timing {
-  /** Milliseconds a call: median, smallest and largest of the round medians. */
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
-  /** Median of each round, in order: rounds of two contestants of one group are neighbours in time. */
-  readonly rounds: number[];
 }
 
 export interface Effort {
@@ -38,7 +30,7 @@ const SLOW_ROUNDS = 3;
 const STEPS = 100;
 
 /** Times a group. */
-export function measure(tasks: readonly Task[], effort: Effort): Map<string, Timing> {
+export function measure(tasks: readonly Task[], effort: Effort): Map<string, Range> {
   const slow = new Set(tasks.filter((task) => warmUp(task, effort.roundMs) > SLOW_MS));
   const calls = new Map(
     tasks.map(({ name, run, before }) => {
@@ -127,7 +119,7 @@ function repeated(run: () => void, calls: number): () => void {
 }
 
 /** @internal */
-export function summarise(rounds: number[]): Timing {
+export function summarise(rounds: number[]): Range {
   return { median: medianOf(rounds), min: Math.min(...rounds), max: Math.max(...rounds), rounds };
 }
 
@@ -138,12 +130,12 @@ export function medianOf(values: readonly number[]): number {
 }
 
 /** Ratio a/b as the median over the rounds that both ran: noise that moves both within a round cancels. */
-export function pairedRatio(a: Pick<Timing, 'rounds'>, b: Pick<Timing, 'rounds'>): number {
+export function pairedRatio(a: Pick<Range, 'rounds'>, b: Pick<Range, 'rounds'>): number {
   return pairedRatios(a, b).median;
 }
 
 /** The same with its range. */
-export function pairedRatios(a: Pick<Timing, 'rounds'>, b: Pick<Timing, 'rounds'>): Timing {
+export function pairedRatios(a: Pick<Range, 'rounds'>, b: Pick<Range, 'rounds'>): Range {
   const count = Math.min(a.rounds.length, b.rounds.length);
   return summarise(Array.from({ length: count }, (_, i) => a.rounds[i]! / b.rounds[i]!));
 }

@@ -117,23 +117,19 @@ export function labelOf({ contestant, variant }: Pick<Row, 'contestant' | 'varia
 
 /** Whether a parsed file has the form of a report; the README's tables refuse others. */
 export function isReport(value: unknown): value is Report {
-  if (value === null || typeof value !== 'object') return false;
-  const { commit, cpu, engine, command, ceilings, rows, notMeasured } = value as Partial<
-    Record<keyof Report, unknown>
-  >;
-  const texts = [commit, cpu, engine, command].every((text) => typeof text === 'string');
+  const { commit, cpu, engine, command, ceilings, rows, notMeasured } = Object(value) as Partial<Report>;
+  const texts: unknown[] = [commit, cpu, engine, command];
   return (
-    texts && ceilings !== null && typeof ceilings === 'object' && isRows(rows) && Array.isArray(notMeasured)
+    texts.every((text) => typeof text === 'string') &&
+    [Object(ceilings) === ceilings, Array.isArray(notMeasured), Array.isArray(rows)].every(Boolean) &&
+    rows!.every(isRow)
   );
 }
 
-function isRows(rows: unknown): rows is Row[] {
+function isRow({ contestant, operation, shape, kernels, threads, median, min, max, gflops }: Row): boolean {
+  const texts: unknown[] = [contestant, operation, shape, kernels];
   return (
-    Array.isArray(rows) &&
-    rows.every((row: Partial<Row>) => {
-      const texts = [row.contestant, row.operation, row.shape, row.kernels];
-      const numbers = [row.threads, row.median, row.min, row.max, row.gflops];
-      return texts.every((text) => typeof text === 'string') && numbers.every(Number.isFinite);
-    })
+    texts.every((text) => typeof text === 'string') &&
+    [threads, median, min, max, gflops].every(Number.isFinite)
   );
 }

@@ -4,8 +4,11 @@
  * they are timed and behind it.
  */
 import { LoraModel } from 'lora-wasm';
+
 import type { CausalLM } from 'lora-wasm/models';
-import { summarise, type Timing } from '../core/measure.js';
+import { summarise } from '../core/measure.js';
+import type { Range } from '../core/records.js';
+
 import type { SharedCeiling } from '../core/shared-ceiling.js';
 import type { Environment } from '../suite.js';
 import { type Contestant, nameOf, PLAIN, randomIds, STORED } from './contestants.js';
@@ -72,7 +75,7 @@ async function timed(
     (round) => progress(`training, ${round}`),
     ({ step }) => step(),
   );
-  const timingOf = (results: readonly { ms: number }[]): Timing => summarise(results.map(({ ms }) => ms));
+  const timingOf = (results: readonly { ms: number }[]): Range => summarise(results.map(({ ms }) => ms));
   const plain = timingOf(turns.find(({ of }) => of.weights === PLAIN && of.ceiling !== null)!.results);
   const parts = stepFlops(trainees[0]!.language.config, trained, RANK);
   const flops = parts.matrices + parts.head + parts.adapters + parts.attention;

@@ -1,6 +1,6 @@
 /** Contestants that take turns, with the ceiling measured at both ends of each turn; and the rows of their figures. */
-import { pairedRatio, summarise, type Timing } from '../core/measure.js';
-import { ownRow, type Row } from '../core/records.js';
+import { pairedRatio, summarise } from '../core/measure.js';
+import { ownRow, type Range, type Row } from '../core/records.js';
 import type { SharedCeiling } from '../core/shared-ceiling.js';
 import { PLAIN, STORED } from './contestants.js';
 
@@ -89,7 +89,7 @@ export function modelRow(
   { rt, weights }: Ran,
   operation: string,
   tokens: number,
-  { timing, ceilings, flops }: { timing: Timing; ceilings: number[]; flops: number },
+  { timing, ceilings, flops }: { timing: Range; ceilings: number[]; flops: number },
   more: Partial<ModelRow> = {},
 ): ModelRow {
   const at = [modelTitle(operation, weights), modelShape(tokens, rt.info().threads)] as const;
@@ -100,8 +100,8 @@ export function modelRow(
 export function againstPlain(
   { rt, weights }: Ran,
   operation: string,
-  own: Timing,
-  plain: Timing,
+  own: Range,
+  plain: Range,
 ): Partial<Row> {
   if (weights !== STORED || rt.info().threads > 1) return {};
   return { ratio: pairedRatio(own, plain), flopRatio: 1, ratioTo: modelTitle(operation, PLAIN) };

@@ -36,74 +36,55 @@ export function reasonOf(error: unknown): string {
     .slice(0, 200);
 }
 
-/** The host of this process or page. */
-export class LocalHost implements Host {
-  readonly #contestants: Contestants;
-  readonly #place: (threads: number) => Promise<Place>;
-  #peer: Peer | null = null;
-  #prepared: Prepared | null = null;
+/** The host of this process or page: its methods can be asked by name. */
+export function localHost(contestants: Contestants, placeOf: (threads: number) => Promise<Place>): Host {
+  let peer: Peer;
+  let prepared: Prepared | null = null;
   /** Calls that make one sample. */
-  #calls = 1;
-  #twin: { readonly key: string; readonly twin: Twin } | null = null;
+  let calls = 1;
+  let twin: { readonly key: string; readonly twin: Twin } | null = null;
 
-  constructor(contestants: Contestants, place: (threads: number) => Promise<Place>) {
-    this.#contestants = contestants;
-    this.#place = place;
-  }
-
-  async load(label: string, threads: number): ReturnType<Host['load']> {
+  const load: Host['load'] = async (label, threads) => {
     try {
-      this.#peer = await (await this.#contestants[label]!())(await this.#place(threads));
+      peer = await (await contestants[label]!())(await placeOf(threads));
     } catch (error) {
       return { reason: reasonOf(error) };
     }
-    const { name, variant, version, settings, kernels, threads: own } = this.#peer;
-    return { name, ...(variant !== undefined && { variant }), version, settings, kernels, threads: own };
-  }
+    const { lacks: _, prepare: __, ...info } = peer;
+    return info;
+  };
 
-  async prepare(operation: Operation, shape: Shape): ReturnType<Host['prepare']> {
-    const peer = this.#peer!;
+  const prepare: Host['prepare'] = async (operation, shape) => {
     const lack = peer.lacks[operation];
     if (lack !== undefined) return { reason: lack, always: true };
     const problem = problemOf(shape);
     const key = JSON.stringify(shape);
-    if (this.#twin?.key !== key) this.#twin = { key, twin: new Twin(problem) };
+    if (twin?.key !== key) twin = { key, twin: new Twin(problem) };
     try {
-      this.#prepared = await peer.prepare(operation, problem);
-      await this.#twin.twin.check(labelOf({ ...peer, contestant: peer.name }), operation, this.#prepared);
-      const count = await warmUp(this.#prepared, WARM_UP_MS);
-      this.#calls = Math.ceil((leastSample() * count) / WARM_UP_MS);
+      prepared = await peer.prepare(operation, problem);
+      await twin.twin.check(labelOf({ ...peer, contestant: peer.name }), operation, prepared);
+      const count = await warmUp(prepared, WARM_UP_MS);
+      calls = Math.ceil((leastSample() * count) / WARM_UP_MS);
       return null;
     } catch (error) {
-      await this.clear();
+      await clear();
       return { reason: reasonOf(error), always: false };
     }
-  }
+  };
 
-  async round(ms: number, settleMs: number): Promise<number> {
-    const prepared = this.#prepared!;
+  const round: Host['round'] = async (ms, settleMs) => {
     if (settleMs > 0) {
       await new Promise((resolve) => setTimeout(resolve, settleMs));
-      await warmUp(prepared, WAKE_UP_MS);
+      await warmUp(prepared!, WAKE_UP_MS);
     }
-    return prepared.time === undefined ? sampled(prepared, ms, this.#calls) : prepared.time(ms);
-  }
-
-  async clear(): Promise<void> {
-    this.#prepared?.dispose();
-    this.#prepared = null;
-  }
-}
-
-/** A host's methods, to be asked by name. */
-export function callsOf(contestants: Contestants, place: (threads: number) => Promise<Place>) {
-  const host = new LocalHost(contestants, place);
-  return {
-    load: (...args: Parameters<Host['load']>) => host.load(...args),
-    prepare: (...args: Parameters<Host['prepare']>) => host.prepare(...args),
-    round: (...args: Parameters<Host['round']>) => host.round(...args),
-    clear: () => host.clear(),
+    return prepared!.time === undefined ? sampled(prepared!, ms, calls) : prepared!.time(ms);
   };
+
+  const clear: Host['clear'] = async () => {
+    prepared?.dispose();
+    prepared = null;
+  };
+  return { load, prepare, round, clear };
 }
 
 /** Calls for `ms`, at first until the engine's best compiler has seen it; gives how many there were. */

@@ -1,7 +1,6 @@
 /** The whole model in the suite `llm`: figures follow from rounds and sizes, and a model that computes something else is refused. */
 import { fileURLToPath } from 'node:url';
 import { createRuntime } from 'lora-wasm';
-import type { ModelConfig } from 'lora-wasm/models';
 import { expect, test } from 'vitest';
 import { pairedRatio } from '../../bench/core/measure.js';
 import { nodeEngine } from '../../bench/engines.js';

@@ -13,7 +13,7 @@ import {
 import { PACKAGE, type Row } from '../../bench/core/records.js';
 import { drive, type Party } from '../../bench/peers/drive.js';
 import { peerGoals } from '../../bench/peers/goals.js';
-import { type Host, LocalHost, reasonOf } from '../../bench/peers/host.js';
+import { type Host, localHost, reasonOf } from '../../bench/peers/host.js';
 import { loadOwn } from '../../bench/peers/loops.js';
 import type { Contestants, Loader, Place } from '../../bench/peers/peer.js';
 import { rowOf } from './rows.js';
@@ -61,7 +61,7 @@ const STAND_INS: Contestants = {
 function partiesOf(contestants: Contestants): Party[] {
   return Object.keys(contestants).map((name) => ({
     ...{ name, threads: 1 },
-    host: new LocalHost(contestants, placeOf),
+    host: localHost(contestants, placeOf),
   }));
 }
 
@@ -93,7 +93,7 @@ describe('a host', () => {
   });
 
   test('says that the package has no such threads', async () => {
-    const party = { host: new LocalHost(STAND_INS, placeOf), name: PACKAGE, threads: 4096 };
+    const party = { host: localHost(STAND_INS, placeOf), name: PACKAGE, threads: 4096 };
     const { rows, notMeasured } = await drive([party], { rounds: 1, roundMs: 1, settleMs: 0 }, () => {});
     expect(rows).toEqual([]);
     expect(notMeasured.map(({ operation }) => operation)).toEqual(['every operation, 4096 threads']);
@@ -166,7 +166,7 @@ describe('contestants', () => {
 
   test('a turn after a pause starts with calls that do not count', async () => {
     let runs = 0;
-    const host = new LocalHost({ right: standIn('right', 0, undefined, () => void runs++) }, placeOf);
+    const host = localHost({ right: standIn('right', 0, undefined, () => void runs++) }, placeOf);
     await host.load('right', 1);
     await host.prepare('linear forward', { ...SHAPE, r: null });
     const countOf = async (settleMs: number): Promise<number> => {

@@ -5,13 +5,13 @@ import { fusedElsewhere } from '../../core/ceilings.js';
 import { answerParent } from '../../core/child.js';
 import { compiled } from '../../core/compile.js';
 import { measureCeilings } from '../../core/peak.js';
-import { callsOf } from '../host.js';
+import { localHost } from '../host.js';
 import { PYTORCH } from '../peer.js';
 import { CONTESTANTS } from './index.js';
 
 const { BENCH_PYTHON = '' } = process.env;
 const contestants = { ...CONTESTANTS, [PYTORCH]: async () => (await import('../pytorch.js')).loadPytorch };
-const host = callsOf(contestants, async (threads) => ({
+const host = localHost(contestants, async (threads) => ({
   threads,
   filesOf: (name) => fileURLToPath(new URL(`../node_modules/${name}/dist/`, import.meta.url)),
   naive: await WebAssembly.compile(await compiled('naive')),
