@@ -4,11 +4,9 @@
  * they are timed and behind it.
  */
 import { LoraModel } from 'lora-wasm';
-
 import type { CausalLM } from 'lora-wasm/models';
 import { summarise } from '../core/measure.js';
 import type { Range } from '../core/records.js';
-
 import type { SharedCeiling } from '../core/shared-ceiling.js';
 import type { Environment } from '../suite.js';
 import { type Contestant, nameOf, PLAIN, randomIds, STORED } from './contestants.js';
