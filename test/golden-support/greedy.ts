@@ -21,5 +21,8 @@ export async function expectGreedy(
   using cache = model.cache(before.length);
   const logits = rt.scope(() => model.decode(rt.tensor(before, [1, before.length]), cache).toArray());
   const [first = 0, second = 0] = logits.toSorted((a, b) => b - a);
+  expect([first, second], `logits of step ${step}, where ${found[step]} came`).toContain(
+    logits[found[step]!],
+  );
   expect(first - second, `the two best logits of step ${step}, where ${found[step]} came`).toBeLessThan(NEAR);
 }

@@ -45,11 +45,16 @@ function inPieces(
   return last;
 }
 
-/** Sums of the same products in another order: some 1e-6 of the largest at these sizes. */
+/** Sums of the same products in another order: some 1e-6 of the largest at these sizes. One row reads quantised blocks as they lie. */
 function expectClose(got: Float32Array, want: Float32Array): void {
   const most = Math.max(...want.map(Math.abs));
   expect(Math.max(...got.map((value, i) => Math.abs(value - want[i]!)))).toBeLessThan(1e-5 * most);
 }
+
+/** Weights that cached decoding is held over; of the quantised ones the rows are whole blocks. */
+const WEIGHTS = ['stored', 'q8_0', 'q4_0'] as const;
+const loadAs = (rt: Runtime, weights: (typeof WEIGHTS)[number]) =>
+  loadModel(rt, folderFor({ hidden_size: 64, intermediate_size: 96 }), { weights });
 
 describeRuntimes('adapters over a language model', (rt) => {
   test('all-linear leaves the head out, tied or not', async () => {
@@ -96,68 +101,74 @@ describeRuntimes('adapters over a language model', (rt) => {
     }
   });
 
-  test('cached decoding follows the active adapters, their scale and merging', async () => {
-    using loaded = await loadModel(rt(), tinyFolder());
-    const { model } = loaded;
-    using lora = attach(rt(), model, ['one', 'two']);
-    const base = lora.withAdaptersDisabled(() => whole(rt(), model, IDS));
-    const seen = [base];
-    const states = [
-      () => lora.setAdapter('one'),
-      () => lora.setAdapter('two'),
-      () => lora.setAdapter(['one', 'two']),
-      () => lora.setScale('one', 0.25),
-      () => lora.merge(),
-    ];
-    for (const [i, enter] of states.entries()) {
-      enter();
-      const want = whole(rt(), model, IDS);
-      expectClose(inPieces(rt(), model, IDS, [4, 1, 3, 1, 1]), want);
-      const other = seen.find((before) => largestDifference(before, want) < 1e-2);
-      // Merging changes nothing but rounding; every other state is another model.
-      if (i < 4) expect(other).toBeUndefined();
-      else expectClose(want, seen.at(-1)!);
-      seen.push(want);
-    }
-    lora.unmerge();
-    expectClose(
-      lora.withAdaptersDisabled(() => inPieces(rt(), model, IDS, [5, 5])),
-      base,
-    );
-  });
+  test.each(WEIGHTS)(
+    'cached decoding over %s follows the active adapters, their scale and merging',
+    async (weights) => {
+      using loaded = await loadAs(rt(), weights);
+      const { model } = loaded;
+      using lora = attach(rt(), model, ['one', 'two']);
+      const base = lora.withAdaptersDisabled(() => whole(rt(), model, IDS));
+      const seen = [base];
+      const states = [
+        () => lora.setAdapter('one'),
+        () => lora.setAdapter('two'),
+        () => lora.setAdapter(['one', 'two']),
+        () => lora.setScale('one', 0.25),
+        () => lora.merge(undefined, { quantised: 'dequantise' }),
+      ];
+      for (const [i, enter] of states.entries()) {
+        enter();
+        const want = whole(rt(), model, IDS);
+        expectClose(inPieces(rt(), model, IDS, [4, 1, 3, 1, 1]), want);
+        const other = seen.find((before) => largestDifference(before, want) < 1e-2);
+        // Merging changes nothing but rounding; every other state is another model.
+        if (i < 4) expect(other).toBeUndefined();
+        else expectClose(want, seen.at(-1)!);
+        seen.push(want);
+      }
+      lora.unmerge();
+      expectClose(
+        lora.withAdaptersDisabled(() => inPieces(rt(), model, IDS, [5, 5])),
+        base,
+      );
+    },
+  );
 
-  test('rows with adapters of their own read on with a cache as each would alone', async () => {
-    using loaded = await loadModel(rt(), tinyFolder());
-    const { model } = loaded;
-    using lora = attach(rt(), model, ['one', 'two']);
-    lora.setAdapter('one');
-    const rows = [IDS, [...IDS].reverse(), IDS.map((id) => (id + 7) % 40)];
-    const names = ['two', 'one', '__base__'] as const;
-    const alone = rows.map((ids, i) => {
-      if (names[i] === '__base__') return lora.withAdaptersDisabled(() => whole(rt(), model, ids));
-      lora.setAdapter(names[i]!);
-      return whole(rt(), model, ids);
-    });
-    using cache = model.cache(IDS.length, rows.length);
-    let last = new Float32Array(0);
-    for (const [begin, end] of [
-      [0, 6],
-      [6, 7],
-      [7, 10],
-    ] as const) {
-      const piece = Int32Array.from(rows.flatMap((ids) => ids.slice(begin, end)));
-      last = rt().scope(() => {
-        const ids = rt().tensor(piece, [rows.length, end - begin]);
-        return lora
-          .withAdapterNames(names, () => model.decode(ids, cache))
-          .toArray() as Float32Array<ArrayBuffer>;
+  test.each(WEIGHTS)(
+    'rows over %s with adapters of their own read on with a cache as each would alone',
+    async (weights) => {
+      using loaded = await loadAs(rt(), weights);
+      const { model } = loaded;
+      using lora = attach(rt(), model, ['one', 'two']);
+      lora.setAdapter('one');
+      const rows = [IDS, [...IDS].reverse(), IDS.map((id) => (id + 7) % 40)];
+      const names = ['two', 'one', '__base__'] as const;
+      const alone = rows.map((ids, i) => {
+        if (names[i] === '__base__') return lora.withAdaptersDisabled(() => whole(rt(), model, ids));
+        lora.setAdapter(names[i]!);
+        return whole(rt(), model, ids);
       });
-    }
-    const width = last.length / rows.length;
-    alone.forEach((want, i) => {
-      expectClose(last.slice(i * width, (i + 1) * width), want);
-    });
-  });
+      using cache = model.cache(IDS.length, rows.length);
+      let last = new Float32Array(0);
+      for (const [begin, end] of [
+        [0, 6],
+        [6, 7],
+        [7, 10],
+      ] as const) {
+        const piece = Int32Array.from(rows.flatMap((ids) => ids.slice(begin, end)));
+        last = rt().scope(() => {
+          const ids = rt().tensor(piece, [rows.length, end - begin]);
+          return lora
+            .withAdapterNames(names, () => model.decode(ids, cache))
+            .toArray() as Float32Array<ArrayBuffer>;
+        });
+      }
+      const width = last.length / rows.length;
+      alone.forEach((want, i) => {
+        expectClose(last.slice(i * width, (i + 1) * width), want);
+      });
+    },
+  );
 
   test('an export names the task and the base where they are given, and keeps what was loaded', async () => {
     using loaded = await loadModel(rt(), tinyFolder());
