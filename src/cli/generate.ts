@@ -66,7 +66,9 @@ async function write(
     throw error;
   }
   const seconds = (performance.now() - begun) / 1000;
-  const finish = ids.length === written.maxTokens ? 'length' : 'stop';
+  // What ends the text may come with the last token that was allowed.
+  const stopped = stop.some((end) => lm.tokenizer!.decode(ids).includes(end));
+  const finish = ids.length === written.maxTokens && !stopped ? 'length' : 'stop';
   const report = { text, ids, tokens: ids.length, promptTokens: written.promptTokens, finish, seconds };
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : '\n');
 }

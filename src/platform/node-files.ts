@@ -54,7 +54,7 @@ export async function fetchedFile(url: URL, options: CacheOptions = {}): Promise
   const folder = options.folder ?? cacheFolder();
   const { pathToFileURL } = globalThis.process.getBuiltinModule('node:url');
   const path = pathOf().join(folder, nameOf(url));
-  if (await isThere(path, options.sha256)) return pathToFileURL(path);
+  if (await isThere(path, options)) return pathToFileURL(path);
   try {
     await makeFolder(folder);
     return await keptFile(url, path, options);
@@ -70,7 +70,7 @@ async function keptFile(url: URL, path: string, options: CacheOptions): Promise<
   const part = await claimPart(path);
   try {
     await fetchInto(part, url, options);
-    await checkHash(part, url, options.sha256);
+    await checkHash(part, url, options);
     await takeName(part, path);
   } catch (error) {
     await releasePart(part);
@@ -82,9 +82,9 @@ async function keptFile(url: URL, path: string, options: CacheOptions): Promise<
 }
 
 /** @throws ReadError for a file of another hash, of which nothing is kept */
-async function checkHash(part: PartFile, url: URL, sha256: string | undefined): Promise<void> {
+async function checkHash(part: PartFile, url: URL, { sha256, signal }: CacheOptions): Promise<void> {
   if (sha256 === undefined) return;
-  const found = await hashOf(part.data);
+  const found = await hashOf(part.data, signal);
   if (found === sha256.toLowerCase()) return;
   await forgetPart(part);
   throw new ReadError(url, false, `has the SHA-256 ${found}, expected ${sha256.toLowerCase()}`);
@@ -95,7 +95,7 @@ async function takeName({ data }: PartFile, path: string): Promise<void> {
     await fs().rename(data, path);
   } catch (error) {
     // Another process may have been faster with the same file, and have it open.
-    if (!(await isThere(path, undefined))) throw error;
+    if (!(await isThere(path, {}))) throw error;
   }
 }
 
@@ -125,20 +125,22 @@ function nameOf(url: URL): string {
   return `${hash().update(whole.href).digest('hex').slice(0, 16)}-${end}`;
 }
 
-async function isThere(path: string, sha256: string | undefined): Promise<boolean> {
+async function isThere(path: string, { sha256, signal }: CacheOptions): Promise<boolean> {
   const stat = await fs()
     .stat(path)
     .catch(() => null);
   if (stat === null) return false;
-  return sha256 === undefined || (await hashOf(path)) === sha256.toLowerCase();
+  return sha256 === undefined || (await hashOf(path, signal)) === sha256.toLowerCase();
 }
 
-async function hashOf(path: string): Promise<string> {
+/** @throws the signal's reason */
+async function hashOf(path: string, signal: AbortSignal | undefined): Promise<string> {
   const handle = await fs().open(path);
   try {
     const { size } = await handle.stat();
     const buffer = new Uint8Array(2 ** 20);
     return await sha256Of(size, async (begin, end) => {
+      signal?.throwIfAborted();
       const { bytesRead } = await handle.read(buffer, 0, end - begin, begin);
       return buffer.subarray(0, bytesRead);
     });

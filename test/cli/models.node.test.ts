@@ -122,6 +122,10 @@ describe('generate', () => {
       (await generate('--prompt', 'Once', '--json', '--stop', plain.slice(3, 5))).stdout,
     );
     expect(stopped.finish).toBe('stop');
+    const last = ['--max-tokens', String(stopped.tokens), '--stop', plain.slice(3, 5)];
+    expect(JSON.parse((await generate('--prompt', 'Once', '--json', ...last)).stdout)).toMatchObject({
+      ...{ text: stopped.text, tokens: stopped.tokens, finish: 'stop' },
+    });
   });
 
   test('puts adapters over the model, each at its scale', async () => {

@@ -281,6 +281,24 @@ test('a signal ends a fetch with its reason', async () => {
   await expect(logitsOf(url(), { signal: ending.signal, onProgress })).rejects.toThrow('enough');
 });
 
+test('a signal ends the reading of a hash, of a file and of what is kept', async () => {
+  const ending = new AbortController();
+  let reads = 0;
+  const slow = {
+    size: 2 ** 22,
+    read: async (begin: number, end: number): Promise<Uint8Array> => {
+      reads++;
+      ending.abort(new Error('enough'));
+      return new Uint8Array(end - begin);
+    },
+  };
+  const options = { sha256: SHA256, cache, signal: ending.signal };
+  await expect(loadModel(rt, slow, options)).rejects.toThrow('enough');
+  expect(reads).toBe(1);
+  await logitsOf(url());
+  await expect(loadModel(rt, url(), options)).rejects.toThrow('enough');
+});
+
 test('a folder: on disk by its path, over HTTP by an address that ends with a slash', async () => {
   const files = new Map<string, Uint8Array>();
   for (const [name, blob] of tinyFolder()) files.set(name, new Uint8Array(await blob.arrayBuffer()));

@@ -95,11 +95,18 @@ function noHash(where: string, sha256: string | undefined): void {
 }
 
 /** A file whose hash is compared before anybody reads it. @throws FormatError */
-async function hashed(where: string, file: RandomAccess, { sha256 }: OpenOptions): Promise<ModelFile> {
+async function hashed(
+  where: string,
+  file: RandomAccess,
+  { sha256, signal }: OpenOptions,
+): Promise<ModelFile> {
   if (sha256 === undefined) return { where, file };
   if (platform !== 'node')
     throw new TypeError(`${where}: sha256 is given in a page, expected it in Node alone`);
-  const found = await sha256Of(file.size, (begin, end) => file.read(begin, end));
+  const found = await sha256Of(file.size, (begin, end) => {
+    signal?.throwIfAborted();
+    return file.read(begin, end);
+  });
   if (found !== sha256.toLowerCase())
     throw new FormatError(`${where} has the SHA-256 ${found}, expected ${sha256.toLowerCase()}`);
   return { where, file };
