@@ -54,12 +54,10 @@ export function mul(a: Tensor, b: Tensor): Tensor {
     inputs: { a, b },
     keep: { a: b.requiresGrad ? a : null, b: a.requiresGrad ? b : null },
     backward({ dy, at, grad }) {
-      for (const [one, other] of [
-        ['a', 'b'],
-        ['b', 'a'],
-      ] as const) {
+      for (const one of ['a', 'b'] as const) {
         const place = grad(one);
         if (place === null) continue;
+        const other = one === 'a' ? 'b' : 'a';
         if (place.accumulate === 1) kernels.mulAdd(dy.size, 1, dy.pointer, at(other), place.pointer);
         else kernels.mul(dy.size, dy.pointer, at(other), place.pointer);
       }

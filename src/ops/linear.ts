@@ -89,8 +89,9 @@ export function linearAs(
   const { rt, M, N, K } = sizes;
   return rt.attempt(() => {
     const y = rt.empty(x.shape.with(-1, N), 'f32');
-    const at = { x: matrix(x.pointer, M, K), w: weight.pointer, bias: bias?.pointer ?? 0 };
-    outputs(sizes, { from: 0, size: N }, { ...at, y: matrix(y.pointer, M, N) }, NO_RANK);
+    const [rows, to] = [matrix(x.pointer, M, K), matrix(y.pointer, M, N)];
+    const operands = { x: rows, w: weight.pointer, bias: bias?.pointer ?? 0, y: to };
+    outputs(sizes, { from: 0, size: N }, operands, NO_RANK);
     return rt.record(y, {
       name: where,
       inputs: { x, weight, bias },

@@ -29,8 +29,8 @@ import {
 interface Fused {
   readonly sizes: LinearSizes;
   readonly terms: readonly LoraTerm[];
-  /** Of each term. */
-  readonly parts: readonly (readonly Part[])[];
+  /** Of all terms, one after the other. */
+  readonly parts: readonly Part[];
   /** Ranks of all parts. */
   readonly R: number;
 }
@@ -51,14 +51,16 @@ export function loraLinear(
 ): Tensor {
   const sizes = checkLinear(where, x, weight, bias, layout);
   const { rt, M, N } = sizes;
-  const fused: Fused = { sizes, terms, ...stackParts(terms, N) };
+  const { parts, R } = stackParts(terms, N);
+  const fused: Fused = { sizes, terms, parts, R };
   return rt.attempt(() => {
     const y = rt.empty(x.shape.with(-1, N), 'f32');
-    const h = rt.empty([M, fused.R], 'f32');
+    const h = rt.empty([M, R], 'f32');
     const shift = totalBias(rt, N, bias, terms);
     forward(fused, { x, weight, bias: shift, h, y });
     if (shift !== bias) shift?.dispose();
-    const [A, B] = [terms.map((term) => term.A), terms.map((term) => term.B)];
+    const A = terms.map((term) => term.A);
+    const B = terms.map((term) => term.B);
     rt.record(y, {
       name: where,
       inputs: { x, weight, bias, A, B, loraBias: terms.map((term) => term.bias) },
@@ -90,15 +92,18 @@ function forward({ sizes, terms, parts, R }: Fused, { x, weight, bias, h, y }: F
   const { rt, M, N, K } = sizes;
   const hidden = matrix(h.pointer, M, R);
   const rows = matrix(x.pointer, M, K);
-  for (const [i, term] of terms.entries())
-    withMasked(rt, term, rows, (masked) => {
-      for (const { r, column, rowA } of parts[i]!) {
-        const a = matrix(term.A.pointer + 4 * rowA * K, r, K);
+  for (let i = 0; i < terms.length; i++) {
+    const { A } = terms[i]!;
+    withMasked(rt, terms[i]!, rows, (masked) => {
+      for (const { term, r, column, rowA } of parts) {
+        if (term !== i) continue;
+        const a = matrix(A.pointer + 4 * rowA * K, r, K);
         down(rt.engine, { x: masked, a, h: columnsOf(hidden, column, r) });
       }
     });
+  }
   // A scale of 0 leaves the base's own bits, whatever the factors hold.
-  const used = parts.flatMap((own, i) => (terms[i]!.scaling === 0 ? [] : own));
+  const used = parts.filter(({ term }) => terms[term]!.scaling !== 0);
   const operands = { x: rows, w: weight.pointer, bias: bias?.pointer ?? 0, y: matrix(y.pointer, M, N) };
   for (const piece of pieces(used, N))
     withColumnsOf(rt, piece.parts, hidden, (left) => {
@@ -148,7 +153,7 @@ function termGradients(
   const { rt, M, K } = sizes;
   const { at, grad, wants } = context;
   const term = terms[i]!;
-  const own = parts[i]!;
+  const own = parts.filter((part) => part.term === i);
   const s = term.scaling;
   const [dB, dA] = [grad('B', i), grad('A', i)];
   const h = matrix(at('h'), M, R);
@@ -194,7 +199,7 @@ function inputGradients(
   dx: Matrix & GradTarget,
 ): void {
   const { rt, M, K, planRows } = sizes;
-  const fused = parts.flatMap((own, i) => (terms[i]!.dropout === 0 ? own : []));
+  const fused = parts.filter(({ term }) => terms[term]!.dropout === 0);
   withColumnsOf(rt, fused, u, (left) =>
     withRowsOf(
       rt,
@@ -204,10 +209,12 @@ function inputGradients(
       (right) => inputGradient(sizes, { dy, w: at('weight'), low: { left, right } }, dx),
     ),
   );
-  for (const [i, term] of terms.entries()) {
+  for (let i = 0; i < terms.length; i++) {
+    const term = terms[i]!;
     if (term.dropout === 0) continue;
+    const own = parts.filter((part) => part.term === i);
     const branch = rt.empty([M, K], 'f32');
-    withColumnsOf(rt, parts[i]!, u, (left) => {
+    withColumnsOf(rt, own, u, (left) => {
       const low = { left, right: matrix(at('A', i), left.columns, K) };
       lowRankGradient(rt, low, gradientMatrix({ pointer: branch.pointer, accumulate: 0 }, M, K), planRows);
     });

@@ -46,19 +46,21 @@ export interface Part extends OutputRange {
   readonly rowB: number;
 }
 
-/** The ranks of all terms side by side: the parts of each term, and the number of ranks. */
-export function stackParts(terms: readonly LoraTerm[], N: number): { parts: Part[][]; R: number } {
+/** The ranks of all terms side by side: the parts, term by term, and the number of ranks. */
+export function stackParts(terms: readonly LoraTerm[], N: number): { parts: Part[]; R: number } {
+  const parts: Part[] = [];
   let R = 0;
-  const parts = terms.map(({ B, ranges }, term) => {
+  for (let term = 0; term < terms.length; term++) {
+    const { B, ranges } = terms[term]!;
     const r = B.shape[1]!;
-    let rowB = 0;
-    return (ranges ?? [{ from: 0, size: N }]).map(({ from, size }, i): Part => {
-      const part = { term, from, size, r, column: R, rowA: i * r, rowB };
+    let [rowA, rowB] = [0, 0];
+    for (const { from, size } of ranges ?? [{ from: 0, size: N }]) {
+      parts.push({ term, from, size, r, column: R, rowA, rowB });
+      rowA += r;
       rowB += size;
       R += r;
-      return part;
-    });
-  });
+    }
+  }
   return { parts, R };
 }
 

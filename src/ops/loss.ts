@@ -121,21 +121,20 @@ export function mseLoss(a: Tensor, b: Tensor, options: { readonly reduction?: Re
     inputs: { a, b },
     keep: { a, b },
     backward({ dy, at, grad }) {
-      for (const [one, other] of [
-        ['a', 'b'],
-        ['b', 'a'],
-      ] as const) {
+      for (const one of ['a', 'b'] as const) {
         const place = grad(one);
         if (place === null) continue;
-        const out = [place.accumulate, place.pointer] as const;
+        const { accumulate, pointer } = place;
+        const other = one === 'a' ? 'b' : 'a';
         if (reduction !== 'none') {
-          kernels.differenceScaled(a.size, 2 * share * dy.item(), at(one), at(other), ...out);
+          const s = 2 * share * dy.item();
+          kernels.differenceScaled(a.size, s, at(one), at(other), accumulate, pointer);
           continue;
         }
         const difference = rt.empty(dy.shape, 'f32');
         kernels.sub(dy.size, at(one), at(other), difference.pointer);
-        if (place.accumulate === 0) kernels.fill(dy.size, 0, place.pointer);
-        kernels.mulAdd(dy.size, 2, dy.pointer, difference.pointer, place.pointer);
+        if (accumulate === 0) kernels.fill(dy.size, 0, pointer);
+        kernels.mulAdd(dy.size, 2, dy.pointer, difference.pointer, pointer);
         difference.dispose();
       }
     },

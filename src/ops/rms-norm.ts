@@ -45,11 +45,13 @@ export function rmsNormAs(where: string, x: Tensor, weight: Tensor, eps: number)
       inputs: { x, weight },
       keep: { x, stats, weight: x.requiresGrad ? weight : null },
       backward({ dy, at, grad }) {
-        const read = { x: matrix(at('x'), M, N), stats: at('stats'), dy: matrix(dy.pointer, M, N) };
+        const [rows, stats, dyRows] = [matrix(at('x'), M, N), at('stats'), matrix(dy.pointer, M, N)];
         const dw = grad('weight');
-        if (dw !== null) rmsNormGamma(engine, read, dw);
+        if (dw !== null) rmsNormGamma(engine, { x: rows, stats, dy: dyRows }, dw);
         const dx = grad('x');
-        if (dx !== null) rmsNormGradient(engine, { ...read, gamma: at('weight') }, gradientMatrix(dx, M, N));
+        if (dx === null) return;
+        const read = { x: rows, stats, dy: dyRows, gamma: at('weight') };
+        rmsNormGradient(engine, read, gradientMatrix(dx, M, N));
       },
     });
     stats.dispose();

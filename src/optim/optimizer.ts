@@ -46,9 +46,9 @@ export class SGD extends Optimizer {
   }
 
   override step(): void {
-    const options = this.#options;
+    const { momentum, dampening, nesterov } = this.#options;
     this.forEachRun((run, { lr, weightDecay }, kernels) =>
-      stepSgd(kernels, run, { ...options, lr, weightDecay }),
+      stepSgd(kernels, run, { momentum, dampening, nesterov, lr, weightDecay }),
     );
   }
 }

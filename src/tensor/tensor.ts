@@ -5,7 +5,7 @@
 
 import { bytesOf } from '../values/dtypes.js';
 import { showShape } from '../values/shape.js';
-import { copyFrom, copyOut, setNumbers, wordsOf, writeBytesTo, writeTo } from './content.js';
+import { copyFrom, copyOut, onlyElement, setNumbers, wordsOf, writeBytesTo, writeTo } from './content.js';
 import type { ElementSource } from './elements.js';
 import { checkExpected, checkRequires, gradientOf, notATensor } from './expected.js';
 import { Held } from './held.js';
@@ -123,8 +123,7 @@ export class Tensor extends Held {
     this.checkLive('item');
     if (this.size !== 1)
       throw new RangeError(`Tensor.item: the tensor is ${showShape(this.shape)}, expected one element`);
-    const [value] = this.toArray();
-    return value!;
+    return onlyElement(this);
   }
 
   /**
