@@ -6,18 +6,34 @@ import { yieldToEvents } from '../engine/yield.js';
 import type { Module } from '../nn/module.js';
 import type { Runtime } from '../tensor/runtime.js';
 import { describe } from '../values/checks.js';
+import type { HostAbortSignal } from '../values/globals.js';
+import { alone } from './alone.js';
 import { type CheckedBatches, rowsOf } from './batches.js';
 import { TrainingError } from './errors.js';
 import { checkLoss } from './loss.js';
 import type { Parts } from './parts.js';
 import { masksIn, RandomPlace } from './random-place.js';
+import { trainedIn } from './weights.js';
 
-/** The value of a model in evaluation mode; modes and random numbers are as before. @throws TypeError, RangeError, TrainingError */
-export async function evaluated<B, M extends Module>(
+/**
+ * The value of a model in evaluation mode, null where the signal ended it between two batches; modes and random numbers are as before.
+ * @throws TypeError, RangeError, TrainingError
+ */
+export function evaluated<B, M extends Module>(
+  where: string,
+  parts: Parts<B, M>,
+  step: number,
+  signal?: HostAbortSignal,
+): Promise<number | null> {
+  return alone(where, 'evaluation', trainedIn(parts.model), () => valueNow(where, parts, step, signal));
+}
+
+async function valueNow<B, M extends Module>(
   where: string,
   { runtime: rt, model, plan: { evaluate, loss } }: Parts<B, M>,
   step: number,
-): Promise<number> {
+  signal: HostAbortSignal | undefined,
+): Promise<number | null> {
   const modes = new Modes(model);
   const random = new RandomPlace(rt, masksIn(model));
   model.eval();
@@ -25,7 +41,8 @@ export async function evaluated<B, M extends Module>(
     const value =
       typeof evaluate === 'function'
         ? await evaluate(model)
-        : await meanLoss(where, rt, evaluate!, (batch) => loss(batch, model));
+        : await meanLoss(where, rt, evaluate!, (batch) => loss(batch, model), signal);
+    if (value === null) return null;
     if (typeof value !== 'number')
       throw new TypeError(`${where}: evaluate gave ${describe(value)}, expected a number`);
     if (!Number.isFinite(value))
@@ -45,9 +62,11 @@ async function meanLoss<B>(
   rt: Runtime,
   batches: CheckedBatches<B>,
   lossOf: (batch: B) => unknown,
-): Promise<number> {
+  signal: HostAbortSignal | undefined,
+): Promise<number | null> {
   let [sum, total] = [0, 0];
   for (let i = 0; i < batches.count; i++) {
+    if (signal?.aborted === true) return null;
     const batch = await batches.batch(rowsOf(batches, null, i));
     const [value, count] = rt.scope(() =>
       rt.noGrad(() => {

@@ -100,15 +100,20 @@ export class TrainLoop<B, M extends Module> {
   async *#train(signal: HostAbortSignal | undefined): AsyncGenerator<TrainEvent, void> {
     const { model, plan } = this.#parts;
     const stepper = new Stepper(this.#parts, (message) => this.#warn(message));
+    const stopped = (): boolean => signal?.aborted === true;
+    const evaluates = (): boolean => evaluationIsDue(plan, this.#progress, this.#history);
     for (;;) {
-      const stop = signal?.aborted === true;
+      const stop = stopped();
       // What is due behind a step is done here, so that it is not lost where the loop was left, or the run saved, at the step.
-      if (!stop && evaluationIsDue(plan, this.#progress, this.#history)) yield await this.#evaluate();
-      if (!stop) this.#progress = { ...this.#progress, end: endOf(plan, this.#progress) };
+      const evaluation = !stop && evaluates() ? await this.#evaluate(signal) : null;
+      if (evaluation !== null) yield evaluation;
+      if (!stop && !evaluates()) this.#progress = { ...this.#progress, end: endOf(plan, this.#progress) };
       const ends = stop || this.#progress.end !== null;
       if (checkpointIsDue(plan, this.#progress, this.#stored, ends)) yield await this.#store();
       if (ends) return;
       await yieldToEvents();
+      // The signal may have come since: while an evaluation was made, or a checkpoint kept.
+      if (stopped()) continue;
       model.train();
       yield await this.#step(stepper);
     }
@@ -122,11 +127,13 @@ export class TrainLoop<B, M extends Module> {
     return { type: 'step', ...record, seconds: secondsSince(begin) };
   }
 
-  async #evaluate(): Promise<EvalEvent> {
+  /** Null where the signal ended it: it is still due then. */
+  async #evaluate(signal: HostAbortSignal | undefined): Promise<EvalEvent | null> {
     const begin = performance.now();
     const { step } = this.#progress;
     const { model, plan } = this.#parts;
-    const value = await evaluated('Trainer.run', this.#parts, step);
+    const value = await evaluated('Trainer.run', this.#parts, step, signal);
+    if (value === null) return null;
     const state = judged(plan, this.#progress.best, step, value);
     const best = state.best !== this.#progress.best.best;
     if (best && plan.keepBest) this.#bestFile = writeNamed(trainedIn(model));

@@ -6,6 +6,7 @@ import { yieldToEvents } from '../engine/yield.js';
 import type { MaskCounter } from '../nn/mask-counter.js';
 import type { Module } from '../nn/module.js';
 import { clipGradNorm } from '../optim/clip.js';
+import { alone } from './alone.js';
 import { epochOrder, rowsOf } from './batches.js';
 import type { StepRecord } from './events.js';
 import { FirstStep } from './learnt.js';
@@ -35,7 +36,12 @@ export class Stepper<B, M extends Module> {
   }
 
   /** @returns the step, and how far the run is then @throws TrainingError; what the loss function throws */
-  async run(progress: Progress): Promise<{ readonly record: StepRecord; readonly progress: Progress }> {
+  run(progress: Progress): Promise<{ readonly record: StepRecord; readonly progress: Progress }> {
+    const where = `${WHERE}: step ${progress.step + 1}`;
+    return alone(where, 'step', this.#named, () => this.#run(progress));
+  }
+
+  async #run(progress: Progress): Promise<{ readonly record: StepRecord; readonly progress: Progress }> {
     const { epoch, batch } = progress;
     const named = this.#named;
     const { runtime, batches, plan, optimizer } = this.#parts;

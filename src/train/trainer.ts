@@ -62,7 +62,8 @@ export class Trainer<B, M extends Module> {
   /**
    * Trains to the end, from where it is. Between two steps the event loop has a turn; whoever leaves the loop over the events may
    * call it again and goes on. After an error the run is as after its last whole step.
-   * @param options - `signal` ends the run behind the step that it is in, with a checkpoint where there is a store
+   * @param options - `signal` ends the run behind the step that it is in, or in an evaluation before its next batch, with a checkpoint
+   * where there is a store
    * @returns the events, and behind them what it came to
    * @throws TrainingError for a loss or gradient that is not finite, and where nothing is learnt; CheckpointError for a store with
    * another run; what the loss function, the store and the caller's functions throw
@@ -78,14 +79,21 @@ export class Trainer<B, M extends Module> {
 
   /**
    * The value of the evaluation now: the mean loss over its batches in evaluation mode, or what the function gives.
-   * @throws RangeError without an evaluation
+   * @param options - `signal` ends it between two batches, with the signal's reason as the error
+   * @throws RangeError without an evaluation; Error in the middle of a step
    */
-  async evaluate(): Promise<number> {
+  async evaluate(options: { readonly signal?: HostAbortSignal } = {}): Promise<number> {
     const where = 'Trainer.evaluate';
+    checkOptions(where, options, ['signal']);
+    const { signal } = options;
+    checkSignal(where, signal);
     this.#checkLive(where);
     if (this.#parts.plan.evaluate === null)
       throw new RangeError(`${where}: there is no evaluate, expected the option`);
-    return evaluated(where, this.#parts, this.step);
+    signal?.throwIfAborted();
+    const value = await evaluated(where, this.#parts, this.step, signal);
+    if (value === null) throw signal?.reason;
+    return value;
   }
 
   /**

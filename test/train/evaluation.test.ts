@@ -158,4 +158,65 @@ describeRuntimes('evaluation', (rt) => {
       'Trainer.run: step 4: the evaluation gave NaN, expected a finite number',
     );
   });
+
+  test('a signal during an evaluation ends the run before another step, and what was left is made when it goes on', async () => {
+    const stop = new AbortController();
+    let asked = 0;
+    const byFunction = make({
+      ...{ epochs: 1, evaluateEvery: 2 },
+      evaluate: () => {
+        asked++;
+        stop.abort();
+        return 1;
+      },
+    }).trainer;
+    const first = await drain(byFunction.run({ signal: stop.signal }));
+    expect([first.result.reason, first.result.step, asked]).toEqual(['aborted', 2, 1]);
+    expect((await drain(byFunction.run())).result.history.evaluations.map(({ step }) => step)).toEqual([
+      2, 4,
+    ]);
+
+    const half = new AbortController();
+    const seen: number[] = [];
+    const source = {
+      ...{ rows: 3, batchSize: 1, hash: 'three' },
+      batch: ([row = 0]: readonly number[]) => {
+        seen.push(row);
+        if (row === 1 && seen.length < 3) half.abort(new Error('enough'));
+        return BATCHES[row]!;
+      },
+    };
+    const store = new MemoryStore();
+    const { trainer } = make({ epochs: 1, evaluate: source, store });
+    const left = await drain(trainer.run({ signal: half.signal }));
+    expect([left.result.reason, left.result.step, seen]).toEqual(['aborted', 4, [0, 1]]);
+    expect(left.result.history.evaluations).toEqual([]);
+    expect((await store.latest())?.step).toBe(4);
+    const { result } = await drain(trainer.run());
+    expect([result.reason, result.step, seen]).toEqual(['finished', 4, [0, 1, 0, 1, 2]]);
+    await expect(trainer.evaluate({ signal: half.signal })).rejects.toThrow('enough');
+  });
+
+  test('steps and evaluations over the same parameters are made one after the other, or refused', async () => {
+    const { lora } = make({});
+    const options = { loss: lossOf(rt()), accumulate: 2, epochs: 2, evaluate: BATCHES.slice(0, 2) };
+    const [one, two] = [new Trainer(lora, BATCHES, options), new Trainer(lora, BATCHES, options)];
+    const running = one.run();
+    const step = running.next();
+    await Promise.resolve();
+    await expect(two.run().next()).rejects.toThrow(
+      /^Trainer\.run: step 1: '.*' is in the middle of another step, expected the end of that before this step$/,
+    );
+    await expect(one.evaluate()).rejects.toThrow(
+      'another step, expected the end of that before this evaluation',
+    );
+    expect((await step).value).toMatchObject({ type: 'step', step: 1 });
+    // Between two steps both may go on, and be looked at.
+    await two.evaluate();
+    expect((await two.run().next()).value).toMatchObject({ type: 'step', step: 1 });
+    const looking = two.evaluate();
+    await expect(running.next()).rejects.toThrow('another evaluation');
+    await looking;
+    expect((await drain(one.run())).result.step).toBe(4);
+  });
 });

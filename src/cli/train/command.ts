@@ -126,9 +126,8 @@ class Job {
   /** The validation's loss before the first step. */
   async #measure(signal: AbortSignal): Promise<void> {
     if (this.#valid === null || this.#flags.evalEvery === 0) return;
-    signal.throwIfAborted();
     const begin = performance.now();
-    const loss = await this.#trainer.evaluate();
+    const loss = await this.#trainer.evaluate({ signal });
     this.#output.measured(loss, (performance.now() - begin) / 1000);
     this.#report.line(`validation loss ${loss.toFixed(4)} before the first step`);
   }
