@@ -23,7 +23,7 @@ import { type Identity, identityOf } from './identity.js';
 import type { Parts } from './parts.js';
 import { type History, type Progress, START } from './progress.js';
 import { Stepper } from './step.js';
-import type { CheckpointFiles } from './store.js';
+import { type CheckpointFiles, checkStored } from './store.js';
 import { trainedIn, writeNamed } from './weights.js';
 
 export class TrainLoop<B, M extends Module> {
@@ -83,7 +83,7 @@ export class TrainLoop<B, M extends Module> {
   /** Goes on from the store's newest checkpoint, or sees to it that there is none. */
   async #begin(where: string): Promise<void> {
     const { store, resume } = this.#parts.plan;
-    const found = (await store?.latest()) ?? null;
+    const found = store === null ? null : checkStored(where, await store.latest());
     if (found !== null && !resume)
       throw new CheckpointError(
         `${where}: the store has a checkpoint of step ${found.step}, expected resume: true or a store without one`,

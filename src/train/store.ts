@@ -28,6 +28,22 @@ export function checkStore(where: string, store: unknown): CheckpointStore {
   return store as CheckpointStore;
 }
 
+/** What a store's `latest` gave; undefined is none too. @throws TypeError */
+export function checkStored(where: string, found: unknown): StoredCheckpoint | null {
+  if (found === undefined || found === null) return null;
+  if (
+    typeof found !== 'object' ||
+    !('files' in found) ||
+    !('step' in found) ||
+    typeof found.step !== 'number'
+  )
+    throw new TypeError(
+      `${where}: the store's latest gave ${describe(found)}, expected { step, files } or null`,
+    );
+  checkFiles(`${where}: the store's latest`, found.files);
+  return found as StoredCheckpoint;
+}
+
 /** @throws TypeError */
 export function checkFiles(where: string, files: unknown): asserts files is ReadonlyMap<unknown, unknown> {
   if (!isMap(files))

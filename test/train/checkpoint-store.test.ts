@@ -85,3 +85,22 @@ test('an exported adapter of a checkpoint is one that loads', async () => {
     if (name.includes('.read'))
       expect(one.toArray()).toEqual(own.get(name.replace('.read', '.default'))!.toArray());
 });
+
+test.each<[string, unknown, RegExp]>([
+  ['no checkpoint', 5, /^Trainer\.run: the store's latest gave 5, expected \{ step, files \} or null$/],
+  [
+    'no step',
+    { files: new Map() },
+    /^Trainer\.run: the store's latest gave .*, expected \{ step, files \} or null$/,
+  ],
+  ['no files', { step: 1, files: {} }, /^Trainer\.run: the store's latest: files is .*, expected a Map/],
+])(
+  'a store that gives what is none is refused, and nothing is learnt: %s',
+  async (_title, found, message) => {
+    using rt = await fresh('simd');
+    const store = { save: async () => {}, latest: async () => found as null };
+    const { trainer } = trainerOf(rt, JOBS['a plain model with momentum']!, { store, resume: true });
+    await expect(drain(trainer.run())).rejects.toThrow(message);
+    expect(trainer.step).toBe(0);
+  },
+);
