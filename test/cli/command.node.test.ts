@@ -1,4 +1,5 @@
 /** The built command in a process of its own: what it prints and writes, and how it refuses. */
+
 import {
   existsSync,
   mkdirSync,
@@ -21,6 +22,7 @@ import {
   writeSafetensors,
 } from '../../src/formats/index.js';
 import { expectSameDelta, makeFile, makeModule } from '../support/adapters.js';
+import { NAMED, REFUSED } from './refused-adapters.js';
 import { type Ran, ServedCommand, started } from './served.js';
 
 const file = makeFile([
@@ -209,57 +211,14 @@ test('a format in any case', async () => {
   expect(existsSync(join(folder, 'case.safetensors'))).toBe(true);
 });
 
-test.each([
-  [['inspect', 'package.json'], /^lora-wasm: package\.json: the header has \d+ bytes, .*no safetensors$/],
-  [['inspect', 'cut.safetensors'], /^lora-wasm: cut\.safetensors: /],
-  [['inspect', 'plain.safetensors'], /^lora-wasm: plain\.safetensors: no tensor/],
-  [['inspect', 'wrong'], /^lora-wasm: wrong.adapter_config\.json: peft_type is "IA3"/],
-  [['convert', 'cut.safetensors', 'y', '--to', 'mlx'], /^lora-wasm: cut\.safetensors: /],
-  [
-    ['convert', 'peft', 'y', '--to', 'mlx', '--base', 'package.json'],
-    /^lora-wasm: package\.json: model_type is/,
-  ],
-  [
-    ['convert', 'peft', 'y', '--to', 'mlx', '--base', 'cut.gguf'],
-    /^lora-wasm: cut\.gguf: the file does not begin/,
-  ],
-  [
-    ['inspect', 'https://example.org/a.safetensors'],
-    /^lora-wasm: https:\/\/example\.org\/a\.safetensors: is a URL/,
-  ],
-  [['convert', 'peft', 'https://example.org/a', '--to', 'kohya'], /: is a URL, expected a path/],
-  [['convert', 'peft', '-', '--to', 'kohya'], /^lora-wasm: OUT is '-', expected a path/],
-  [['inspect', '-'], /^lora-wasm: IN is '-', expected a path/],
-  [['inspect'], /; lora-wasm inspect --help shows the usage$/],
-  [['convert', 'peft', 'y', '--to', 'onnx'], /; lora-wasm convert --help shows the usage$/],
-  [['adapt'], /; lora-wasm --help shows the usage$/],
-])('%j says which file, or what to do', async (args, words) => {
+test.each(NAMED)('%j says which file, or what to do', async (args, words) => {
   const { status, stderr } = await run(...args);
   expect(status).toBe(1);
   expect(stderr.trimEnd()).toMatch(words);
   expect(existsSync(join(folder, '-'))).toBe(false);
 });
 
-test.each([
-  [[], 'no command, expected one of inspect, convert, train, merge, generate, eval'],
-  [['inspect'], "missing required argument 'in'"],
-  [['inspect', 'nothing'], 'nothing: there is no such file or folder'],
-  [['inspect', 'bin'], 'a pickle can run code'],
-  [['inspect', 'bin/adapter_model.bin'], 'a pickle can run code'],
-  [['inspect', 'empty'], 'the folder has no adapter_model.safetensors'],
-  [['inspect', 'cut.safetensors'], 'the file is cut short'],
-  [['inspect', 'plain.safetensors'], 'no tensor has a name of a LoRA factor'],
-  [['inspect', 'peft', '--colour'], "unknown option '--colour'"],
-  [['melt', 'peft'], "unknown command 'melt'"],
-  [['convert', 'peft', 'y'], "required option '--to <format>' not specified"],
-  [['convert', 'peft', 'y', '--to', 'onnx'], 'Allowed choices are peft, mlx, gguf, kohya, loralib'],
-  [['convert', 'peft', 'y', '--to', 'mlx', '--alpha', '-1'], 'Expected a number above 0'],
-  [['convert', 'peft', 'y', '--to', 'mlx', '--alpha', '4'], 'adapter_config.json has its own'],
-  [['convert', 'peft', 'y', '--to', 'gguf'], "which needs the base's heads"],
-  [['convert', 'peft', 'y', '--to', 'gguf', '--base', 'nowhere'], 'nowhere: there is no such file'],
-  [['convert', 'peft', 'base', '--to', 'kohya'], 'base: is a folder, expected a file for kohya'],
-  [['convert', 'peft', 'cut.safetensors', '--to', 'mlx'], 'cut.safetensors: is a file, expected a folder'],
-])('%j is one line on stderr and exit code 1', async (args, words) => {
+test.each(REFUSED)('%j is one line on stderr and exit code 1', async (args, words) => {
   const { status, stderr } = await run(...args);
   expect(status).toBe(1);
   const lines = stderr.split('\n').filter((line) => line.startsWith('lora-wasm: '));

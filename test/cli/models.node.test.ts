@@ -1,38 +1,23 @@
 /** The built command over language models: what it prints, byte for byte, how it ends, and what it refuses. */
+
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
 import { writeSafetensors } from '../../src/formats/index.js';
 import { createRuntime, LoraModel } from '../../src/index.js';
 import { generateText, type LanguageModel, meanLoss } from '../../src/models/index.js';
 import { goldenJson } from '../golden-support/files.js';
 import { HAS_SMOLLM2, MODEL_PATH } from '../golden-support/smollm2.js';
-import { loadTiny, tinyAdapter, tinyFiles, tinyTokenizer } from '../support/tiny-golden.js';
-import { MAIN, type Ran, ServedCommand, started } from './served.js';
+import { loadTiny, tinyAdapter } from '../support/tiny-golden.js';
+import { LENGTH, modelsFolder, TEXT, texts } from './models-folder.js';
+import { REFUSED } from './refused-models.js';
+import { MAIN, started } from './served.js';
 
-const TEMPLATE = "{% for m in messages %}{{ m.role[0] + ':' + m.content + '|' }}{% endfor %}";
-const texts = { 'tokenizer.json': tinyTokenizer(), 'chat_template.jinja': TEMPLATE };
-const LENGTH = 8192;
-const TEXT = 'The rain fell all day. Nobody minded, and the ducks were glad of it.';
-let folder = '';
-let command: ServedCommand;
-
-const run = (...args: string[]): Promise<Ran> => command.run(args);
+const { path, run } = modelsFolder();
 
 /** With options that give the same bits as a runtime in this test. */
 const generate = (...args: string[]) =>
   run('generate', '--model', 'tiny', '--kernels', 'simd', '--threads', '1', '--max-tokens', '24', ...args);
-
-async function save(name: string, files: ReturnType<typeof tinyFiles>): Promise<void> {
-  mkdirSync(join(folder, name));
-  for (const [file, source] of files) {
-    const to = join(folder, name, file);
-    if (source instanceof URL) cpSync(source, to);
-    else if (source instanceof Blob) writeFileSync(to, new Uint8Array(await source.arrayBuffer()));
-  }
-}
 
 /** What a program gets. */
 async function expected(run: (lm: LanguageModel) => Promise<string> | string): Promise<string> {
@@ -46,45 +31,11 @@ async function joined(parts: AsyncIterable<string>): Promise<string> {
   return text;
 }
 
-beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'lora-wasm models '));
-  command = new ServedCommand(folder);
-  await save('tiny', tinyFiles(LENGTH, texts));
-  await save('bare', tinyFiles(64));
-  await save(
-    'strict',
-    tinyFiles(64, { ...texts, 'chat_template.jinja': "{{ raise_exception('users are not heard') }}" }),
-  );
-  const { config, weights } = tinyAdapter();
-  mkdirSync(join(folder, 'adapter'));
-  writeFileSync(join(folder, 'adapter/adapter_config.json'), config);
-  writeFileSync(join(folder, 'adapter/adapter_model.safetensors'), weights);
-  writeFileSync(join(folder, 'text.txt'), TEXT);
-  writeFileSync(join(folder, 'tokenizer.json'), tinyTokenizer());
-  const rows = [
-    { text: TEXT },
-    {
-      messages: [
-        { role: 'user', content: 'Hi' },
-        { role: 'assistant', content: 'Ho' },
-      ],
-    },
-    { prompt: 'ab', completion: 'cd' },
-  ];
-  writeFileSync(join(folder, 'rows.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join('\n'));
-  writeFileSync(join(folder, 'wrong.jsonl'), '{"text":"ab"}\n{"txt":"ab"}\n');
-  mkdirSync(join(folder, 'empty'));
-});
-afterAll(() => {
-  command.stop();
-  rmSync(folder, { recursive: true });
-});
-
 test.each([
   [['generate', '--model', 'tiny', '--prompt', 'Once', '--max-tokens', '3']],
   [['eval', '--model', 'tiny', '--data', 'gone.txt']],
 ])('%j, started as a user does, says what it says here', async (args) => {
-  expect(started(folder, args)).toEqual(await run(...args));
+  expect(started(path(), args)).toEqual(await run(...args));
 });
 
 describe('generate', () => {
@@ -144,7 +95,7 @@ describe('generate', () => {
   });
 
   test('a scale may begin or end with its point, and a colon be of the name where only that is there', async () => {
-    cpSync(join(folder, 'adapter'), join(folder, 'run-12:30'), { recursive: true });
+    cpSync(path('adapter'), path('run-12:30'), { recursive: true });
     const outputOf = async (...adapters: string[]): Promise<string> => {
       const { status, stdout, stderr } = await generate(
         ...['--prompt', 'Once'],
@@ -175,7 +126,7 @@ describe('generate', () => {
 
   test('at Ctrl-C ends its line and exits with 130', async () => {
     const args = ['generate', '--model', 'tiny', '--prompt', 'Once', '--max-tokens', '8000'];
-    const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder });
+    const child = spawn(process.execPath, [MAIN, ...args], { cwd: path() });
     let [stdout, stderr] = ['', ''];
     child.stderr.on('data', (bytes) => (stderr += bytes));
     child.stdout.on('data', (bytes) => {
@@ -189,7 +140,7 @@ describe('generate', () => {
 
   test('ends quietly where nobody reads', async () => {
     const args = ['generate', '--model', 'tiny', '--prompt', 'Once', '--max-tokens', '8000'];
-    const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder });
+    const child = spawn(process.execPath, [MAIN, ...args], { cwd: path() });
     let stderr = '';
     child.stderr.on('data', (bytes) => (stderr += bytes));
     child.stdout.once('data', () => child.stdout.destroy());
@@ -248,161 +199,20 @@ describe('eval', () => {
 });
 
 describe('refused, in one line, with exit code 1, is', () => {
-  test.each<[string, string[], RegExp]>([
-    ['no model', ['generate', '--prompt', 'x'], /required option '--model <path>' not specified/],
-    ['no prompt', ['generate', '--model', 'tiny'], /required option '--prompt <text>' not specified/],
-    [
-      'an empty prompt',
-      ['generate', '--model', 'tiny', '--prompt', ''],
-      /--prompt is empty, expected a text/,
-    ],
-    [
-      'a path to nothing',
-      ['generate', '--model', 'gone', '--prompt', 'x'],
-      /gone: no such file or folder, expected a model/,
-    ],
-    [
-      'a folder without a model',
-      ['generate', '--model', 'empty', '--prompt', 'x'],
-      /empty.*: there is no config\.json/,
-    ],
-    [
-      'a file that is no model',
-      ['generate', '--model', 'text.txt', '--prompt', 'x'],
-      /text\.txt: the file does not begin with GGUF/,
-    ],
-    [
-      'a model without tokenizer',
-      ['generate', '--model', 'bare', '--prompt', 'x'],
-      /bare: the model has no tokenizer, expected one, or --tokenizer/,
-    ],
-    [
-      '--chat without a template',
-      ['generate', '--model', 'bare', '--tokenizer', 'tokenizer.json', '--chat', '--prompt', 'x'],
-      /bare: the model has no chat template, expected one for --chat/,
-    ],
-    [
-      '--system without --chat',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--system', 'y'],
-      /--system is given without --chat/,
-    ],
-    [
-      'a prompt too long',
-      ['generate', '--model', 'bare', '--tokenizer', 'tokenizer.json', '--prompt', 'x'.repeat(64)],
-      /: --prompt has 64 tokens, expected 1 to 63\n/,
-    ],
-    [
-      'more tokens than the length leaves',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--max-tokens', '99999'],
-      /: --max-tokens \(prompt of 1, length \d+\) is 99999, expected an integer from 1 to \d+\n/,
-    ],
-    ['an empty stop', ['generate', '--model', 'gone', '--prompt', 'x', '--stop', ''], /: --stop is empty/],
-    ['an empty cache', ['generate', '--model', 'tiny', '--prompt', 'x', '--cache', ''], /: --cache is empty/],
-    [
-      'an empty tokenizer',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--tokenizer', ''],
-      /: --tokenizer is '', expected a path/,
-    ],
-    [
-      'no tokenizer at its path',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--tokenizer', 'gone'],
-      /: --tokenizer: .*gone: no such file or folder, expected a tokenizer\.json\n/,
-    ],
-    [
-      'a hash for a folder',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--sha256', '0'.repeat(64)],
-      /tiny: --sha256 is given for a folder, expected it for a single file/,
-    ],
-    [
-      'what the template refuses',
-      ['generate', '--model', 'strict', '--chat', '--prompt', 'x'],
-      /: strict: the template: users are not heard\n/,
-    ],
-    ['standard input', ['generate', '--model', '-', '--prompt', 'x'], /--model is '-', expected a path/],
-    [
-      'another file than the hash says',
-      ['generate', '--model', 'text.txt', '--prompt', 'x', '--sha256', '0'.repeat(64)],
-      /text\.txt has the SHA-256 [0-9a-f]{64}, expected 0000/,
-    ],
-    [
-      'a hash that is none',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--sha256', 'abc'],
-      /--sha256.* Expected 64 hexadecimal digits/,
-    ],
-    [
-      'an adapter that is not there',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--adapter', 'gone:2'],
-      /gone: there is no such file or folder, expected an adapter for --adapter\n/,
-    ],
-    [
-      'an adapter that is not there, before the model is looked at',
-      ['generate', '--model', 'gone', '--prompt', 'x', '--adapter', 'nowhere'],
-      /: nowhere: there is no such file or folder/,
-    ],
-    [
-      'an adapter without a name',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--adapter', ''],
-      /: --adapter is empty/,
-    ],
-    [
-      'an adapter at no finite scale',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--adapter', 'adapter:1e999'],
-      /--adapter.* Its scale is 1e999, expected a finite number/,
-    ],
-    [
-      'half a token',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--max-tokens', '1.5'],
-      /--max-tokens.* Expected a whole number from 1/,
-    ],
-    [
-      'a probability above 1',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--top-p', '1.5'],
-      /--top-p.* Expected a number from 1e-9 to 1/,
-    ],
-    [
-      'too little memory',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--max-memory', '1'],
-      /: tiny: wanted \d+ bytes, .*allowed 1048576 \(--max-memory 1\)\n/,
-    ],
-    [
-      'no data',
-      ['eval', '--model', 'tiny', '--data', 'gone.txt'],
-      /: gone\.txt: there is no such file, expected a text or rows of JSONL/,
-    ],
-    [
-      'data that is a folder',
-      ['eval', '--model', 'tiny', '--data', 'tiny'],
-      /: tiny: is a folder, expected a text/,
-    ],
-    [
-      'an adapter of another model',
-      ['generate', '--model', 'tiny', '--prompt', 'x', '--adapter', 'other'],
-      /: other.adapter_model\.safetensors: .*lora_A\.weight is \[1, 5\], expected \[1, \d+\]/,
-    ],
-    [
-      'a row that is none',
-      ['eval', '--model', 'tiny', '--data', 'wrong.jsonl'],
-      /wrong\.jsonl: line 2: the object has txt, expected an object with text/,
-    ],
-    [
-      'data without a token that counts',
-      ['eval', '--model', 'tiny', '--data', 'empty.txt'],
-      /empty\.txt: no token counts/,
-    ],
-  ])('%s', async (_, args, message) => {
-    writeFileSync(join(folder, 'empty.txt'), '');
-    mkdirSync(join(folder, 'other'), { recursive: true });
+  test.each(REFUSED)('%s', async (_, args, message) => {
+    writeFileSync(path('empty.txt'), '');
+    mkdirSync(path('other'), { recursive: true });
     const half = (shape: number[]) => ({ shape, data: new Float32Array(5) });
     const prefix = 'base_model.model.model.layers.0.self_attn.q_proj';
     const factors = { A: half([1, 5]), B: half([5, 1]) };
     writeFileSync(
-      join(folder, 'other/adapter_model.safetensors'),
+      path('other/adapter_model.safetensors'),
       writeSafetensors(
         Object.entries(factors).map(([name, tensor]) => [`${prefix}.lora_${name}.weight`, tensor] as const),
       ),
     );
     writeFileSync(
-      join(folder, 'other/adapter_config.json'),
+      path('other/adapter_config.json'),
       JSON.stringify({ peft_type: 'LORA', r: 1, lora_alpha: 1, target_modules: ['q_proj'] }),
     );
     const { status, stdout, stderr } = await run(...args);

@@ -1,9 +1,3 @@
-/**
- * Starts, crashes and ends of the pool's workers in Node. One that dies while it is idle costs nothing but the threads; one
- * that dies in the middle of a share costs that operation. Nothing waits for ever.
- */
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
@@ -236,26 +230,4 @@ describe('a worker that stops in the middle of a share', () => {
     expect(pool.threads).toBe(2);
     await pool.close('done');
   });
-});
-
-test.each(['', 'throw new Error("over");'])('a process ends by itself without dispose: %j', (last) => {
-  const entry = new URL('../../dist/index.js', import.meta.url).href;
-  const script = `import { createRuntime, linear } from '${entry}';
-    const rt = await createRuntime({ threads: 2 });
-    console.log(rt.info().threads, linear(rt.full([200, 300], 2), rt.full([250, 300], 3)).toArray()[7]);
-    ${last}`;
-  let output = '';
-  try {
-    output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
-      encoding: 'utf8',
-      timeout: 30_000,
-      cwd: fileURLToPath(new URL('../..', import.meta.url)),
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    expect(last).toBe('');
-  } catch (error) {
-    expect(error).toMatchObject({ status: 1, signal: null });
-    output = (error as { stdout: string }).stdout;
-  }
-  expect(output).toBe('2 1800\n');
 });

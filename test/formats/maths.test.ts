@@ -1,9 +1,8 @@
-/** What in a file changes the maths: metadata that is refused by name or understood, parts of a layer, names and shapes. */
+/** What in a file changes the maths: metadata that is refused by name or understood, and parts of a layer. */
 import { describe, expect, test } from 'vitest';
 import {
   baseFromConfig,
   convert,
-  kohyaName,
   parseSafetensors,
   readGguf,
   readKohya,
@@ -11,22 +10,10 @@ import {
   readPeft,
   type WritableTensor,
   writeGguf,
-  writeKohya,
-  writePeft,
-  writeSafetensors,
 } from '../../src/formats/index.js';
-import { expectSameDelta, makeFile, makeModule, numbers } from '../support/adapters.js';
+import { makeFile, makeModule, numbers } from '../support/adapters.js';
+import { bytesOf, tensorOf } from '../support/format-bytes.js';
 import { ggufBytes, type HandTensor } from '../support/gguf.js';
-
-const tensor = (shape: readonly number[]): WritableTensor => ({
-  shape,
-  data: numbers(
-    shape.reduce((size, n) => size * n, 1),
-    shape.length,
-  ),
-});
-const bytes = (tensors: Record<string, WritableTensor>, metadata: Record<string, string> = {}): Uint8Array =>
-  writeSafetensors(Object.entries(tensors), { metadata });
 
 describe('GGUF', () => {
   const plain = { 'general.type': 'adapter', 'adapter.type': 'lora', 'adapter.lora.alpha': 2 };
@@ -87,11 +74,11 @@ describe('GGUF', () => {
 
 describe('MLX', () => {
   const weights = (block: number, more: Record<string, WritableTensor> = {}) =>
-    bytes({
-      [`model.layers.${block}.q.lora_a`]: tensor([3, 2]),
-      [`model.layers.${block}.q.lora_b`]: tensor([2, 4]),
-      'model.layers.3.q.lora_a': tensor([3, 2]),
-      'model.layers.3.q.lora_b': tensor([2, 4]),
+    bytesOf({
+      [`model.layers.${block}.q.lora_a`]: tensorOf([3, 2]),
+      [`model.layers.${block}.q.lora_b`]: tensorOf([2, 4]),
+      'model.layers.3.q.lora_a': tensorOf([3, 2]),
+      'model.layers.3.q.lora_b': tensorOf([2, 4]),
       ...more,
     });
   const read = (fields: string, file = weights(0)) => readMlx({ config: `{${fields}}`, weights: file });
@@ -124,13 +111,13 @@ describe('MLX', () => {
   });
 
   test('DoRA has its magnitudes, and its layers go as a whole or not at all', async () => {
-    const file = weights(0, { 'model.layers.0.q.m': tensor([4]), 'model.layers.3.q.m': tensor([4]) });
+    const file = weights(0, { 'model.layers.0.q.m': tensorOf([4]), 'model.layers.3.q.m': tensorOf([4]) });
     const found = read(`"fine_tune_type":"dora",${scale()}`, file);
     expect(found.extras.map(({ kind, layer }) => [kind, layer])).toEqual([
       ['magnitude', 'model.layers.0.q'],
       ['magnitude', 'model.layers.3.q'],
     ]);
-    const mixed = weights(0, { 'model.layers.0.q.m': tensor([4]) });
+    const mixed = weights(0, { 'model.layers.0.q.m': tensorOf([4]) });
     const input = { weights: mixed, config: new TextEncoder().encode(`{${scale()}}`) };
     await expect(convert(input, { to: 'peft' })).rejects.toThrow(
       "'model.layers.0.q' (its model.layers.0.q.m is part of it)",
@@ -144,7 +131,7 @@ describe('MLX', () => {
   });
 
   test('factors of experts, of three dimensions, are refused by name', async () => {
-    const file = weights(0, { 'e.lora_a': tensor([2, 2, 3]), 'e.lora_b': tensor([2, 4, 2]) });
+    const file = weights(0, { 'e.lora_a': tensorOf([2, 2, 3]), 'e.lora_b': tensorOf([2, 4, 2]) });
     const input = { weights: file, config: new TextEncoder().encode(`{${scale()}}`) };
     await expect(convert(input, { to: 'peft' })).rejects.toThrow("'e.lora_a' (unknown");
   });
@@ -152,11 +139,11 @@ describe('MLX', () => {
 
 describe('kohya', () => {
   const layer = (name: string): Record<string, WritableTensor> => ({
-    [`${name}.lora_down.weight`]: tensor([2, 3, 1, 1]),
-    [`${name}.lora_up.weight`]: tensor([4, 2, 1, 1]),
-    [`${name}.alpha`]: tensor([]),
+    [`${name}.lora_down.weight`]: tensorOf([2, 3, 1, 1]),
+    [`${name}.lora_up.weight`]: tensorOf([4, 2, 1, 1]),
+    [`${name}.alpha`]: tensorOf([]),
   });
-  const read = (metadata: Record<string, string>) => readKohya(bytes(layer('lora_unet_a'), metadata));
+  const read = (metadata: Record<string, string>) => readKohya(bytesOf(layer('lora_unet_a'), metadata));
 
   test.each([
     [{ ss_network_module: 'networks.loha' }, "ss_network_module is 'networks.loha', expected a plain LoRA"],
@@ -188,10 +175,10 @@ describe('kohya', () => {
     ['dora_scale', [4, 1, 1, 1]],
     ['scalar', []],
   ])('with %s a layer is refused, or left out as a whole and by name', async (part, shape) => {
-    const file = bytes({
+    const file = bytesOf({
       ...layer('lora_unet_a'),
       ...layer('lora_unet_b'),
-      [`lora_unet_a.${part}`]: tensor(shape),
+      [`lora_unet_a.${part}`]: tensorOf(shape),
     });
     const input = { weights: file, config: null };
     await expect(convert(input, { to: 'peft' })).rejects.toThrow(`its lora_unet_a.${part} is part of it`);
@@ -206,85 +193,19 @@ describe('kohya', () => {
 
 describe('DoRA in PEFT', () => {
   const factors = {
-    'base_model.model.q.lora_A.weight': tensor([2, 3]),
-    'base_model.model.q.lora_B.weight': tensor([4, 2]),
+    'base_model.model.q.lora_A.weight': tensorOf([2, 3]),
+    'base_model.model.q.lora_B.weight': tensorOf([4, 2]),
   };
   const config = new TextEncoder().encode('{"peft_type":"LORA","r":2,"use_dora":true}');
 
   test('a layer without its magnitude is refused', async () => {
-    await expect(convert({ weights: bytes(factors), config }, { to: 'mlx' })).rejects.toThrow(
+    await expect(convert({ weights: bytesOf(factors), config }, { to: 'mlx' })).rejects.toThrow(
       "use_dora is set and 'q' has no magnitude",
     );
   });
 
   test('the magnitude belongs to its layer', () => {
-    const weights = bytes({ ...factors, 'base_model.model.q.lora_magnitude_vector.weight': tensor([4]) });
+    const weights = bytesOf({ ...factors, 'base_model.model.q.lora_magnitude_vector.weight': tensorOf([4]) });
     expect(readPeft({ config, weights }).extras).toMatchObject([{ kind: 'magnitude', layer: 'q' }]);
-  });
-});
-
-describe('names', () => {
-  const PREFIX = 'base_model.model.';
-
-  test.each([
-    'x',
-    'model.layers.0.x',
-    `${PREFIX}x`,
-    'unet.down.x',
-    'transformer.x',
-    'lora_unet_x',
-    'a.weight',
-  ])("'%s' keeps its name through every format", async (path) => {
-    const plain = makeFile([makeModule(path, [4, 2, 3], 0.5)], { format: 'mlx' });
-    const peft = writePeft(plain);
-    const bare = path.startsWith(PREFIX) ? path.slice(PREFIX.length) : path;
-    expect(parseSafetensors(peft['adapter_model.safetensors']).names.sort()).toEqual(
-      ['A', 'B'].map((letter) => `${PREFIX}${bare}.lora_${letter}.weight`),
-    );
-    const first = { weights: peft['adapter_model.safetensors'], config: peft['adapter_config.json'] };
-    for (const to of ['mlx', 'gguf', 'loralib'] as const) {
-      const { files } = await convert(first, { to });
-      const weights = [...files].find(([name]) => name !== 'adapter_config.json')![1];
-      const config = files.get('adapter_config.json') ?? null;
-      const alpha = to === 'loralib' ? { alpha: 1 } : {};
-      const back = await convert({ weights, config }, { to: 'peft', ...alpha });
-      const { modules } = readPeft({
-        config: back.files.get('adapter_config.json')!,
-        weights: back.files.get('adapter_model.safetensors')!,
-      });
-      expect(
-        modules.map((module) => module.path),
-        to,
-      ).toEqual([bare]);
-    }
-  });
-
-  test("PEFT's own file keeps a prefix that a path has once more", () => {
-    const file = makeFile([makeModule(`${PREFIX}x`, [4, 2, 3], 0.5)]);
-    const { 'adapter_model.safetensors': weights, 'adapter_config.json': config } = writePeft(file);
-    expectSameDelta(readPeft({ config, weights }), file);
-  });
-
-  test.each([
-    ['unet.mid_block.proj', 'lora_unet_mid_block_proj'],
-    ['diffusion_model.proj', 'lora_unet_proj'],
-    ['text_encoder.text_model.encoder.layers.0.fc1', 'lora_te_text_model_encoder_layers_0_fc1'],
-    ['text_encoder_2.encoder.layers.0.fc1', 'lora_te2_text_model_encoder_layers_0_fc1'],
-    ['lora_transformer_blocks_0', 'lora_transformer_blocks_0'],
-    ['lycoris_blocks_0', 'lycoris_blocks_0'],
-    ['unet', 'lora_unet_unet'],
-  ])("kohya's name of %s", (path, name) => {
-    expect(kohyaName(path)).toBe(name);
-    expect(kohyaName(name)).toBe(name);
-  });
-
-  test('of two text encoders both have a number', () => {
-    const paths = ['text_encoder.text_model.a', 'text_encoder_2.text_model.a', 'unet.a'];
-    const weights = writeKohya(makeFile(paths.map((path) => makeModule(path, [4, 2, 3], 1))));
-    expect(
-      readKohya(weights)
-        .modules.map(({ path }) => path)
-        .sort(),
-    ).toEqual(['lora_te1_text_model_a', 'lora_te2_text_model_a', 'lora_unet_a']);
   });
 });

@@ -12,16 +12,14 @@ import {
   writeKohya,
   writeLoralib,
   writeMlx,
-  writeSafetensors,
 } from '../../src/formats/index.js';
 import { expectSameDelta, makeFile, makeModule } from '../support/adapters.js';
+import { bytesOf } from '../support/format-bytes.js';
 
 const tensor = (shape: number[], data: number[]): WritableTensor => ({
   shape,
   data: Float32Array.from(data),
 });
-const bytes = (tensors: Record<string, WritableTensor>): Uint8Array =>
-  writeSafetensors(Object.entries(tensors));
 
 const linear = [
   makeModule('model.layers.0.q', [5, 2, 3], 0.5),
@@ -33,7 +31,7 @@ const conv = makeModule('down.conv', [6, 2, 3, 3, 3], 0.25, 'conv2d');
 
 describe('loralib', () => {
   test('a file by hand: alpha is unknown until it is given', () => {
-    const file = bytes({ 'q.lora_A': tensor([1, 2], [1, 10]), 'q.lora_B': tensor([3, 1], [1, 2, 3]) });
+    const file = bytesOf({ 'q.lora_A': tensor([1, 2], [1, 10]), 'q.lora_B': tensor([3, 1], [1, 2, 3]) });
     expect(readLoralib(file).modules[0]).toMatchObject({ path: 'q', alpha: null, scale: null });
     const given = readLoralib(file, { alpha: 2 });
     expect([...deltaWeight(given.modules[0]!).data]).toEqual([2, 20, 4, 40, 6, 60]);
@@ -48,7 +46,10 @@ describe('loralib', () => {
 
   test('what it cannot hold', () => {
     expect(() => writeLoralib(makeFile([conv]))).toThrow("cannot hold 'down.conv' (loralib's convolutions");
-    const merged = bytes({ 'q.lora_A': tensor([2, 2], [1, 2, 3, 4]), 'q.lora_B': tensor([3, 1], [1, 2, 3]) });
+    const merged = bytesOf({
+      'q.lora_A': tensor([2, 2], [1, 2, 3, 4]),
+      'q.lora_B': tensor([3, 1], [1, 2, 3]),
+    });
     expect(() => readLoralib(merged)).toThrow(FormatError);
   });
 });
@@ -56,7 +57,7 @@ describe('loralib', () => {
 describe('kohya', () => {
   test('a file by hand: alpha, no alpha, a convolution, text encoder, what is no factor', () => {
     const file = readKohya(
-      bytes({
+      bytesOf({
         'lora_unet_a_to_q.lora_down.weight': tensor([2, 2], [1, 0, 0, 1]),
         'lora_unet_a_to_q.lora_up.weight': tensor([3, 2], [1, 2, 3, 4, 5, 6]),
         'lora_unet_a_to_q.alpha': tensor([], [1]),
@@ -104,7 +105,7 @@ describe('kohya', () => {
     expect(() => writeKohya(makeFile(twins))).toThrow(
       "'a.b_c' and 'a_b.c' are both 'lora_unet_a_b_c', expected two names",
     );
-    const file = bytes({ 'x.alpha': tensor([2], [1, 2]) });
+    const file = bytesOf({ 'x.alpha': tensor([2], [1, 2]) });
     expect(() => readKohya(file)).toThrow("'x.alpha' is [2], expected one number");
   });
 });
@@ -114,7 +115,7 @@ describe('MLX', () => {
     '{"fine_tune_type":"lora","num_layers":1,"lora_parameters":{"rank":1,"scale":2.0,"dropout":0.0}}';
 
   test('a file by hand, not square: lora_a [in, r], lora_b [r, out], scale as it stands', () => {
-    const weights = bytes({
+    const weights = bytesOf({
       'layers.0.q.lora_a': tensor([2, 2], [1, 0, 0, 1]),
       'layers.0.q.lora_b': tensor([2, 3], [1, 2, 3, 4, 5, 6]),
       'layers.0.q.m': tensor([3], [1, 1, 1]),
@@ -153,7 +154,7 @@ describe('MLX', () => {
     ['{"lora_parameters":{"rank":1}}', 'lora_parameters.scale is no finite number'],
     ['[]', 'fine_tune_type is null'],
   ])('%s is refused', (json, words) => {
-    expect(() => readMlx({ config: json, weights: bytes({}) })).toThrow(words);
+    expect(() => readMlx({ config: json, weights: bytesOf({}) })).toThrow(words);
   });
 
   test('a convolution is refused, and an unknown alpha', () => {

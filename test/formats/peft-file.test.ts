@@ -1,29 +1,16 @@
-/** PEFT adapters read into the neutral description and written from it: strengths per layer, every kind of tensor, refusals. */
+/** PEFT adapters read into the neutral description: strengths per layer, every kind of tensor, refusals. */
 import { describe, expect, test } from 'vitest';
 import {
   deltaNorm,
   deltaWeight,
   FormatError,
-  norm,
   parsePeftConfig,
-  parseSafetensors,
   readPeft,
-  type WritableTensor,
   writePeft,
-  writeSafetensors,
 } from '../../src/formats/index.js';
-import { expectSameDelta, makeFile, makeModule, numbers } from '../support/adapters.js';
+import { bytesOf, tensorOf } from '../support/format-bytes.js';
 
-const tensor = (...shape: number[]): WritableTensor => ({
-  shape,
-  data: numbers(
-    shape.reduce((a, b) => a * b, 1),
-    shape.length,
-  ),
-});
 const P = 'base_model.model.';
-const weights = (names: Record<string, WritableTensor>): Uint8Array =>
-  writeSafetensors(Object.entries(names));
 const config = (fields: object): object => ({
   peft_type: 'LORA',
   r: 2,
@@ -31,20 +18,13 @@ const config = (fields: object): object => ({
   target_modules: ['q'],
   ...fields,
 });
-const files = ({
-  'adapter_config.json': json,
-  'adapter_model.safetensors': bytes,
-}: ReturnType<typeof writePeft>) => ({
-  config: json,
-  weights: bytes,
-});
 
 describe('strength of each layer', () => {
-  const layers = weights({
-    [`${P}a.q.lora_A.weight`]: tensor(4, 3),
-    [`${P}a.q.lora_B.weight`]: tensor(5, 4),
-    [`${P}b.q.lora_A.weight`]: tensor(2, 3),
-    [`${P}b.q.lora_B.weight`]: tensor(5, 2),
+  const layers = bytesOf({
+    [`${P}a.q.lora_A.weight`]: tensorOf([4, 3]),
+    [`${P}a.q.lora_B.weight`]: tensorOf([5, 4]),
+    [`${P}b.q.lora_A.weight`]: tensorOf([2, 3]),
+    [`${P}b.q.lora_B.weight`]: tensorOf([5, 2]),
   });
 
   test('rank and alpha by their patterns, first match first, and rsLoRA by the layer’s own rank', () => {
@@ -92,15 +72,15 @@ describe('tensors', () => {
   test('layers of every kind, an adapter’s name in the key, names without the prefix', () => {
     const file = readPeft({
       config: config({ target_modules: ['x'] }),
-      weights: weights({
-        'x.lora_A.default.weight': tensor(2, 3),
-        'x.lora_B.default.weight': tensor(5, 2),
-        'e.lora_embedding_A': tensor(2, 7),
-        'e.lora_embedding_B': tensor(4, 2),
-        'c.lora_A.weight': tensor(2, 3, 3, 1),
-        'c.lora_B.weight': tensor(6, 1, 1, 1),
-        'lora_A.weight.lora_A.weight': tensor(2, 3),
-        'lora_A.weight.lora_B.weight': tensor(2, 2),
+      weights: bytesOf({
+        'x.lora_A.default.weight': tensorOf([2, 3]),
+        'x.lora_B.default.weight': tensorOf([5, 2]),
+        'e.lora_embedding_A': tensorOf([2, 7]),
+        'e.lora_embedding_B': tensorOf([4, 2]),
+        'c.lora_A.weight': tensorOf([2, 3, 3, 1]),
+        'c.lora_B.weight': tensorOf([6, 1, 1, 1]),
+        'lora_A.weight.lora_A.weight': tensorOf([2, 3]),
+        'lora_A.weight.lora_B.weight': tensorOf([2, 2]),
       }),
     });
     expect(file.modules.map(({ path, kind }) => [path, kind]).sort()).toEqual([
@@ -127,17 +107,17 @@ describe('tensors', () => {
         modules_to_save: ['head'],
         custom: [1.5],
       }),
-      weights: weights({
-        [`${P}q.lora_A.weight`]: tensor(2, 3),
-        [`${P}q.lora_B.weight`]: tensor(5, 2),
-        [`${P}q.lora_B.bias`]: tensor(5),
-        [`${P}q.lora_magnitude_vector`]: tensor(5),
-        [`${P}q.base_layer.bias`]: tensor(5),
-        [`${P}head.weight`]: tensor(2, 5),
-        [`${P}head.bias`]: tensor(2),
-        [`${P}norm.bias`]: tensor(2),
+      weights: bytesOf({
+        [`${P}q.lora_A.weight`]: tensorOf([2, 3]),
+        [`${P}q.lora_B.weight`]: tensorOf([5, 2]),
+        [`${P}q.lora_B.bias`]: tensorOf([5]),
+        [`${P}q.lora_magnitude_vector`]: tensorOf([5]),
+        [`${P}q.base_layer.bias`]: tensorOf([5]),
+        [`${P}head.weight`]: tensorOf([2, 5]),
+        [`${P}head.bias`]: tensorOf([2]),
+        [`${P}norm.bias`]: tensorOf([2]),
         [`${P}t.token_adapter.trainable_tokens_delta`]: { shape: [1], data: BigInt64Array.of(3n) },
-        [`${P}conv1.lora_A.weight`]: tensor(2, 3, 3),
+        [`${P}conv1.lora_A.weight`]: tensorOf([2, 3, 3]),
       }),
     };
     const file = readPeft(source);
@@ -165,108 +145,31 @@ describe('tensors', () => {
   });
 
   test.each([
-    [{ [`${P}q.lora_A.weight`]: tensor(2, 3) }, "'q' has only A, expected A and B"],
-    [{ [`${P}q.lora_B.weight`]: tensor(2, 3) }, "'q' has only B, expected A and B"],
+    [{ [`${P}q.lora_A.weight`]: tensorOf([2, 3]) }, "'q' has only A, expected A and B"],
+    [{ [`${P}q.lora_B.weight`]: tensorOf([2, 3]) }, "'q' has only B, expected A and B"],
     [
-      { [`${P}q.lora_A.weight`]: tensor(2, 3), 'q.lora_B.weight': tensor(5, 2) },
+      { [`${P}q.lora_A.weight`]: tensorOf([2, 3]), 'q.lora_B.weight': tensorOf([5, 2]) },
       "'q.lora_B.weight' does not begin with 'base_model.model.' as others do",
     ],
     [
-      { [`${P}q.lora_A.weight`]: tensor(2, 3), [`${P}q.lora_A.x.weight`]: tensor(2, 3) },
+      { [`${P}q.lora_A.weight`]: tensorOf([2, 3]), [`${P}q.lora_A.x.weight`]: tensorOf([2, 3]) },
       "'q' has two tensors A, expected one",
     ],
     [
-      { [`${P}q.lora_A.weight`]: tensor(2, 3), [`${P}q.lora_B.weight`]: tensor(5, 3) },
+      { [`${P}q.lora_A.weight`]: tensorOf([2, 3]), [`${P}q.lora_B.weight`]: tensorOf([5, 3]) },
       "'q' has A [2, 3] and B [5, 3], expected A [r, in] and B [out, r] of one rank",
     ],
     [
-      { [`${P}q.lora_A.weight`]: tensor(2, 0), [`${P}q.lora_B.weight`]: tensor(5, 2) },
+      { [`${P}q.lora_A.weight`]: tensorOf([2, 0]), [`${P}q.lora_B.weight`]: tensorOf([5, 2]) },
       'expected no empty dimension',
     ],
     [
-      { [`${P}q.lora_A.weight`]: tensor(2, 3, 3, 3), [`${P}q.lora_B.weight`]: tensor(5, 2, 3, 1) },
+      { [`${P}q.lora_A.weight`]: tensorOf([2, 3, 3, 3]), [`${P}q.lora_B.weight`]: tensorOf([5, 2, 3, 1]) },
       'expected A [r, in, h, w] and B [out, r / groups, 1, 1]',
     ],
   ])('%j is refused', (names, words) => {
-    const read = () => readPeft({ config: config({}), weights: weights(names) });
+    const read = () => readPeft({ config: config({}), weights: bytesOf(names) });
     expect(read).toThrow(FormatError);
     expect(read).toThrow(words);
   });
-});
-
-describe('writing', () => {
-  test('mixed ranks and scales, without a config: patterns that name one layer each', () => {
-    const file = makeFile([
-      makeModule('l.1.q', [5, 2, 3], 0.5),
-      makeModule('l.1.k', [4, 2, 3], 0.5),
-      makeModule('x.l.1.q', [5, 4, 3], 2),
-      makeModule('lx1.q', [3, 1, 2], 8),
-      makeModule('e', [4, 2, 9], 0.5, 'embedding'),
-      makeModule('c', [6, 2, 3, 3, 3], 0.5, 'conv2d', 2),
-    ]);
-    const again = readPeft(files(writePeft(file)));
-    expectSameDelta(again, file);
-    expect(again.config).toMatchObject({ r: 2, loraAlpha: 1 });
-    expect([...again.config!.rankPattern]).toEqual([
-      ['^x\\.l\\.1\\.q', 4],
-      ['^lx1\\.q', 1],
-    ]);
-  });
-
-  test('a config that still fits is kept, rsLoRA with it', () => {
-    const module = { ...makeModule('q', [5, 16, 3], 4), alpha: 16 };
-    const { config: rslora } = parsePeftConfig({ ...config({ use_rslora: true }), r: 16, lora_alpha: 16 });
-    const again = readPeft(files(writePeft(makeFile([module], { config: rslora }))));
-    expect(again.config).toMatchObject({ useRslora: true, loraAlpha: 16, targetModules: ['q'] });
-    expectSameDelta(again, makeFile([module]));
-    const changed = { ...module, scale: 3 };
-    const other = readPeft(files(writePeft(makeFile([changed], { config: rslora }))));
-    expect(other.config).toMatchObject({ useRslora: false, loraAlpha: 48 });
-    expectSameDelta(other, makeFile([changed]));
-  });
-
-  test('a weight that is not finite is refused by name, unless it is asked for', () => {
-    const module = makeModule('q', [5, 2, 3], 1);
-    module.B.data[3] = Number.NaN;
-    expect(() => writePeft(makeFile([module]))).toThrow(
-      "tensor 'base_model.model.q.lora_B.weight': element 3 is NaN, expected finite values",
-    );
-    const forced = writePeft(makeFile([module]), { allowNonFinite: true });
-    expect(parseSafetensors(forced['adapter_model.safetensors']).f32(`${P}q.lora_B.weight`)[3]).toBeNaN();
-  });
-
-  test('nothing to write, and a tensor that PEFT has no name for', () => {
-    expect(() => writePeft(makeFile([]))).toThrow('the adapter has no LoRA layer');
-    const extras = [{ name: 'x.dora_scale', kind: 'magnitude', tensor: tensor(3) }] as const;
-    expect(() => writePeft(makeFile([makeModule('q', [5, 2, 3], 1)], { extras }))).toThrow(
-      "cannot hold 'x.dora_scale' (magnitude, not under a name of PEFT's)",
-    );
-  });
-});
-
-test.each([
-  makeModule('q', [5, 2, 3], -0.5),
-  makeModule('e', [4, 2, 9], 3, 'embedding'),
-  makeModule('c', [6, 4, 3, 2, 1], 2, 'conv2d'),
-  makeModule('g', [6, 4, 3, 2, 1], 2, 'conv2d', 2),
-])('the norm of the delta is that of the delta formed: $path', (module) => {
-  const whole = norm(deltaWeight(module));
-  expect(whole).toBeGreaterThan(1);
-  expect(Math.abs(deltaNorm(module)! - whole)).toBeLessThan(whole * 1e-6);
-});
-
-test('a delta by hand: linear, embedding, and a convolution of two groups', () => {
-  const pair = (a: number[], b: number[], A: number[], B: number[]) => ({
-    A: { shape: a, data: Float32Array.from(A) },
-    B: { shape: b, data: Float32Array.from(B) },
-    r: a[0]!,
-    alpha: null,
-    scale: 2,
-    path: '',
-  });
-  const plain = pair([1, 2], [3, 1], [1, 10], [1, 2, 3]);
-  expect([...deltaWeight({ ...plain, kind: 'linear' }).data]).toEqual([2, 20, 4, 40, 6, 60]);
-  expect([...deltaWeight({ ...plain, kind: 'embedding' }).data]).toEqual([2, 4, 6, 20, 40, 60]);
-  const grouped = pair([2, 1, 1, 1], [4, 1, 1, 1], [1, 10], [1, 2, 3, 4]);
-  expect([...deltaWeight({ ...grouped, kind: 'conv2d' }).data]).toEqual([2, 4, 60, 80]);
 });

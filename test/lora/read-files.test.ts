@@ -1,4 +1,7 @@
-/** Adapters that the readers of `formats` gave, loaded onto a model: each computes what the PEFT file does that it was converted from. */
+/**
+ * Adapters that the readers of `formats` gave, loaded onto a model: each computes what the PEFT file does that it was
+ * converted from.
+ */
 import { expect, test } from 'vitest';
 import {
   type GgufBase,
@@ -15,7 +18,6 @@ import {
 } from '../../src/formats/index.js';
 import {
   AdapterError,
-  add,
   createRuntime,
   Embedding,
   FormatError,
@@ -27,39 +29,8 @@ import {
   type Runtime,
   type Tensor,
 } from '../../src/index.js';
+import { Language } from '../support/language.js';
 import { apart, valuesOf } from '../support/layers.js';
-
-class Attention extends Module {
-  readonly q_proj: Linear;
-  readonly v_proj: Linear;
-
-  constructor(rt: Runtime) {
-    super();
-    this.q_proj = new Linear(rt, 8, 8, { bias: false });
-    this.v_proj = new Linear(rt, 8, 8, { bias: false });
-  }
-
-  override forward(x: Tensor): Tensor {
-    return add(this.q_proj.forward(x), this.v_proj.forward(x));
-  }
-}
-
-class Language extends Module {
-  readonly model: { readonly embed_tokens: Embedding; readonly layers: { readonly self_attn: Attention }[] };
-
-  constructor(rt: Runtime) {
-    super();
-    this.model = {
-      embed_tokens: new Embedding(rt, 12, 8),
-      layers: [{ self_attn: new Attention(rt) }, { self_attn: new Attention(rt) }],
-    };
-  }
-
-  override forward(ids: Tensor): Tensor {
-    const { embed_tokens, layers } = this.model;
-    return layers.reduce((x, { self_attn }) => self_attn.forward(x), embed_tokens.forward(ids));
-  }
-}
 
 const BASE: GgufBase = { architecture: 'llama', heads: 2, kvHeads: 2, tied: false };
 const PLAIN: LoraConfig = { r: 2, loraAlpha: 4, targetModules: ['q_proj', 'v_proj'] };

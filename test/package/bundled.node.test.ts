@@ -1,86 +1,17 @@
-/**
- * The package as a bundler without rules sees it: esbuild, for a page and for Node, and `lora-wasm/inline`, which is a bundle
- * already. Files are moved away from the package, so that nothing lies beside them.
- */
-import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { type BuildOptions, build } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { build } from 'esbuild';
+import { describe, expect, test } from 'vitest';
 import { relaxedSimd } from 'wasm-feature-detect';
 import { withSizes } from '../../scripts/build/sizes.js';
+import { bundleFolder, DIST } from './bundles.js';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const DIST = here('../../dist/');
 const KERNELS = here('../../build/');
 const BUILDS = ['simd', 'relaxed-simd', 'simd-threads', 'relaxed-simd-threads'] as const;
 
-let folder = '';
-
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'lora-wasm-'));
-});
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-/** A product of whole numbers that is worth two threads, and what the runtime says of itself. */
-const COMPUTE = `const compute = async (options) => {
-  const rt = await createRuntime(options);
-  const y = linear(rt.full([200, 300], 2), rt.full([250, 300], 3)).toArray();
-  if (y.length !== 50000 || y.some((value) => value !== 1800)) throw new Error('wrong product');
-  console.log(JSON.stringify(rt.info()));
-  rt.dispose();
-};
-const main = (options) => compute(options).catch((error) => console.log(JSON.stringify({ error: error.message })));
-`;
-let calls = 0;
-
-interface Said {
-  readonly kernels?: string;
-  readonly reason?: string;
-  readonly threads?: number;
-  readonly threadsReason?: string;
-  readonly error?: string;
-}
-
-function run(file: string): Said {
-  const output = execFileSync(process.execPath, [file], { cwd: folder, encoding: 'utf8' });
-  return JSON.parse(output) as Said;
-}
-
-/** What `lora-wasm/inline` and its kin say, alone in a folder. */
-function runInline(name: string, ending: 'js' | 'cjs', options = '{}'): Said {
-  const alone = ending === 'js' ? `${name}.mjs` : `${name}.cjs`;
-  copyFileSync(`${DIST}inline/${name}.${ending}`, join(folder, alone));
-  const names = '{ createRuntime, linear }';
-  const load =
-    ending === 'js' ? `import ${names} from './${alone}';` : `const ${names} = require('./${alone}');`;
-  const file = join(folder, `run-${name}.${ending === 'js' ? 'mjs' : 'cjs'}`);
-  writeFileSync(file, `${load}\n${COMPUTE}\nmain(${options});`);
-  return run(file);
-}
-
-const bundles = new Map<string, Promise<unknown>>();
-
-/** What the package says after esbuild made one file of it, which stands beside its caller. */
-async function runBundle(
-  options: string,
-  { format = 'esm' }: { format?: 'esm' | 'cjs' } = {},
-): Promise<Said> {
-  const name = format === 'cjs' ? 'bundle.cjs' : 'bundle.mjs';
-  const contents = `import { createRuntime, linear } from '${DIST}index.js';\n${COMPUTE}\nexport { main };`;
-  const how: BuildOptions = { bundle: true, platform: 'node', format, logLevel: 'silent' };
-  const stdin = { contents, resolveDir: folder };
-  if (!bundles.has(name)) bundles.set(name, build({ ...how, stdin, outfile: join(folder, name) }));
-  await bundles.get(name);
-  const load =
-    format === 'cjs' ? `const { main } = require('./${name}');` : `import { main } from './${name}';`;
-  const file = join(folder, `call-${calls++}.${format === 'cjs' ? 'cjs' : 'mjs'}`);
-  writeFileSync(file, `${load}\nmain(${options});`);
-  return run(file);
-}
+const { path, runInline, runBundle } = bundleFolder();
 
 /** A path or URL as text of JavaScript. */
 const text = (value: string | URL): string => JSON.stringify(String(value));
@@ -155,7 +86,7 @@ test('the sizes of lora-wasm/inline in the documentation are those of the build'
 
 describe('one file of esbuild', () => {
   test('says where it looked for the kernels, and what helps', async () => {
-    const looked = new URL('../build/simd.wasm', pathToFileURL(folder)).href;
+    const looked = new URL('../build/simd.wasm', pathToFileURL(path())).href;
     expect((await runBundle("{ kernels: 'simd', threads: 1 }")).error).toBe(
       `createRuntime: the kernels are not at ${looked}: no such file. Import 'lora-wasm/inline', or give createRuntime({ wasm }) the place of lora-wasm/build/simd.wasm, see docs/bundlers.md`,
     );
@@ -175,17 +106,17 @@ describe('one file of esbuild', () => {
   });
 
   test('takes a path from the working directory', async () => {
-    copyFileSync(`${KERNELS}simd.wasm`, join(folder, 'a #1 kernel.wasm'));
+    copyFileSync(`${KERNELS}simd.wasm`, path('a #1 kernel.wasm'));
     expect(await runBundle("{ wasm: 'a #1 kernel.wasm', threads: 1 }")).toMatchObject({
       reason: "the given wasm holds the 'simd' kernels",
     });
     expect((await runBundle("{ wasm: './none.wasm', threads: 1 }")).error).toContain(
-      `the kernels are not at ${pathToFileURL(join(folder, 'none.wasm'))}`,
+      `the kernels are not at ${pathToFileURL(path('none.wasm'))}`,
     );
   });
 
   test('for a page takes nothing from outside the package', async () => {
-    const stdin = { contents: `export * from '${DIST}index.js'`, resolveDir: folder };
+    const stdin = { contents: `export * from '${DIST}index.js'`, resolveDir: path() };
     const { metafile } = await build({ stdin, bundle: true, write: false, metafile: true, format: 'esm' });
     const inputs = Object.keys(metafile.inputs).filter((path) => path !== '<stdin>');
     expect(inputs.length).toBeGreaterThan(90);

@@ -1,0 +1,72 @@
+/** `lora-wasm train`, built, at Ctrl-C: it saves where it can, and goes on to the same bytes. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { MAIN } from './served.js';
+import { fast, jsonl, ONE_THREAD, ROWS, trainingFolder } from './training-folder.js';
+
+const { path, run, bytes, train } = trainingFolder();
+
+/** Ctrl-C again and again from the word on: two that come while a busy machine lets the child wait are one to it. */
+function interruptFrom(child: ChildProcess, word: string): void {
+  child.stdout!.on('data', (data) => {
+    if (!String(data).includes(word)) return;
+    child.stdout!.removeAllListeners('data').resume();
+    child.kill('SIGINT');
+    const timer = setInterval(() => child.kill('SIGINT'), 20);
+    child.once('exit', () => clearInterval(timer));
+  });
+}
+
+test('at a second Ctrl-C ends at once, with 130, and saves nothing', async () => {
+  // A step of some hundred batches, behind each of which a signal is heard.
+  writeFileSync(path('long.jsonl'), jsonl(Array.from({ length: 100 }, () => ROWS).flat()));
+  const args = '--model tiny --threads 1 --data long.jsonl --out twice --batch-size 1'.split(' ');
+  const child = spawn(process.execPath, [MAIN, 'train', ...args, '--grad-accumulation', '700'], {
+    cwd: path(),
+  });
+  interruptFrom(child, 'time ');
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect(code).toBe(130);
+  expect(existsSync(path('twice/checkpoints'))).toBe(false);
+});
+
+test('at a second Ctrl-C behind a checkpoint leaves it whole, and goes on from it to the same bytes', async () => {
+  const args = [...ONE_THREAD, '--data', 'long.jsonl', '--batch-size', '1'];
+  const steps = ['--grad-accumulation', '100', '--save-every', '1', '--lora-dropout', '0.1'];
+  await run('train', ...args, ...steps, '--out', 'calm');
+  const child = spawn(process.execPath, [MAIN, 'train', ...args, ...steps, '--out', 'hurried'], {
+    cwd: path(),
+  });
+  interruptFrom(child, 'step 3/7');
+  expect(await new Promise((resolve) => child.on('close', resolve))).toBe(130);
+  const { status, stdout } = await run('inspect', 'hurried', '--json');
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout).format).toBe('peft');
+  const left = JSON.parse((await run('inspect', 'hurried/checkpoints', '--json')).stdout);
+  expect([left.kind, left.end]).toEqual(['checkpoint', null]);
+  expect(left.step).toBeGreaterThanOrEqual(2);
+  expect(await run('train', ...args, ...steps, '--out', 'hurried', '--resume')).toMatchObject({
+    status: 0,
+  });
+  for (const name of ['adapter_model.safetensors', 'checkpoints/step-00000007/optimizer.safetensors'])
+    expect(bytes('hurried', name)).toEqual(bytes('calm', name));
+});
+
+test('at Ctrl-C finishes its step, saves, exits with 130, and goes on to the same bytes', async () => {
+  const args = [...ONE_THREAD, ...fast, '--epochs', '30', '--save-every', '0'];
+  await train(...args.slice(6), '--out', 'straight30');
+  const child = spawn(process.execPath, [MAIN, 'train', ...args, '--out', 'stopped'], { cwd: path() });
+  let stderr = '';
+  child.stderr.on('data', (data) => (stderr += data));
+  child.stdout.on('data', (data) => {
+    if (String(data).includes('step ')) child.kill('SIGINT');
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect([code, stderr]).toEqual([130, '']);
+  expect(readdirSync(path('stopped/checkpoints'))).toHaveLength(1);
+  expect(existsSync(path('stopped/adapter_model.safetensors'))).toBe(true);
+  expect(await train(...args.slice(6), '--out', 'stopped', '--resume')).toMatchObject({ status: 0 });
+  expect(bytes('stopped/adapter_model.safetensors')).toEqual(bytes('straight30/adapter_model.safetensors'));
+});
