@@ -42,18 +42,23 @@ export type Sum = (add: (a: number, b: number) => void) => void;
 
 const CHECKED = 300;
 
-/** Checks the four corners of a [rows, columns] result and some elements between, each against its sum of `terms` terms. */
+/** The four corners of a [rows, columns] result and some elements between, by their places. */
+export function someOf(rows: number, columns: number): Set<number> {
+  const count = rows * columns;
+  const picked = new Set([0, columns - 1, count - columns, count - 1]);
+  for (let i = 0; i < CHECKED && picked.size < count; i++) picked.add((i * 2654435761) % count);
+  return picked;
+}
+
+/** Checks `someOf` a [rows, columns] result, each against its sum of `terms` terms. */
 export function verifyElements(
   what: string,
   got: Float32Array,
   [rows, columns, terms]: readonly [rows: number, columns: number, terms: number],
   sumOf: (i: number, j: number) => Sum,
 ): void {
-  const count = rows * columns;
-  const picked = new Set([0, columns - 1, count - columns, count - 1]);
-  for (let i = 0; i < CHECKED && picked.size < count; i++) picked.add((i * 2654435761) % count);
   let largest = 0;
-  for (const at of picked) {
+  for (const at of someOf(rows, columns)) {
     let [value, size] = [0, 0];
     sumOf(
       Math.floor(at / columns),

@@ -1,9 +1,10 @@
 /** Optimisers, element-wise arithmetic, activations, random numbers. */
 import { gelu, geluSlope, sigmoid } from '../../../reference/functions.js';
 import { philoxWord } from '../../../reference/philox.js';
-import { DIVISION, one, sum, type VectorKernel } from './kernel.js';
+import { DIVISION, type VectorKernel } from './kernel.js';
 
-const [LR, BETA1, BETA2, EPS, DECAY] = [1e-4, 0.9, 0.999, 1e-8, 0.01] as const;
+/** So high a rate that a step is seen in what it leaves. */
+const [LR, BETA1, BETA2, EPS, DECAY] = [0.1, 0.9, 0.999, 1e-8, 0.01] as const;
 
 const ARITHMETIC: readonly VectorKernel[] = [
   [
@@ -12,48 +13,48 @@ const ARITHMETIC: readonly VectorKernel[] = [
     ([p, g, m, v], i) => {
       const first = m(i) + (1 - BETA1) * (g(i) - m(i));
       const second = BETA2 * v(i) + (1 - BETA2) * g(i) ** 2;
-      return sum([1 - LR * DECAY, p(i)], [-LR, first / (Math.sqrt(second) + EPS)]);
+      return (1 - LR * DECAY) * p(i) - (LR * first) / (Math.sqrt(second) + EPS);
     },
     { squared: 3 },
   ],
   [
     ['SGD with momentum', 5, 5, 0],
     (k, [p, g, m], N, M) => k.sgdStep(M * N, p, g, m, LR, 0.9, 0, 0, 0, 0),
-    ([p, g, m], i) => sum([1, p(i)], [-LR, 0.9 * m(i) + g(i)]),
+    ([p, g, m], i) => p(i) - LR * (0.9 * m(i) + g(i)),
     { operands: 'MN MN MN' },
   ],
-  [['fill', 1, 0, 0], (k, [y], N) => k.fill(N, 0.5, y), () => one(0.5)],
-  [['add', 3, 1, 2], (k, [a, b, y], N) => k.add(N, a, b, y), ([a, b], i) => sum([1, a(i)], [1, b(i)])],
-  [['sub', 3, 1, 2], (k, [a, b, y], N) => k.sub(N, a, b, y), ([a, b], i) => sum([1, a(i)], [-1, b(i)])],
-  [['mul', 3, 1, 2], (k, [a, b, y], N) => k.mul(N, a, b, y), ([a, b], i) => sum([a(i), b(i)])],
-  [['scale', 2, 1, 1], (k, [x, y], N) => k.scale(N, 0.5, x, y), ([x], i) => one(0.5 * x(i))],
+  [['fill', 1, 0, 0], (k, [y], N) => k.fill(N, 0.5, y), () => 0.5],
+  [['add', 3, 1, 2], (k, [a, b, y], N) => k.add(N, a, b, y), ([a, b], i) => a(i) + b(i)],
+  [['sub', 3, 1, 2], (k, [a, b, y], N) => k.sub(N, a, b, y), ([a, b], i) => a(i) - b(i)],
+  [['mul', 3, 1, 2], (k, [a, b, y], N) => k.mul(N, a, b, y), ([a, b], i) => a(i) * b(i)],
+  [['scale', 2, 1, 1], (k, [x, y], N) => k.scale(N, 0.5, x, y), ([x], i) => 0.5 * x(i)],
   [
     ['axpy', 3, 2, 1],
     (k, [x, y], N) => k.axpy(N, 0.5, x, y),
-    ([x, y], i) => sum([0.5, x(i)], [1, y(i)]),
+    ([x, y], i) => 0.5 * x(i) + y(i),
     { operands: 'MN MN' },
   ],
   [
     ['mulAdd', 4, 3, 2],
     (k, [a, b, y], N) => k.mulAdd(N, 0.5, a, b, y),
-    ([a, b, y], i) => sum([0.5 * a(i), b(i)], [1, y(i)]),
+    ([a, b, y], i) => 0.5 * a(i) * b(i) + y(i),
     { operands: 'MN MN MN' },
   ],
   [
     ['addScalar', 2, 1, 0],
     (k, [y], N) => k.addScalar(N, 0.25, y),
-    ([y], i) => sum([1, y(i)], [1, 0.25]),
+    ([y], i) => y(i) + 0.25,
     { operands: 'MN' },
   ],
   [
     ['differenceScaled', 3, 2, 2],
     (k, [a, b, y], N) => k.differenceScaled(N, 0.5, a, b, 0, y),
-    ([a, b], i) => sum([0.5, a(i)], [-0.5, b(i)]),
+    ([a, b], i) => 0.5 * (a(i) - b(i)),
   ],
   [
     ['quotient', 3, 2 + DIVISION, 2],
     (k, [a, b, y], N) => k.quotient(N, a, b, y),
-    ([a, b], i) => one(b(i) === 0 ? 0 : a(i) / b(i)),
+    ([a, b], i) => (b(i) === 0 ? 0 : a(i) / b(i)),
   ],
 ];
 
@@ -68,50 +69,46 @@ function forward(
   flops: number,
   twin: (x: number) => number,
 ): VectorKernel {
-  return [[operation, 2, flops, 1], (k, [x, y], N) => k[kernel](N, x, y), ([x], i) => one(twin(x(i)))];
+  return [[operation, 2, flops, 1], (k, [x, y], N) => k[kernel](N, x, y), ([x], i) => twin(x(i))];
 }
 
-/** dx = dy·(the difference of two numbers made of y). */
+/** dx = dy·slope(y). */
 function backward(
   operation: string,
   kernel: 'reluBackward' | 'tanhBackward' | 'sigmoidBackward',
   flops: number,
-  parts: (y: number) => readonly [number, number],
+  slope: (y: number) => number,
 ): VectorKernel {
   return [
     [`${operation} backward`, 3, flops, 2],
     (k, [y, dy, dx], N) => k[kernel](N, y, dy, 0, dx),
-    ([y, dy], i) => {
-      const [first, second] = parts(y(i));
-      return sum([dy(i), first], [-dy(i), second]);
-    },
+    ([y, dy], i) => dy(i) * slope(y(i)),
   ];
 }
 
-/** The slope crosses 0: its error is one of terms of about 1. */
 function geluPair(approximate: 0 | 1, forwardFlops: number, backwardFlops: number): VectorKernel[] {
   const [name, tanh] = [approximate === 1 ? 'GELU (tanh)' : 'GELU (exact)', approximate === 1];
   return [
     [
       [name, 2, EXP + forwardFlops + DIVISION, 1],
       (k, [x, y], N) => k.geluForward(N, approximate, x, y),
-      ([x], i) => one(gelu(x(i), tanh)),
+      ([x], i) => gelu(x(i), tanh),
     ],
     [
       [`${name} backward`, 3, EXP + backwardFlops + DIVISION, 2],
       (k, [x, dy, dx], N) => k.geluBackward(N, approximate, x, dy, 0, dx),
-      ([x, dy], i) => sum([dy(i), 1], [dy(i), geluSlope(x(i), tanh) - 1]),
+      ([x, dy], i) => dy(i) * geluSlope(x(i), tanh),
     ],
   ];
 }
 
 const ACTIVATIONS: readonly VectorKernel[] = [
   forward('ReLU', 'reluForward', 2, (x) => Math.max(0, x)),
-  backward('ReLU', 'reluBackward', 2, (y) => [y > 0 ? 1 : 0, 0]),
+  backward('ReLU', 'reluBackward', 2, (y) => (y > 0 ? 1 : 0)),
   forward('tanh', 'tanhForward', 30 + DIVISION, Math.tanh),
-  backward('tanh', 'tanhBackward', 3, (y) => [1, y * y]),
+  backward('tanh', 'tanhBackward', 3, (y) => 1 - y * y),
   forward('sigmoid', 'sigmoidForward', EXP + 2 + DIVISION, sigmoid),
-  backward('sigmoid', 'sigmoidBackward', 3, (y) => [y, y * y]),
+  backward('sigmoid', 'sigmoidBackward', 3, (y) => y - y * y),
   ...geluPair(1, 6, 15),
   ...geluPair(0, 29, 32),
 ];
@@ -125,12 +122,12 @@ const RANDOM: readonly VectorKernel[] = [
   [
     ['dropout', 2, PHILOX + 4, 1],
     (k, [x, y], N) => k.dropout(N, ...SEED, 0.1, x, 0, y),
-    ([x], i) => one(unit(i) >= 0.1 ? x(i) / 0.9 : 0),
+    ([x], i) => (unit(i) >= 0.1 ? x(i) / 0.9 : 0),
   ],
   [
     ['randomUniform', 1, PHILOX + 13, 0],
     (k, [y], N) => k.randomUniform(N, ...SEED, 0, 2, y),
-    (_, i) => one(2 * unit(i)),
+    (_, i) => 2 * unit(i),
   ],
   [
     // One number at a time: 25 operations for its word, half a logarithm (25) and root (12), a sine or cosine (30), each of which
@@ -140,7 +137,7 @@ const RANDOM: readonly VectorKernel[] = [
     (_, i) => {
       const radius = Math.sqrt(-2 * Math.log((philoxWord(SEED, i & ~1) + 0.5) / 2 ** 32));
       const angle = (2 * Math.PI * philoxWord(SEED, i | 1)) / 2 ** 32;
-      return sum([radius, (i & 1) === 0 ? Math.cos(angle) : Math.sin(angle)]);
+      return radius * ((i & 1) === 0 ? Math.cos(angle) : Math.sin(angle));
     },
   ],
 ];

@@ -1,14 +1,13 @@
 /** What the families of vector kernels say of each: operands, work, the call, and what its result must be. */
 import type { Runtime } from 'lora-wasm';
-import type { Sum } from '../../../reference/check.js';
 import type { At } from '../../../reference/rows.js';
 
 type Kernels = Runtime['engine']['kernels'];
 
 type Five<T> = readonly [T, T, T, T, T];
 export type Run = (kernels: Kernels, p: Five<number>, N: number, M: number) => unknown;
-/** Element i of the result as a sum of products; of operands the numbers before the call. */
-export type Value = (before: Five<At>, i: number, N: number, M: number) => Sum;
+/** Element i of the result; of operands the numbers before the call. */
+export type Value = (before: Five<At>, i: number, N: number, M: number) => number;
 
 /**
  * A kernel. Moves: 4-byte values of an element that are read, written, and twice where it is both. Flops: operations on vectors
@@ -29,7 +28,7 @@ export interface More {
   readonly operands?: string;
   /** The operand that holds i32 from 0 up to `below`. */
   readonly numbers?: { readonly operand: number; readonly below: (M: number, N: number) => number };
-  /** The operand that must not be negative. */
+  /** The operand that must not be negative: a variance, or what a sum would cancel of. */
   readonly squared?: number;
   /** The result is i32. */
   readonly outNumbers?: boolean;
@@ -38,27 +37,9 @@ export interface More {
 /** A vector in 3 cycles on today's cores, which start four operations in each: `quotient`, with two of its own, takes 3 cycles. */
 export const DIVISION = 10;
 
-type Pair = readonly [number, number];
-
-export function sum(...pairs: readonly Pair[]): Sum {
-  return (add) => {
-    for (const pair of pairs) add(...pair);
-  };
-}
-
-/** The sum of one number that cannot be written as products: its rounding bound is its own size. */
-export function one(value: number): Sum {
-  return sum([1, value]);
-}
-
-/** `count` terms, the first at `from`, `step` apart. */
-export function over(from: number, count: number, step: number, term: (at: number) => Pair): Sum {
-  return (add) => {
-    for (let i = 0, at = from; i < count; i++, at += step) add(...term(at));
-  };
-}
-
-/** Terms of a whole row that begins at `from`. */
-export function overRow(from: number, N: number, term: (at: number) => Pair): Sum {
-  return over(from, N, 1, term);
+/** The sum of `count` terms, the first at `from`, `step` apart. */
+export function sumOf(from: number, count: number, step: number, term: (at: number) => number): number {
+  let total = 0;
+  for (let i = 0, at = from; i < count; i++, at += step) total += term(at);
+  return total;
 }

@@ -1,5 +1,5 @@
 /** Sums over all elements, over rows and over columns; the largest of a row; copies of rows and of a whole matrix. */
-import { type At, largest, squares } from '../../../reference/rows.js';
+import { largest, squares } from '../../../reference/rows.js';
 import {
   affineColumns,
   affineRows,
@@ -10,62 +10,42 @@ import {
   transposeTo,
 } from '../../../src/engine/matrices.js';
 import { matrix, weight } from '../../../src/engine/operands.js';
-import { one, over, overRow, type Run, sum, type VectorKernel } from './kernel.js';
+import { sumOf, type VectorKernel } from './kernel.js';
 
 /** Columns of a layer's output. */
 const WIDTH = 768;
 
 const set = (pointer: number) => ({ pointer, accumulate: 0 }) as const;
 
-function total(
-  operation: string,
-  work: readonly [number, number],
-  run: Run,
-  term: (arrays: readonly [At, At, ...At[]], at: number) => readonly [number, number],
-): VectorKernel {
-  return [[operation, ...work, null], run, (before, _, N, M) => overRow(0, M * N, (at) => term(before, at))];
-}
-
 const OVER_ALL: readonly VectorKernel[] = [
-  total(
-    'sum',
-    [1, 1],
-    (k, [x], N) => k.sum(N, x),
-    ([x], i) => [1, x(i)],
-  ),
-  total(
-    'squared norm',
-    [1, 2],
-    (k, [x], N) => k.squaredNorm(N, x),
-    ([x], i) => [x(i), x(i)],
-  ),
-  total(
-    'squaredDistance',
-    [2, 3],
+  [['sum', 1, 1, null], (k, [x], N) => k.sum(N, x), ([x], _, N) => sumOf(0, N, 1, x), { squared: 0 }],
+  [['squared norm', 1, 2, null], (k, [x], N) => k.squaredNorm(N, x), ([x], _, N) => squares(x, 0, N)],
+  [
+    ['squaredDistance', 2, 3, null],
     (k, [a, b], N) => k.squaredDistance(N, a, b),
-    ([a, b], i) => [a(i) - b(i), a(i) - b(i)],
-  ),
-  [['allFinite', 1, 2, null], (k, [x], N) => k.allFinite(N, x), () => one(1)],
+    ([a, b], _, N) => squares((at) => a(at) - b(at), 0, N),
+  ],
+  [['allFinite', 1, 2, null], (k, [x], N) => k.allFinite(N, x), () => 1],
 ];
 
 const OVER_ROWS: readonly VectorKernel[] = [
   [
     ['dotRows', 2, 10, 3],
     (k, [a, b, w, y], N, M) => dotRows(k, matrix(a, M, N), matrix(b, M, N), w, set(y)),
-    ([a, b, w], m, N) => overRow(m * N, N, (at) => [w(m) * a(at), b(at)]),
+    ([a, b, w], m, N) => w(m) * sumOf(m * N, N, 1, (at) => a(at) * b(at)),
     { columns: WIDTH, operands: 'MN MN M M' },
   ],
   [
     ['rowNorms', 1, 7, 1],
     (k, [x, y], N, M) => k.rowNorms(M, N, x, N, y),
-    ([x], m, N) => one(Math.sqrt(squares(x, m * N, N))),
+    ([x], m, N) => Math.sqrt(squares(x, m * N, N)),
     { columns: WIDTH, operands: 'MN M' },
   ],
   ...[10, 1000, 32000].map(
     (columns): VectorKernel => [
       ['argmaxRows', 1, 5, 1],
       (k, [x, y], N, M) => k.argmaxRows(M, N, x, N, y),
-      ([x], m, N) => one(largest(x, m * N, N)),
+      ([x], m, N) => largest(x, m * N, N),
       { columns, operands: 'MN M', outNumbers: true },
     ],
   ),
@@ -75,13 +55,13 @@ const OVER_COLUMNS: readonly VectorKernel[] = [
   [
     ['sumRows', 1, 1, 1],
     (k, [x, y], N, M) => sumRows(k, matrix(x, M, N), set(y)),
-    ([x], n, N, M) => over(n, M, N, (at) => [1, x(at)]),
+    ([x], n, N, M) => sumOf(n, M, N, x),
     { columns: WIDTH, operands: 'MN N' },
   ],
   [
     ['dotColumns', 2, 2, 3],
     (k, [a, b, w, y], N, M) => dotColumns(k, matrix(a, M, N), matrix(b, M, N), w, set(y)),
-    ([a, b, w], n, N, M) => over(n, M, N, (at) => [w(n) * a(at), b(at)]),
+    ([a, b, w], n, N, M) => w(n) * sumOf(n, M, N, (at) => a(at) * b(at)),
     { columns: WIDTH, operands: 'MN MN N N' },
   ],
   [
@@ -92,7 +72,7 @@ const OVER_COLUMNS: readonly VectorKernel[] = [
       k.columnSquares(M, N, x, N, sums);
       k.rootOfSums(N, sums, y);
     },
-    ([x], n, N, M) => one(Math.sqrt(squares(x, n, M, N))),
+    ([x], n, N, M) => Math.sqrt(squares(x, n, M, N)),
     { columns: WIDTH, operands: 'MN 2N N' },
   ],
 ];
@@ -104,7 +84,7 @@ const affine = (
 ): VectorKernel => [
   [operation, 2, 2, 3],
   (k, [x, scale, shift, y], N, M) => kernel(k, { x: matrix(x, M, N), scale, shift, y: matrix(y, M, N) }),
-  ([x, s, t], i, N) => sum([s(place(i, N)), x(i)], [1, t(place(i, N))]),
+  ([x, s, t], i, N) => s(place(i, N)) * x(i) + t(place(i, N)),
   { columns: WIDTH, operands: 'MN W W MN' },
 ];
 
@@ -112,7 +92,7 @@ const COPIES: readonly VectorKernel[] = [
   [
     ['gatherRows', 2, 0, 2],
     (k, [ids, table, y], N, M) => gatherRows(k, ids, weight(table, M, N), matrix(y, M, N)),
-    ([ids, table], i, N) => one(table(ids(Math.floor(i / N)) * N + (i % N))),
+    ([ids, table], i, N) => table(ids(Math.floor(i / N)) * N + (i % N)),
     {
       columns: WIDTH,
       operands: 'M MN MN',
@@ -122,7 +102,7 @@ const COPIES: readonly VectorKernel[] = [
   [
     ['transposeScaled', 2, 3, 1],
     (k, [x, y], N, M) => transposeTo(k, 0.5, matrix(x, M, N), matrix(y, N, M)),
-    ([x], i, N, M) => one(0.5 * x((i % M) * N + Math.floor(i / M))),
+    ([x], i, N, M) => 0.5 * x((i % M) * N + Math.floor(i / M)),
     { columns: WIDTH },
   ],
   affine('affineColumns', affineColumns, (i, N) => i % N),

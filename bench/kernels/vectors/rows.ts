@@ -8,7 +8,7 @@ import {
 } from '../../../src/engine/matrices.js';
 import { matrix } from '../../../src/engine/operands.js';
 import { EXP } from './elementwise.js';
-import { one, over, overRow, sum, type VectorKernel } from './kernel.js';
+import { sumOf, type VectorKernel } from './kernel.js';
 
 const CLASSES = [10, 1000, 32000];
 const WIDTH = 768;
@@ -21,23 +21,19 @@ const overClasses = (columns: number): VectorKernel[] => [
   [
     ['softmax', 2, EXP + 6, 1],
     (k, [x, y], N, M) => k.softmaxForward(M, N, x, N, y, N),
-    ([x], i, N) => one(Math.exp(x(i) - logSumExp(x, rowStart(i, N), N))),
+    ([x], i, N) => Math.exp(x(i) - logSumExp(x, rowStart(i, N), N)),
     { columns },
   ],
   [
     ['softmax backward', 3, 6, 2],
     (k, [y, dy, dx], N, M) => k.softmaxBackward(M, N, y, N, dy, N, 0, dx, N),
-    ([y, dy], i, N) =>
-      (add) => {
-        add(y(i), dy(i));
-        overRow(rowStart(i, N), N, (at) => [-y(i) * y(at), dy(at)])(add);
-      },
+    ([y, dy], i, N) => y(i) * (dy(i) - sumOf(rowStart(i, N), N, 1, (at) => y(at) * dy(at))),
     { columns },
   ],
   [
     ['cross-entropy', 1, EXP + 5, 2],
     (k, [x, ids, y], N, M) => k.crossEntropyForward(M, N, x, N, ids, -100, y),
-    ([x, ids], m, N) => sum([1, logSumExp(x, m * N, N)], [-1, x(m * N + ids(m))]),
+    ([x, ids], m, N) => logSumExp(x, m * N, N) - x(m * N + ids(m)),
     { columns, operands: 'MN M M', numbers: labels },
   ],
   [
@@ -46,7 +42,7 @@ const overClasses = (columns: number): VectorKernel[] => [
     ([x, ids, dy], i, N) => {
       const m = Math.floor(i / N);
       const hit = ids(m) === i % N ? 1 : 0;
-      return sum([0.5 * dy(m), Math.exp(x(i) - logSumExp(x, m * N, N))], [-0.5 * hit, dy(m)]);
+      return 0.5 * dy(m) * (Math.exp(x(i) - logSumExp(x, m * N, N)) - hit);
     },
     { columns, operands: 'MN M M MN', numbers: labels },
   ],
@@ -60,8 +56,7 @@ const LAYER_NORM: readonly VectorKernel[] = [
       normalise(k, EPS, { x: matrix(x, M, N), gamma, beta, y: matrix(y, M, N), stats }),
     ([x, gamma, beta], i, N) => {
       const { mean, rstd } = moments(x, rowStart(i, N), N, EPS);
-      const n = i % N;
-      return sum([gamma(n) * rstd, x(i)], [-gamma(n) * rstd, mean], [1, beta(n)]);
+      return gamma(i % N) * rstd * (x(i) - mean) + beta(i % N);
     },
     { columns: WIDTH, operands: 'MN N N 2M MN' },
   ],
@@ -78,11 +73,8 @@ const LAYER_NORM: readonly VectorKernel[] = [
       const [mean, rstd] = [stats((2 * from) / N), stats((2 * from) / N + 1)];
       const hat = (at: number): number => (x(at) - mean) * rstd;
       const g = (at: number): number => dy(at) * gamma(at % N);
-      return (add) => {
-        add(rstd, g(i));
-        overRow(from, N, (at) => [-rstd / N, g(at)])(add);
-        overRow(from, N, (at) => [(-rstd * hat(i)) / N, g(at) * hat(at)])(add);
-      };
+      const [sum, sumHat] = [g, (at: number) => g(at) * hat(at)].map((term) => sumOf(from, N, 1, term));
+      return rstd * (g(i) - (sum! + hat(i) * sumHat!) / N);
     },
     { columns: WIDTH, operands: 'MN N 2M MN MN' },
   ],
@@ -94,13 +86,11 @@ const LAYER_NORM: readonly VectorKernel[] = [
         { x: matrix(x, M, N), stats, dy: matrix(dy, M, N) },
         { pointer: dgamma, accumulate: 0 },
       ),
-    ([x, stats, dy], n, N, M) => {
-      const scale = (at: number): number => dy(at) * stats((2 * (at - n)) / N + 1);
-      return (add) => {
-        over(n, M, N, (at) => [scale(at), x(at)])(add);
-        over(n, M, N, (at) => [-scale(at), stats((2 * (at - n)) / N)])(add);
-      };
-    },
+    ([x, stats, dy], n, N, M) =>
+      sumOf(n, M, N, (at) => {
+        const row = (2 * (at - n)) / N;
+        return dy(at) * stats(row + 1) * (x(at) - stats(row));
+      }),
     { columns: WIDTH, operands: 'MN 2M MN N' },
   ],
 ];
