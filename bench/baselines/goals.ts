@@ -29,31 +29,26 @@ export function goalsOf({ rows, ceilings }: Pick<Report, 'rows' | 'ceilings'>): 
     const [row, base] = [find(a, shape), find(b, shape)];
     return row === undefined || base === undefined ? null : pairedRatios(row, base);
   };
-  const step = over(OP.loraStep, OP.fullStep, MNIST_SHAPE);
   const stepLimit = find(OP.loraStep, MNIST_SHAPE)?.kernels === 'simd' ? 0.45 : 0.4;
+  const ratioGoal = (goal: string, [a, b]: readonly [string, string], shape: string, limit: number): Goal =>
+    atMost(goal, over(a, b, shape), limit);
+  const [fused, steps] = [[OP.fused, OP.forward] as const, [OP.loraStep, OP.fullStep] as const];
   return [
     productGoal(find(OP.product, shapeText(M, N, K)), ceilings),
-    atMost(
-      'Fused LoRA forward over the plain product, 768x768, r=8, batch 256',
-      over(OP.fused, OP.forward, layer),
-      1.05,
-    ),
+    ratioGoal('Fused LoRA forward over the plain product, 768x768, r=8, batch 256', fused, layer, 1.05),
     forwardGoal(
       rows.filter((row) => row.operation === OP.fused && FORWARD_SHAPE.test(row.shape)),
-      (shape) => over(OP.fused, OP.forward, shape),
+      (shape) => over(...fused, shape),
     ),
-    atMost('LoRA step over the full step, MNIST network, batch 10', step, stepLimit),
-    atMost(
+    ratioGoal('LoRA step over the full step, MNIST network, batch 10', steps, MNIST_SHAPE, stepLimit),
+    ratioGoal(
       'The same LoRA step over its own forward and dx products',
-      over(OP.loraStep, OP.ownProducts, MNIST_SHAPE),
+      [OP.loraStep, OP.ownProducts],
+      MNIST_SHAPE,
       1.15,
     ),
     shareGoal(over(OP.replay, OP.loraStep, MNIST_SHAPE)),
-    atMost(
-      'LoRA step over the full step, 768x768, batch 256, r=8',
-      over(OP.loraStep, OP.fullStep, layer),
-      0.72,
-    ),
+    ratioGoal('LoRA step over the full step, 768x768, batch 256, r=8', steps, layer, 0.72),
   ];
 }
 

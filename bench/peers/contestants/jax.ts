@@ -109,24 +109,13 @@ function trainingStep(jax: Jax, problem: Problem): Prepared {
       return [p.mul(1 - LEARNING_RATE * DECAY).sub(move), mean, spread];
     },
   );
-  const zerosLike = (length: number, shape: number[]): JaxArray =>
-    np.array(new Float32Array(length)).reshape(shape);
-  const { r, a: aData, b: bData } = problem.low;
-  const stateOf = (start: JaxArray, length: number, shape: number[]): JaxArray[] => [
-    start,
-    zerosLike(length, shape),
-    zerosLike(length, shape),
-  ];
-  const factors = [stateOf(a, aData.length, [r, problem.K]), stateOf(b, bData.length, [N, r])];
+  /** Each with its two moments. */
+  const factors = [a, b].map((start) => [start, np.zeros(start.shape), np.zeros(start.shape)]);
   let steps = 0;
-  const inputs = (): [JaxArray, JaxArray, JaxArray, JaxArray, JaxArray, JaxArray] => [
-    x.ref,
-    factors[0]![0]!.ref,
-    factors[1]![0]!.ref,
-    w.ref,
-    bias.ref,
-    target.ref,
-  ];
+  const inputs = (): Parameters<typeof lossOf> => {
+    const [ownA, ownB] = factors.map(([factor]) => factor!.ref);
+    return [x.ref, ownA!, ownB!, w.ref, bias.ref, target.ref];
+  };
   return {
     run: async () => {
       steps++;
