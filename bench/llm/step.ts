@@ -46,70 +46,54 @@ export interface Native {
 /** From the adapter of these files on, over one row of tokens. */
 export type StartNative = (threads: number, files: AdapterFiles, ids: Int32Array) => Promise<Native>;
 
-/** A model with an adapter that trains. */
-export class Learner {
-  readonly #rt: Runtime;
-  readonly #lora: LoraModel<CausalLM>;
-  readonly #name: string;
-  readonly #parameters: readonly Parameter[];
-  readonly #optimizer: AdamW;
+/** A model with an adapter that trains; the model stays when it is disposed. */
+export type Learner = ReturnType<typeof learnerOf>;
 
-  private constructor(rt: Runtime, lora: LoraModel<CausalLM>, name: string) {
-    this.#rt = rt;
-    this.#lora = lora;
-    this.#name = name;
-    lora.setAdapter(name);
-    this.#parameters = lora.trainableParameters();
-    const { clipNorm: _, betas, ...rest } = SETTINGS;
-    this.#optimizer = new AdamW(this.#parameters, { ...rest, betas: [...betas] });
-  }
+/** Of rank 8 on all linear layers, with the same numbers every time. */
+export function freshLearner(rt: Runtime, lora: LoraModel<CausalLM>): Learner {
+  lora.addAdapter('fresh', { r: RANK, loraAlpha: 2 * RANK, targetModules: 'all-linear' });
+  const learner = learnerOf(rt, lora, 'fresh');
+  for (const [i, parameter] of lora.trainableParameters().entries())
+    parameter.set(randomArray(parameter.size, i + 1, BOUND));
+  return learner;
+}
 
-  /** Of rank 8 on all linear layers, with the same numbers every time. */
-  static fresh(rt: Runtime, lora: LoraModel<CausalLM>): Learner {
-    lora.addAdapter('fresh', { r: RANK, loraAlpha: 2 * RANK, targetModules: 'all-linear' });
-    const learner = new Learner(rt, lora, 'fresh');
-    for (const [i, parameter] of learner.#parameters.entries())
-      parameter.set(randomArray(parameter.size, i + 1, BOUND));
-    return learner;
-  }
+/** From an adapter's files on. */
+export async function learnerFrom(
+  rt: Runtime,
+  lora: LoraModel<CausalLM>,
+  files: AdapterFiles,
+): Promise<Learner> {
+  await lora.loadAdapter('loaded', files, { trainable: true });
+  return learnerOf(rt, lora, 'loaded');
+}
 
-  /** From an adapter's files on. */
-  static async from(rt: Runtime, lora: LoraModel<CausalLM>, files: AdapterFiles): Promise<Learner> {
-    await lora.loadAdapter('loaded', files, { trainable: true });
-    return new Learner(rt, lora, 'loaded');
-  }
-
-  step({ ids, labels, shape }: Batch): Stepped {
-    return this.#rt.scope(() => {
-      this.#optimizer.zeroGrad();
-      const { sum, count } = causalLoss(this.#lora.model, this.#rt.tensor(ids, shape), labels);
-      const loss = scale(sum, 1 / count);
-      loss.backward();
-      const norm = clipGradNorm(this.#parameters, SETTINGS.clipNorm);
-      this.#optimizer.step();
-      return { loss: loss.item(), norm };
-    });
-  }
-
-  /** The gradients of the last step, one behind the other. */
-  gradients(): Float32Array {
-    return joined(this.#parameters.map(({ grad }) => grad!));
-  }
-
-  /** What is trained, one behind the other. */
-  values(): Float32Array {
-    return joined(this.#parameters);
-  }
-
-  files(): AdapterFiles {
-    return this.#lora.exportAdapter(this.#name, { taskType: 'CAUSAL_LM' });
-  }
-
-  /** The model stays. */
-  dispose(): void {
-    this.#optimizer.dispose();
-    this.#lora.deleteAdapter(this.#name);
-  }
+function learnerOf(rt: Runtime, lora: LoraModel<CausalLM>, name: string) {
+  lora.setAdapter(name);
+  const parameters = lora.trainableParameters();
+  const { clipNorm, betas, ...rest } = SETTINGS;
+  const optimizer = new AdamW(parameters, { ...rest, betas: [...betas] });
+  return {
+    step: ({ ids, labels, shape }: Batch): Stepped =>
+      rt.scope(() => {
+        optimizer.zeroGrad();
+        const { sum, count } = causalLoss(lora.model, rt.tensor(ids, shape), labels);
+        const loss = scale(sum, 1 / count);
+        loss.backward();
+        const norm = clipGradNorm(parameters, clipNorm);
+        optimizer.step();
+        return { loss: loss.item(), norm };
+      }),
+    /** The gradients of the last step, one behind the other. */
+    gradients: () => joined(parameters.map(({ grad }) => grad!)),
+    /** What is trained, one behind the other. */
+    values: () => joined(parameters),
+    files: () => lora.exportAdapter(name, { taskType: 'CAUSAL_LM' }),
+    dispose: () => {
+      optimizer.dispose();
+      lora.deleteAdapter(name);
+    },
+  };
 }
 
 function joined(tensors: readonly Pick<Parameter, 'size' | 'copyTo'>[]): Float32Array {

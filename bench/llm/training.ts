@@ -12,7 +12,15 @@ import type { Environment } from '../suite.js';
 import { type Contestant, nameOf, PLAIN, randomIds, STORED } from './contestants.js';
 import type { Golden } from './golden.js';
 import { stepFlops } from './sizes.js';
-import { type Batch, Learner, type Native, RANK, type Stepped } from './step.js';
+import {
+  type Batch,
+  freshLearner,
+  type Learner,
+  learnerFrom,
+  type Native,
+  RANK,
+  type Stepped,
+} from './step.js';
 import { againstPlain, type ModelRow, modelRow, type Ran, takeTurns } from './turns.js';
 import { alike, CLOSE, within } from './verify.js';
 
@@ -40,7 +48,7 @@ export async function trainingRows(
   try {
     progress('verifying the training');
     if (model!.golden !== null) await verifyGolden(adapted[0]!, model!.golden);
-    for (const one of adapted) trainees.push({ ...one, learner: Learner.fresh(one.rt, one.lora) });
+    for (const one of adapted) trainees.push({ ...one, learner: freshLearner(one.rt, one.lora) });
     const sizes = quick ? QUICK : FULL;
     const ids = randomIds(adapted[0]!, sizes.trained);
     for (const { rt, learner } of model!.startNative
@@ -135,7 +143,7 @@ async function verifyGolden(
   one: Adapted,
   { ids, labels, shape, losses, norms, adapter }: Golden,
 ): Promise<void> {
-  const learner = await Learner.from(one.rt, one.lora, bytesOf(adapter));
+  const learner = await learnerFrom(one.rt, one.lora, bytesOf(adapter));
   const batch: Batch = { ids: Int32Array.from(ids), labels: Int32Array.from(labels), shape };
   for (const [i, wanted] of losses.slice(0, 2).entries()) {
     const { loss, norm } = learner.step(batch);
