@@ -6,7 +6,6 @@ import type { Engine } from '../engine/engine.js';
 import { describe } from '../values/checks.js';
 import type { RandomPlaces } from './random-watch.js';
 import { collect, Scope, type Scoped } from './scope.js';
-import { type OperationInputs, TapeNode } from './tape.js';
 import { Tensor } from './tensor.js';
 
 export class RunState {
@@ -41,11 +40,6 @@ export class RunState {
       this.#scope = scope.parent;
       scope.end(escaping);
     }
-  }
-
-  /** Whether an operation over these inputs is recorded: one of them wants a gradient, and recording is on. */
-  records(inputs: OperationInputs): boolean {
-    return this.gradEnabled && wantsGradient(inputs);
   }
 
   /** @see Runtime.noGrad */
@@ -119,17 +113,6 @@ export class RunState {
     else this.#scope.add(item);
     return item;
   }
-}
-
-function wantsGradient(inputs: OperationInputs): boolean {
-  const wants = (one: Tensor | TapeNode | null): boolean =>
-    one instanceof TapeNode || (one?.requiresGrad ?? false);
-  for (const name in inputs) {
-    const one = inputs[name]!;
-    if (one === null || one instanceof Tensor || one instanceof TapeNode ? wants(one) : one.some(wants))
-      return true;
-  }
-  return false;
 }
 
 /** @throws TypeError */

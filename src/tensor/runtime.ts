@@ -16,7 +16,7 @@ import { drawNormal, drawUniform, putRandomState, type RandomState, randomStateO
 import { RunState } from './run-state.js';
 import type { Scoped } from './scope.js';
 import { Storage } from './storage.js';
-import { type Operation, type OperationInputs, type OperationKeep, TapeNode } from './tape.js';
+import { nodeOf, type Operation, type OperationInputs, type OperationKeep } from './tape.js';
 import { Tensor } from './tensor.js';
 import { backward } from './walk.js';
 
@@ -186,8 +186,8 @@ export class Runtime {
     output: Tensor,
     operation: Operation<I, K>,
   ): Tensor {
-    if (this.running.records(operation.inputs))
-      output.node = this.adopt(new TapeNode(output.shape, operation));
+    const node = this.gradEnabled ? nodeOf(output.shape, operation) : null;
+    if (node !== null) output.node = this.adopt(node);
     return output;
   }
 

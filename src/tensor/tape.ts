@@ -106,18 +106,18 @@ interface Row<T> {
 function rowOf<S, T>(named: Named<S>, make: (one: S) => T): Row<T> {
   let size = 0;
   for (const name in named) size += isList(named[name]!) ? named[name].length : 1;
-  const row = { names: new Array<string>(size), all: new Array<T>(size) };
+  const names = new Array<string>(size);
+  const all = new Array<T>(size);
   let at = 0;
-  const put = (name: string, one: S): void => {
-    row.names[at] = name;
-    row.all[at++] = make(one);
-  };
   for (const name in named) {
     const one = named[name]!;
-    if (isList(one)) for (const each of one) put(name, each);
-    else put(name, one);
+    const count = isList(one) ? one.length : 1;
+    for (let i = 0; i < count; i++) {
+      names[at] = name;
+      all[at++] = make(isList(one) ? one[i]! : one);
+    }
   }
-  return row;
+  return { names, all };
 }
 
 /** `Array.isArray` does not tell a readonly list from what may stand alone. */
@@ -144,6 +144,15 @@ function edgeTo(input: Tensor | TapeNode | null): Edge {
   return input.requiresGrad ? (input.node ?? input) : null;
 }
 
+/** What an operation leaves on the tape; null where no input wants a gradient. @param shape - of the output */
+export function nodeOf(
+  shape: readonly number[],
+  operation: Operation<OperationInputs, OperationKeep>,
+): TapeNode | null {
+  const edges = rowOf(operation.inputs, edgeTo);
+  return edges.all.every((edge) => edge === null) ? null : new TapeNode(shape, operation, edges);
+}
+
 export class TapeNode implements Scoped {
   readonly id = nextId++;
   readonly name: string;
@@ -156,15 +165,16 @@ export class TapeNode implements Scoped {
   #run: ((context: AnyContext) => void) | null;
   #registered = false;
 
-  /** @param shape - of the output */
+  /** Made by `nodeOf`. */
   constructor(
     shape: readonly number[],
-    { name, inputs, keep, repeats = false, backward }: Operation<OperationInputs, OperationKeep>,
+    { name, keep, repeats = false, backward }: Operation<OperationInputs, OperationKeep>,
+    edges: Row<Edge>,
   ) {
     this.name = name;
     this.shape = shape;
     this.repeats = repeats;
-    this.#edges = rowOf(inputs, edgeTo);
+    this.#edges = edges;
     this.#kept = rowOf(keep, savedOf);
     this.#run = backward as (context: AnyContext) => void;
   }
