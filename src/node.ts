@@ -8,7 +8,7 @@ import { AdapterError } from './lora/errors.js';
 import type { ExportOptions } from './lora/files/export-adapter.js';
 import type { LoraModel } from './lora/lora-model.js';
 import type { Module } from './nn/module.js';
-import { replacing, writeSynced } from './node/durable.js';
+import { checkReplaceable, replacing, writeSynced } from './node/durable.js';
 import { readRange } from './platform/file-range.js';
 import { makeFolder } from './platform/make-folder.js';
 
@@ -16,11 +16,12 @@ export { type FolderStoreOptions, folderStore } from './node/folder-store.js';
 
 /**
  * Writes a file so that a reader sees the old content or the new one, never a part: to a temporary name, synced, then renamed.
- * @throws TypeError; file system errors, the file is then as before
+ * @throws TypeError; Error for a device or a pipe; file system errors, the file is then as before
  */
 export async function writeAtomic(path: string, bytes: Uint8Array | ArrayBuffer): Promise<void> {
   checkText('writeAtomic: path', path);
   const data = bytesOf('writeAtomic: bytes', bytes);
+  await checkReplaceable('writeAtomic', path);
   const temporary = `${path}.${randomUUID()}.tmp`;
   await replacing(temporary, path, dirname(path), () => writeSynced(temporary, data));
 }
