@@ -46,14 +46,39 @@ export interface TextFile {
   readonly text: string;
 }
 
-/** @param what - is expected in it @throws UserError for a folder and for nothing; file system errors */
+/** @param what - is expected in it @throws UserError for a folder, for nothing, and for what is no text; file system errors */
 export async function readTextFile(path: string, what: string): Promise<TextFile> {
   const kind = await kindOf(path);
   if (kind !== 'file')
     throw new UserError(
       `${path}: ${kind === null ? 'there is no such file' : 'is a folder'}, expected ${what}`,
     );
-  return { path, text: await readFile(path, 'utf8') };
+  return { path, text: decoded(path, await readFile(path)) };
+}
+
+/** A byte order mark stays: who reads the text passes over it. @throws UserError naming the line that is no UTF-8 */
+function decoded(path: string, bytes: Uint8Array): string {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    // No other letter of UTF-8 has a byte of a line's end in it.
+    let [line, begin] = [1, 0];
+    for (let end = bytes.indexOf(10); end >= 0 && isText(bytes.subarray(begin, end)); line++) {
+      begin = end + 1;
+      end = bytes.indexOf(10, begin);
+    }
+    throw new UserError(`${path}: line ${line}: is not UTF-8, expected a text saved as UTF-8`);
+  }
+}
+
+function isText(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** An adapter's files with the paths that they were read from. */

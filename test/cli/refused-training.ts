@@ -31,6 +31,21 @@ export const REFUSED: readonly [string, readonly string[], RegExp][] = [
     [...fast, '--out', 'x', '--metrics', 'broken.jsonl/m'],
     /broken\.jsonl: cannot be written/,
   ],
+  [
+    'metrics of something else',
+    [...fast, '--out', 'x', '--metrics', 'data/train.jsonl'],
+    /data.train\.jsonl: is there already, expected another file, or --resume to go on/,
+  ],
+  [
+    'metrics in the place of the output',
+    [...fast, '--out', 'x', '--metrics', 'x'],
+    /: x: is a folder, expected a file for --metrics/,
+  ],
+  [
+    'rows in another encoding',
+    ['--data', 'latin1.jsonl', '--out', 'x'],
+    /latin1\.jsonl: line 2: is not UTF-8, expected a text saved as UTF-8/,
+  ],
   ['an output that cannot be', [...fast, '--out', 'broken.jsonl/x'], /cannot be written/],
   [
     'steps and epochs',
@@ -58,7 +73,11 @@ export const REFUSED: readonly [string, readonly string[], RegExp][] = [
     [...fast, '--out', 'x', '--early-stop', '1', '--eval-every', '0'],
     /--early-stop without measurements/,
   ],
-  ['a target that is none', [...fast, '--out', 'x', '--target-modules', 'nothing'], /nothing/],
+  [
+    'a target that is none',
+    [...fast, '--out', 'x', '--target-modules', 'nothing'],
+    /^lora-wasm: --target-modules: 'nothing' matches no layer/,
+  ],
   ['half a rank', [...fast, '--out', 'x', '--r', '1.5'], /--r.* Expected a whole number from 1/],
   [
     'a schedule that is none',

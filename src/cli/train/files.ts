@@ -1,7 +1,8 @@
 /** What `lora-wasm train` writes beside the checkpoints: the adapter, metrics a line each, the chart. `command.ts` calls it. */
-import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AdapterFiles } from '../../lora/files/export-adapter.js';
+import { naming } from '../../node/durable.js';
 import { writeAtomic } from '../../node.js';
 import { makeFolder } from '../../platform/make-folder.js';
 import type { TrainHistory } from '../../train/events.js';
@@ -28,10 +29,21 @@ export type Metric =
 export async function prepareOut(out: string, resume: boolean, metrics?: string): Promise<void> {
   await checkOut(out, resume);
   if (metrics !== undefined) checkPath(metrics, '--metrics');
-  if (metrics !== undefined && (await kindOf(metrics)) === 'folder')
-    throw new UserError(`${metrics}: is a folder, expected a file for --metrics`);
   await checkWritable(out);
-  if (metrics !== undefined) await checkWritable(dirname(metrics));
+  if (metrics === undefined) return;
+  await checkMetrics(metrics, resume);
+  await checkWritable(dirname(metrics));
+}
+
+/** The file of metrics is written anew: it must be the run's own. @throws UserError; file system errors */
+async function checkMetrics(metrics: string, resume: boolean): Promise<void> {
+  if ((await kindOf(metrics)) === 'folder')
+    throw new UserError(`${metrics}: is a folder, expected a file for --metrics`);
+  const found = await stat(metrics).catch(() => null);
+  if (found !== null && !found.isFile())
+    throw new UserError(`${metrics}: is no regular file, expected one, or nothing, for --metrics`);
+  if (found !== null && found.size > 0 && !resume)
+    throw new UserError(`${metrics}: is there already, expected another file, or --resume to go on`);
 }
 
 async function checkWritable(folder: string): Promise<void> {
@@ -88,7 +100,8 @@ export class TrainOutput {
 
   /** Adds a line; the first one puts all before it in order. */
   async add(metric: Metric, history: TrainHistory): Promise<void> {
-    if (this.#open) await appendFile(this.#metrics, `${JSON.stringify(metric)}\n`);
+    if (this.#open)
+      await naming(this.#metrics, () => appendFile(this.#metrics, `${JSON.stringify(metric)}\n`));
     else {
       const key = keyOf(metric);
       const all = this.#linesOf(history).map((line) => (keyOf(line) === key ? metric : line));
