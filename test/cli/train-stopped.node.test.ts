@@ -58,15 +58,35 @@ test('at Ctrl-C finishes its step, saves, exits with 130, and goes on to the sam
   const args = [...ONE_THREAD, ...fast, '--epochs', '30', '--save-every', '0'];
   await train(...args.slice(6), '--out', 'straight30');
   const child = spawn(process.execPath, [MAIN, 'train', ...args, '--out', 'stopped'], { cwd: path() });
-  let stderr = '';
+  let [stdout, stderr] = ['', ''];
   child.stderr.on('data', (data) => (stderr += data));
   child.stdout.on('data', (data) => {
+    stdout += data;
     if (String(data).includes('step ')) child.kill('SIGINT');
   });
   const code = await new Promise((resolve) => child.on('close', resolve));
   expect([code, stderr]).toEqual([130, '']);
+  expect(stdout).toMatch(/\nstopped after step \d+ of 120, --resume goes on\n$/);
   expect(readdirSync(path('stopped/checkpoints'))).toHaveLength(1);
   expect(existsSync(path('stopped/adapter_model.safetensors'))).toBe(true);
   expect(await train(...args.slice(6), '--out', 'stopped', '--resume')).toMatchObject({ status: 0 });
   expect(bytes('stopped/adapter_model.safetensors')).toEqual(bytes('straight30/adapter_model.safetensors'));
+});
+
+test('where nobody reads any more it saves, says so on standard error, and is no success', async () => {
+  const args = [...ONE_THREAD, ...fast, '--epochs', '30', '--save-every', '0'];
+  const child = spawn(process.execPath, [MAIN, 'train', ...args, '--out', 'unread'], { cwd: path() });
+  let stderr = '';
+  child.stderr.on('data', (data) => (stderr += data));
+  child.stdout.on('data', (data) => {
+    if (String(data).includes('step ')) child.stdout.destroy();
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(
+      /^lora-wasm: standard output is closed: stopped after step \d+ of 120, --resume goes on\n$/,
+    ),
+  ]);
+  expect(readdirSync(path('unread/checkpoints'))).toHaveLength(1);
 });

@@ -1,21 +1,28 @@
 /** The adapter of `lora-wasm train` and what moves it, by the command's options. `command.ts` calls it. */
+import { AdapterError } from '../../lora/errors.js';
 import { LoraModel } from '../../lora/lora-model.js';
 import type { CausalLM } from '../../models/causal-lm.js';
 import { Linear } from '../../nn/linear.js';
 import { AdamW } from '../../optim/optimizer.js';
 import { UserError } from '../name-errors.js';
 import type { LayersFlag, TrainFlags } from './options.js';
+import { inCommand } from './run-error.js';
 
 /** @throws UserError; errors of the adapter's options */
 export function attachAdapter(model: CausalLM, flags: TrainFlags): LoraModel<CausalLM> {
   const { r, loraAlpha, loraDropout, useDora = false, useRslora = false, targetModules, layers } = flags;
   const blocks = layers === undefined ? null : blocksOf(layers, model.config.numHiddenLayers);
-  return LoraModel.attach(model, {
-    ...{ r, loraAlpha, loraDropout, useDora, useRslora },
-    // PEFT takes numbers of layers beside a list of names only.
-    targetModules: blocks !== null && targetModules === 'all-linear' ? linearNames(model) : targetModules,
-    ...(blocks === null ? {} : { layersToTransform: blocks }),
-  });
+  try {
+    return LoraModel.attach(model, {
+      ...{ r, loraAlpha, loraDropout, useDora, useRslora },
+      // PEFT takes numbers of layers beside a list of names only.
+      targetModules: blocks !== null && targetModules === 'all-linear' ? linearNames(model) : targetModules,
+      ...(blocks === null ? {} : { layersToTransform: blocks }),
+    });
+  } catch (error) {
+    if (!(error instanceof AdapterError)) throw error;
+    throw new UserError(inCommand(error.message).replace(/^target /, '--target-modules: '));
+  }
 }
 
 /** @throws UserError */

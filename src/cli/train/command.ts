@@ -3,11 +3,11 @@ import type { LoraModel } from '../../lora/lora-model.js';
 import type { CausalLM } from '../../models/causal-lm.js';
 import { type CausalLoss, causalLoss } from '../../models/causal-loss.js';
 import type { LanguageModel } from '../../models/load-model.js';
-import { folderStore, newestIn } from '../../node/folder-store.js';
-import { CheckpointError } from '../../train/errors.js';
+import { folderStore, newestIn, type Place } from '../../node/folder-store.js';
 import type { TrainEvent, TrainResult } from '../../train/events.js';
 import type { PackedRow } from '../../train/pack-rows.js';
 import { Trainer } from '../../train/trainer.js';
+import { Interrupted } from '../interrupted.js';
 import { UserError } from '../name-errors.js';
 import { warn } from '../print.js';
 import { withModel } from '../run-model.js';
@@ -18,6 +18,7 @@ import { prepareOut, TrainOutput } from './files.js';
 import type { TrainFlags } from './options.js';
 import { countOf, planText } from './plan.js';
 import { duration, TrainReport } from './report.js';
+import { inCommand, runError } from './run-error.js';
 
 /** @throws UserError, Interrupted; errors of files, options, memory and training */
 export async function trainCommand(flags: TrainFlags): Promise<void> {
@@ -42,6 +43,8 @@ class Job {
   readonly #asks: boolean;
   /** Steps of an epoch. */
   readonly #perEpoch: number;
+  /** The checkpoint that there was before the run. */
+  #newest: Place | null = null;
   /** Tokens that were computed so far, in steps or not. */
   #tokens = 0;
 
@@ -66,11 +69,13 @@ class Job {
   async run(signal: AbortSignal): Promise<void> {
     const begun = performance.now();
     await this.#output.begin();
-    const from = (await newestIn(this.#output.checkpoints))?.step ?? 0;
+    this.#newest = await newestIn(this.#output.checkpoints);
+    const from = this.#newest?.step ?? 0;
     if (from < this.#trainer.steps) await this.#plan(from);
     if (from === 0) await this.#measure(signal);
     const result = await this.#follow(signal);
     await this.#write();
+    if (result.reason === 'aborted') this.#tellStop(result.step, signal);
     signal.throwIfAborted();
     this.#conclude(result, (performance.now() - begun) / 1000);
   }
@@ -96,7 +101,8 @@ class Job {
     return new Trainer(this.#lora, this.#train, {
       loss: (batch) => this.#loss(batch),
       optimizer: optimizerOf(this.#lora, flags),
-      ...{ steps, accumulate, schedule, seed, saveEvery, onWarning: warn },
+      ...{ steps, accumulate, schedule, seed, saveEvery },
+      onWarning: (message) => warn(inCommand(message)),
       warmup: flags.warmup < 1 ? Math.ceil(flags.warmup * steps) : flags.warmup,
       clipNorm: clipNorm === 0 ? null : clipNorm,
       ...(evaluates ? { evaluate: this.#valid! } : {}),
@@ -135,17 +141,16 @@ class Job {
   /** Runs to the end, telling and keeping what happens. */
   async #follow(signal: AbortSignal): Promise<TrainResult> {
     const events = this.#trainer.run({ signal });
+    const before = this.#tokens;
     try {
       for (;;) {
-        const before = this.#tokens;
+        const tokens = this.#tokens;
         const next = await events.next();
         if (next.done) return next.value;
-        await this.#take(next.value, this.#tokens - before);
+        await this.#take(next.value, this.#tokens - tokens);
       }
     } catch (error) {
-      if (!(error instanceof CheckpointError)) throw error;
-      const what = error.message.replace(/^Trainer\.run: /, '').replaceAll('tags.--', '--');
-      throw new UserError(`${this.#flags.out}: ${what}`);
+      throw runError(error, this.#flags.out, this.#tokens === before ? this.#newest : null);
     } finally {
       this.#report.end();
     }
@@ -164,6 +169,14 @@ class Job {
         `validation loss ${loss.toFixed(4)} after step ${step}${best ? ', the best so far' : ''}`,
       );
     } else await this.#write();
+  }
+
+  /** @throws UserError where nobody reads: what is unfinished is no success, as it is of a text that nobody reads on */
+  #tellStop(step: number, signal: AbortSignal): void {
+    const stopped = `stopped after step ${step} of ${this.#trainer.steps}, --resume goes on`;
+    if (signal.reason instanceof Interrupted && signal.reason.exitCode === 0)
+      throw new UserError(`${signal.reason.message}: ${stopped}`);
+    this.#report.line(stopped);
   }
 
   async #write(): Promise<void> {
