@@ -1,7 +1,7 @@
 /** GELU against float64, everywhere; backward of tanh and sigmoid exactly, at every size around a vector. */
 import { expect, test } from 'vitest';
 import { gelu, geluSlope } from '../../reference/functions.js';
-import { describeBuilds } from './harness.js';
+import { describeBuilds } from './builds.js';
 
 const fround = Math.fround;
 const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 1025];

@@ -15,7 +15,8 @@ import { evenly, type RangeWork, type SharedWork } from '../../src/engine/sharin
 import { down, gradA, gradB, hiddenGradient } from '../../src/engine/skinny.js';
 import { stepAdam, stepSgd } from '../../src/engine/steps.js';
 import { addColumnsTo, columnsFrom, type Windows } from '../../src/engine/windows.js';
-import { describeBuilds, gradientIn } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { gradientIn } from './harness.js';
 
 describeBuilds((h) => {
   const vector = (n = 64): number => h.f32(new Array<number>(n).fill(1));

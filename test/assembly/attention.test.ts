@@ -11,7 +11,8 @@ import {
 import type { GradientVector } from '../../src/engine/matrices.js';
 import type { Matrix } from '../../src/engine/operands.js';
 import { real } from '../support/numbers.js';
-import { describeBuilds, type Harness } from './harness.js';
+import { describeBuilds } from './builds.js';
+import type { Harness } from './harness.js';
 
 type Case = Omit<AttentionSizes, 'scale' | 'starts' | 'offset'> & {
   readonly packed?: boolean;

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { type Matrix, NO_RANK } from '../../src/engine/operands.js';
 import { planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { whole as wholeNumbers } from '../support/numbers.js';
-import { describeBuilds, weightOperand } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { weightOperand } from './harness.js';
 
 /** Whole numbers from -2 to 2: every sum here stays below 2^24 and is exact. */
 const whole = (n: number, seed: number): number[] => wholeNumbers(n, seed, 2);

@@ -10,7 +10,8 @@ import { dequantise } from '../../src/formats/dequantise.js';
 import { DTYPE_INFO } from '../../src/values/dtypes.js';
 import { whole } from '../support/numbers.js';
 import { blocksOf, TYPES, type Type } from './block-cases.js';
-import { describeBuilds, type Harness } from './harness.js';
+import { describeBuilds } from './builds.js';
+import type { Harness } from './harness.js';
 import { draw } from './typed-products.js';
 
 const PATH = 64;

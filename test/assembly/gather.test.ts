@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { gatherColumns, gatherRows, scatterAddColumns, scatterAddRows } from '../../src/engine/matrices.js';
 import type { Matrix } from '../../src/engine/operands.js';
 import { whole as wholeNumbers } from '../support/numbers.js';
-import { describeBuilds, weightOperand } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { weightOperand } from './harness.js';
 
 const WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 130];
 const COUNTS = [0, 1, 2, 7, 20];

@@ -1,10 +1,3 @@
-/**
- * Runs a kernel suite over every build: with asserts on fewer cases (`some`, `runs`), optimised, and with two threads that share
- * every product. Operands are placed by hand in an imported memory. Around each, scratch too, and in the gaps of its stride stands
- * one certain NaN: what a kernel reads there spoils its result, and what it writes there is found after every test and at `reset`.
- * A build that the engine cannot run is one skipped suite. Bytes come through `src/platform`: the suites run in a page too.
- */
-import { afterEach, describe } from 'vitest';
 import type { Kernels } from '../../src/engine/abi.js';
 import { abortIn } from '../../src/engine/abort.js';
 import {
@@ -19,9 +12,7 @@ import {
 import type { GradientMatrix } from '../../src/engine/matrices.js';
 import { type Matrix, type Weight, weight } from '../../src/engine/operands.js';
 import { evenly, type RangeWork, type SharedWork } from '../../src/engine/sharing.js';
-import { readBytes } from '../../src/platform/index.js';
 import type { WeightDType } from '../../src/values/dtypes.js';
-import { canThread } from '../support/runtimes.js';
 import { type RunCall, shareProducts, THREADS } from './threads.js';
 
 const PAGES = 512;
@@ -237,36 +228,5 @@ export class Harness {
     this.#next = Math.ceil((start + bytes) / 16) * 16;
     if (this.#next > this.#bytes.length) throw new RangeError('Harness: memory is full; reset first');
     return start;
-  }
-}
-
-const BUILDS = [
-  ['debug', new URL('../../build/debug.wasm', import.meta.url)],
-  ['simd', new URL('../../build/simd.wasm', import.meta.url)],
-  ['relaxed-simd', new URL('../../build/relaxed-simd.wasm', import.meta.url)],
-  ['simd-threads', new URL('../../build/simd-threads.wasm', import.meta.url)],
-  ['relaxed-simd-threads', new URL('../../build/relaxed-simd-threads.wasm', import.meta.url)],
-] as const;
-
-const loaded = await Promise.all(
-  BUILDS.map(async ([name, url]) => {
-    const bytes = await readBytes(url);
-    const runs = WebAssembly.validate(bytes) && (!name.endsWith('threads') || canThread);
-    return { name, harness: runs ? await Harness.make(new WebAssembly.Module(bytes), name) : null };
-  }),
-);
-
-/** Describes one suite a build, or a suite of one build. */
-export function describeBuilds(suite: (harness: Harness) => void, only?: 'debug'): void {
-  for (const { name, harness } of loaded) {
-    if (only !== undefined && name !== only) continue;
-    if (harness === null) {
-      describe.skip(`${name} (this engine cannot run it)`, () => suite({} as Harness));
-      continue;
-    }
-    describe(name, () => {
-      afterEach(() => harness.checkGuards());
-      suite(harness);
-    });
   }
 }

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { addColumnsTo, columnsFrom, type Windows } from '../../src/engine/windows.js';
 import { whole as wholeNumbers } from '../support/numbers.js';
-import { describeBuilds } from './harness.js';
+import { describeBuilds } from './builds.js';
 
 interface Case {
   C: number;

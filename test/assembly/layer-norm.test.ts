@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import { layerNormGamma, layerNormGradient, normalise } from '../../src/engine/matrices.js';
 import { real } from '../support/numbers.js';
-import { describeBuilds, gradientIn } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { gradientIn } from './harness.js';
 
 const WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 64, 1023, 1024, 1025];
 const M = 4;

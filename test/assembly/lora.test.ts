@@ -8,7 +8,8 @@ import { addProduct as addLora, scaleTo } from '../../src/engine/matrices.js';
 import type { Matrix } from '../../src/engine/operands.js';
 import { down, gradA, gradB, hiddenGradient } from '../../src/engine/skinny.js';
 import { whole } from '../support/numbers.js';
-import { describeBuilds, gradientIn } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { gradientIn } from './harness.js';
 
 const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 17, 31, 32, 33, 37];
 const RANKS = [0, 1, 2, 3, 4, 6, 7, 8, 9, 16, 33];

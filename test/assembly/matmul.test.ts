@@ -1,7 +1,4 @@
-/**
- * The three products of a linear layer over every path: whole numbers give exact results, real numbers stay within
- * (K + R + 2)·2^-23·Σ|a||b|, and a share of rows or columns has the bits of the whole.
- */
+/** The three products of a linear layer on every path: exact on whole numbers, within (K + R + 2)·2^-23·Σ|a||b| on real ones, shares with the bits of the whole. */
 import { expect, it } from 'vitest';
 import {
   addProduct,
@@ -16,7 +13,8 @@ import { type Matrix, NO_RANK } from '../../src/engine/operands.js';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { real, whole as wholeNumbers } from '../support/numbers.js';
 import { once } from '../support/once.js';
-import { describeBuilds, type Harness, weightOperand } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { type Harness, weightOperand } from './harness.js';
 
 type Shape = readonly [M: number, N: number, K: number, R: number];
 type Draw = (n: number) => number[];

@@ -8,7 +8,8 @@ import {
   softmaxTo,
 } from '../../src/engine/classes.js';
 import { real, whole } from '../support/numbers.js';
-import { describeBuilds, gradientIn, type Harness } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { gradientIn, type Harness } from './harness.js';
 
 const SIZES = [...Array.from({ length: 40 }, (_, i) => i), 67, 1023, 1024, 1025, 4099];
 const fround = Math.fround;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { stepAdam, stepSgd } from '../../src/engine/steps.js';
 import { real } from '../support/numbers.js';
-import { describeBuilds } from './harness.js';
+import { describeBuilds } from './builds.js';
 
 const N = 23;
 const draw = (seed: number): number[] => real(N, seed);

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { affineColumns, affineRows, dotColumns, dotRows, transposeTo } from '../../src/engine/matrices.js';
 import type { Matrix } from '../../src/engine/operands.js';
 import { whole } from '../support/numbers.js';
-import { describeBuilds } from './harness.js';
+import { describeBuilds } from './builds.js';
 
 const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33];
 const SHAPES = SIZES.flatMap((M) => [[M, 5] as const, [3, M] as const, [M, M] as const]);

@@ -8,7 +8,8 @@ import { NO_RANK, type Weight, weightColumns } from '../../src/engine/operands.j
 import { grainOf } from '../../src/engine/plan.js';
 import { DTYPE_INFO } from '../../src/values/dtypes.js';
 import { blocksOf, TYPES, type Type } from './block-cases.js';
-import { describeBuilds, weightOperand } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { weightOperand } from './harness.js';
 import { draw, TypedProducts } from './typed-products.js';
 
 test('columns of a quantised weight are cut between its runs of 32, others between lines of the cache', () => {

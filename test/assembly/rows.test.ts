@@ -4,7 +4,8 @@ import { argmaxOf, softmaxGradient, softmaxTo } from '../../src/engine/classes.j
 import { matrix } from '../../src/engine/operands.js';
 import { maxPoolGradient, maxPoolTo, type Windows } from '../../src/engine/windows.js';
 import { whole as wholeNumbers } from '../support/numbers.js';
-import { describeBuilds, gradientIn } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { gradientIn } from './harness.js';
 
 const WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 33];
 const whole = (n: number, seed: number): number[] => wholeNumbers(n, seed, 4);

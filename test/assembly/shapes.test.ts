@@ -12,7 +12,8 @@ import {
 import { sumRows } from '../../src/engine/matrices.js';
 import { planBackwardInput, planBackwardWeight, planForward } from '../../src/engine/plan.js';
 import { real } from '../support/numbers.js';
-import { describeBuilds, weightOperand } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { weightOperand } from './harness.js';
 
 const values = (n: number, seed: number): number[] => real(n, seed, 2);
 

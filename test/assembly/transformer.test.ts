@@ -19,7 +19,8 @@ import {
   turn,
 } from '../../src/engine/transformer.js';
 import { real } from '../support/numbers.js';
-import { describeBuilds, gradientIn } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { gradientIn } from './harness.js';
 
 const fround = Math.fround;
 const draw = (n: number, seed: number, scale = 2): number[] => real(n, seed, scale).map(fround);

@@ -6,7 +6,8 @@ import { expect, test } from 'vitest';
 import { gatherRows } from '../../src/engine/matrices.js';
 import { weight } from '../../src/engine/operands.js';
 import { once } from '../support/once.js';
-import { describeBuilds, weightOperand } from './harness.js';
+import { describeBuilds } from './builds.js';
+import { weightOperand } from './harness.js';
 import { draw, TypedProducts } from './typed-products.js';
 import { WEIGHTS, type WeightCase } from './weight-cases.js';
 
