@@ -6,11 +6,11 @@ import {
   Linear,
   type LoraConfig,
   LoraModel,
-  Module,
   mean,
   type Tensor,
   tanh,
 } from '../../src/index.js';
+import { chain } from '../support/chain.js';
 import { stirAll, valuesOf } from '../support/layers.js';
 import { Headed } from '../support/models.js';
 import { describeRuntimes } from '../support/runtimes.js';
@@ -48,14 +48,12 @@ describeRuntimes('adapters and their state', (rt) => {
   });
 
   test('rows of embeddings, convolutions and every shape of adapter are bit-equal to full runs', () => {
-    class Images extends Module {
-      readonly wte = new Embedding(rt(), 9, 6);
-      readonly conv = new Conv2d(rt(), 2, 4, 3, { padding: 1, groups: 2 });
-      readonly fc = new Linear(rt(), 4, 5, { fanInFanOut: true });
-      override forward(ids: Tensor): Tensor {
-        return this.fc.forward(mean(tanh(this.conv.forward(this.wte.forward(ids))), [2, 3]));
-      }
-    }
+    const images = chain({
+      wte: new Embedding(rt(), 9, 6),
+      conv: new Conv2d(rt(), 2, 4, 3, { padding: 1, groups: 2 }),
+      pool: (planes: Tensor) => mean(tanh(planes), [2, 3]),
+      fc: new Linear(rt(), 4, 5, { fanInFanOut: true }),
+    });
     const targetModules = ['wte', 'conv', 'fc'];
     const configs: Record<string, LoraConfig> = {
       plain: { r: 4, targetModules },
@@ -64,7 +62,7 @@ describeRuntimes('adapters and their state', (rt) => {
       slices: { r: 2, targetModules: ['fc'], fusedSlices: { fc: { sizes: [2, 3], adapted: [false, true] } } },
       biased: { r: 2, targetModules: ['conv', 'fc'], loraBias: true },
     };
-    const lora = LoraModel.attach(new Images()).eval() as LoraModel<Images>;
+    const lora = LoraModel.attach(images).eval() as LoraModel<typeof images>;
     for (const [name, config] of Object.entries(configs)) {
       lora.addAdapter(name, config);
       const named = lora.namedParameters().filter(([key]) => key.split('.').includes(name));

@@ -1,6 +1,7 @@
 /** Which layers a config means: patterns, filters, saved modules and misspelt options; faults that other packages had. */
 import { expect, test } from 'vitest';
-import { Linear, type LoraConfig, LoraModel, Module, type Tensor } from '../../src/index.js';
+import { Linear, type LoraConfig, LoraModel } from '../../src/index.js';
+import { chain } from '../support/chain.js';
 import { Headed } from '../support/models.js';
 import { describeRuntimes } from '../support/runtimes.js';
 
@@ -27,14 +28,8 @@ describeRuntimes('adapters and their state', (rt) => {
   });
 
   test('a head without a number is targeted by its name beside a layer filter', () => {
-    class Outer extends Module {
-      readonly model = new Headed(rt());
-      readonly lm_head = new Linear(rt(), 4, 4);
-      override forward(x: Tensor): Tensor {
-        return this.lm_head.forward(this.model.forward(x));
-      }
-    }
-    const lora = LoraModel.attach(new Outer(), {
+    const outer = chain({ model: new Headed(rt()), lm_head: new Linear(rt(), 4, 4) });
+    const lora = LoraModel.attach(outer, {
       r: 2,
       targetModules: ['0', 'lm_head'],
       layersToTransform: [0],

@@ -18,20 +18,15 @@ import {
 import { failEachAllocation } from '../support/failing-allocator.js';
 import { apart, valuesOf } from '../support/layers.js';
 import { stirAdapters } from '../support/mixed-model.js';
+import { Doubled } from '../support/own-forwards.js';
 import { describeRuntimes } from '../support/runtimes.js';
-
-class Doubling extends Linear {
-  override forward(x: Tensor): Tensor {
-    return super.forward(super.forward(x));
-  }
-}
 
 class Classifier extends Module {
   readonly wte: Embedding;
   readonly conv: Conv2d;
   readonly norm: LayerNorm;
   readonly fc: Linear;
-  readonly own: Doubling;
+  readonly own: Doubled;
   readonly head: Sequential;
 
   constructor(rt: Runtime) {
@@ -40,7 +35,7 @@ class Classifier extends Module {
     this.conv = new Conv2d(rt, 2, 4, 3, { padding: 1 });
     this.norm = new LayerNorm(rt, 4);
     this.fc = new Linear(rt, 4, 5);
-    this.own = new Doubling(rt, 5, 5);
+    this.own = new Doubled(rt, 5, 5);
     this.head = new Sequential(new Linear(rt, 5, 5, { fanInFanOut: true }), new ReLU(), new Linear(rt, 5, 3));
   }
 

@@ -1,14 +1,7 @@
 /** Operations in orders that are easy to get wrong: what one adapter does must not reach another, nor the plain model. */
 import { expect, test } from 'vitest';
-import {
-  Conv2d,
-  type Layer,
-  type LoraConfig,
-  LoraModel,
-  Module,
-  type Runtime,
-  type Tensor,
-} from '../../src/index.js';
+import { Conv2d, type Layer, type LoraConfig, LoraModel, type Runtime } from '../../src/index.js';
+import { chain } from '../support/chain.js';
 import { apart, valuesOf } from '../support/layers.js';
 import { Mlp, Tied } from '../support/models.js';
 import { describeRuntimes } from '../support/runtimes.js';
@@ -123,14 +116,9 @@ describeRuntimes('orders of operations', (rt) => {
 
   test('a grouped convolution merged for good leaves the weight it shared to the other holder', () => {
     const options = { groups: 2, padding: 1 };
-    class Convs extends Module {
-      readonly c1 = new Conv2d(rt(), 4, 4, 3, options);
-      readonly c2 = new Conv2d(rt(), 4, 4, 3, { ...options, weight: this.c1.weight });
-      override forward(x: Tensor): Tensor {
-        return this.c2.forward(this.c1.forward(x));
-      }
-    }
-    const lora = LoraModel.attach(new Convs(), { r: 4, targetModules: ['c1'] }).eval();
+    const c1 = new Conv2d(rt(), 4, 4, 3, options);
+    const c2 = new Conv2d(rt(), 4, 4, 3, { ...options, weight: c1.weight });
+    const lora = LoraModel.attach(chain({ c1, c2 }), { r: 4, targetModules: ['c1'] }).eval();
     stir(rt(), lora);
     const x = rt().normal([2, 4, 5, 5]).keep();
     const before = valuesOf(rt(), lora, x);

@@ -3,10 +3,10 @@ import { expect, test } from 'vitest';
 import {
   AdapterError,
   add,
-  Conv2d,
+  type Conv2d,
   conv2dAdaptation,
   createRuntime,
-  Embedding,
+  type Embedding,
   type Layer,
   Linear,
   LoraConv2d,
@@ -22,27 +22,10 @@ import {
   type Tensor,
 } from '../../src/index.js';
 import { type AnyLoraLayer, apart, stir, valuesOf } from '../support/layers.js';
+import { Doubled, Halved, Negated } from '../support/own-forwards.js';
 
 /** The same maths under another name. */
 class Named extends Linear {}
-
-class Doubled extends Linear {
-  override forward(x: Tensor): Tensor {
-    return scale(super.forward(x), 2);
-  }
-}
-
-class Halved extends Embedding {
-  override forward(ids: Tensor): Tensor {
-    return scale(super.forward(ids), 0.5);
-  }
-}
-
-class Negated extends Conv2d {
-  override forward(x: Tensor): Tensor {
-    return scale(super.forward(x), -1);
-  }
-}
 
 class Adaptable extends Doubled {
   static readonly adaptation = linearAdaptation<Adaptable>({

@@ -29,6 +29,7 @@ import {
   type Runtime,
   type Tensor,
 } from '../../src/index.js';
+import { chain } from '../support/chain.js';
 import { Language } from '../support/language.js';
 import { apart, valuesOf } from '../support/layers.js';
 
@@ -183,16 +184,8 @@ test('a layer whose name ends another adapts that one alone, and names with unde
 });
 
 test('an embedding is told by the model, whatever its name', async () => {
-  class Table extends Module {
-    readonly rows = new Embedding(rt, 4, 4);
-    readonly wte = new Linear(rt, 4, 4);
-
-    override forward(ids: Tensor): Tensor {
-      return this.wte.forward(this.rows.forward(ids));
-    }
-  }
   const rt = await createRuntime();
-  const lora = LoraModel.attach(new Table());
+  const lora = LoraModel.attach(chain({ rows: new Embedding(rt, 4, 4), wte: new Linear(rt, 4, 4) }));
   const linear = loralib('rows');
   const lookup = { ...loralib('wte').modules[0]!, kind: 'embedding' as const };
   await lora.loadAdapter('both', { ...linear, modules: [...linear.modules, lookup] });

@@ -11,7 +11,6 @@ import {
   type LoraConfig,
   type LoraLinear,
   LoraModel,
-  Module,
   mean,
   mseLoss,
   relu,
@@ -19,6 +18,7 @@ import {
   type Tensor,
 } from '../../src/index.js';
 import { changedFiles } from '../support/adapter-files.js';
+import { chain } from '../support/chain.js';
 import { apart, largestOf, stir, stirAll, valuesOf } from '../support/layers.js';
 import { describeRuntimes } from '../support/runtimes.js';
 import { attach, CONFIG } from '../support/two-saved.js';
@@ -96,16 +96,14 @@ describeRuntimes('saving and loading', (rt) => {
   });
 
   test('every kind and option of an adapter round-trips, and its output with it', async () => {
-    class Net extends Module {
-      readonly wte = new Embedding(rt(), 9, 6);
-      readonly norm = new LayerNorm(rt(), 6);
-      readonly conv = new Conv2d(rt(), 2, 4, 3, { padding: 1, groups: 2 });
-      readonly fc = new Linear(rt(), 4, 5, { fanInFanOut: true });
-      override forward(ids: Tensor): Tensor {
-        const images = this.norm.forward(this.wte.forward(ids));
-        return this.fc.forward(mean(relu(this.conv.forward(images)), [2, 3]));
-      }
-    }
+    const net = () =>
+      chain({
+        wte: new Embedding(rt(), 9, 6),
+        norm: new LayerNorm(rt(), 6),
+        conv: new Conv2d(rt(), 2, 4, 3, { padding: 1, groups: 2 }),
+        pool: (planes: Tensor) => mean(relu(planes), [2, 3]),
+        fc: new Linear(rt(), 4, 5, { fanInFanOut: true }),
+      });
     const ids = rt().tensor(
       Int32Array.from({ length: 16 }, (_, i) => (i * 5) % 9),
       [2, 2, 4],
@@ -126,7 +124,7 @@ describeRuntimes('saving and loading', (rt) => {
       { r: 2, targetModules: ['fc'], modulesToSave: ['norm', 'wte'], initLoraWeights: 'orthogonal' },
     ];
     for (const config of configs) {
-      const lora = LoraModel.attach(new Net(), config);
+      const lora = LoraModel.attach(net(), config);
       for (const parameter of lora.trainableParameters()) {
         const drawn = rt().normal(parameter.shape, 0.4);
         parameter.set(drawn);

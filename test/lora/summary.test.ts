@@ -6,29 +6,17 @@ import {
   Linear,
   type LoraConfig,
   LoraModel,
-  Module,
   type Runtime,
-  type Tensor,
 } from '../../src/index.js';
+import { chain } from '../support/chain.js';
 
-class Model extends Module {
-  readonly fc1: Linear;
-  readonly norm: LayerNorm;
-  readonly fc2: Linear;
-  readonly head: Linear;
-
-  constructor(rt: Runtime) {
-    super();
-    this.fc1 = new Linear(rt, 6, 5);
-    this.norm = new LayerNorm(rt, 5);
-    this.fc2 = new Linear(rt, 5, 4);
-    this.head = new Linear(rt, 4, 3);
-  }
-
-  override forward(x: Tensor): Tensor {
-    return this.head.forward(this.fc2.forward(this.norm.forward(this.fc1.forward(x))));
-  }
-}
+const modelOf = (rt: Runtime) =>
+  chain({
+    fc1: new Linear(rt, 6, 5),
+    norm: new LayerNorm(rt, 5),
+    fc2: new Linear(rt, 5, 4),
+    head: new Linear(rt, 4, 3),
+  });
 
 type Row = readonly [
   bias: NonNullable<LoraConfig['bias']>,
@@ -54,7 +42,7 @@ test.each(PEFT)(
   'bias %s, saved %j, targets %j: %i of %i train, as in PEFT',
   async (bias, saved, targets, trains, all) => {
     const rt = await createRuntime();
-    const lora = LoraModel.attach(new Model(rt), {
+    const lora = LoraModel.attach(modelOf(rt), {
       r: 2,
       targetModules: targets,
       modulesToSave: saved,

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { Linear, LoraModel, Module, type Runtime, type Tensor } from '../../src/index.js';
 import { type CausalLM, loadModel } from '../../src/models/index.js';
+import { chain } from '../support/chain.js';
 import { describeRuntimes } from '../support/runtimes.js';
 import { folderFor, tinyFolder } from '../support/tiny-model.js';
 
@@ -86,15 +87,9 @@ describeRuntimes('adapters over a language model', (rt) => {
         return this.head.forward(this.body.forward(x));
       }
     }
-    class Around extends Module {
-      readonly speaker = new Speaker();
-      override forward(x: Tensor): Tensor {
-        return this.speaker.forward(x);
-      }
-    }
     for (const [model, expected] of [
       [new Speaker(), ['body']],
-      [new Around(), ['speaker.body']],
+      [chain({ speaker: new Speaker() }), ['speaker.body']],
     ] as const) {
       using lora = LoraModel.attach(model, { r: 2, targetModules: 'all-linear' });
       expect(lora.report().wrapped).toEqual(expected);

@@ -6,25 +6,18 @@ import {
   LayerNorm,
   Linear,
   LoraModel,
-  Module,
   mseLoss,
   type ParameterGroup,
   SGD,
-  type Tensor,
 } from '../../src/index.js';
+import { chain } from '../support/chain.js';
 import { describeRuntimes } from '../support/runtimes.js';
 
 describeRuntimes('parameter groups', (rt) => {
-  class Net extends Module {
-    readonly wte = new Embedding(rt(), 7, 6);
-    readonly norm = new LayerNorm(rt(), 6);
-    readonly fc = new Linear(rt(), 6, 4);
-    override forward(ids: Tensor): Tensor {
-      return this.fc.forward(this.norm.forward(this.wte.forward(ids)));
-    }
-  }
+  const net = () =>
+    chain({ wte: new Embedding(rt(), 7, 6), norm: new LayerNorm(rt(), 6), fc: new Linear(rt(), 6, 4) });
   const attach = () =>
-    LoraModel.attach(new Net(), {
+    LoraModel.attach(net(), {
       ...{ r: 2, targetModules: ['wte', 'fc'], modulesToSave: ['norm'], bias: 'lora_only' as const },
       useDora: true,
     });
