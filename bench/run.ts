@@ -10,7 +10,7 @@ import type { Environment, Outcome, RunOptions, Suite } from './suite.js';
 import { SUITES, type SuiteName } from './suites.js';
 
 /** What an engine does its own way. */
-export interface Tools {
+interface Tools {
   readonly compiled: Compiled;
   /** The fused ceiling, asked where this engine has no relaxed SIMD; null where nobody knows it. */
   readonly fusedElsewhere: () => number | null;

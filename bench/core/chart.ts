@@ -28,7 +28,7 @@ text { fill: #c9d1d9 } .whisker { stroke: #e6edf3 } .ceiling { stroke: #ff7b72 }
 }`.trim();
 
 /** Rows under one title, each with its name. */
-export interface BarGroup {
+interface BarGroup {
   readonly title: string;
   readonly bars: readonly (readonly [name: string, row: Row])[];
 }

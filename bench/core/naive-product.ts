@@ -4,7 +4,7 @@ import type { Prepared, Problem } from './problem.js';
 type Product = Omit<Problem, 'r' | 'low' | 'target'>;
 
 /** A product y = x·Wᵀ + bias over operands in its own memory. */
-export interface BaselineProduct extends Prepared {
+interface BaselineProduct extends Prepared {
   run(): void;
   /** Copies x in, where it is not used in place. */
   setX(): void;

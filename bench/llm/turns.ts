@@ -46,7 +46,7 @@ interface TakesPart {
 }
 
 /** What one contestant did in each round. */
-export interface Turns<C, Result> {
+interface Turns<C, Result> {
   readonly of: C;
   readonly results: Result[];
   readonly ceilings: number[];
