@@ -30,9 +30,8 @@ interface Entry {
   readonly computes: Operation;
   /** Of the shape's rank, or without one. */
   readonly flopsOf: Operation;
-  readonly prepared: Prepared & { run(): void; read(): unknown; setX(): void };
-  /** Whether a call with copies is another one. */
-  readonly copies: boolean;
+  /** `setX` copies x in, where it is not used in place. */
+  readonly prepared: Prepared & { run(): void; read(): unknown; setX?(): void };
 }
 
 /** Rows of one M, N, K at each of its ranks; the baselines, which know no rank, run once. */
@@ -55,14 +54,17 @@ async function groupRows(context: Context, problem: Problem, baselines: boolean)
     await twin.check(`${contestant} ${operation} ${shapeText(M, N, K, r)}`, computes, prepared);
   const rows = timedRows(
     entries.map((entry) => {
-      const { contestant, operation, prepared, copies } = entry;
-      const whole = (): void => {
-        prepared.setX();
-        prepared.run();
-        prepared.read();
-      };
+      const { contestant, operation, prepared } = entry;
+      const { run, read, setX } = prepared;
+      const whole =
+        setX &&
+        ((): void => {
+          setX();
+          run();
+          read();
+        });
       return {
-        ...{ rt: context.rt, operation, run: prepared.run, whole: copies ? whole : undefined },
+        ...{ rt: context.rt, operation, run, whole },
         ...(contestant !== undefined && { contestant }),
         shape: shapeText(M, N, K, contestant === undefined ? r : null),
         flops: flopsOf(problem, entry.flopsOf),
@@ -79,8 +81,8 @@ async function groupRows(context: Context, problem: Problem, baselines: boolean)
 function baselineEntries({ naive }: Context, problem: Problem): Entry[] {
   const product = { operation: OP.forward, computes: 'linear forward', flopsOf: 'linear forward' } as const;
   return [
-    { ...product, contestant: 'plain TypeScript', prepared: plainProduct(problem), copies: false },
-    { ...product, contestant: 'naive WASM', prepared: naiveProduct(naive, problem), copies: true },
+    { ...product, contestant: 'plain TypeScript', prepared: plainProduct(problem) },
+    { ...product, contestant: 'naive WASM', prepared: naiveProduct(naive, problem) },
   ];
 }
 
@@ -100,6 +102,9 @@ function packageEntries(rt: Runtime, problem: Problem): Entry[] {
     [OP.merged, lora, plain, layerForward(rt, problem, merged)],
   ];
   return entries.map(([operation, computes, flopsOf, prepared]) => ({
-    ...{ operation, computes, flopsOf, prepared, copies: true },
+    operation,
+    computes,
+    flopsOf,
+    prepared,
   }));
 }

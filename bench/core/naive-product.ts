@@ -7,7 +7,7 @@ type Product = Omit<Problem, 'r' | 'low' | 'target'>;
 interface BaselineProduct extends Prepared {
   run(): void;
   /** Copies x in, where it is not used in place. */
-  setX(): void;
+  setX?(): void;
   read(): { y: Float32Array };
 }
 
@@ -22,7 +22,7 @@ export function plainProduct({ M, N, K, x, w, bias }: Product): BaselineProduct 
       }
     }
   };
-  return { run, setX: () => {}, read: () => ({ y }), dispose: () => {} };
+  return { run, read: () => ({ y }), dispose: () => {} };
 }
 
 interface NaiveExports {
