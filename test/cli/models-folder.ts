@@ -21,6 +21,7 @@ export function modelsFolder() {
     command = new ServedCommand(folder);
     await saveTiny(join(folder, 'tiny'), tinyFiles(LENGTH, texts));
     await saveTiny(join(folder, 'bare'), tinyFiles(64));
+    await saveTiny(join(folder, 'broken'), tinyFiles(64, { 'tokenizer.json': '{}' }));
     await saveTiny(
       join(folder, 'strict'),
       tinyFiles(64, { ...texts, 'chat_template.jinja': "{{ raise_exception('users are not heard') }}" }),

@@ -63,6 +63,11 @@ export const REFUSED: readonly [string, readonly string[], RegExp][] = [
     /tiny: --sha256 is given for a folder, expected it for a single file/,
   ],
   [
+    'a tokenizer that is none, by its folder',
+    ['generate', '--model', 'broken', '--prompt', 'x'],
+    /[/\\]broken: tokenizer\.json: there is no model, expected one\n/,
+  ],
+  [
     'what the template refuses',
     ['generate', '--model', 'strict', '--chat', '--prompt', 'x'],
     /: strict: the template: users are not heard\n/,

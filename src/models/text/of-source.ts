@@ -23,7 +23,8 @@ const ARRAYS = ['tokens', 'token_type', 'merges', 'scores'];
 const ENDS = ['eos', 'eot', 'eom'];
 
 /**
- * Reads it, and drops the header's arrays.
+ * Reads it, and drops the header's arrays. Errors of the model's own files begin as those of the source.
+ * @param where - the call, for a tokenizer that is given
  * @param given - a tokenizer, or where `tokenizer.json` lies; null for none; undefined for that of the model's files
  * @param options - by which `tokenizer.json` is fetched
  * @throws FormatError, TypeError; errors of the source
@@ -49,15 +50,15 @@ export async function textOf(
   const ends = [
     ...config.eosTokenIds,
     ...ENDS.map(header),
-    ...generationEnds(where, texts.get('generation_config.json')),
+    ...generationEnds(source.where, texts.get('generation_config.json')),
     end === undefined ? null : own?.idOf(end),
   ].filter((id): id is number => typeof id === 'number');
-  return { tokenizer: own, chat: chatOf(where, source, special), stopIds: [...new Set(ends)] };
+  return { tokenizer: own, chat: chatOf(source, special), stopIds: [...new Set(ends)] };
 }
 
 async function read(
   where: string,
-  { metadata, texts }: ModelSource,
+  { where: own, metadata, texts }: ModelSource,
   given: string | ByteSource | undefined,
   options: OpenOptions,
 ): Promise<TextTokenizer | null> {
@@ -72,15 +73,14 @@ async function read(
     return new TextTokenizer(found.where, builtFromJson(found.where, text, config));
   }
   if (metadata !== null)
-    return metadata.has('tokenizer.ggml.model') ? TextTokenizer.ofHeader(where, metadata) : null;
+    return metadata.has('tokenizer.ggml.model') ? TextTokenizer.ofHeader(own, metadata) : null;
   const text = texts.get('tokenizer.json');
   if (text === undefined) return null;
-  return new TextTokenizer(`${where}: tokenizer.json`, builtFromJson(where, text, config));
+  return new TextTokenizer(`${own}: tokenizer.json`, builtFromJson(own, text, config));
 }
 
 function chatOf(
-  where: string,
-  { metadata, texts }: ModelSource,
+  { where, metadata, texts }: ModelSource,
   special: ReadonlyMap<string, string>,
 ): ChatTemplate | null {
   const found =

@@ -12,7 +12,13 @@ const json = smallJson({ type: 'ByteLevel', add_prefix_space: false, use_regex: 
 /** A source of which nothing but text is asked. */
 function header(pre: string, over: Readonly<Record<string, unknown>> = {}): ModelSource {
   const metadata = new Map([...smallHeader(pre, over), ['tokenizer.chat_template', TEMPLATE]]);
-  const source = { config: { eosTokenIds: [2] }, tensors: new Map(), metadata, texts: new Map() };
+  const source = {
+    where: 'load: a.gguf',
+    config: { eosTokenIds: [2] },
+    tensors: new Map(),
+    metadata,
+    texts: new Map(),
+  };
   return source as unknown as ModelSource;
 }
 
@@ -30,7 +36,7 @@ test('a header gives tokenizer, template and ends, and its arrays are dropped', 
 test('a tokenizer that is given takes the place of one that is not rebuilt', async () => {
   await expect(textOf('load', header('tekken'), undefined)).rejects.toThrow(FormatError);
   await expect(textOf('load', header('tekken'), undefined)).rejects.toThrow(
-    /^load: tokenizer\.ggml\.pre is 'tekken'.*tokenizer\.json \(option tokenizer of loadModel\)/,
+    /^load: a\.gguf: tokenizer\.ggml\.pre is 'tekken'.*tokenizer\.json \(option tokenizer of loadModel\)/,
   );
   for (const given of [new Blob([json]), TextTokenizer.fromJson(json)]) {
     const { tokenizer, chat } = await textOf('load', header('tekken'), given);
