@@ -3,7 +3,7 @@
  * kept.
  */
 
-import { writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -48,6 +48,16 @@ test.each<[string, (request: IncomingMessage, response: ServerResponse) => void,
   expect((error as FormatError).message).not.toContain('secret');
   expect(kept()).toEqual([]);
   expect(host.rt.memory().held).toBe(before);
+});
+
+test('a copy that was damaged is refused by its own path', async () => {
+  await logitsOf(url());
+  const copy = join(host.cache, kept()[0]!);
+  truncateSync(copy, 1000);
+  await expect(logitsOf(url())).rejects.toThrow(
+    `loadModel: ${host.origin}/tiny.gguf (kept as ${copy}): the file has 1000 bytes`,
+  );
+  expect(host.asked).toHaveLength(1);
 });
 
 test('a file of another hash is refused, from a server, from the cache and on disk', async () => {

@@ -121,7 +121,9 @@ async function fetched(where: string, url: URL, options: OpenOptions): Promise<M
     const copy = await fetchedFile(url, { ...fetchOptions, sha256, check }).catch((error: unknown) =>
       refused(where, error, options),
     );
-    return { where, file: await openSource(where, copy) };
+    // What is wrong with a copy is mended by removing it.
+    const label = `${where} (kept as ${shownUrl(copy)})`;
+    return { where: label, file: await openSource(label, copy) };
   }
   noHash(where, sha256);
   const open = async (name: string): Promise<RandomAccess | null> => {
