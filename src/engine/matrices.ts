@@ -56,6 +56,11 @@ export function gradientMatrix(
   return { pointer, rows, columns, stride: columns, accumulate };
 }
 
+/** A matrix as a gradient's place that is not added to. */
+export function overwritten({ pointer, rows, columns, stride }: Matrix): GradientMatrix {
+  return { pointer, rows, columns, stride, accumulate: 0 };
+}
+
 /** to = s·from, of one size. */
 export function scaleTo(k: Kernels, s: number, from: Matrix, to: Matrix): void {
   k.loraScaleB(from.rows, from.columns, s, from.pointer, from.stride, to.pointer, to.stride);

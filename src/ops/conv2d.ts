@@ -64,8 +64,8 @@ export function convolve(
   low: (group: ConvGroup) => LowRank,
 ): void {
   forEachGroup(s, image, (group) => {
-    const operands = { x: group.weight(weight), w: group.columns(cols), low: low(group) };
-    s.rt.engine.products.forward({ ...operands, colScale: 0, bias: 0, y: group.output(y) });
+    const [x, w, to] = [group.weight(weight), group.columns(cols), group.output(y)];
+    s.rt.engine.products.forward({ x, w, low: low(group), colScale: 0, bias: 0, y: to });
   });
 }
 
@@ -140,8 +140,8 @@ function convWeightGradient(s: ConvSizes, { dy, x }: { dy: number; x: number }, 
       imageColumns(s, x, image, cols);
       forEachGroup(s, image, (group) => {
         const accumulate = image > 0 ? 1 : dw.accumulate;
-        const operands = { dy: group.output(dy), w: group.columns(cols), low: NO_RANK, accumulate };
-        products.backwardInput({ ...operands, dx: group.weight(dw.pointer) });
+        const [from, w, dx] = [group.output(dy), group.columns(cols), group.weight(dw.pointer)];
+        products.backwardInput({ dy: from, w, low: NO_RANK, accumulate, dx });
       });
     }
   });
@@ -170,8 +170,8 @@ export function convInputGradient(
   withColumns(s, (cols) => {
     for (let image = 0; image < s.B; image++) {
       forEachGroup(s, image, (group) => {
-        const operands = { dy: group.output(dy), x: group.weight(weight), accumulate: 0 as const };
-        products.backwardWeight({ ...operands, dw: group.columnsOut(cols) });
+        const [from, x, dw] = [group.output(dy), group.weight(weight), group.columnsOut(cols)];
+        products.backwardWeight({ dy: from, x, accumulate: 0, dw });
       });
       addColumns(s, cols, dx.pointer, image);
     }

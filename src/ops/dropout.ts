@@ -40,6 +40,6 @@ export function masked(
   x: number,
   y: GradTarget,
 ): void {
-  const place = [seedLow, seedHigh, RANDOM_STREAM.dropout, layer, step] as const;
-  engine.kernels.dropout(n, ...place, p, x, y.accumulate, y.pointer);
+  const { dropout: stream } = RANDOM_STREAM;
+  engine.kernels.dropout(n, seedLow, seedHigh, stream, layer, step, p, x, y.accumulate, y.pointer);
 }

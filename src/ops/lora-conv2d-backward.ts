@@ -1,5 +1,5 @@
 /** The backward of a LoRA convolution, image by image; the columns are made anew. */
-import { affineRows, dotRows, gradientMatrix } from '../engine/matrices.js';
+import { affineRows, dotRows, gradientMatrix, overwritten } from '../engine/matrices.js';
 import { columnsOf, matrix, NO_RANK } from '../engine/operands.js';
 import { gradA, gradB, hiddenGradient } from '../engine/skinny.js';
 import type { BackwardContext, GradTarget } from '../tensor/tape.js';
@@ -64,7 +64,7 @@ function scaledGradient(s: ConvSizes, { dy, at, grad }: Context): Tensor {
     withInverse(rt, O, at('norms'), (w) => {
       for (let b = 0; b < B; b++) {
         const accumulate = b === 0 ? dm.accumulate : 1;
-        dotRows(kernels, plane(dy.pointer, b), plane(at('z'), b), w, { ...dm, accumulate });
+        dotRows(kernels, plane(dy.pointer, b), plane(at('z'), b), w, { pointer: dm.pointer, accumulate });
       }
     });
   return dz;
@@ -77,7 +77,10 @@ function loraBiasGradient({ rt, B, O, P }: ConvSizes, dy: number, scaling: numbe
   kernels.fill(O, scaling, share.pointer);
   for (let b = 0; b < B; b++) {
     const accumulate = b === 0 ? to.accumulate : 1;
-    dotRows(kernels, matrix(dy + 4 * b * O * P, O, P), null, share.pointer, { ...to, accumulate });
+    dotRows(kernels, matrix(dy + 4 * b * O * P, O, P), null, share.pointer, {
+      pointer: to.pointer,
+      accumulate,
+    });
   }
   share.dispose();
 }
@@ -98,8 +101,8 @@ function weightGradient(
     for (let b = 0; b < B; b++) {
       imageColumns(s, x, b, cols.pointer);
       forEachGroup(s, b, (group) => {
-        const operands = { dy: group.output(gradient), w: group.columns(cols.pointer), low: NO_RANK };
-        products.backwardInput({ ...operands, accumulate: 1, dx: group.weight(dw.pointer) });
+        const [dy, w, dx] = [group.output(gradient), group.columns(cols.pointer), group.weight(dw.pointer)];
+        products.backwardInput({ dy, w, low: NO_RANK, accumulate: 1, dx });
       });
     }
   };
@@ -179,7 +182,7 @@ function termGradients(conv: AdaptedConv, i: number, context: Context, dz: numbe
         });
       }
       if (dx === 0) continue;
-      lowRankGradient(rt, { left: u, right: matrix(at('A', i), r, columns) }, { ...cols, accumulate: 0 });
+      lowRankGradient(rt, { left: u, right: matrix(at('A', i), r, columns) }, overwritten(cols));
       addColumns(s, cols.pointer, branch?.pointer ?? dx, b);
     }
   });
@@ -212,7 +215,7 @@ function groupGradients(
   const dy = group.output(dz);
   const b = matrix(at('B', i) + 4 * group.channel * rg, groupOutputs, rg);
   const u = columnsOf(matrix(desk.u.pointer, P, rg * s.groups), group.group * rg, rg);
-  gradB(rt.engine, { s: scaling, dy, h: b, db: { ...u, accumulate: 0 } });
+  gradB(rt.engine, { s: scaling, dy, h: b, db: overwritten(u) });
   if (dB === null) return;
   const hidden = matrix(at('h') + 4 * image * P * R, P, R);
   const h = columnsOf(hidden, group.group * ranks.width + ranks.columns[i]!, rg);

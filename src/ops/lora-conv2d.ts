@@ -173,8 +173,8 @@ function scaleOutputs(
 ): void {
   for (let image = 0; image < B; image++) {
     const plane = 4 * image * O * P;
-    const out = { scale: g.pointer, shift: shift?.pointer ?? 0, y: matrix(y.pointer + plane, O, P) };
-    affineRows(rt.engine.kernels, { x: matrix(z.pointer + plane, O, P), ...out });
+    const [from, to] = [matrix(z.pointer + plane, O, P), matrix(y.pointer + plane, O, P)];
+    affineRows(rt.engine.kernels, { x: from, scale: g.pointer, shift: shift?.pointer ?? 0, y: to });
   }
 }
 

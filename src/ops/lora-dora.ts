@@ -41,8 +41,8 @@ export function doraLinear(
     rt.engine.kernels.quotient(N, magnitude.pointer, norms.pointer, g.pointer);
     adaptedProduct(adapted, x, weight, { h, z });
     const y = rt.empty([...x.shape.slice(0, -1), N], 'f32');
-    const out = { scale: g.pointer, shift: bias?.pointer ?? 0, y: matrix(y.pointer, M, N) };
-    affineColumns(rt.engine.kernels, { x: matrix(z.pointer, M, N), ...out });
+    const [from, to] = [matrix(z.pointer, M, N), matrix(y.pointer, M, N)];
+    affineColumns(rt.engine.kernels, { x: from, scale: g.pointer, shift: bias?.pointer ?? 0, y: to });
     if (term.dropout > 0) addRest(adapted, x, weight, y);
     rt.record(y, {
       name: where,

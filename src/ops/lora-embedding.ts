@@ -50,8 +50,8 @@ export function loraEmbedding(
     const g = dora === null ? null : rt.empty([N], 'f32');
     if (dora !== null && g !== null) {
       kernels.quotient(N, dora.magnitude.pointer, dora.norms.pointer, g.pointer);
-      const out = { scale: g.pointer, shift: 0, y: matrix(y.pointer, M, N) };
-      affineColumns(kernels, { x: matrix(z.pointer, M, N), ...out });
+      const [from, to] = [matrix(z.pointer, M, N), matrix(y.pointer, M, N)];
+      affineColumns(kernels, { x: from, scale: g.pointer, shift: 0, y: to });
     }
     const [A, B] = [terms.map((term) => term.A), terms.map((term) => term.B)];
     rt.record(y, {
