@@ -6,7 +6,12 @@ import { test } from 'vitest';
 import { onBestBuild, onEveryBuild } from './golden-support/builds.js';
 import { GGUF, OPTIMIZERS, PEFT, QUANT, TINY } from './golden-support/cases.js';
 import { checkCrossEntropy, checkOptimizer } from './golden-support/core.js';
-import { checkSmolGradients, checkSmolTraining, checkTinyGradients } from './golden-support/gradients.js';
+import {
+  checkSmolGradients,
+  checkSmolMemory,
+  checkSmolTraining,
+  checkTinyGradients,
+} from './golden-support/gradients.js';
 import { checkGgufCase, checkTinyCase } from './golden-support/language.js';
 import { checkPeftCase } from './golden-support/peft.js';
 import { checkQuantCase } from './golden-support/quant.js';
@@ -50,4 +55,8 @@ test.skipIf(!HAS_SMOLLM2)(
   steps === 20 ? 'smollm2/train and smollm2/greedy_trained, 20 steps' : `smollm2/train, ${steps} steps`,
   () => onBestBuild((rt) => checkSmolTraining(rt, steps)),
   3_600_000,
+);
+
+test.skipIf(!HAS_SMOLLM2 || steps !== 20)('smollm2, memory of a step over 256 tokens', () =>
+  onBestBuild(checkSmolMemory),
 );

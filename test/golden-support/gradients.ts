@@ -161,6 +161,25 @@ export async function checkSmolGradients(rt: Runtime): Promise<void> {
     expect(again.gradients.get(key), `blocks computed again: gradient of ${key}`).toEqual(own);
 }
 
+/** What a step over 256 tokens holds at once beside the model: with blocks computed again in backward less than 40 MB, else 280. */
+export async function checkSmolMemory(rt: Runtime): Promise<void> {
+  using loaded = await loadModel(rt, MODEL_URL);
+  const { model } = loaded;
+  using lora = LoraModel.attach(model, { r: 8, targetModules: 'all-linear' });
+  const ids = Int32Array.from({ length: 256 }, (_, i) => 5 + ((i * 97) % 40_000));
+  const peakOf = (again: boolean): number => {
+    model.gradientCheckpointing = again;
+    rt.resetPeakMemory();
+    const before = rt.memory().held;
+    stepOf(rt, lora, model, { ids, labels: ids, shape: [1, ids.length] });
+    return rt.memory().peak - before;
+  };
+  const [plain, again] = [peakOf(false), peakOf(true)];
+  expect(plain).toBeGreaterThan(200e6);
+  expect(plain).toBeLessThan(290e6);
+  expect(again).toBeLessThan(40e6);
+}
+
 /** AdamW with clipping over the same batch, from an adapter whose B is zero; behind the last golden step, what the model writes. */
 export async function checkSmolTraining(rt: Runtime, steps: number): Promise<void> {
   const { train, greedy_trained: greedy } = goldenJson<Index>('smollm2/index.json');
