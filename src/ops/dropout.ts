@@ -1,4 +1,5 @@
 /** Dropout with a mask of the runtime's counter-based generator: backward draws the same mask again and keeps nothing. */
+import { maskTo } from '../engine/draws.js';
 import { RANDOM_STREAM } from '../engine/engine.js';
 import type { Runtime } from '../tensor/runtime.js';
 import type { GradTarget } from '../tensor/tape.js';
@@ -41,5 +42,5 @@ export function masked(
   y: GradTarget,
 ): void {
   const { dropout: stream } = RANDOM_STREAM;
-  engine.kernels.dropout(n, seedLow, seedHigh, stream, layer, step, p, x, y.accumulate, y.pointer);
+  maskTo(engine.kernels, { seedLow, seedHigh, stream, layer, step }, p, { size: n, pointer: x }, y);
 }

@@ -1,4 +1,5 @@
 /** Random numbers of a runtime: as its users draw them, by the methods of Runtime, as layers start with them, and where they stand. */
+import { normalTo, uniformTo } from '../engine/draws.js';
 import { type Engine, RANDOM_STREAM } from '../engine/engine.js';
 import { checkInteger, checkNumber, checkOptions } from '../values/checks.js';
 import { checkShape, type Shape } from '../values/shape.js';
@@ -52,14 +53,14 @@ export function nextInit({ engine }: Runtime): Draw {
 /** Overwrites a float32 tensor with numbers from U[low, high). */
 export function fillUniform(tensor: Tensor, { stream, layer }: Draw, low: number, high: number): void {
   const { kernels, seedLow, seedHigh } = tensor.runtime.engine;
-  kernels.randomUniform(tensor.size, seedLow, seedHigh, stream, layer, 0, low, high, tensor.pointer);
+  uniformTo(kernels, { seedLow, seedHigh, stream, layer, step: 0 }, low, high, tensor);
   tensor.storage.version++;
 }
 
 /** Overwrites a float32 tensor with normal numbers of mean 0. */
 export function fillNormal(tensor: Tensor, { stream, layer }: Draw, std: number): void {
   const { kernels, seedLow, seedHigh } = tensor.runtime.engine;
-  kernels.randomNormal(tensor.size, seedLow, seedHigh, stream, layer, 0, std, tensor.pointer);
+  normalTo(kernels, { seedLow, seedHigh, stream, layer, step: 0 }, std, tensor);
   tensor.storage.version++;
 }
 

@@ -1,7 +1,9 @@
 /** Wrong arguments of kernels in the debug build: an error that names the kernel, its operand, what is asked and what was got. */
 import { expect, test } from 'vitest';
+import { forwardPanels } from '../../src/engine/attention.js';
 import { backwardInputCall, forwardCall } from '../../src/engine/calls.js';
 import { crossEntropyTo, softmaxTo } from '../../src/engine/classes.js';
+import { normalTo } from '../../src/engine/draws.js';
 import { addProduct, gatherRows, normalise, scatterAddRows } from '../../src/engine/matrices.js';
 import {
   type Matrix,
@@ -14,13 +16,13 @@ import {
 import { evenly, type RangeWork, type SharedWork } from '../../src/engine/sharing.js';
 import { down, gradA, gradB, hiddenGradient } from '../../src/engine/skinny.js';
 import { stepAdam, stepSgd } from '../../src/engine/steps.js';
-import { addColumnsTo, columnsFrom, type Windows } from '../../src/engine/windows.js';
+import { turn } from '../../src/engine/transformer.js';
+import { addColumnsTo, columnsFrom, maxPoolGradient, type Windows } from '../../src/engine/windows.js';
 import { describeBuilds } from './builds.js';
 import { gradientIn } from './harness.js';
 
 describeBuilds((h) => {
   const vector = (n = 64): number => h.f32(new Array<number>(n).fill(1));
-  const tensors = (): readonly [number, number, number] => [vector(), vector(), vector()];
   const packed = 16 + 4;
   const on = (rows: number, columns: number, pointer = vector()): Matrix => matrix(pointer, rows, columns);
   const set = 0;
@@ -51,18 +53,25 @@ describeBuilds((h) => {
     call('linearBackwardInput', whole(0));
   };
 
+  /** The first panel of three queries of four keys, the first of them at `offset`. */
+  const attend = (offset: number, scratch: number): void => {
+    const shape = { B: 1, T: 3, S: 4, heads: 1, kvHeads: 1, D: 2, scale: 1, window: 0, offset };
+    const inputs = { q: vector(), k: vector(), v: vector(), starts: 0 };
+    const { kernel, panels } = forwardPanels(shape, inputs, { y: vector(), lse: 0 });
+    call(kernel, panels(0, 1, scratch));
+  };
+
   const WRONG: Record<string, readonly [() => unknown, string]> = {
     'queries beyond the keys of attention': [
-      () => h.kernels.attentionForward(0, 1, 3, 4, 1, 1, 2, 1, 0, 2, ...tensors(), 0, vector(), 0, vector()),
+      () => attend(2, vector()),
       'attentionForward: the last query has its key, got 5, limit 4',
     ],
-    'no scratch for attention': [
-      () => h.kernels.attentionForward(0, 1, 3, 4, 1, 1, 2, 1, 0, 0, ...tensors(), 0, vector(), 0, 0),
-      'attentionForward: scratch: a pointer is not null',
-    ],
+    'no scratch for attention': [() => attend(0, 0), 'attentionForward: scratch: a pointer is not null'],
     'a position beyond the table': [
-      () =>
-        h.kernels.rotate(1, 1, 2, vector(), 4, h.i32([5]), 0, 1, 5, vector(), vector(), 0, 0, vector(), 4),
+      () => {
+        const table = { cos: vector(), sin: vector(), length: 5, half: 2 };
+        turn(h, on(1, 4), table, { positions: h.i32([5]), period: 1 }, 0, gradientIn(on(1, 4), set));
+      },
       'rotate: positions: an index is inside its table, got 5, limit 5',
     ],
     'a row behind its period': [
@@ -139,7 +148,10 @@ describeBuilds((h) => {
       'scatterAddRows: ids: an index is inside its table, got -2',
     ],
     'a place beyond its plane': [
-      () => h.kernels.maxPool2dBackward(1, 4, 1, h.i32([4]), vector(), vector()),
+      () => {
+        const plane = { ...image(1), C: 1, H: 2, W: 2, OH: 1, OW: 1 };
+        maxPoolGradient(h.kernels, plane, { indices: h.i32([4]), dy: vector(), dx: vector() });
+      },
       'maxPool2dBackward: indices: an index is inside its table, got 4, limit 4',
     ],
     'a window that does not step': [
@@ -156,7 +168,11 @@ describeBuilds((h) => {
       'adamStep: m: a pointer is not null',
     ],
     'nowhere to draw to': [
-      () => h.kernels.randomNormal(4, 1, 2, 3, 4, 5, 1, 0),
+      () =>
+        normalTo(h.kernels, { seedLow: 1, seedHigh: 2, stream: 3, layer: 4, step: 5 }, 1, {
+          size: 4,
+          pointer: 0,
+        }),
       'randomNormal: y: a pointer is not null',
     ],
   };

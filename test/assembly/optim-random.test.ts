@@ -1,5 +1,6 @@
 /** Optimiser steps against float64 twins of PyTorch's formulas; the generator against its published answers. */
 import { describe, expect, test } from 'vitest';
+import { maskTo, normalTo, uniformTo } from '../../src/engine/draws.js';
 import { stepAdam, stepSgd } from '../../src/engine/steps.js';
 import { real } from '../support/numbers.js';
 import { describeBuilds } from './builds.js';
@@ -97,10 +98,12 @@ describeBuilds((h) => {
   });
 
   describe('draws', () => {
+    const PLACE = { seedLow: 1, seedHigh: 2, stream: 3, layer: 4, step: 5 };
     const draw = (n: number, seed: number, layer = 0): Float32Array => {
       h.reset();
       const at = h.matrix(1, n, new Array<number>(n).fill(Number.NaN), 4);
-      h.kernels.randomNormal(n, seed, 0, 1, layer, 0, 2, at.pointer);
+      const place = { seedLow: seed, seedHigh: 0, stream: 1, layer, step: 0 };
+      normalTo(h.kernels, place, 2, { size: n, pointer: at.pointer });
       expect(h.intact(at)).toBe(true);
       return h.values(at);
     };
@@ -130,8 +133,10 @@ describeBuilds((h) => {
       for (const n of [0, 1, 3, 4, 5, 15, 16, 17, 31, 32, 33, 50]) {
         h.reset();
         const [y, masked] = [1, 2].map(() => h.matrix(1, n, new Array<number>(n).fill(Number.NaN), 4));
-        h.kernels.randomUniform(n, -1, 2, 3, 4, 5, -3, 1, y!.pointer);
-        h.kernels.dropout(n, -1, 2, 3, 4, 5, 0.5, h.f32(new Array<number>(n).fill(3)), 0, masked!.pointer);
+        const place = { ...PLACE, seedLow: -1 };
+        uniformTo(h.kernels, place, -3, 1, { size: n, pointer: y!.pointer });
+        const x = { size: n, pointer: h.f32(new Array<number>(n).fill(3)) };
+        maskTo(h.kernels, place, 0.5, x, { pointer: masked!.pointer, accumulate: 0 });
         expect([...h.values(y!)]).toEqual(wanted.slice(0, n).map((w) => Math.fround(-3 + (4 * w) / 2 ** 24)));
         expect([...h.values(masked!)]).toEqual(wanted.slice(0, n).map((w) => (w / 2 ** 24 >= 0.5 ? 6 : 0)));
         expect(h.intact(y!) && h.intact(masked!)).toBe(true);
@@ -141,7 +146,7 @@ describeBuilds((h) => {
     test('uniform numbers fill their range', () => {
       h.reset();
       const at = h.f32(new Array<number>(40_001).fill(Number.NaN));
-      h.kernels.randomUniform(40_001, 1, 2, 3, 4, 5, -3, 1, at);
+      uniformTo(h.kernels, PLACE, -3, 1, { size: 40_001, pointer: at });
       const values = [...h.read(at, 40_001)];
       expect(values.every((v) => v >= -3 && v < 1)).toBe(true);
       expect(Math.abs(values.reduce((sum, v) => sum + v, 0) / values.length + 1)).toBeLessThan(
@@ -159,8 +164,9 @@ describeBuilds((h) => {
           h.f32(new Array<number>(n).fill(Number.NaN)),
           h.f32(new Array<number>(n).fill(1)),
         ];
-        h.kernels.dropout(n, 1, 2, 3, 4, 5, p, x, 0, y);
-        h.kernels.dropout(n, 1, 2, 3, 4, 5, p, x, 1, again);
+        const from = { size: n, pointer: x };
+        maskTo(h.kernels, PLACE, p, from, { pointer: y, accumulate: 0 });
+        maskTo(h.kernels, PLACE, p, from, { pointer: again, accumulate: 1 });
         const values = h.read(y, n);
         const kept = values.filter((v) => v !== 0);
         expect(Math.abs(kept.length / n - (1 - p))).toBeLessThanOrEqual(5 * Math.sqrt((p * (1 - p)) / n));

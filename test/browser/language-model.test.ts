@@ -1,5 +1,4 @@
 /** The real model in a page: read from a Blob by a worker, it answers what transformers answers. */
-
 import model from 'virtual:language-model';
 import { expect, test } from 'vitest';
 

@@ -1,5 +1,4 @@
 /** The built command in a process of its own: what it prints and writes, and how it refuses. */
-
 import {
   existsSync,
   mkdirSync,

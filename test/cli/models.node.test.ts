@@ -1,5 +1,4 @@
 /** The built command over language models: what it prints, byte for byte, how it ends, and what it refuses. */
-
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';

@@ -1,12 +1,11 @@
-/** `lora-wasm train`, built, at Ctrl-C: it saves where it can, and goes on to the same bytes. */
-
+/** `lora-wasm train`, built, at Ctrl-C and behind it: it saves where it can, and goes on to the same bytes. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
 import { MAIN } from './served.js';
 import { fast, jsonl, ONE_THREAD, ROWS, trainingFolder } from './training-folder.js';
 
-const { path, run, bytes, train } = trainingFolder();
+const { path, run, bytes, train, metrics } = trainingFolder();
 
 /** Ctrl-C again and again from the word on: two that come while a busy machine lets the child wait are one to it. */
 function interruptFrom(child: ChildProcess, word: string): void {
@@ -89,4 +88,24 @@ test('where nobody reads any more it saves, says so on standard error, and is no
     ),
   ]);
   expect(readdirSync(path('unread/checkpoints'))).toHaveLength(1);
+});
+
+describe('a run', () => {
+  test('goes on from what a shorter one saved, to the same bytes', async () => {
+    const args = [...fast, '--epochs 2 --grad-accumulation 2 --lora-dropout 0.1 --save-every 1'];
+    await train(...args, '--out', 'straight', '--keep', '9');
+    // As after kill -9 behind step 2: metrics are further than the checkpoint, and the adapter is older.
+    cpSync(path('straight'), path('broken'), { recursive: true });
+    for (const name of readdirSync(path('broken/checkpoints')).sort().slice(2))
+      rmSync(path('broken/checkpoints', name), { recursive: true });
+    const { status, stdout } = await train(...args, '--out broken --keep 9 --resume --threads 2');
+    expect([status, stdout]).toEqual([0, expect.stringContaining('2 of them done: going on')]);
+    for (const name of [
+      'adapter_model.safetensors',
+      'loss.svg',
+      'checkpoints/step-00000004/optimizer.safetensors',
+    ])
+      expect(bytes('broken', name)).toEqual(bytes('straight', name));
+    expect(metrics('broken/metrics.jsonl')).toEqual(metrics('straight/metrics.jsonl'));
+  });
 });

@@ -2,7 +2,6 @@
  * Comparing with golden values. PyTorch sums in another order, so float32 results differ in their last bits: a few 1e-6 of a
  * tensor's largest value at these sizes. A change of a hundredth of it must be seen, so the bounds stand well between.
  */
-
 import type { Tensor } from 'lora-wasm';
 import { expect } from 'vitest';
 import type { GoldenTensor } from './files.js';

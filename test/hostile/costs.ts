@@ -1,5 +1,4 @@
 /** What files of others cost, in time and memory: ratios and counts that the suite cannot hold to a clock. */
-
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { RE2JS } from 're2js';

@@ -2,7 +2,6 @@
  * Damaged files of every format for as long as there is time (`support/mutate.ts` says how they are damaged, and what is asked of
  * reading one); a model that refuses one is as before.
  */
-
 import type { Random } from '../../reference/random.js';
 import { FormatError } from '../../src/formats/index.js';
 import {

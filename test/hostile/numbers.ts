@@ -1,5 +1,4 @@
 /** Operations of random shapes against float64 twins, and products on several threads against one: the same bits. */
-
 import type { Random } from '../../reference/random.js';
 import {
   conv2d,

@@ -1,5 +1,4 @@
 /** The support tables and the code of docs/browser.md are what the results and the example say. */
-
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { supportSummary, supportTable, writtenPages } from './docs.js';

@@ -2,7 +2,6 @@
  * Models behind an address that are refused by it: cut too often, of another hash, without a place to keep them; nothing is
  * kept.
  */
-
 import { truncateSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';

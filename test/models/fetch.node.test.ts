@@ -1,5 +1,4 @@
 /** A model behind an address: fetched once into a cache folder, resumed where it was cut, and ended by a signal. */
-
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';

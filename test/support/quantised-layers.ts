@@ -1,5 +1,4 @@
 /** Layers over a quantised weight beside the same over float32 of its values. */
-
 import { expect } from 'vitest';
 import {
   Embedding,

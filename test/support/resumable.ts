@@ -1,5 +1,4 @@
 /** Runs that can be stopped and gone on with: models of every kind, small batches, and the files that a run saves. */
-
 import {
   AdamW,
   createRuntime,

@@ -1,5 +1,4 @@
 /** One suite over every kernel build and with two threads: what the engine lacks is skipped visibly. */
-
 import { afterAll, beforeAll, describe } from 'vitest';
 import { relaxedSimd } from 'wasm-feature-detect';
 import { createRuntime, type MemoryUse, type Runtime, type Tensor } from '../../src/index.js';

@@ -1,5 +1,4 @@
 /** Injection scenarios of LoRA layers, whose own are in lora-layers.ts, and of LoraModel. */
-
 import { type LoraConfig, LoraModel, type Runtime, type Tensor } from '../../../src/index.js';
 import { COMBINATIONS } from '../../../src/lora/combining/combine.js';
 import { LAYER_KINDS, valuesOf } from '../layers.js';

@@ -3,7 +3,6 @@
  * turns away. A new export needs none; with one, its later checks are reached. They stand in `calls/`, by what is called; what
  * is written as `options(...)` is also tried with names that nobody knows and with values of no kind at all.
  */
-
 import { construction } from './calls/construction.js';
 import { languageModels } from './calls/language.js';
 import { members } from './calls/members.js';

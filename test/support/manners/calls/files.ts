@@ -1,5 +1,4 @@
 /** Right calls of the formats and stores, which need no object of a world. */
-
 import {
   type AdapterBytes,
   writeGguf,

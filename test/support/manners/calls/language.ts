@@ -1,5 +1,4 @@
 /** Right calls of language models, their text and rows of tokens. */
-
 import { createHash } from 'node:crypto';
 import { tinyFolder, tinyGguf } from '../../tiny-model.js';
 import type { World } from '../world.js';

@@ -1,5 +1,4 @@
 /** Right calls of the members of tensors, layers, adapters, trainers and optimisers. */
-
 import type { Module } from '../../../../src/index.js';
 import type { Trainer } from '../../../../src/train/index.js';
 import type { World } from '../world.js';
