@@ -5,6 +5,7 @@
 import type { Engine } from './engine.js';
 import type { GradientVector } from './matrices.js';
 import type { Span } from './operands.js';
+import type { SharedWork } from './sharing.js';
 
 /** Sizes of an attention. */
 export interface AttentionShape {
@@ -161,19 +162,22 @@ interface Job {
 
 function runJob(engine: Engine, { D }: AttentionShape, { kernel, panels }: PanelCall, job: Job): void {
   const { pieces, products, outputs } = job;
-  engine.sharing.run({
+  const work: SharedWork = {
     kernel,
-    outputs,
     // A cost is that of one row of the other side, of which a panel's eight lanes each take D elements a product.
     flops: 2 * products * LANES * D * pieces.total,
     // Whole lines, so that the scratch of the next thread is aligned.
     bytes: Math.ceil(job.scratch / 64) * 64,
-    whole: (scratch) => panels(0, pieces.units * pieces.costs.length, scratch),
-    shares: (threads, scratch) =>
+    outputs,
+  };
+  engine.sharing.run(
+    work,
+    (scratch) => panels(0, pieces.units * pieces.costs.length, scratch),
+    (threads, scratch) =>
       cutEvenly(pieces, Math.min(SHARES * threads, MOST_SHARES)).map(([from, to]) =>
         panels(from, to, scratch),
       ),
-  });
+  );
 }
 
 /** y = softmax(scale·q·kᵀ)·v; lse is null where nobody will ask for a gradient. @throws OutOfMemoryError, WorkerError */

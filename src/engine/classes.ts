@@ -5,7 +5,7 @@
 import type { Kernels } from './abi.js';
 import type { GradientMatrix } from './matrices.js';
 import { type Matrix, rowAt, spanOf, vectorFrom } from './operands.js';
-import type { Sharer } from './sharing.js';
+import { runRange, type Sharer } from './sharing.js';
 
 /** What cross-entropy reads: logits [M, N], and the address of M int32 labels, of which `ignoreIndex` counts for nothing. */
 export interface Labelled {
@@ -40,7 +40,7 @@ export function crossEntropyTo(
   loss: number,
 ): void {
   const { rows: M, columns: N, stride: ldx } = x;
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'crossEntropyForward',
     flops: COST * M * N,
     bytes: 0,
@@ -71,7 +71,7 @@ export function crossEntropyGradient(
 ): void {
   const { rows: M, columns: N, stride: ldx } = x;
   const { accumulate: add, stride: ldo } = dx;
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'crossEntropyBackward',
     flops: COST * M * N,
     bytes: 0,

@@ -66,13 +66,13 @@ export function columnAt({ pointer }: Matrix, column: number): number {
 }
 
 /** Some rows of a matrix; where it is absent, nothing. */
-export function rowsOf(from: Matrix, row: number, rows: number): Matrix {
-  return { pointer: rowAt(from, row), rows, columns: from.columns, stride: from.stride };
+export function rowsOf({ pointer, columns, stride }: Matrix, row: number, rows: number): Matrix {
+  return { pointer: vectorFrom(pointer, row * stride), rows, columns, stride };
 }
 
 /** Some columns of a matrix. */
-export function columnsOf(from: Matrix, column: number, columns: number): Matrix {
-  return { pointer: columnAt(from, column), rows: from.rows, columns, stride: from.stride };
+export function columnsOf({ pointer, rows, stride }: Matrix, column: number, columns: number): Matrix {
+  return { pointer: vectorFrom(pointer, column), rows, columns, stride };
 }
 
 /** Rows and columns of a matrix. */

@@ -15,7 +15,7 @@ import {
 } from './calls.js';
 import { spanOf } from './operands.js';
 import { grainOf, planBackwardInput, planBackwardWeight, planForward } from './plan.js';
-import type { ScratchSource, Sharing } from './sharing.js';
+import type { ScratchSource, SharedWork, Sharing } from './sharing.js';
 import { cutOutput } from './split.js';
 
 const F32 = DTYPE_INFO.f32.code;
@@ -55,16 +55,16 @@ export class Products {
 
   /** Makes a call, on all threads where that pays; `K` is the length of the weight's rows. */
   #run(path: number, code: number, K: number, { kernel, output, depth, whole, share }: Call): void {
-    this.#sharing.run({
+    const work: SharedWork = {
       kernel,
-      outputs: () => [spanOf(output)],
       flops: 2 * output.rows * output.columns * depth,
       bytes: this.#engine.kernels.productScratch(path, code, K) >>> 0,
-      whole,
-      shares: (threads, scratch) =>
-        cutOutput(output.rows, output.columns, grainOf(path, code), threads).map((part) =>
-          share(part, scratch),
-        ),
-    });
+      outputs: () => [spanOf(output)],
+    };
+    this.#sharing.run(work, whole, (threads, scratch) =>
+      cutOutput(output.rows, output.columns, grainOf(path, code), threads).map((part) =>
+        share(part, scratch),
+      ),
+    );
   }
 }

@@ -17,7 +17,7 @@ export interface ScratchSource {
   fence(span: Span, ended: Promise<unknown>): void;
 }
 
-/** A kernel's call, whole or in shares whose bits are those of the whole. The last argument is the scratch. */
+/** A kernel's call, whole or in shares whose bits are those of the whole. */
 export interface SharedWork {
   readonly kernel: keyof Kernels & string;
   readonly flops: number;
@@ -25,25 +25,38 @@ export interface SharedWork {
   readonly bytes: number;
   /** Where it writes. */
   outputs(): readonly Span[];
-  whole(scratch: number): number[];
-  /** The arguments of each share; one share or none where it cannot be cut. */
-  shares(threads: number, scratch: number): number[][];
 }
+
+/** The arguments of the whole; the last is the scratch where there is any. */
+export type Whole = (scratch: number) => number[];
+
+/** The arguments of each share; one share or none where the work cannot be cut. */
+export type Shares = (threads: number, scratch: number) => number[][];
 
 /** Elements of a cache line, which no two threads write. */
 export const LINE = 16;
 
 /** Work over a range, each part of which writes its own: nothing crosses a cut between two grains. */
-export interface RangeWork extends Pick<SharedWork, 'kernel' | 'flops' | 'bytes' | 'outputs'> {
+export interface RangeWork extends SharedWork {
   readonly size: number;
   readonly grain: number;
-  /** The arguments for `count` from `from` on; the last is the scratch where `bytes` is not 0. */
+  /** The arguments for `count` from `from` on. */
   part(from: number, count: number, scratch: number): number[];
 }
 
 /** What runs shared work. */
 export interface Sharer {
-  readonly sharing: Pick<Sharing, 'run' | 'runRange'>;
+  readonly sharing: Pick<Sharing, 'run'>;
+}
+
+/** Runs work over a range, on all threads where that pays. @throws OutOfMemoryError before anything is written; WorkerError */
+export function runRange(sharing: Sharer['sharing'], work: RangeWork): void {
+  sharing.run(
+    work,
+    (scratch) => work.part(0, work.size, scratch),
+    (threads, scratch) =>
+      cut(work.size, work.grain, threads).map(({ from, count }) => work.part(from, count, scratch)),
+  );
 }
 
 export class Sharing {
@@ -56,27 +69,14 @@ export class Sharing {
   }
 
   /** @throws OutOfMemoryError before anything is written; WorkerError */
-  run(work: SharedWork): void {
-    if (this.#pays(work) && this.#share(work)) return;
-    this.#call(work.kernel, work.whole(this.#engine.scratch(work.bytes)));
-  }
-
-  /** The same over a range, cut evenly. @throws OutOfMemoryError before anything is written; WorkerError */
-  runRange(work: RangeWork): void {
-    if (this.#pays(work) && this.#share(evenly(work))) return;
-    this.#call(work.kernel, work.part(0, work.size, this.#engine.scratch(work.bytes)));
-  }
-
-  #pays({ flops }: { readonly flops: number }): boolean {
-    return this.#pool?.worth(flops) ?? false;
-  }
-
-  #call(kernel: SharedWork['kernel'], values: readonly number[]): void {
-    (this.#engine.kernels[kernel] as (...values: readonly number[]) => unknown)(...values);
+  run(work: SharedWork, whole: Whole, shares: Shares): void {
+    if ((this.#pool?.worth(work.flops) ?? false) && this.#share(work, shares)) return;
+    const kernel = this.#engine.kernels[work.kernel] as (...values: number[]) => void;
+    kernel(...whole(this.#engine.scratch(work.bytes)));
   }
 
   /** Computes in shares on all threads; false where the work cannot be cut, or memory has no room for their scratch. */
-  #share({ kernel, outputs, flops, bytes, shares }: SharedWork): boolean {
+  #share({ kernel, outputs, flops, bytes }: SharedWork, shares: Shares): boolean {
     const { threads } = this.#pool!;
     if (shares(threads, 0).length <= 1) return false;
     const scratch = this.#roomyScratch(bytes * threads);
@@ -100,14 +100,4 @@ export class Sharing {
       throw error;
     }
   }
-}
-
-/** Work over a range in nearly equal shares. */
-export function evenly({ size, grain, part, ...rest }: RangeWork): SharedWork {
-  return {
-    ...rest,
-    whole: (scratch) => part(0, size, scratch),
-    shares: (threads, scratch) =>
-      cut(size, grain, threads).map(({ from, count }) => part(from, count, scratch)),
-  };
 }

@@ -4,13 +4,13 @@
  */
 import type { GradientMatrix } from './matrices.js';
 import { columnAt, type Matrix, rowAt, spanOf } from './operands.js';
-import { LINE, type Sharer } from './sharing.js';
+import { LINE, runRange, type Sharer } from './sharing.js';
 
 /** h[M,R] = x[M,K]·Aᵀ. */
 export function down({ sharing }: Sharer, { x, a, h }: { x: Matrix; a: Matrix; h: Matrix }): void {
   const { rows: M, columns: K, stride: ldx } = x;
   const { rows: R, pointer: pa, stride: lda } = a;
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'loraDown',
     flops: 2 * M * K * R,
     bytes: 0,
@@ -28,7 +28,7 @@ export function hiddenGradient(
 ): void {
   const { rows: M, columns: N, stride: ldg } = dy;
   const { columns: R, pointer: pb, stride: ldb } = b;
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'loraBackwardHidden',
     flops: 2 * M * N * R,
     bytes: 4 * N * R,
@@ -46,7 +46,7 @@ export function hiddenGradient(
 export function gradA({ sharing }: Sharer, { u, x, da }: { u: Matrix; x: Matrix; da: GradientMatrix }): void {
   const { rows: M, columns: K, stride: ldx } = x;
   const { columns: R, pointer: pu, stride: ldu } = u;
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'loraGradA',
     flops: 2 * M * K * R,
     bytes: 0,
@@ -67,7 +67,7 @@ export function gradB(
 ): void {
   const { rows: M, columns: N, stride: ldg } = dy;
   const { columns: R, pointer: ph, stride: ldh } = h;
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'loraGradB',
     flops: 2 * M * N * R,
     bytes: 4 * N * R,

@@ -4,7 +4,7 @@
  */
 import type { GradientMatrix, GradientVector, Normalised } from './matrices.js';
 import { columnAt, type Matrix, rowAt, spanOf, vectorFrom } from './operands.js';
-import { LINE, type Sharer } from './sharing.js';
+import { LINE, runRange, type Sharer } from './sharing.js';
 
 /** Floating-point operations that the products do in the time of an element: what sharing it saves. */
 const COST = { norm: 24, normGradient: 40, gamma: 20, turn: 16, activation: 90 } as const;
@@ -16,7 +16,7 @@ export function rmsNormalise(
   { x, gamma, y, stats }: { x: Matrix; gamma: number; y: Matrix; stats: number },
 ): void {
   const { rows: M, columns: N, stride: ldx } = x;
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'rmsNormForward',
     flops: COST.norm * M * N,
     bytes: 0,
@@ -33,7 +33,7 @@ export function rmsNormalise(
 /** dgamma (+)= Σ_m dy ⊙ x·rstd. */
 export function rmsNormGamma({ sharing }: Sharer, { x, stats, dy }: Normalised, to: GradientVector): void {
   const { rows: M, columns: N, stride: ldx } = x;
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'rmsNormBackwardGamma',
     flops: COST.gamma * M * N,
     bytes: 0,
@@ -54,7 +54,7 @@ export function rmsNormGradient(
   dx: GradientMatrix,
 ): void {
   const { rows: M, columns: N, stride: ldx } = x;
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'rmsNormBackward',
     flops: COST.normGradient * M * N,
     bytes: 0,
@@ -95,7 +95,7 @@ export function turn(
   const { rows: M, columns, stride: ldx } = x;
   const { accumulate: add, stride: ldo } = y;
   const heads = columns / (2 * half);
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'rotate',
     flops: COST.turn * M * columns,
     bytes: 0,
@@ -117,7 +117,7 @@ export interface Gated {
 
 /** y = silu(gate) ⊙ up of n elements. */
 export function activate({ sharing }: Sharer, n: number, { gate, up }: Gated, y: number): void {
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'swigluForward',
     flops: COST.activation * n,
     bytes: 0,
@@ -135,7 +135,7 @@ export function activateUpGradient(
   { gate, dy }: { gate: number; dy: number },
   { pointer, accumulate }: GradientVector,
 ): void {
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'swigluBackwardUp',
     flops: COST.activation * n,
     bytes: 0,
@@ -156,7 +156,7 @@ export function activateGateGradient(
   { gate, up, dy }: Gated & { dy: number },
   { pointer, accumulate }: GradientVector,
 ): void {
-  sharing.runRange({
+  runRange(sharing, {
     kernel: 'swigluBackwardGate',
     flops: COST.activation * n,
     bytes: 0,

@@ -29,23 +29,13 @@ const STRIP = 8192;
 
 /** @see Tensor.copyTo */
 export function copyOut<T extends Float32Array | Int32Array>(tensor: Tensor, target: T): T {
-  const array = tensor.dtype === 'i32' ? 'Int32Array' : 'Float32Array';
-  if (typedArrayName(target) !== array) {
-    const article = tensor.dtype === 'i32' ? 'an' : 'a';
-    throw new TypeError(`Tensor.copyTo: target is ${describe(target)}, expected ${article} ${array}`);
-  }
+  const array = tensor.dtype === 'i32' ? 'an Int32Array' : 'a Float32Array';
+  if (!array.endsWith(` ${typedArrayName(target)}`))
+    throw new TypeError(`Tensor.copyTo: target is ${describe(target)}, expected ${array}`);
   const count = typedArrayLength(target);
   checkCount('Tensor.copyTo', 'target', count, tensor.shape);
   if (count > 0) readTo(tensor, target);
   return target;
-}
-
-/** The element of a tensor that has one. @throws OutOfMemoryError where it is expanded */
-export function onlyElement(tensor: Tensor): number {
-  const { dtype, pointer, runtime } = tensor;
-  if (dtype === 'f32') return runtime.engine.f32()[pointer / 4]!;
-  if (dtype === 'i32') return runtime.engine.i32()[pointer / 4]!;
-  return copyOut(tensor, new Float32Array(1))[0]!;
 }
 
 /** Copies the elements to an array of the kind and length that they take. @throws OutOfMemoryError where they are expanded */

@@ -5,7 +5,7 @@
 
 import { bytesOf } from '../values/dtypes.js';
 import { showShape } from '../values/shape.js';
-import { copyFrom, copyOut, onlyElement, setNumbers, wordsOf, writeBytesTo, writeTo } from './content.js';
+import { copyFrom, copyOut, setNumbers, wordsOf, writeBytesTo, writeTo } from './content.js';
 import type { ElementSource } from './elements.js';
 import { checkExpected, checkRequires, gradientOf, notATensor } from './expected.js';
 import { Held } from './held.js';
@@ -123,7 +123,8 @@ export class Tensor extends Held {
     this.checkLive('item');
     if (this.size !== 1)
       throw new RangeError(`Tensor.item: the tensor is ${showShape(this.shape)}, expected one element`);
-    return onlyElement(this);
+    // A loss is read at every step: without an array around it.
+    return this.dtype === 'f32' ? this.runtime.engine.f32()[this.pointer / 4]! : this.toArray()[0]!;
   }
 
   /**

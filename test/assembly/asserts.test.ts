@@ -13,7 +13,7 @@ import {
   weight,
   weightColumns,
 } from '../../src/engine/operands.js';
-import { evenly, type RangeWork, type SharedWork } from '../../src/engine/sharing.js';
+import type { SharedWork, Whole } from '../../src/engine/sharing.js';
 import { down, gradA, gradB, hiddenGradient } from '../../src/engine/skinny.js';
 import { stepAdam, stepSgd } from '../../src/engine/steps.js';
 import { turn } from '../../src/engine/transformer.js';
@@ -34,10 +34,9 @@ describeBuilds((h) => {
 
   const call = (kernel: SharedWork['kernel'], args: number[]): void =>
     (h.kernels[kernel] as (...values: number[]) => void)(...args);
-  const withScratch = (scratch: number) => {
-    const run = ({ kernel, whole }: SharedWork): void => call(kernel, whole(scratch));
-    return { sharing: { run, runRange: (work: RangeWork) => run(evenly(work)) } };
-  };
+  const withScratch = (scratch: number) => ({
+    sharing: { run: ({ kernel }: SharedWork, whole: Whole) => call(kernel, whole(scratch)) },
+  });
   const run = (state: number[]) => ({ size: 4, values: vector(), gradients: vector(), state, step: 1 });
   const plain = { lr: 1, weightDecay: 0 };
   const labelled = (x: Matrix, labels: number[]) => ({ x, labels: h.i32(labels), ignoreIndex: -100 });

@@ -11,7 +11,7 @@ import {
 } from '../../src/engine/calls.js';
 import type { GradientMatrix } from '../../src/engine/matrices.js';
 import { type Matrix, type Weight, weight } from '../../src/engine/operands.js';
-import { evenly, type RangeWork, type SharedWork } from '../../src/engine/sharing.js';
+import type { SharedWork, Shares, Whole } from '../../src/engine/sharing.js';
 import type { WeightDType } from '../../src/values/dtypes.js';
 import { type RunCall, shareProducts, THREADS } from './threads.js';
 
@@ -102,8 +102,7 @@ export class Harness {
 
   /** Runs work that can be shared: whole, or with threads in shares one after the other. */
   readonly sharing = {
-    runRange: (work: RangeWork): void => this.sharing.run(evenly(work)),
-    run: ({ kernel, bytes, whole, shares }: SharedWork): void => {
+    run: ({ kernel, bytes }: SharedWork, whole: Whole, shares: Shares): void => {
       const run = this.kernels[kernel] as (...args: number[]) => void;
       const scratch = bytes === 0 ? 0 : this.scratch(bytes);
       const cut = this.#threads > 1 ? shares(this.#threads, scratch) : [];
