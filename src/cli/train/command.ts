@@ -71,7 +71,8 @@ class Job {
     await this.#output.begin();
     this.#newest = await newestIn(this.#output.checkpoints);
     const from = this.#newest?.step ?? 0;
-    if (from < this.#trainer.steps) await this.#plan(from);
+    const over = this.#newest !== null && (await this.#output.isOver(this.#newest));
+    if (!over && from < this.#trainer.steps) await this.#plan(from);
     if (from === 0) await this.#measure(signal);
     const result = await this.#follow(signal);
     await this.#write();

@@ -3,6 +3,7 @@ import { appendFile, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AdapterFiles } from '../../lora/files/export-adapter.js';
 import { naming } from '../../node/durable.js';
+import type { Place } from '../../node/folder-store.js';
 import { writeAtomic } from '../../node.js';
 import { makeFolder } from '../../platform/make-folder.js';
 import type { TrainHistory } from '../../train/events.js';
@@ -86,6 +87,19 @@ export class TrainOutput {
     }
     this.#before = found;
     this.#first = found.get('eval 0') ?? null;
+  }
+
+  /** Whether a checkpoint is of a run that has ended, early or not; one that is damaged is told of where it is taken. */
+  async isOver({ name }: Place): Promise<boolean> {
+    try {
+      const [, state = ''] = (await readFile(join(this.checkpoints, name, 'trainer.json'), 'utf8')).split(
+        '\n',
+      );
+      // Behind the state stands what closes the whole.
+      return typeof JSON.parse(state.slice(0, -1)).progress.end === 'string';
+    } catch {
+      return false;
+    }
   }
 
   /** The loss before the first step; null where it was not measured. */
