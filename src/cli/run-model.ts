@@ -49,7 +49,8 @@ export async function withModel(
     throw ofMemory(error, flags);
   } finally {
     rt?.dispose();
-    process.off('SIGINT', interrupt);
+    // Behind a first Ctrl-C it stays: a second one, while the process ends, is of the same exit code.
+    if (!controller.signal.aborted) process.off('SIGINT', interrupt);
   }
 }
 
