@@ -20,20 +20,22 @@ interface Drawn {
   readonly pointer: number;
 }
 
+/** The place as every kernel that draws takes it. */
+function numbersOf({ seedLow, seedHigh, stream, layer, step }: DrawPlace) {
+  return [seedLow, seedHigh, stream, layer, step] as const;
+}
+
 /** y from U[low, high). */
 export function uniformTo(k: Kernels, place: DrawPlace, low: number, high: number, y: Drawn): void {
-  const { seedLow, seedHigh, stream, layer, step } = place;
-  k.randomUniform(y.size, seedLow, seedHigh, stream, layer, step, low, high, y.pointer);
+  k.randomUniform(y.size, ...numbersOf(place), low, high, y.pointer);
 }
 
 /** y: normal numbers of mean 0 and standard deviation std. */
 export function normalTo(k: Kernels, place: DrawPlace, std: number, y: Drawn): void {
-  const { seedLow, seedHigh, stream, layer, step } = place;
-  k.randomNormal(y.size, seedLow, seedHigh, stream, layer, step, std, y.pointer);
+  k.randomNormal(y.size, ...numbersOf(place), std, y.pointer);
 }
 
 /** y (+)= x ⊙ mask/(1 - p), the mask 0 with probability p. */
 export function maskTo(k: Kernels, place: DrawPlace, p: number, x: Drawn, y: GradientVector): void {
-  const { seedLow, seedHigh, stream, layer, step } = place;
-  k.dropout(x.size, seedLow, seedHigh, stream, layer, step, p, x.pointer, y.accumulate, y.pointer);
+  k.dropout(x.size, ...numbersOf(place), p, x.pointer, y.accumulate, y.pointer);
 }

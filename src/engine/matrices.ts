@@ -97,6 +97,16 @@ export function affineRows(
   k.affineRows(x.rows, x.columns, x.pointer, x.stride, scale, shift, y.pointer, y.stride);
 }
 
+/** out[m] = ‖x[m,:]‖. */
+export function rowNorms(k: Kernels, x: Matrix, out: number): void {
+  k.rowNorms(x.rows, x.columns, x.pointer, x.stride, out);
+}
+
+/** sums[n] += Σ_m x[m,n]², float64 sums of which `rootOfSums` makes norms. */
+export function addColumnSquares(k: Kernels, x: Matrix, sums: number): void {
+  k.columnSquares(x.rows, x.columns, x.pointer, x.stride, sums);
+}
+
 /** out[n] (+)= w[n]·Σ_m a[m,n]·b[m,n]. */
 export function dotColumns(k: Kernels, a: Matrix, b: Matrix, w: number, out: GradientVector): void {
   const { rows: M, columns: N, pointer, stride } = a;

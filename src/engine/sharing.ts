@@ -36,7 +36,10 @@ export type Shares = (threads: number, scratch: number) => number[][];
 /** Elements of a cache line, which no two threads write. */
 export const LINE = 16;
 
-/** Work over a range, each part of which writes its own: nothing crosses a cut between two grains. */
+/**
+ * Work over a range, each part of which writes its own: nothing crosses a cut between two grains. Callers name every property:
+ * a literal that spreads another one first takes Node 20 microseconds.
+ */
 export interface RangeWork extends SharedWork {
   readonly size: number;
   readonly grain: number;

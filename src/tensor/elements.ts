@@ -11,14 +11,11 @@ import type { DType } from '../values/shape.js';
 /** Where elements come from: arrays of numbers, and 64-bit integers as tokenizers and files give them. */
 export type ElementSource = ArrayLike<number> | BigInt64Array | BigUint64Array;
 
-/** Typed arrays whose every value fits into 32-bit integers. */
-const SMALL = new Set([
-  ...['Int8Array', 'Uint8Array', 'Uint8ClampedArray'],
-  ...['Int16Array', 'Uint16Array', 'Int32Array'],
-]);
+/** Names of typed arrays whose every value fits into 32-bit integers: all of integers but Uint32Array and those of bigints. */
+const SMALL = /^(Int|Uint(8|16))/;
 
-/** Typed arrays of bigints. */
-const BIG = new Set(['BigInt64Array', 'BigUint64Array']);
+/** Names of typed arrays of bigints. */
+const BIG = /^Big/;
 
 /** How many elements a source has. @param name - what it is called in errors @throws TypeError for what is no array */
 export function countElements(where: string, name: string, source: unknown): number {
@@ -33,7 +30,7 @@ export function countElements(where: string, name: string, source: unknown): num
 function lengthOf(source: unknown): unknown {
   if (source === null || typeof source !== 'object') return undefined;
   try {
-    return Reflect.get(source, 'length');
+    return (source as { readonly length?: unknown }).length;
   } catch {
     return undefined;
   }
@@ -41,8 +38,7 @@ function lengthOf(source: unknown): unknown {
 
 /** The dtype of a source where nobody names one: integers of 32 and 64 bits are int32, all else is float32. */
 export function dtypeOfSource(source: unknown): DType {
-  const name = typedArrayName(source);
-  return name === 'Int32Array' || (name !== null && BIG.has(name)) ? 'i32' : 'f32';
+  return /^(Int32|Big)/.test(typedArrayName(source) ?? '') ? 'i32' : 'f32';
 }
 
 /**
@@ -58,9 +54,9 @@ export function readElements(where: string, source: unknown, count: number, dtyp
     );
   const name = typedArrayName(source);
   if (name === null) return numbersOf(where, source as ArrayLike<unknown>, count, dtype);
-  if (BIG.has(name)) return integersOf(where, source as BigInt64Array, count, dtype);
+  if (BIG.test(name)) return integersOf(where, source as BigInt64Array, count, dtype);
   const values = source as Float32Array;
-  if (dtype === 'i32' && !SMALL.has(name)) for (let i = 0; i < count; i++) checkInt32(where, i, values[i]!);
+  if (dtype === 'i32' && !SMALL.test(name)) for (let i = 0; i < count; i++) checkInt32(where, i, values[i]!);
   return values;
 }
 
@@ -84,8 +80,7 @@ function numbersOf(
 
 /** Numbers that become float32 or int32 keep their bits from here on; those that become 16 bits are rounded once, later. */
 function roomFor(count: number, dtype: DType): Float32Array | Float64Array | Int32Array {
-  if (isHalf(dtype)) return new Float64Array(count);
-  return dtype === 'i32' ? new Int32Array(count) : new Float32Array(count);
+  return new (isHalf(dtype) ? Float64Array : dtype === 'i32' ? Int32Array : Float32Array)(count);
 }
 
 function integersOf(
@@ -97,8 +92,9 @@ function integersOf(
   const values = roomFor(count, dtype);
   for (let i = 0; i < count; i++) {
     const value = source[i]!;
-    values[i] = Number(value);
-    if (BigInt(values[i]!) !== value || (isHalf(dtype) && !holds(dtype, values[i]!))) {
+    const number = Number(value);
+    values[i] = number;
+    if (BigInt(values[i]!) !== value || (isHalf(dtype) && !holds(dtype, number))) {
       const name = isHalf(dtype) ? dtype : 'float32';
       const expected = dtype === 'i32' ? 'a 32-bit integer' : `an integer that ${name} holds exactly`;
       throw new RangeError(`${where}: element ${i} is ${value}, expected ${expected}`);

@@ -52,7 +52,7 @@ export class Gathered {
       const { own, tensor } = this.#places.get(leaf)!;
       if (own || leaf.grad !== null || leaf.disposed) continue;
       const fresh = leaf.makeGrad();
-      copy(tensor, fresh, false);
+      contribute(tensor, fresh.pointer, 0);
       this.#places.set(leaf, { tensor: fresh, own: true });
       tensor.dispose();
     }
@@ -77,7 +77,7 @@ export class Gathered {
       this.#places.set(leaf, place);
       return;
     }
-    copy(place.tensor, held.tensor, true);
+    contribute(place.tensor, held.tensor.pointer, 1);
     drop(leaf, place);
   }
 }
@@ -87,10 +87,15 @@ export function temporary({ runtime, shape }: Pick<Tensor, 'runtime' | 'shape'>)
   return new Tensor(runtime, new Storage(runtime.engine, bytesOf(shape, 'f32')), 0, shape, 'f32');
 }
 
-function copy(from: Tensor, to: Tensor, add: boolean): void {
-  const { kernels } = from.runtime.engine;
-  if (add) kernels.axpy(from.size, 1, from.pointer, to.pointer);
-  else kernels.scale(from.size, 1, from.pointer, to.pointer);
+/** Writes a gradient to a place, or adds it to what is there. */
+export function contribute(
+  { runtime, size, pointer: from }: Tensor,
+  pointer: number,
+  accumulate: 0 | 1,
+): void {
+  const { kernels } = runtime.engine;
+  if (accumulate === 1) kernels.axpy(size, 1, from, pointer);
+  else kernels.scale(size, 1, from, pointer);
 }
 
 function finish(leaf: Tensor, place: Place): void {
@@ -98,7 +103,7 @@ function finish(leaf: Tensor, place: Place): void {
   if (leaf.disposed) drop(leaf, place);
   else if (grad === null) leaf.takeGrad(place.tensor);
   else {
-    copy(place.tensor, grad, true);
+    contribute(place.tensor, grad.pointer, 1);
     grad.storage.version++;
     drop(leaf, place);
   }

@@ -1,5 +1,5 @@
 /** Random numbers of a runtime: as its users draw them, by the methods of Runtime, as layers start with them, and where they stand. */
-import { normalTo, uniformTo } from '../engine/draws.js';
+import { type DrawPlace, normalTo, uniformTo } from '../engine/draws.js';
 import { type Engine, RANDOM_STREAM } from '../engine/engine.js';
 import { checkInteger, checkNumber, checkOptions } from '../values/checks.js';
 import { checkShape, type Shape } from '../values/shape.js';
@@ -24,7 +24,7 @@ export function drawUniform(rt: Runtime, shape: Shape, low: number, high: number
   checkNumber('Runtime.uniform: high', high, -MAX_FLOAT32, MAX_FLOAT32);
   if (!(high >= low && high - low <= MAX_FLOAT32))
     throw new RangeError(
-      `Runtime.uniform: low is ${low} and high is ${high}, expected high from low up to low + ${MAX_FLOAT32}`,
+      `Runtime.uniform: low is ${low} and high is ${high}, expected low <= high <= low + ${MAX_FLOAT32}`,
     );
   const tensor = rt.empty(checkShape('Runtime.uniform', shape), 'f32');
   fillUniform(tensor, { stream: RANDOM_STREAM.user, layer: rt.engine.draws++ }, low, high);
@@ -50,17 +50,21 @@ export function nextInit({ engine }: Runtime): Draw {
   return { stream: RANDOM_STREAM.init, layer: engine.layers++ };
 }
 
+function placeIn({ seedLow, seedHigh }: Engine, { stream, layer }: Draw): DrawPlace {
+  return { seedLow, seedHigh, stream, layer, step: 0 };
+}
+
 /** Overwrites a float32 tensor with numbers from U[low, high). */
-export function fillUniform(tensor: Tensor, { stream, layer }: Draw, low: number, high: number): void {
-  const { kernels, seedLow, seedHigh } = tensor.runtime.engine;
-  uniformTo(kernels, { seedLow, seedHigh, stream, layer, step: 0 }, low, high, tensor);
+export function fillUniform(tensor: Tensor, draw: Draw, low: number, high: number): void {
+  const { engine } = tensor.runtime;
+  uniformTo(engine.kernels, placeIn(engine, draw), low, high, tensor);
   tensor.storage.version++;
 }
 
 /** Overwrites a float32 tensor with normal numbers of mean 0. */
-export function fillNormal(tensor: Tensor, { stream, layer }: Draw, std: number): void {
-  const { kernels, seedLow, seedHigh } = tensor.runtime.engine;
-  normalTo(kernels, { seedLow, seedHigh, stream, layer, step: 0 }, std, tensor);
+export function fillNormal(tensor: Tensor, draw: Draw, std: number): void {
+  const { engine } = tensor.runtime;
+  normalTo(engine.kernels, placeIn(engine, draw), std, tensor);
   tensor.storage.version++;
 }
 

@@ -4,7 +4,7 @@
  */
 import { showShape } from '../values/shape.js';
 import { checkGradient } from './check.js';
-import { Gathered } from './gathered.js';
+import { contribute, Gathered } from './gathered.js';
 import type { Runtime } from './runtime.js';
 import { type AnyContext, type Edge, type GradTarget, TapeNode } from './tape.js';
 import type { Tensor } from './tensor.js';
@@ -64,7 +64,7 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
 }
 
 function leafOf(edge: Tensor | TapeNode): Tensor {
-  if (edge instanceof TapeNode) throw new Error(`backward: ${edge.name} lies outside of the walk`);
+  if (edge instanceof TapeNode) throw new Error(`backward: ${edge.name} is outside`);
   return edge;
 }
 
@@ -97,9 +97,7 @@ export class Walk {
       return;
     }
     const { pointer, accumulate } = this.#placeOf(edge);
-    const { kernels } = this.#runtime.engine;
-    if (accumulate === 1) kernels.axpy(gradient.size, 1, gradient.pointer, pointer);
-    else kernels.scale(gradient.size, 1, gradient.pointer, pointer);
+    contribute(gradient, pointer, accumulate);
   }
 
   /** Runs the backward of a node, if a gradient came to it. */
@@ -150,7 +148,7 @@ export class Walk {
     }
     if (held.storage.shared) {
       const own = this.#runtime.empty(node.shape, 'f32');
-      this.#runtime.engine.kernels.scale(held.size, 1, held.pointer, own.pointer);
+      contribute(held, own.pointer, 0);
       held.dispose();
       held = own;
       this.pending.set(node, held);

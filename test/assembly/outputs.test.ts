@@ -3,8 +3,16 @@
  * whose roots are rounded once). Sizes around the vector width; outputs start as NaN, stride gaps must stay NaN.
  */
 import { expect, it } from 'vitest';
-import { affineColumns, affineRows, dotColumns, dotRows, transposeTo } from '../../src/engine/matrices.js';
-import type { Matrix } from '../../src/engine/operands.js';
+import {
+  addColumnSquares,
+  affineColumns,
+  affineRows,
+  dotColumns,
+  dotRows,
+  rowNorms,
+  transposeTo,
+} from '../../src/engine/matrices.js';
+import { type Matrix, rowsOf } from '../../src/engine/operands.js';
 import { whole } from '../support/numbers.js';
 import { describeBuilds } from './builds.js';
 
@@ -95,11 +103,11 @@ describeBuilds((h) => {
       const [X, R, C] = [h.matrix(M, N, x), nothing(1, M), nothing(1, N)];
       const sums = h.scratch(8 * N + 8);
       h.kernels.fill(2 * N, 0, sums);
-      h.kernels.rowNorms(M, N, X.pointer, X.stride, R.pointer);
+      rowNorms(h.kernels, X, R.pointer);
       // In two parts: the sums go on.
       const half = M >> 1;
-      h.kernels.columnSquares(half, N, X.pointer, X.stride, sums);
-      h.kernels.columnSquares(M - half, N, X.pointer + half * X.stride * 4, X.stride, sums);
+      addColumnSquares(h.kernels, rowsOf(X, 0, half), sums);
+      addColumnSquares(h.kernels, rowsOf(X, half, M - half), sums);
       h.kernels.rootOfSums(N, sums, C.pointer);
       if (!holds(R, rows.map(Math.sqrt))) bad.push(`rowNorms ${M}x${N}`);
       if (!holds(C, columns.map(Math.sqrt))) bad.push(`columnSquares ${M}x${N}`);

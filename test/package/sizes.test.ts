@@ -1,11 +1,11 @@
-/** Files, and in the sources functions and lists of parameters, are of a size that is read at one go. Other people's code and the benchmark's tests are left as they are. */
+/** Files, and in the sources functions and lists of parameters, are of a size that is read at one go. Other people's code is left as it is. */
 import { readdirSync, readFileSync } from 'node:fs';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
 
 const ROOT = new URL('../../', import.meta.url);
 
-const LEFT_OUT = /\bnode_modules\b|^src\/vendor\/|^test\/bench\//;
+const LEFT_OUT = /\bnode_modules\b|^src\/vendor\//;
 
 function filesIn(...folders: readonly string[]): string[] {
   return folders.flatMap((folder) =>

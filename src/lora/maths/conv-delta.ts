@@ -1,4 +1,6 @@
 /** Deltas and norms of a convolution's weight, [O, C] as a matrix where every output sees every channel, [O, C/groups] where it does not. */
+import { addProduct, affineRows, rowNorms, scaleTo } from '../../engine/matrices.js';
+import { matrix } from '../../engine/operands.js';
 import { elementsOf, expandElements } from '../../ops/expanded.js';
 import type { Runtime } from '../../tensor/runtime.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -25,8 +27,10 @@ export function addConvDelta(
   else if (w !== out) kernels.scale(O * C, 1, w, out);
   const [n, r] = [O / groups, A.shape[0]! / groups];
   for (let g = 0; g < groups; g++) {
-    const [to, b, a] = [out + 4 * g * n * C, B.pointer + 4 * g * n * r, A.pointer + 4 * g * r * C];
-    kernels.loraMerge(n, C, r, strengthOf(factors), b, r, a, C, to, C, to, C);
+    const a = matrix(A.pointer + 4 * g * r * C, r, C);
+    const b = matrix(B.pointer + 4 * g * n * r, n, r);
+    const to = matrix(out + 4 * g * n * C, n, C);
+    addProduct(kernels, { s: strengthOf(factors), b, a, w: to, out: to });
   }
 }
 
@@ -46,19 +50,22 @@ export function convNorms(
   const { kernels } = rt.engine;
   const { A, B } = factors;
   const [own, r] = [C / groups, A.shape[0]!];
+  const b = matrix(B.pointer, O / groups, r);
   const sum = rt.empty([O, own], 'f32');
   expandElements(rt, elementsOf(w), sum.pointer);
   for (let g = 0; g < groups; g++) {
-    const [a, to] = [A.pointer + 4 * g * own, sum.pointer + 4 * g * own];
-    kernels.loraMerge(O / groups, own, r, strengthOf(factors), B.pointer, r, a, C, to, C, to, C);
+    const a = matrix(A.pointer + 4 * g * own, r, own, C);
+    const to = matrix(sum.pointer + 4 * g * own, O / groups, own, C);
+    addProduct(kernels, { s: strengthOf(factors), b, a, w: to, out: to });
   }
-  kernels.rowNorms(O, own, sum.pointer, own, out);
+  rowNorms(kernels, matrix(sum.pointer, O, own), out);
   sum.dispose();
 }
 
 /** Multiplies every output of a weight [O, C] by its g. */
 export function scaleConvOutputs({ rt, O, C }: ConvLayout, g: number, weight: number): void {
-  rt.engine.kernels.affineRows(O, C, weight, C, g, 0, weight, C);
+  const w = matrix(weight, O, C);
+  affineRows(rt.engine.kernels, { x: w, scale: g, shift: 0, y: w });
 }
 
 /** A float32 weight [O, C/groups] as one [O, C], zero where a group does not see. */
@@ -67,7 +74,7 @@ export function expandGroups({ rt, O, C, groups }: ConvLayout, weight: number, t
   const [n, own] = [O / groups, C / groups];
   kernels.fill(O * C, 0, to);
   for (let g = 0; g < groups; g++) {
-    const from = weight + 4 * g * n * own;
-    kernels.loraScaleB(n, own, 1, from, own, to + 4 * (g * n * C + g * own), C);
+    const from = matrix(weight + 4 * g * n * own, n, own);
+    scaleTo(kernels, 1, from, matrix(to + 4 * (g * n * C + g * own), n, own, C));
   }
 }

@@ -1,5 +1,6 @@
 /** Deltas and norms of a weight that is a matrix, stored [out, in] or turned over, as embeddings and fan-in-fan-out layers are. */
 
+import { addColumnSquares, addProduct, affineColumns, affineRows, rowNorms } from '../../engine/matrices.js';
 import { matrix } from '../../engine/operands.js';
 import { elementsOf, expandElements } from '../../ops/expanded.js';
 import { withTransposed } from '../../ops/linear-products.js';
@@ -42,13 +43,14 @@ export function matrixNorms(layout: MatrixLayout, factors: LoraFactors, w: Tenso
     expandElements(rt, elementsOf(w, from * length, n * length), block.pointer);
     if (turned) {
       addRange(layout, factors, { from: 0, size: N, rowA: 0, rowB: 0 }, from, n, block.pointer);
-      kernels.columnSquares(n, N, block.pointer, N, sums!.pointer);
+      addColumnSquares(kernels, matrix(block.pointer, n, N), sums!.pointer);
     } else {
       const { A, B } = factors;
       const r = B.shape[1]!;
-      const b = B.pointer + 4 * from * r;
-      kernels.loraMerge(n, K, r, strengthOf(factors), b, r, A.pointer, K, block.pointer, K, block.pointer, K);
-      kernels.rowNorms(n, K, block.pointer, K, out + 4 * from);
+      const [a, b] = [matrix(A.pointer, r, K), matrix(B.pointer + 4 * from * r, n, r)];
+      const to = matrix(block.pointer, n, K);
+      addProduct(kernels, { s: strengthOf(factors), b, a, w: to, out: to });
+      rowNorms(kernels, to, out + 4 * from);
     }
   }
   if (sums !== null) kernels.rootOfSums(N, sums.pointer, out);
@@ -58,8 +60,9 @@ export function matrixNorms(layout: MatrixLayout, factors: LoraFactors, w: Tenso
 
 /** Multiplies every output of a weight by its g. */
 export function scaleMatrixOutputs({ rt, N, K, turned }: MatrixLayout, g: number, weight: number): void {
-  if (turned) rt.engine.kernels.affineColumns(K, N, weight, N, g, 0, weight, N);
-  else rt.engine.kernels.affineRows(N, K, weight, K, g, 0, weight, K);
+  const { kernels } = rt.engine;
+  const w = turned ? matrix(weight, K, N) : matrix(weight, N, K);
+  (turned ? affineColumns : affineRows)(kernels, { x: w, scale: g, shift: 0, y: w });
 }
 
 interface FactorRange extends OutputRange {
@@ -91,16 +94,14 @@ function addRange(
   const r = B.shape[1]!;
   const s = strengthOf(factors);
   const a = A.pointer + 4 * range.rowA * K;
-  const b = B.pointer + 4 * range.rowB * r;
+  const b = matrix(B.pointer + 4 * range.rowB * r, range.size, r);
   if (!turned) {
-    const at = 4 * range.from * K;
-    kernels.loraMerge(range.size, K, r, s, b, r, a, K, w + at, K, w + at, K);
+    const out = matrix(w + 4 * range.from * K, range.size, K);
+    addProduct(kernels, { s, b, a: matrix(a, r, K), w: out, out });
     return;
   }
+  const out = matrix(w + 4 * range.from, n, range.size, N);
   withTransposed(rt, matrix(a + 4 * from, r, n, K), 1, (down) =>
-    withTransposed(rt, matrix(b, range.size, r), 1, (up) => {
-      const at = 4 * range.from;
-      kernels.loraMerge(n, range.size, r, s, down.pointer, r, up.pointer, range.size, w + at, N, w + at, N);
-    }),
+    withTransposed(rt, b, 1, (up) => addProduct(kernels, { s, b: down, a: up, w: out, out })),
   );
 }
