@@ -55,9 +55,9 @@ describe('goals', () => {
 
   test("a speed beside another's is that of both fastest rounds", () => {
     const rows = [
-      modelRow(TRAINING, 1, [5, 4, 8], [60, 60, 60]),
+      modelRow(TRAINING, 1, [5, 4, 8], [50, 60, 50]),
       plain(TRAINING, [3.9, 7, 7], [60, 60, 60]),
-      modelRow(TRAINING, 2, [3, 2.5, 3], [120, 120, 120]),
+      modelRow(TRAINING, 2, [3, 2.5, 3], [120, 108, 120]),
       modelRow(PROMPT, 1, [2, 2, 2], [120, 120, 120]),
       plain(PROMPT, [1.8, 7, 7], [60, 60, 60]),
     ];
@@ -66,7 +66,8 @@ describe('goals', () => {
     expect(measured("training, of float32's speed")).toMatchObject({ measured: '0.975', met: true });
     expect(measured("prompt, of float32's speed")).toMatchObject({ measured: '0.900', met: false });
     expect(measured('training, two threads, of the speed of one')).toMatchObject({
-      measured: '1.60',
+      // Of the machine itself, in the fastest round of each: 108/60.
+      measured: "1.60; the ceiling's loops 1.80",
       met: false,
     });
   });
