@@ -20,7 +20,7 @@ export interface DemoOptions {
 }
 
 const FULL = { train: 1400, test: 200, epochs: 1 };
-const QUICK = { train: 192, test: 30, epochs: 1 };
+const QUICK = { train: 112, test: 20, epochs: 1 };
 
 /** @throws Error where there is no model, saying where to get it */
 export function readOptions(argv: readonly string[]): DemoOptions {
@@ -29,7 +29,7 @@ export function readOptions(argv: readonly string[]): DemoOptions {
       'Teaches a small language model to say English words in phonemes, which it cannot, in some minutes.',
     )
     .option('--model <file>', `the model (default: ${NAME} in $MODELS_DIR, else in models/)`)
-    .option('--quick', 'fewer words: shows that it works, in two minutes or so')
+    .option('--quick', 'fewer words: shows that it works, in a minute or so')
     .option('--out <dir>', 'where the adapter goes (default: a new folder for temporary files)')
     .option('--seed <n>', 'which words, and their order', Number, 0)
     .option('--threads <n>', 'threads that compute (default: one a core)', Number)

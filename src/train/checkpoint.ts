@@ -82,6 +82,11 @@ export function readCheckpoint(where: string, files: CheckpointFiles): Checkpoin
   return { identity: state.identity, rates: state.rates, progress, history };
 }
 
+/** Why the run of a checkpoint was over, by its `trainer.json` alone; null where it goes on. @throws CheckpointError, FormatError */
+export function endIn(where: string, bytes: Uint8Array): Progress['end'] {
+  return readState(where, bytes).progress.end;
+}
+
 /**
  * Puts a run back as its files have it.
  * @throws CheckpointError for a checkpoint of another run, AdapterError, FormatError for damaged files; nothing has changed then

@@ -6,6 +6,7 @@ import { naming } from '../../node/durable.js';
 import type { Place } from '../../node/folder-store.js';
 import { writeAtomic } from '../../node.js';
 import { makeFolder } from '../../platform/make-folder.js';
+import { endIn } from '../../train/checkpoint.js';
 import type { TrainHistory } from '../../train/events.js';
 import { checkOut, kindOf } from '../files.js';
 import { checkPath, UserError } from '../name-errors.js';
@@ -92,11 +93,7 @@ export class TrainOutput {
   /** Whether a checkpoint is of a run that has ended, early or not; one that is damaged is told of where it is taken. */
   async isOver({ name }: Place): Promise<boolean> {
     try {
-      const [, state = ''] = (await readFile(join(this.checkpoints, name, 'trainer.json'), 'utf8')).split(
-        '\n',
-      );
-      // Behind the state stands what closes the whole.
-      return typeof JSON.parse(state.slice(0, -1)).progress.end === 'string';
+      return endIn(name, await readFile(join(this.checkpoints, name, 'trainer.json'))) !== null;
     } catch {
       return false;
     }
