@@ -32,7 +32,8 @@ const LAUNCH_FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-net
 const PORTABLE = {
   browser: ['assembly', 'browser', 'formats'],
   'browser-layers': ['engine', 'tensor', 'ops', 'nn', 'optim'],
-  'browser-lora': ['lora', 'train', 'models'],
+  'browser-lora': ['lora'],
+  'browser-models': ['models', 'train'],
 };
 const ALL_PORTABLE = Object.values(PORTABLE).flat();
 
