@@ -8,16 +8,9 @@ import {
   readPeft,
   writePeft,
 } from '../../src/formats/index.js';
-import { bytesOf, tensorOf } from '../support/format-bytes.js';
+import { bytesOf, peftConfig, tensorOf } from '../support/format-bytes.js';
 
 const P = 'base_model.model.';
-const config = (fields: object): object => ({
-  peft_type: 'LORA',
-  r: 2,
-  lora_alpha: 6,
-  target_modules: ['q'],
-  ...fields,
-});
 
 describe('strength of each layer', () => {
   const layers = bytesOf({
@@ -33,7 +26,7 @@ describe('strength of each layer', () => {
       rank_pattern: { 'a.q': 4, q: 2 },
       alpha_pattern: { '^b': 1, 'b.q': 10, q: 8 },
     };
-    const { modules } = readPeft({ config: config(fields), weights: layers });
+    const { modules } = readPeft({ config: peftConfig(fields), weights: layers });
     expect(modules.map(({ path, r, alpha, scale }) => [path, r, alpha, scale])).toEqual([
       ['a.q', 4, 8, 4],
       ['b.q', 2, 10, 10 / Math.SQRT2],
@@ -56,10 +49,10 @@ describe('strength of each layer', () => {
   });
 
   test.each([
-    [config({}), undefined, "'a.q' has A [4, 3], expected the config's rank 2 first"],
-    [config({ rank_pattern: { '(': 4 } }), undefined, "rank_pattern: '(' is no regular expression"],
-    [config({ alpha_pattern: { ['x'.repeat(513)]: 4 } }), undefined, 'the pattern has 513 characters'],
-    [config({}), 4, 'alpha 4 was given, but adapter_config.json has its own'],
+    [peftConfig({}), undefined, "'a.q' has A [4, 3], expected the config's rank 2 first"],
+    [peftConfig({ rank_pattern: { '(': 4 } }), undefined, "rank_pattern: '(' is no regular expression"],
+    [peftConfig({ alpha_pattern: { ['x'.repeat(513)]: 4 } }), undefined, 'the pattern has 513 characters'],
+    [peftConfig({}), 4, 'alpha 4 was given, but adapter_config.json has its own'],
     [{ lora_parameters: {} }, undefined, 'peft_type is missing, expected "LORA"'],
   ])('%j is refused', (json, alpha, words) => {
     const read = () => readPeft({ config: json, weights: layers }, alpha === undefined ? {} : { alpha });
@@ -71,7 +64,7 @@ describe('strength of each layer', () => {
 describe('tensors', () => {
   test('layers of every kind, an adapter’s name in the key, names without the prefix', () => {
     const file = readPeft({
-      config: config({ target_modules: ['x'] }),
+      config: peftConfig({ target_modules: ['x'] }),
       weights: bytesOf({
         'x.lora_A.default.weight': tensorOf([2, 3]),
         'x.lora_B.default.weight': tensorOf([5, 2]),
@@ -100,7 +93,7 @@ describe('tensors', () => {
 
   test('what is no factor is kept by name, and written back with the options that belong to it', () => {
     const source = {
-      config: config({
+      config: peftConfig({
         use_dora: true,
         bias: 'all',
         lora_bias: true,
@@ -168,7 +161,7 @@ describe('tensors', () => {
       'expected A [r, in, h, w] and B [out, r / groups, 1, 1]',
     ],
   ])('%j is refused', (names, words) => {
-    const read = () => readPeft({ config: config({}), weights: bytesOf(names) });
+    const read = () => readPeft({ config: peftConfig({}), weights: bytesOf(names) });
     expect(read).toThrow(FormatError);
     expect(read).toThrow(words);
   });

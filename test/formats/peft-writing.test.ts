@@ -10,17 +10,10 @@ import {
   writePeft,
 } from '../../src/formats/index.js';
 import { expectSameDelta, makeFile, makeModule } from '../support/adapters.js';
-import { tensorOf } from '../support/format-bytes.js';
+import { peftConfig, tensorOf } from '../support/format-bytes.js';
 
 const P = 'base_model.model.';
 
-const config = (fields: object): object => ({
-  peft_type: 'LORA',
-  r: 2,
-  lora_alpha: 6,
-  target_modules: ['q'],
-  ...fields,
-});
 const files = ({
   'adapter_config.json': json,
   'adapter_model.safetensors': bytes,
@@ -50,7 +43,11 @@ describe('writing', () => {
 
   test('a config that still fits is kept, rsLoRA with it', () => {
     const module = { ...makeModule('q', [5, 16, 3], 4), alpha: 16 };
-    const { config: rslora } = parsePeftConfig({ ...config({ use_rslora: true }), r: 16, lora_alpha: 16 });
+    const { config: rslora } = parsePeftConfig({
+      ...peftConfig({ use_rslora: true }),
+      r: 16,
+      lora_alpha: 16,
+    });
     const again = readPeft(files(writePeft(makeFile([module], { config: rslora }))));
     expect(again.config).toMatchObject({ useRslora: true, loraAlpha: 16, targetModules: ['q'] });
     expectSameDelta(again, makeFile([module]));

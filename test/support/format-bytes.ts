@@ -1,4 +1,4 @@
-/** Tensors of whole numbers by their shapes, and safetensors of them. */
+/** Tensors of whole numbers by their shapes, safetensors of them, and a config beside them. */
 import { type WritableTensor, writeSafetensors } from '../../src/formats/index.js';
 import { numbers } from './adapters.js';
 
@@ -12,4 +12,9 @@ export function bytesOf(
   metadata?: Record<string, string>,
 ): Uint8Array {
   return writeSafetensors(Object.entries(tensors), metadata === undefined ? {} : { metadata });
+}
+
+/** Settings of an adapter in PEFT's words: of rank 2 and alpha 6 over layers `q`, but for these fields. */
+export function peftConfig(fields: object): object {
+  return { peft_type: 'LORA', r: 2, lora_alpha: 6, target_modules: ['q'], ...fields };
 }
