@@ -79,17 +79,22 @@ describe('options', () => {
 
 test('an error names the function that was called, not one within it', async () => {
   const bad = { weights: new Uint8Array(3), config: null };
-  for (const name of ['convert', 'readAdapter', 'detectFormat'] as const)
-    await expectRefused(
-      () => formats[name](bad, wrong({ ...(name === 'convert' ? { to: 'mlx' } : {}) })),
-      `FormatError: ${name}: the file has 3 bytes`,
-    );
-  for (const name of ['readKohya', 'readLoralib', 'parseSafetensors'] as const)
-    await expectRefused(() => formats[name](bad.weights), `FormatError: ${name}: the file has 3 bytes`);
   const infinite = makeModule('x', [4, 2, 3], 0.5);
   infinite.A.data[0] = Number.NaN;
-  for (const name of ['writePeft', 'writeKohya', 'writeMlx', 'writeLoralib', 'writeGguf'] as const)
-    await expectRefused(() => formats[name](makeFile([infinite])), `FormatError: ${name}: tensor '`);
+  const lora = makeFile([infinite]);
+  const { readKohya, readLoralib, parseSafetensors } = formats;
+  const { writePeft, writeKohya, writeMlx, writeLoralib, writeGguf } = formats;
+  const calls = {
+    convert: () => formats.convert(bad, { to: 'mlx' }),
+    readAdapter: () => formats.readAdapter(bad),
+    detectFormat: () => formats.detectFormat(bad),
+  };
+  for (const [name, call] of Object.entries(calls))
+    await expectRefused(call, `FormatError: ${name}: the file has 3 bytes`);
+  for (const [name, read] of Object.entries({ readKohya, readLoralib, parseSafetensors }))
+    await expectRefused(() => read(bad.weights), `FormatError: ${name}: the file has 3 bytes`);
+  for (const [name, write] of Object.entries({ writePeft, writeKohya, writeMlx, writeLoralib, writeGguf }))
+    await expectRefused(() => write(lora), `FormatError: ${name}: tensor '`);
   await expectRefused(
     () => formats.parsePeftConfig('{}'),
     'FormatError: parsePeftConfig: adapter_config.json',
