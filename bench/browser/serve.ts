@@ -17,7 +17,7 @@ const PAGE =
 /** Files and folders that the page may ask for beside its bundle and `/compiled/`, by their names there. */
 export type Links = Readonly<Record<string, string>>;
 
-/** What an entry imports and finds no package for becomes a module that says so when it is imported. */
+/** Bundles the entry and serves its page, until `close()`. */
 export async function servePage(
   entry: URL,
   links: Links,
@@ -58,6 +58,7 @@ export async function servePage(
   return { address: server.resolvedUrls!.local[0]!, close: () => server.close() };
 }
 
+/** What an entry imports and finds no package for becomes a module that says so when it is imported. */
 function missingPackages(folder: string): Plugin {
   const mark = '\0missing:';
   return {

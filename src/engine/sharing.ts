@@ -1,6 +1,7 @@
 /**
  * Calls a kernel that needs scratch, on all threads where that pays: each thread has as much scratch as one would, and none is missed
- * where memory is too small for theirs. Called by `products.ts`, `attention.ts` and `transformer.ts`.
+ * where memory is too small for theirs. Called by `products.ts`, `attention.ts`, `classes.ts`, `skinny.ts` and
+ * `transformer.ts`.
  */
 import type { Kernels } from './abi.js';
 import { OutOfMemoryError } from './errors.js';

@@ -123,6 +123,6 @@ test('the README states the whole size', () => {
   // Two are free, so that not every change of the sources is one of the page.
   expect(Math.abs(script - quickstart.size)).toBeLessThan(2.5);
   expect(Math.abs(binary - kernels('simd'))).toBeLessThan(2.5);
-  expect(Math.abs(alone - least.size)).toBeLessThan(1.5);
+  expect(Math.abs(alone - least.size)).toBeLessThan(0.5);
   expect(Math.abs(threads - least.threads)).toBeLessThan(0.5);
 });
